@@ -1,0 +1,41 @@
+"""Where arrays live and how calls run."""
+
+from xpnet.backend.backend import Backend
+from xpnet.backend.checks import choose, nearest
+from xpnet.backend.compile import compile_tape
+from xpnet.backend.devices import DeviceError, cuda_status, get_backend
+from xpnet.backend.formula import Formula, derivative
+from xpnet.backend.program import Program
+from xpnet.backend.random import (
+    NOISE,
+    ORDER,
+    WEIGHTS,
+    Noise,
+    generator,
+    stream_key,
+)
+from xpnet.backend.trace import Array, Shape, Tape, Traced, TraceError
+
+__all__ = [
+    "NOISE",
+    "ORDER",
+    "WEIGHTS",
+    "Array",
+    "Backend",
+    "DeviceError",
+    "Formula",
+    "Noise",
+    "Program",
+    "Shape",
+    "Tape",
+    "TraceError",
+    "Traced",
+    "choose",
+    "compile_tape",
+    "cuda_status",
+    "derivative",
+    "generator",
+    "get_backend",
+    "nearest",
+    "stream_key",
+]

@@ -1,0 +1,171 @@
+"""Where arrays live and which functions run there: one immutable object a device."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.program import Call
+from xpnet.backend.trace import Array, Shape
+
+CACHE_LINE = 64  # bytes
+BLOCK_ELEMENTS = 16384  # six float32 operands of a block fit in a 512 KiB L2 cache
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Arrays and recorded primitives on one device.
+
+    Resolved once (`get_backend`) and held by the model; there is no global state.
+
+    Attributes:
+        name: "numpy" or "cupy".
+        device: "cpu", "cuda:0", ...
+        xp: the array module, `numpy` or `cupy`.
+        reason: why `get_backend("auto")` chose this one; empty otherwise.
+    """
+
+    name: str
+    device: str
+    xp: ModuleType
+    reason: str = ""
+
+    @property
+    def is_host(self) -> bool:
+        """Whether arrays here are NumPy arrays."""
+        return self.name == "numpy"
+
+    @property
+    def block_size(self) -> int | None:
+        """Elements a block of a long elementwise run; None where blocks do not pay."""
+        return BLOCK_ELEMENTS if self.is_host else None
+
+    # Arrays: made here, moved here, read back.
+
+    def active(self) -> AbstractContextManager[Any]:
+        """A context in which this device is the current one."""
+        if self.is_host:
+            return nullcontext()
+        return self.xp.cuda.Device(self.ordinal)  # type: ignore[no-any-return]
+
+    @property
+    def ordinal(self) -> int:
+        """The CUDA device number; 0 on the CPU."""
+        return int(self.device.partition(":")[2] or 0)
+
+    def asarray(self, values: Any, dtype: Any = None) -> Array:
+        """`values` as an array here; what is here already is not copied."""
+        if self.is_host:
+            return np.asarray(values, dtype)
+        if not isinstance(values, self.xp.ndarray):
+            values = np.asarray(values, dtype)
+        return self.xp.asarray(values, dtype)
+
+    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+        """`array` as a NumPy array on the host (this waits for the device)."""
+        return np.asarray(array) if self.is_host else self.xp.asnumpy(array)
+
+    def owns(self, values: Any) -> bool:
+        """Whether `values` is an array of this backend's device already."""
+        if self.is_host:
+            return isinstance(values, np.ndarray)
+        if not isinstance(values, self.xp.ndarray):
+            return False
+        return int(values.device.id) == self.ordinal
+
+    def empty_bytes(self, nbytes: int) -> Array:
+        """Uninitialised bytes, aligned to a cache line."""
+        if not self.is_host:
+            return self.xp.empty((nbytes,), np.uint8)
+        raw = np.empty(nbytes + CACHE_LINE, np.uint8)
+        start = -raw.ctypes.data % CACHE_LINE
+        return raw[start : start + nbytes]
+
+    def empty(self, shape: Shape, dtype: Any) -> Array:
+        """An uninitialised array, aligned to a cache line."""
+        dtype = np.dtype(dtype)
+        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        return self.empty_bytes(nbytes).view(dtype).reshape(shape)
+
+    def zeros(self, shape: Shape, dtype: Any) -> Array:
+        """An array of zeros, aligned to a cache line."""
+        array = self.empty(shape, dtype)
+        array[...] = 0
+        return array
+
+    def upload(self, buffer: Array, values: Any) -> None:
+        """Copy `values`, from the host or this device, into `buffer`."""
+        if self.is_host or isinstance(values, self.xp.ndarray):
+            buffer[...] = values
+        else:
+            buffer.set(np.ascontiguousarray(values, buffer.dtype))
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished what was asked of it."""
+        if not self.is_host:
+            self.xp.cuda.Device(self.ordinal).synchronize()
+
+    def memory(self) -> dict[str, int]:
+        """Bytes: {"used", "free", "total"}, of the device or of the host process."""
+        if not self.is_host:
+            with self.active():
+                free, total = self.xp.cuda.runtime.memGetInfo()
+            return {"used": total - free, "free": free, "total": total}
+        import os
+
+        page, pages = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_PHYS_PAGES")
+        free = os.sysconf("SC_AVPHYS_PAGES") * page
+        return {"used": page * pages - free, "free": free, "total": page * pages}
+
+    # Recorded primitives: each gives a call on bound buffers.
+
+    def scalar(self, value: Any, dtype: np.dtype[Any]) -> Any:
+        """A Python number as the operand of a recorded call."""
+        # A 0-d array spares NumPy the conversion of every replay (0.25 us a call).
+        return np.array(value, dtype) if self.is_host else value
+
+    def elementwise(self, op: np.ufunc, operands: list[Any], out: Array) -> Call:
+        """Out = op(*operands)."""
+        function = op if self.is_host else getattr(self.xp, op.__name__)
+        if op in (np.maximum, np.minimum):  # whose third position is deprecated
+            return partial(function, out=out), tuple(operands)
+        return function, (*operands, out)
+
+    def product(self, a: Array, b: Array, out: Array) -> Call:
+        """Out = a @ b."""
+        if self.is_host and a.ndim == b.ndim == 2 and out.flags.c_contiguous:
+            return a.dot, (b, out)  # the same GEMM behind less dispatch
+        return self.xp.matmul, (a, b, out)
+
+    def copy(self, out: Array, source: Any) -> Call:
+        """out[...] = source, converting the dtype."""
+        return self.xp.copyto, (out, source, "unsafe")
+
+    def where(self, condition: Array, a: Any, b: Any, out: Array) -> list[Call]:
+        """Out = a where condition, else b; `out` may be `b`."""
+        first = [] if b is out else [self.copy(out, b)]
+        return [*first, (self.xp.copyto, (out, a, "unsafe", condition))]
+
+    def reduce(
+        self, op: str, x: Array, axes: tuple[int, ...], keepdims: bool, out: Array
+    ) -> Call:
+        """Out = sum or max of x over axes."""
+        if self.is_host:
+            ufunc = np.add if op == "sum" else np.maximum
+            axis: Any = axes if len(axes) > 1 else axes[0]
+            return ufunc.reduce, (x, axis, None, out, keepdims)
+        if op == "sum":
+            return self.xp.sum, (x, axes, None, out, keepdims)
+        return self.xp.amax, (x, axes, out, keepdims)
+
+    def take(self, rows: Array, indices: Array, out: Array) -> None:
+        """Out = rows[indices] along the first axis; indices are in range."""
+        if self.is_host and rows.dtype == out.dtype and type(rows) is np.ndarray:
+            np.take(rows, indices, 0, out, "clip")
+        elif self.is_host:
+            out[...] = rows[indices]
+        else:
+            self.xp.take(rows, indices, 0, out)

@@ -1,0 +1,360 @@
+"""From a tape to a program: which calls, in which order, on which buffers.
+
+Four passes, each short:
+
+1. *Live nodes.* Only what a store or an output needs is kept; the input gradient of
+   the first layer, for one, disappears here.
+2. *Destinations.* A value whose only fate is to be stored (a weight gradient, an
+   updated parameter) is computed straight into the place where it is wanted.
+3. *Runs.* Consecutive elementwise operations over one large shape run block by block,
+   so that their temporaries stay in the cache and cost a block of memory, not a
+   parameter buffer each.
+4. *Buffers.* A value's memory is used again after its last use; an elementwise result
+   takes over the memory of an operand that dies with it.
+
+What crosses from one segment into another keeps its buffer for the whole program, so
+segments may run in any order that respects their data.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.backend import Backend
+from xpnet.backend.memory import Arena
+from xpnet.backend.program import Call, Program
+from xpnet.backend.trace import VIEWS, Array, Tape, Traced, base
+
+FOREVER = 1 << 60
+
+
+def compile_tape(
+    tape: Tape, backend: Backend, outputs: dict[str, Traced], segments: tuple[str, ...]
+) -> Program:
+    """The program of `tape` on `backend`.
+
+    Args:
+        tape: the record.
+        backend: where buffers are allocated and whose primitives are called.
+        outputs: nodes whose values must still be readable after a replay.
+        segments: the names of the segments, so that an empty one runs too.
+    """
+    return _Compiler(tape, backend, outputs).program(segments)
+
+
+class _Compiler:
+    """The passes above, over one tape."""
+
+    def __init__(
+        self, tape: Tape, backend: Backend, outputs: dict[str, Traced]
+    ) -> None:
+        self.backend = backend
+        self.outputs = outputs
+        self.live = _live_nodes(tape, list(outputs.values()))
+        self.position = {node: i for i, node in enumerate(self.live)}
+        self.last_use = self._last_uses()
+        self.destination = self._destinations()
+        self.arrays: dict[Traced, Array] = {}
+        self.arena = Arena(backend)
+
+    def _last_uses(self) -> dict[Traced, int]:
+        """Where each value is read last; FOREVER if it leaves its segment."""
+        last: dict[Traced, int] = {}
+        for i, node in enumerate(self.live):
+            for argument in node.args:
+                if isinstance(argument, Traced):
+                    root = argument.root
+                    crosses = root.segment != node.segment
+                    last[root] = FOREVER if crosses else max(i, last.get(root, 0))
+        for node in self.outputs.values():
+            last[node.root] = FOREVER
+        return last
+
+    def _destinations(self) -> dict[Traced, Traced]:
+        """Values that may be computed in place of the store that takes them."""
+        found: dict[Traced, Traced] = {}
+        for node in self.live:
+            if node.op != "store":
+                continue
+            target, value = node.args
+            if (
+                isinstance(value, Traced)
+                and value not in found
+                and value.op not in ("leaf", *VIEWS)
+                and (value.shape, value.dtype) == (target.shape, target.dtype)
+                and value.segment == node.segment
+                and self._undisturbed(value, node)
+            ):
+                found[value] = target
+        return found
+
+    def _undisturbed(self, value: Traced, store: Traced) -> bool:
+        """Whether nothing can tell if `value` is written before its `store`."""
+        target = store.args[0]
+        memory = base(target.root.array)
+        end = self.last_use.get(value, 0)
+        if end == FOREVER:
+            return False
+
+        def touches(node: Any) -> bool:
+            node = node.root if isinstance(node, Traced) else None
+            return node is not None and node.op == "leaf" and base(node.array) is memory
+
+        for node in self.live[self.position[value] : end + 1]:
+            if node is store:
+                continue
+            if node is value:
+                elementwise = isinstance(value.op, np.ufunc)
+                exact = all(a is target for a in value.args if touches(a))
+                if any(map(touches, value.args)) and not (elementwise and exact):
+                    return False
+            elif (node.op == "store" and touches(node.args[0])) or (
+                self.position[node] < self.position[store]
+                and any(map(touches, node.args))
+            ):
+                return False
+        return True
+
+    def program(self, segments: tuple[str, ...]) -> Program:
+        """All four passes' result."""
+        calls: dict[str, list[Call]] = {name: [] for name in segments}
+        for run in _runs(self.live):
+            emit = self._emit_blocks if self._in_blocks(run) else self._emit_each
+            calls[run[0].segment] += emit(run)
+        outputs = {name: self.array(node) for name, node in self.outputs.items()}
+        return Program(calls, outputs, self.arena.nbytes, self.arena.owned)
+
+    def array(self, node: Traced) -> Array:
+        """The memory that holds `node`: a leaf's, a buffer, or a view of either."""
+        if node.op == "leaf":
+            return node.array
+        if node not in self.arrays and node.op in VIEWS:
+            self.arrays[node] = _view(self.array(node.args[0]), node)
+        return self.arrays[node]
+
+    def _in_blocks(self, run: list[Traced]) -> bool:
+        size = self.backend.block_size
+        return size is not None and run[0].size > size and len(run) > 1
+
+    def _emit_each(self, run: list[Traced]) -> list[Call]:
+        """One call a node, on whole arrays."""
+        calls: list[Call] = []
+        for node in run:
+            if node.op == "store":
+                if self.destination.get(node.args[1]) is not node.args[0]:
+                    target, source = self._operands(node, self.array)
+                    calls += [self.backend.copy(target, source)]
+            else:
+                self.arrays[node] = self._place(node)
+                operands = self._operands(node, self.array)
+                calls += self._calls(node, operands, self.arrays[node])
+            self._release(node)
+        return calls
+
+    def _operands(self, node: Traced, lookup: Callable[[Traced], Array]) -> list[Any]:
+        """The arguments of `node` as arrays and numbers of the dtype it works in."""
+        kinds = _argument_dtypes(node)
+        return [
+            lookup(a) if isinstance(a, Traced) else self.backend.scalar(a, kind)
+            for a, kind in zip(node.args, kinds, strict=True)
+        ]
+
+    def _place(self, node: Traced) -> Array:
+        """Where `node` is computed: its destination, a dying operand, or a buffer."""
+        if node in self.destination:
+            return self.array(self.destination[node])
+        heir = self._heir(node)
+        if heir is not None:
+            self.arena.inherit(heir, node)
+            return self.arrays[heir]
+        return self.arena.take(node, node.shape, node.dtype)
+
+    def _heir(self, node: Traced) -> Traced | None:
+        """An operand whose memory an elementwise `node` may take over."""
+        if not isinstance(node.op, np.ufunc) and node.op != "where":
+            return None
+        # `where` writes its last operand first: only that one may be overwritten.
+        first = 2 if node.op == "where" else 0
+        for at, a in enumerate(node.args[first:], first):
+            if (
+                isinstance(a, Traced)
+                and self.arena.owns(a)
+                and (a.shape, a.dtype) == (node.shape, node.dtype)
+                and self.last_use.get(a) == self.position[node]
+                and not any(
+                    isinstance(other, Traced) and other.root is a and i != at
+                    for i, other in enumerate(node.args)
+                    if other is not a or node.op == "where"
+                )
+            ):
+                return a
+        return None
+
+    def _release(self, node: Traced) -> None:
+        """Free what `node` was the last to use, and `node` if nobody wants it."""
+        now = self.position[node]
+        for value in (node, *node.args):
+            if isinstance(value, Traced):
+                root = value.root
+                if self.last_use.get(root, now) <= now:
+                    self.arena.free(root)
+
+    def _emit_blocks(self, run: list[Traced]) -> list[Call]:
+        """The run over one block of rows after the other."""
+        shape, end = run[0].shape, self.position[run[-1]]
+        axis, step = _blocks(shape, self.backend.block_size or 1)
+        part = tuple(min(step, n) if i == axis else n for i, n in enumerate(shape))
+        values = [node for node in run if node.op != "store"]
+        # Whole buffers first: a block's temporary must not hand its memory to one.
+        for node in values:
+            if node in self.destination or self.last_use.get(node, 0) > end:
+                self.arrays[node] = self._place(node)
+        blocked: dict[Traced, Array] = {}
+        for node in values:
+            if node not in self.arrays:
+                blocked[node] = self._block_buffer(node, part, blocked)
+                for a in node.args:
+                    if a in blocked and self.last_use[a] == self.position[node]:
+                        self.arena.free(a)
+        calls: list[Call] = []
+        for start in range(0, shape[axis], step):
+            rows = slice(start, min(start + step, shape[axis]))
+            calls += self._emit_rows(run, axis, rows, blocked)
+        for node in run:
+            self._release(node)
+        return calls
+
+    def _block_buffer(
+        self, node: Traced, part: tuple[int, ...], blocked: dict[Traced, Array]
+    ) -> Array:
+        """A temporary of one block: a dying temporary's, or a new one."""
+        heir = self._heir(node)
+        if heir in blocked:
+            self.arena.inherit(heir, node)
+            return blocked[heir]
+        return self.arena.take(node, part, node.dtype)
+
+    def _emit_rows(
+        self, run: list[Traced], axis: int, rows: slice, blocked: dict[Traced, Array]
+    ) -> list[Call]:
+        shape = run[0].shape
+
+        def part(value: Traced) -> Array:
+            if value in blocked:
+                return _rows(blocked[value], axis, slice(0, rows.stop - rows.start))
+            array = self.array(value)
+            at = axis - (len(shape) - array.ndim)
+            if at < 0 or array.shape[at] == 1:
+                return array
+            return _rows(array, at, rows)
+
+        calls: list[Call] = []
+        for node in run:
+            if node.op == "store":
+                if self.destination.get(node.args[1]) is not node.args[0]:
+                    calls += [self.backend.copy(*self._operands(node, part))]
+            else:
+                operands = self._operands(node, part)
+                calls += self._calls(node, operands, part(node))
+        return calls
+
+    def _calls(self, node: Traced, operands: list[Any], out: Array) -> list[Call]:
+        backend = self.backend
+        if isinstance(node.op, np.ufunc):
+            return [backend.elementwise(node.op, operands, out)]
+        if node.op == "where":
+            condition, a, b = operands
+            return backend.where(condition, a, b, out)
+        if node.op == "cast":
+            return [backend.copy(out, operands[0])]
+        if node.op == "matmul":
+            return [backend.product(operands[0], operands[1], out)]
+        axes, keepdims = node.options
+        return [backend.reduce(node.op, operands[0], axes, keepdims, out)]
+
+
+def _live_nodes(tape: Tape, outputs: list[Traced]) -> list[Traced]:
+    """The nodes that a store or an output depends on, in the order of the tape."""
+    needed: set[Traced] = set()
+    waiting: list[Any] = [*tape.stores, *outputs]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Traced) and node not in needed:
+            needed.add(node)
+            waiting.extend(node.args)
+    return [n for n in tape.nodes if n in needed and n.op not in ("leaf", *VIEWS)]
+
+
+def _argument_dtypes(node: Traced) -> list[np.dtype[Any]]:
+    """The dtype in which each argument of `node` enters the operation."""
+    if not isinstance(node.op, np.ufunc):
+        return [node.dtype] * len(node.args)
+    kinds: list[Any] = [
+        a.dtype if isinstance(a, Traced) else type(a) for a in node.args
+    ]
+    kinds = [np.dtype(bool) if kind is bool else kind for kind in kinds]
+    return list(node.op.resolve_dtypes((*kinds, None))[:-1])
+
+
+def _runs(live: list[Traced]) -> list[list[Traced]]:
+    """Consecutive elementwise nodes that may share one loop; others alone."""
+    runs: list[list[Traced]] = []
+    for node in live:
+        if runs and _joins(node, runs[-1]):
+            runs[-1].append(node)
+        else:
+            runs.append([node])
+    return runs
+
+
+def _joins(node: Traced, run: list[Traced]) -> bool:
+    """Whether `node` may run block by block with `run`: aligned in shape and memory."""
+    if not (_elementwise(node) and _elementwise(run[0])):
+        return False
+    if (node.shape, node.segment) != (run[0].shape, run[0].segment):
+        return False
+    values = set(run)
+    operands = [a for a in node.args if isinstance(a, Traced)]
+    if any(a.root in values and a.root is not a for a in operands):
+        return False  # a view of what the run computes: its blocks lie elsewhere
+    touched = [a for n in run for a in n.args if isinstance(a, Traced)]
+    written = [n.args[0] for n in run if n.op == "store"]
+    ours = [node.args[0]] if node.op == "store" else []
+    return not any(
+        _overlap(a, b)
+        for reads, writes in ((operands, written), (touched, ours))
+        for a in reads
+        for b in writes
+    )
+
+
+def _overlap(a: Traced, b: Traced) -> bool:
+    """Whether two different nodes show the same leaf's memory."""
+    x, y = a.root, b.root
+    both = x.op == "leaf" and y.op == "leaf" and a is not b
+    return both and base(x.array) is base(y.array)
+
+
+def _elementwise(node: Traced) -> bool:
+    return isinstance(node.op, np.ufunc) or node.op in ("where", "cast", "store")
+
+
+def _blocks(shape: tuple[int, ...], size: int) -> tuple[int, int]:
+    """(axis, step): slices of `step` along `axis` hold about `size` elements."""
+    total = int(np.prod(shape))
+    axis = 0 if total // shape[0] <= size else int(np.argmax(shape))
+    return axis, max(1, size * shape[axis] // total)
+
+
+def _rows(array: Array, axis: int, rows: slice) -> Array:
+    return array[(slice(None),) * axis + (rows,)]
+
+
+def _view(array: Array, node: Traced) -> Array:
+    if node.op == "reshape":
+        return array.reshape(node.options[0])
+    if node.op == "swapaxes":
+        return array.swapaxes(*node.options)
+    key = tuple(slice(*k[1:]) if isinstance(k, tuple) else k for k in node.options)
+    return array[key]

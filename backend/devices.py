@@ -1,0 +1,92 @@
+"""Which device: "cpu", "cuda", "cuda:1" or "auto", and whether it really works."""
+
+import re
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.backend import Backend
+from xpnet.backend.checks import nearest
+
+INSTALL = "pip install 'xpnet[cuda13]' (driver 580 or newer) or 'xpnet[cuda12]'"
+
+
+class DeviceError(RuntimeError):
+    """A CUDA device was asked for and cannot be used."""
+
+
+@cache
+def cuda_status(ordinal: int = 0) -> tuple[bool, str]:
+    """(usable, why): CuPy imports, the device exists, a kernel and a product ran.
+
+    `cupy.cuda.is_available()` only counts devices; where NVRTC or cuBLAS are missing
+    the first real operation fails. So one of each is run here, once a process.
+    """
+    try:
+        import cupy
+    except Exception as error:
+        return False, f"CuPy cannot be imported ({error}); install it with {INSTALL}"
+    return _probe(cupy, ordinal)
+
+
+def _probe(cupy: Any, ordinal: int) -> tuple[bool, str]:
+    if not cupy.cuda.is_available():
+        return False, "CuPy finds no CUDA device or driver; is an NVIDIA driver there?"
+    try:
+        count = int(cupy.cuda.runtime.getDeviceCount())
+        if ordinal >= count:
+            return False, f"there is no cuda:{ordinal}; this machine has {count}"
+        with cupy.cuda.Device(ordinal):
+            ones = cupy.ones((2, 2), cupy.float32)
+            result = float((ones @ ones + 1).sum())
+    except Exception as error:
+        line = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        why = f"{type(error).__name__}: {line}"
+        return False, f"CUDA is present but a kernel did not run ({why}); {INSTALL}"
+    if result != 12.0:
+        return False, f"the device computed {result} instead of 12"
+    return True, "ok"
+
+
+def get_backend(device: "str | Backend" = "auto") -> Backend:
+    """The backend of `device`.
+
+    Args:
+        device: "cpu"; "cuda" (the first GPU) or "cuda:1"; "auto" takes the first GPU
+            if one works and the CPU otherwise, and says why in `Backend.reason`;
+            a `Backend` is handed back.
+
+    Raises:
+        DeviceError: a CUDA device was named and cannot be used, with the reason and
+            the way to install what is missing.
+        ValueError: no such device name.
+    """
+    if isinstance(device, Backend):
+        return device
+    if not isinstance(device, str):
+        raise TypeError(
+            f"device: expected 'cpu', 'cuda', 'cuda:1' or 'auto', got {device!r}"
+        )
+    if device == "cpu":
+        return Backend("numpy", "cpu", np)
+    if device == "auto":
+        usable, why = cuda_status()
+        if usable:
+            return _cuda(0, "a CUDA device works")
+        return Backend("numpy", "cpu", np, reason=f"no GPU: {why}")
+    match = re.fullmatch(r"cuda(?::(\d+))?", device)
+    if match is None:
+        hint = nearest(device, ["cpu", "cuda", "cuda:1", "auto"])
+        raise ValueError(f"unknown device {device!r}; {hint}")
+    ordinal = int(match[1] or 0)
+    usable, why = cuda_status(ordinal)
+    if not usable:
+        raise DeviceError(f"device={device!r} cannot be used: {why}; or device='cpu'")
+    return _cuda(ordinal, "")
+
+
+def _cuda(ordinal: int, reason: str) -> Backend:
+    import cupy
+
+    return Backend("cupy", f"cuda:{ordinal}", cupy, reason)

@@ -1,0 +1,58 @@
+"""The buffers of a program: taken, given back, taken again."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.backend import Backend
+from xpnet.backend.trace import Array, Shape
+
+
+@dataclass(eq=False)
+class _Block:
+    """One allocation, as bytes."""
+
+    raw: Array
+    nbytes: int
+
+
+class Arena:
+    """Memory for values that die within the step; best fit among what is free."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._free: list[_Block] = []
+        self._held: dict[Any, _Block] = {}
+        self.owned: list[Array] = []
+        self.nbytes = 0
+
+    def take(self, owner: Any, shape: Shape, dtype: np.dtype[Any]) -> Array:
+        """A buffer of `shape` for `owner`, uninitialised."""
+        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        # A small value must not sit on a large buffer that a large one could use.
+        limit = max(2 * nbytes, 4096)
+        fitting = [b for b in self._free if nbytes <= b.nbytes <= limit]
+        if fitting:
+            block = min(fitting, key=lambda b: b.nbytes)
+            self._free.remove(block)
+        else:
+            block = _Block(self._backend.empty_bytes(max(nbytes, 1)), nbytes)
+            self.owned.append(block.raw)
+            self.nbytes += nbytes
+        self._held[owner] = block
+        return block.raw[:nbytes].view(dtype).reshape(shape)
+
+    def owns(self, owner: Any) -> bool:
+        """Whether `owner` holds a buffer of its own now."""
+        return owner in self._held
+
+    def inherit(self, giver: Any, heir: Any) -> None:
+        """`heir` takes over the buffer of `giver`."""
+        self._held[heir] = self._held.pop(giver)
+
+    def free(self, owner: Any) -> None:
+        """Give `owner`'s buffer back; nothing where it has none."""
+        block = self._held.pop(owner, None)
+        if block is not None:
+            self._free.append(block)

@@ -1,0 +1,119 @@
+"""IDX files, the format of MNIST: a short header, then one array of big-endian numbers.
+
+The header is two zero bytes, a type code, the number of axes, and each axis' size as
+an unsigned 32-bit integer (http://yann.lecun.com/exdb/mnist/).
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpnet.data.files import existing_file
+
+DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+GZIP_MAGIC = b"\x1f\x8b"
+# Deflate cannot shrink data by more than this, so a header that claims more is wrong.
+GZIP_RATIO = 1032
+MAX_AXES = 64  # what NumPy can hold
+
+
+class Header(NamedTuple):
+    """What an IDX header says: the array's dtype and shape, and where it starts."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    offset: int
+
+    @property
+    def file_bytes(self) -> int:
+        """The length of the whole file, header and numbers."""
+        return self.offset + math.prod(self.shape) * self.dtype.itemsize
+
+
+def load_idx(path: str | Path) -> NDArray[Any]:
+    """The array of one IDX file, read-only, in the file's own (big-endian) dtype.
+
+    An uncompressed file is memory-mapped: nothing but its header is read until it is
+    indexed. A gzipped one, known by its first bytes, is decompressed into memory.
+
+    Raises ValueError for anything but a whole IDX file, before memory is taken for it;
+    FileNotFoundError for no file.
+    """
+    path = existing_file(path)
+    with open(path, "rb") as file:
+        if file.read(2) == GZIP_MAGIC:
+            file.seek(0)
+            return _load_gzipped(file, path)
+        file.seek(0)
+        header = _read_header(file, path)
+    _check_length(path, header, path.stat().st_size)
+    return np.memmap(path, header.dtype, "r", header.offset, header.shape)
+
+
+def _load_gzipped(file: BinaryIO, path: Path) -> NDArray[Any]:
+    try:
+        with gzip.GzipFile(fileobj=file) as unpacked:
+            stream = cast(BinaryIO, unpacked)
+            header = _read_header(stream, path)
+            if header.file_bytes > GZIP_RATIO * path.stat().st_size:
+                raise EOFError
+            data = _read_rest(stream, header.file_bytes - header.offset)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(
+            f"{path}: expected a whole gzip file, got a damaged or truncated one; "
+            f"hint: download it again"
+        ) from error
+    _check_length(path, header, header.offset + len(data))
+    values = np.frombuffer(data, header.dtype).reshape(header.shape)
+    values.flags.writeable = False  # as a memory-mapped file is
+    return values
+
+
+def _read_rest(stream: BinaryIO, length: int) -> bytearray:
+    """Up to `length` bytes and one more, which tells of trailing bytes."""
+    data = bytearray()
+    while chunk := stream.read(min(1 << 20, length + 1 - len(data))):
+        data += chunk
+    return data
+
+
+def _read_header(stream: BinaryIO, path: Path) -> Header:
+    magic = stream.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in DTYPES:
+        raise ValueError(
+            f"{path}: expected an IDX file (00 00, a type code of "
+            f"{', '.join(f'{code:02x}' for code in DTYPES)}, the number of axes), got "
+            f"{magic.hex(' ') or 'an empty file'}; hint: MNIST's files are named "
+            f"as train-images-idx3-ubyte"
+        )
+    axes = magic[3]
+    sizes = stream.read(4 * axes)
+    if not 1 <= axes <= MAX_AXES or len(sizes) < 4 * axes:
+        raise ValueError(
+            f"{path}: expected an IDX header with the sizes of 1 to {MAX_AXES} axes, "
+            f"got {axes} axes and {len(sizes) // 4} sizes; hint: download it again"
+        )
+    shape = struct.unpack(f">{axes}I", sizes)
+    if 0 in shape:
+        raise ValueError(
+            f"{path}: expected an array with at least one item, got shape {shape}; "
+            f"hint: check how the file was made"
+        )
+    return Header(np.dtype(DTYPES[magic[2]]), shape, 4 + 4 * axes)
+
+
+def _check_length(path: Path, header: Header, got: int) -> None:
+    if got == header.file_bytes:
+        return
+    fault = "is truncated" if got < header.file_bytes else "has trailing bytes"
+    got_text = f"{got} bytes" if got < header.file_bytes else "more"
+    raise ValueError(
+        f"{path}: expected {header.file_bytes} bytes for shape {header.shape} of "
+        f"{header.dtype}, got {got_text}; hint: the file {fault}, download it again"
+    )

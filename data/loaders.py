@@ -1,0 +1,76 @@
+"""One way in for every source: a built-in name, a table, an archive, MNIST's files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from xpnet.backend.checks import nearest
+from xpnet.data.archive import load_npz
+from xpnet.data.dataset import Dataset
+from xpnet.data.datasets import DATASETS, load
+from xpnet.data.mnist import load_images, load_mnist
+from xpnet.data.table import load_csv
+from xpnet.data.target import encode_target
+
+TABLES = (".csv", ".tsv", ".txt")
+
+
+def load_data(
+    source: str | Path,
+    target: str | None = None,
+    task: str = "auto",
+    has_target: bool = True,
+    columns: Sequence[str] | None = None,
+) -> Dataset:
+    """The data set that `source` names, whatever its form.
+
+    A built-in name (`digits`, `xor`, ...; write `./digits` for a file of that name), a
+    table (.csv, .tsv, .txt), a NumPy archive (.npz), a folder with MNIST's four files,
+    or one IDX file of images with its labels beside it. `target` and `columns` choose
+    columns of a table; `has_target=False` reads a source to predict on, y None.
+
+    Raises FileNotFoundError for a source that is neither, with the nearest built-in
+    name; ValueError as `load_csv`, `load_npz`, `load_mnist` do.
+    """
+    path = Path(source)
+    if not _is_builtin(source) and path.suffix.lower() in TABLES:
+        return load_csv(path, target, task, has_target, columns)
+    for name, value in (("target", target), ("columns", columns)):
+        if value is not None:
+            raise ValueError(
+                f"{name}: expected none, for {source} has no named columns, got "
+                f"{value!r}; hint: only tables ({', '.join(TABLES)}) have them"
+            )
+    if isinstance(source, str) and _is_builtin(source):
+        return _load_builtin(source, task, has_target)
+    return _load_file(path, task, has_target)
+
+
+def _is_builtin(source: str | Path) -> bool:
+    return isinstance(source, str) and source in DATASETS
+
+
+def _load_builtin(name: str, task: str, has_target: bool) -> Dataset:
+    x, y = load(name)
+    if not has_target:
+        return Dataset(x, None, name)
+    y, classes = encode_target(y, task, name)
+    return Dataset(x, y, name, classes=classes)
+
+
+def _load_file(path: Path, task: str, has_target: bool) -> Dataset:
+    if path.is_dir():
+        return load_mnist(path, task, has_target)
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path}: expected a file, a folder or a built-in data set, found none; "
+            f"{nearest(path, DATASETS)}"
+        )
+    if path.suffix.lower() == ".npz":
+        return load_npz(path, task, has_target)
+    if "images" in path.name:
+        return load_images(path, task, has_target)
+    raise ValueError(
+        f"{path}: expected {', '.join(TABLES)}, .npz or an IDX file of images, got "
+        f"{path.suffix or 'a name without an ending'}; hint: give IDX labels by their "
+        f"images file, and rename a table to .csv"
+    )

@@ -1,0 +1,66 @@
+"""Layers that disturb their input while training: Dropout and GaussianNoise."""
+
+from xpnet.backend import Array
+from xpnet.layers.layer import Layer
+
+
+class Dropout(Layer):
+    """a = x ⊙ m / (1 - rate) while training, with m = 0 with probability `rate`.
+
+        δ of x = m / (1 - rate) ⊙ δ of a
+
+    At inference a = x: the division keeps the mean ("inverted" dropout). The mask of a
+    step is a function of (seed, layer, step, position): the same on every device.
+    Srivastava et al., JMLR 15 (2014). Shapes: (..., batch, *features) in and out.
+
+    Raises:
+        ValueError: rate outside [0, 1).
+    """
+
+    uses_noise = True
+
+    def __init__(self, rate: float = 0.5):
+        if not 0.0 <= rate < 1.0:
+            raise ValueError(f"Dropout: expected 0 <= rate < 1, got {rate}")
+        self.rate = rate
+
+    def forward(self, x: Array, training: bool) -> Array:
+        """x ⊙ m / (1 - rate), or x at inference."""
+        self.keep = None
+        if not training or self.rate == 0.0:
+            return x
+        mask = self.noise.bits(x.shape) >= int(self.rate * 2**32)
+        self.keep = mask.astype(x.dtype) * (1.0 / (1.0 - self.rate))
+        return x * self.keep
+
+    def backward(self, delta: Array) -> Array:
+        """m / (1 - rate) ⊙ δ."""
+        return delta if self.keep is None else delta * self.keep
+
+
+class GaussianNoise(Layer):
+    """a = x + std ε with ε ~ N(0, 1) while training; a = x at inference. δ passes.
+
+    Training with input noise is Tikhonov regularisation: Bishop, Neural Computation 7
+    (1995). Shapes: (..., batch, *features) in and out; `std` in units of x.
+
+    Raises:
+        ValueError: std below 0.
+    """
+
+    uses_noise = True
+
+    def __init__(self, std: float = 0.1):
+        if not std >= 0.0:
+            raise ValueError(f"GaussianNoise: expected std >= 0, got {std}")
+        self.std = std
+
+    def forward(self, x: Array, training: bool) -> Array:
+        """X + std ε, or x at inference."""
+        if not training or self.std == 0.0:
+            return x
+        return x + self.std * self.noise.normal(x.shape, x.dtype)
+
+    def backward(self, delta: Array) -> Array:
+        """δ as it came."""
+        return delta

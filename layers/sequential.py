@@ -1,0 +1,233 @@
+"""Sequential: layers one after the other, and the flat buffers they share."""
+
+import copy
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import (
+    NOISE,
+    Array,
+    Backend,
+    Noise,
+    Shape,
+    Tape,
+    Traced,
+    stream_key,
+)
+from xpnet.layers.layer import Layer
+from xpnet.layers.parameters import Buffers, Layout, Slot
+
+
+class Sequential:
+    """a[l] = layer[l](a[l-1]) forward, δ[l-1] = layer[l].backward(δ[l]) back.
+
+    The model owns one flat array of parameters and one of gradients; each layer's W, b
+    are views into them. It is built when its first batch shows how wide it is, or by
+    `build`, and lives on the device of the Trainer that takes it.
+
+    Args:
+        layers: `Layer` objects, input first. Each appears once.
+
+    Raises:
+        TypeError: something else than a list of layers.
+        ValueError: no layer, or the same object twice.
+    """
+
+    def __init__(self, layers: Sequence[Layer]):
+        self.layers = _checked(layers)
+        self.sample_shape: Shape | None = None
+        self.shapes: list[Shape] = []
+        self.layout = Layout()
+        self.buffers: Buffers | None = None
+        self.step: Array = None
+
+    # Shapes.
+
+    def build(self, features: int | Shape) -> "Sequential":
+        """Fix the shape of a sample, and with it every parameter's; returns self.
+
+        Args:
+            features: n_in, or the sample's shape such as (28, 28).
+
+        Raises:
+            ValueError: a model that is built already for another shape, or layers
+                that do not fit, with the layer's number.
+        """
+        shape = (features,) if isinstance(features, int) else tuple(features)
+        if self.sample_shape is not None:
+            if shape != self.sample_shape:
+                raise ValueError(
+                    f"this model is built for samples of shape {self.sample_shape}, "
+                    f"got {shape}; make a new Sequential for another width"
+                )
+            return self
+        if not shape or any(not isinstance(n, int) or n < 1 for n in shape):
+            raise ValueError(f"build: expected widths of at least 1, got {features}")
+        sample, shapes = shape, []
+        for i, layer in enumerate(self.layers):
+            layer.__dict__["_parameters"] = []
+            try:
+                shape = layer.build(shape)
+            except ValueError as error:
+                raise ValueError(f"layer {i}: {error}") from None
+            shapes.append(shape)
+        self.sample_shape, self.shapes = sample, shapes
+        self.layout = Layout.of(self.layers)
+        return self
+
+    @property
+    def n_outputs(self) -> int:
+        """The width of the last layer."""
+        return math.prod(self.shapes[-1])
+
+    @property
+    def parameter_count(self) -> int:
+        """Trained numbers of one network: (784-15-10 has 11,935)."""
+        return sum(slot.size for slot in self.layout.trained)
+
+    def summary(self) -> str:
+        """A table: each layer, the shape of its output, its number of parameters."""
+        if self.sample_shape is None:
+            return (
+                "not built yet: the first batch, or build(n_features), fixes the width"
+            )
+        rows = [
+            ("layer", "output", "parameters"),
+            ("input", str(self.sample_shape), ""),
+        ]
+        for layer, shape in zip(self.layers, self.shapes, strict=True):
+            count = sum(math.prod(p.shape) for p in layer.declared if p.trained)
+            rows.append((repr(layer), str(shape), f"{count:,}"))
+        rows.append(("total", "", f"{self.parameter_count:,}"))
+        widths = [max(len(row[i]) for row in rows) for i in range(3)]
+        lines = [
+            f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows
+        ]
+        rule = "-" * len(lines[0])
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+    # Arrays.
+
+    def allocate(
+        self,
+        backend: Backend,
+        dtype: np.dtype[Any],
+        seeds: tuple[int, ...],
+        lead: Shape = (),
+    ) -> None:
+        """Put the parameters on `backend`: drawn from the seeds, or, where the model
+        has some already, the ones it has.
+        """
+        if self.sample_shape is None:
+            raise ValueError("allocate: the model is not built; call build(n_features)")
+        old = self.buffers
+        if old and (old.backend, old.dtype, old.lead) == (backend, dtype, lead):
+            return
+        self.buffers = Buffers(self.layout, backend, dtype, lead)
+        if old is None:
+            self.buffers.draw(seeds)
+        else:
+            self._take_over(old)
+        with backend.active():
+            self.step = backend.zeros((*lead, 1, 1), np.uint32)
+            self._bind_noise(backend, seeds, lead)
+        self.bind(self.buffers.views)
+
+    def _take_over(self, old: Buffers) -> None:
+        assert self.buffers is not None
+        if old.lead != self.buffers.lead:
+            raise ValueError(
+                f"this model holds {old.lead or 'one'} network(s), not "
+                f"{self.buffers.lead or 'one'}; make a new Sequential"
+            )
+        for slot in (*self.layout.trained, *self.layout.state):
+            source = old.views[slot.layer, slot.parameter.name]
+            self.buffers.write(slot, old.backend.to_numpy(source))
+
+    def _bind_noise(
+        self, backend: Backend, seeds: tuple[int, ...], lead: Shape
+    ) -> None:
+        for i, layer in enumerate(self.layers):
+            if layer.uses_noise:
+                keys = [stream_key(seed, NOISE, i) for seed in seeds]
+                host = np.array(keys, np.uint32).reshape((*lead, 1, 1))
+                key = backend.asarray(host)
+                layer.noise = Noise(self.step, key, backend.asarray)
+
+    def bind(self, views: dict[tuple[int, str], Array]) -> None:
+        """Set each layer's `W`, `dW`, ... to these arrays."""
+        for (i, name), view in views.items():
+            setattr(self.layers[i], name, view)
+
+    @contextmanager
+    def traced(self, tape: Tape) -> Iterator[None]:
+        """Within the block every layer meets its parameters as leaves of `tape`."""
+        assert self.buffers is not None
+        views = self.buffers.views
+        noisy = [layer.noise for layer in self.layers if layer.uses_noise]
+        self.bind({key: tape.leaf(view) for key, view in views.items()})
+        for noise in noisy:
+            noise.step = tape.leaf(self.step)
+        try:
+            yield
+        finally:
+            for noise in noisy:
+                noise.step = self.step
+            for layer in self.layers:
+                _forget(layer)
+            self.bind(views)
+
+    # The equations.
+
+    def forward(self, x: Array, training: bool = False) -> Array:
+        """The last layer's output for x of shape (..., batch, *features)."""
+        for layer in self.layers:
+            x = layer.forward(x, training)
+        return x
+
+    def backward(self, delta: Array) -> Array:
+        """δ of the input from δ of the output; every layer writes its gradients."""
+        for layer in reversed(self.layers):
+            delta = layer.backward(delta)
+        return delta
+
+    def slots(self) -> dict[str, Slot]:
+        """The slots of everything that training changes, by public name."""
+        return {s.key: s for s in (*self.layout.trained, *self.layout.state)}
+
+    def copy(self) -> "Sequential":
+        """An unallocated model of the same layers."""
+        fresh = Sequential([copy.deepcopy(layer) for layer in self.layers])
+        return fresh if self.sample_shape is None else fresh.build(self.sample_shape)
+
+    def __repr__(self) -> str:
+        return f"Sequential([{', '.join(map(repr, self.layers))}])"
+
+
+def _checked(layers: Sequence[Layer]) -> list[Layer]:
+    if not isinstance(layers, list | tuple):
+        raise TypeError(f"Sequential: expected a list of layers, got {layers!r}")
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            raise TypeError(
+                f"Sequential: expected a Layer at position {i}, got {layer!r}"
+            )
+    if not layers:
+        raise ValueError("Sequential: expected at least one layer, got none")
+    if len({id(layer) for layer in layers}) < len(layers):
+        raise ValueError(
+            "Sequential: the same layer object appears twice; make one object a place"
+        )
+    return list(layers)
+
+
+def _forget(layer: Layer) -> None:
+    """Drop what a recorded pass left in `layer` (its x, z, a): not arrays but nodes."""
+    inner = [v for v in vars(layer).values() if isinstance(v, Layer)]
+    for part in (layer, *inner):
+        for name in [k for k, v in vars(part).items() if isinstance(v, Traced)]:
+            delattr(part, name)

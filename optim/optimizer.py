@@ -1,0 +1,150 @@
+"""What an update rule is: one elementwise formula over the flat parameters.
+
+A step is a chain: clip the gradient, add the penalties, shrink the weights (decoupled
+decay), apply the rule. All of it is elementwise over the flat buffers but the norm, so
+it is recorded once and replayed as one formula.
+"""
+
+import inspect
+import math
+from itertools import pairwise
+from typing import Any, ClassVar
+
+import numpy as np
+
+from xpnet.backend import Array
+from xpnet.optim.schedules import Schedule, get_schedule
+
+
+class Optimizer:
+    """p ← rule(p, g), with g the clipped and penalised gradient.
+
+    A rule implements `update` on arrays of any shape, and names its `slots`, the
+    arrays it keeps between steps (they start at 0). Numbers that change from step to
+    step are `scalars`, computed on the host in float64.
+
+    Args:
+        learning_rate: η, a number or a function of the step (see `schedules`).
+        l1, l2: add l1 Σ|W| + ½ l2 Σ W² to the objective: l1 sign(W) + l2 W join the
+            gradient of the weights, never of biases, gains or shifts. PyTorch's
+            `weight_decay` of SGD is this l2 (and includes biases there). The reported
+            loss is without the penalty.
+        weight_decay: decoupled: W ← (1 - η weight_decay) W before the rule.
+        clip_value: each gradient entry is limited to ±clip_value.
+        clip_norm: a gradient with ‖g‖₂ above clip_norm, over all parameters of a
+            network, is scaled back to it. After clip_value, before the penalties.
+            Pascanu, Mikolov, Bengio (2012), arXiv:1211.5063.
+
+    Raises:
+        ValueError: a rate or limit not above 0, a negative penalty.
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule,
+        *,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        weight_decay: float = 0.0,
+        clip_value: float | None = None,
+        clip_norm: float | None = None,
+    ):
+        self.learning_rate = learning_rate
+        self.schedule = get_schedule(learning_rate)
+        for name, value in {"l1": l1, "l2": l2, "weight_decay": weight_decay}.items():
+            self._check(name, value, value >= 0.0, ">= 0")
+        for name, limit in {"clip_value": clip_value, "clip_norm": clip_norm}.items():
+            self._check(name, limit, limit is None or limit > 0.0, "> 0, or None")
+        self.l1, self.l2, self.weight_decay = l1, l2, weight_decay
+        self.clip_value, self.clip_norm = clip_value, clip_norm
+
+    def _check(self, name: str, value: Any, right: bool, expected: str) -> None:
+        if not right or (value is not None and not math.isfinite(value)):
+            kind = type(self).__name__
+            raise ValueError(f"{kind}: expected {name} {expected}, got {value}")
+
+    def scalars(self, rate: float, t: int) -> dict[str, float]:
+        """The numbers of step t = 1, 2, ... that `update` takes by name."""
+        return {"rate": rate}
+
+    def update(
+        self, p: Array, g: Array, *slots: Array, rate: Array, **scalars: Array
+    ) -> tuple[Array, ...]:
+        """(new p, new slots...)."""
+        raise NotImplementedError(f"{type(self).__name__}.update")
+
+    def clip(self, g: Array) -> Array:
+        """The clipped gradient of g (..., n); the norm is each network's own."""
+        if self.clip_value is not None:
+            g = np.minimum(np.maximum(g, -self.clip_value), self.clip_value)
+        if self.clip_norm is not None:
+            lead, n = tuple(g.shape[:-1]), g.shape[-1]
+            square = g.reshape((*lead, 1, n)) @ g.reshape((*lead, n, 1))
+            norm = np.sqrt(square.reshape((*lead, 1)))
+            g = g * np.minimum(self.clip_norm / np.maximum(norm, 1e-30), 1.0)
+        return g
+
+    @property
+    def penalizes(self) -> bool:
+        """Whether weights are treated otherwise than biases."""
+        return bool(self.l1 or self.l2 or self.weight_decay)
+
+    def penalize(self, p: Array, g: Array, rate: Array) -> tuple[Array, Array]:
+        """(p, g) of the weights with penalties and decay applied."""
+        if self.l2:
+            g = g + self.l2 * p
+        if self.l1:
+            g = g + self.l1 * np.sign(p)
+        if self.weight_decay:
+            p = p - (self.weight_decay * rate) * p
+        return p, g
+
+    def step(
+        self,
+        params: Array,
+        grads: Array,
+        slots: list[Array],
+        scalars: dict[str, Array],
+        penalized: int,
+    ) -> None:
+        """One update in place.
+
+        Args:
+            params, grads, slots: (..., n), the flat buffers.
+            scalars: arrays (..., 1).
+            penalized: weights are the first `penalized` of n.
+        """
+        n = params.shape[-1]
+        g = self.clip(grads)
+        cuts = [0, penalized, n] if self.penalizes and penalized < n else [0, n]
+        for start, stop in pairwise(cuts):
+            part = (..., slice(start, stop))
+            whole = len(cuts) == 2
+            views = [a if whole else a[part] for a in (params, g, *slots)]
+            p, g_part = views[:2]
+            if self.penalizes and start == 0 and penalized:
+                p, g_part = self.penalize(p, g_part, scalars["rate"])
+            new = self.update(p, g_part, *views[2:], **scalars)
+            for target, value in zip((views[0], *views[2:]), new, strict=True):
+                target[...] = value
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = set(inspect.signature(type(self)).parameters)
+        names |= set(inspect.signature(Optimizer).parameters)
+        return {name: getattr(self, name) for name in sorted(names - {"common"})}
+
+    def __repr__(self) -> str:
+        defaults = {
+            name: parameter.default
+            for kind in (Optimizer, type(self))
+            for name, parameter in inspect.signature(kind).parameters.items()
+        }
+        shown = [
+            f"{name}={value!r}"
+            for name, value in self.config().items()
+            if name != "learning_rate" and value != defaults.get(name)
+        ]
+        return f"{type(self).__name__}({', '.join([repr(self.learning_rate), *shown])})"

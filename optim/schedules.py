@@ -1,0 +1,168 @@
+"""Learning rates as functions of the step: `schedule(t)`, for t = 0, 1, ...
+
+A schedule is any function of a whole number; those below can be saved with a model.
+A step is one update, on one batch: an epoch has ⌈samples / batch size⌉ of them. The
+rate that waits for a plateau needs to see the validation loss: `ReduceOnPlateau` among
+the callbacks.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from xpnet.backend import choose
+
+Schedule = Callable[[int], float]
+
+
+def _positive(owner: object, **values: float) -> None:
+    for name, value in values.items():
+        if not 0 < value < math.inf:
+            kind = type(owner).__name__
+            raise ValueError(f"{kind}: expected {name} > 0, got {value}")
+
+
+@dataclass(frozen=True)
+class Constant:
+    """η(t) = rate."""
+
+    rate: float
+
+    def __post_init__(self) -> None:
+        _positive(self, learning_rate=self.rate)
+
+    def __call__(self, step: int) -> float:
+        """The rate of `step`."""
+        return self.rate
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """η(t) = rate · factor^⌊t / every⌋, `every` in steps."""
+
+    rate: float
+    every: int
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        _positive(self, rate=self.rate, every=self.every, factor=self.factor)
+
+    def __call__(self, step: int) -> float:
+        """The rate of `step`."""
+        return float(self.rate * self.factor ** (step // self.every))
+
+
+@dataclass(frozen=True)
+class ExponentialDecay:
+    """η(t) = rate · factor^(t / every), `every` in steps."""
+
+    rate: float
+    every: int
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        _positive(self, rate=self.rate, every=self.every, factor=self.factor)
+
+    def __call__(self, step: int) -> float:
+        """The rate of `step`."""
+        return float(self.rate * self.factor ** (step / self.every))
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """η(t) = final + (rate - final) (1 + cos(π t / steps)) / 2, then `final`.
+
+    Loshchilov and Hutter (2016), arXiv:1608.03983, without restarts.
+    """
+
+    rate: float
+    steps: int
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive(self, rate=self.rate, steps=self.steps)
+        if not 0.0 <= self.final <= self.rate:
+            raise ValueError(f"Cosine: expected 0 <= final <= rate, got {self.final}")
+
+    def __call__(self, step: int) -> float:
+        """The rate of `step`."""
+        done = min(step / self.steps, 1.0)
+        wave = (1.0 + math.cos(math.pi * done)) / 2.0
+        return self.final + (self.rate - self.final) * wave
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """η(t) = (t + 1) / steps · after(0) for t < steps, then after(t - steps).
+
+    Goyal et al. (2017), arXiv:1706.02677.
+
+    Args:
+        after: the schedule that follows, or a constant rate.
+        steps: updates until its first rate is reached.
+    """
+
+    after: "Schedule | float"
+    steps: int
+
+    def __post_init__(self) -> None:
+        _positive(self, steps=self.steps)
+        object.__setattr__(self, "after", get_schedule(self.after))
+
+    def __call__(self, step: int) -> float:
+        """The rate of `step`."""
+        after = get_schedule(self.after)
+        if step < self.steps:
+            return after(0) * (step + 1) / self.steps
+        return after(step - self.steps)
+
+
+SCHEDULES: dict[str, type[Any]] = {
+    kind.__name__: kind
+    for kind in (Constant, StepDecay, ExponentialDecay, Cosine, WarmUp)
+}
+
+
+def get_schedule(rate: "float | Schedule") -> Schedule:
+    """A number as a constant rate; a function of the step as it is.
+
+    Raises:
+        ValueError: a rate that is not above 0.
+        TypeError: neither a number nor a function.
+    """
+    if callable(rate):
+        return rate
+    if isinstance(rate, bool) or not isinstance(rate, int | float):
+        raise TypeError(
+            f"learning_rate: expected a number or a function of the step, got {rate!r}"
+        )
+    return Constant(float(rate))
+
+
+def schedule_config(schedule: Schedule) -> dict[str, Any]:
+    """A schedule of the table as plain values.
+
+    Raises:
+        ValueError: a schedule of your own, which a file cannot hold.
+    """
+    name = type(schedule).__name__
+    if SCHEDULES.get(name) is not type(schedule):
+        raise ValueError(
+            f"the learning rate {schedule!r} cannot be saved; expected a number or one "
+            f"of {', '.join(SCHEDULES)}"
+        )
+    values = {f.name: getattr(schedule, f.name) for f in fields(schedule)}  # type: ignore[arg-type]
+    if "after" in values:
+        values["after"] = schedule_config(values["after"])
+    return {"name": name, **values}
+
+
+def schedule_from(config: dict[str, Any]) -> Schedule:
+    """The schedule that `schedule_config` described."""
+    values = dict(config)
+    kind = choose(values.pop("name", ""), SCHEDULES, "schedule")
+    if "after" in values:
+        values["after"] = schedule_from(values["after"])
+    schedule: Schedule = kind(**values)
+    return schedule

@@ -1,0 +1,205 @@
+"""NumPy archives, and the one way in for every source."""
+
+import numpy as np
+import pytest
+
+from xpnet.data import DATASETS, Dataset, datasets, load_data, load_npz
+
+X = np.arange(12, dtype=np.float64).reshape(6, 2)
+Y = np.array([3, 5, 3, 5, 3, 5], np.uint8)
+
+
+@pytest.fixture
+def save(tmp_path):
+    def save(**arrays):
+        path = tmp_path / "file.npz"
+        np.savez(path, **arrays)
+        return path
+
+    return save
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("X", "Y"), ("x_train", "y_train")])
+def test_an_archive_gives_its_arrays_under_any_usual_name(save, names):
+    data = load_npz(save(**dict(zip(names, (X, Y), strict=True)), other=X))
+    assert data.x.dtype == X.dtype
+    assert np.array_equal(data.x, X)
+    assert data.classes == (3, 5)
+    assert data.y.tolist() == [0, 1, 0, 1, 0, 1]
+    assert (data.name, data.x_test, data.y_test) == ("file", None, None)
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "classes", "shape"),
+    [
+        (np.array(["b", "a"] * 3), "auto", ("a", "b"), (6,)),
+        (np.array([True, False] * 3), "auto", (0, 1), (6,)),
+        (Y.reshape(6, 1), "auto", (3, 5), (6,)),
+        (Y.astype(float), "auto", (3, 5), (6,)),
+        (Y, "regression", None, (6, 1)),
+        (np.linspace(0, 1, 6), "auto", None, (6, 1)),
+        (X, "auto", None, (6, 2)),
+    ],
+)
+def test_targets_are_encoded_by_what_they_hold(save, y, task, classes, shape):
+    data = load_npz(save(x=X, y=y), task)
+    assert data.classes == classes
+    assert data.y.shape == shape
+    assert data.y.dtype == (np.float32 if classes is None else np.int64)
+    if classes:
+        assert [classes[code] for code in data.y] == y.reshape(-1).tolist()
+    else:
+        np.testing.assert_allclose(data.y, y.reshape(shape))
+
+
+def test_kerass_mnist_layout_gives_a_flattened_train_and_test_part(save):
+    images = np.arange(6 * 4, dtype=np.uint8).reshape(6, 2, 2)
+    parts = {"x_train": images, "y_train": Y, "x_test": images[:2], "y_test": Y[:2]}
+    data = load_npz(save(**parts))
+    assert data.x.dtype == np.uint8
+    assert np.array_equal(data.x, images.reshape(6, 4))
+    assert np.array_equal(data.x_test, data.x[:2])
+    assert data.y_test.tolist() == [0, 1]
+    assert data.y_test.dtype == np.int64
+
+
+def test_an_archive_to_predict_on_needs_no_target(save):
+    data = load_npz(save(x=X), has_target=False)
+    assert np.array_equal(data.x, X)
+    assert data.y is None
+
+
+NAN = np.where(np.arange(12).reshape(6, 2) == 5, np.nan, X)
+
+BAD_ARCHIVES = [
+    ({"y": Y, "z": X}, "named x or x_train, got y, z; hint"),
+    ({"x": X}, "named y or y_train, got x; hint"),
+    ({"x": X, "y": Y, "X": X}, "one array for x, got x, X; hint"),
+    ({"x": X, "y": Y, "x_test": X}, "named y_test, got x, y, x_test; hint"),
+    ({"x": X, "y": Y, "y_test": Y}, "named x_test, got x, y, y_test; hint"),
+    ({"x": X, "y": Y[:5]}, "got 6 rows in x and 5 in y; hint"),
+    ({"x": X, "y": Y, "x_test": X, "y_test": Y[:5]}, "6 rows in x_test and 5 in y_t"),
+    ({"x": X, "y": Y, "x_test": X[:, :1], "y_test": Y}, "x_test with 2 f.*got 1; hint"),
+    ({"x": X, "y": Y, "x_test": X, "y_test": Y + 1}, "y_test: .*part, got 4; hint"),
+    ({"x": X, "y": Y, "x_test": X, "y_test": Y.astype(str)}, "got '3'; hint"),
+    ({"x": NAN, "y": Y}, "x: .*finite.*got nan at row 2, column 1 .*; hint"),
+    ({"x": X.astype(str), "y": Y}, "x: expected numbers, got dtype <U.*; hint"),
+    ({"x": X.astype(complex), "y": Y}, "x: expected numbers, got dtype complex.*hint"),
+    ({"x": X[:0], "y": Y}, "x: .*at least one of each, got shape \\(0, 2\\); hint"),
+    ({"x": X, "y": Y[:0]}, "y: .*at least one sample, got shape \\(0,\\); hint"),
+    ({"x": X, "y": NAN[:, 1]}, "y: expected finite numbers, got nan at row 2 .*; hint"),
+    ({"x": X, "y": np.zeros((6, 1, 1))}, "y: .*got float64 of shape \\(6, 1, 1\\)"),
+    ({"x": X, "y": X[:, 0] * 1e50 + 0.5}, "y: .*range of float32.*; hint"),
+    ({"x": X.astype(object), "y": Y}, "damaged file or pickled objects; hint"),
+]
+
+
+@pytest.mark.parametrize(("arrays", "message"), BAD_ARCHIVES)
+def test_a_bad_archive_is_described_in_one_line(save, arrays, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        load_npz(save(**arrays))
+    assert "\n" not in str(caught.value)
+
+
+def test_one_hot_rows_are_not_labels(save):
+    with pytest.raises(ValueError, match=r"one label a sample.*hint: .*argmax"):
+        load_npz(save(x=X, y=np.eye(6)), task="classification")
+
+
+@pytest.mark.parametrize("fault", ["empty", "text", "cut", "flipped", "npy"])
+def test_a_damaged_archive_is_refused(save, fault):
+    path = save(x=X, y=Y)
+    data = bytearray(path.read_bytes())
+    at = data.find(X.tobytes())
+    data[at] ^= 255
+    faulty = {"empty": b"", "text": b"x,y\n1,2\n", "cut": data[:-30], "flipped": data}
+    if fault == "npy":
+        np.save(path.with_suffix(".npy"), X)
+        path.with_suffix(".npy").rename(path)
+    else:
+        path.write_bytes(faulty[fault])
+    with pytest.raises(ValueError, match=r"file.npz: .*got a damaged file.*; hint"):
+        load_npz(path)
+
+
+def test_a_folder_or_nothing_is_no_archive(tmp_path):
+    with pytest.raises(ValueError, match="got a folder; hint"):
+        load_npz(tmp_path)
+    with pytest.raises(FileNotFoundError, match="found none; hint"):
+        load_npz(tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_a_built_in_name_gives_its_data_set(name):
+    data = load_data(name)
+    x, y = datasets.load(name)
+    assert np.array_equal(data.x, x)
+    assert np.array_equal(data.y, y)
+    assert data.name == name
+    assert data.task == ("regression" if name == "line" else "classification")
+
+
+def test_a_built_in_set_can_be_loaded_for_another_task_or_to_predict_on():
+    assert load_data("digits", task="regression").y.shape == (1797, 1)
+    assert load_data("digits", has_target=False).y is None
+    with pytest.raises(ValueError, match=r"line: expected whole numbers.*; hint"):
+        load_data("line", task="classification")
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.TXT"])
+def test_a_table_is_known_by_its_ending(tmp_path, name):
+    path = tmp_path / name
+    path.write_text("a\ty\tb\n1\tu\t2\n3\tv\t4\n")
+    assert load_data(str(path), target="y").classes == ("u", "v")
+    assert load_data(path, columns=["b"]).x.tolist() == [[2], [4]]
+
+
+def test_an_archive_is_known_by_its_ending(save):
+    assert load_data(save(x=X, y=Y)).classes == (3, 5)
+    assert load_data(save(x=X), has_target=False).y is None
+
+
+def test_a_folder_is_taken_for_mnist(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"MNIST's files .*missing train"):
+        load_data(tmp_path)
+
+
+def test_an_images_file_is_taken_for_idx(tmp_path):
+    path = tmp_path / "my-images-idx2-ubyte"
+    path.write_bytes(bytes([0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 2, 7, 9]))
+    assert load_data(path, has_target=False).x.tolist() == [[7, 9]]
+
+
+def test_a_path_object_is_never_a_built_in_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    with pytest.raises(FileNotFoundError, match="MNIST"):
+        load_data("./digits/")
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "error", "message"),
+    [
+        ("digit", {}, FileNotFoundError, "found none; did you mean 'digits'"),
+        ("none.npz", {}, FileNotFoundError, "none.npz: expected a file.*found none"),
+        ("none.csv", {}, FileNotFoundError, "none.csv: expected a file.*found none"),
+        ("digits", {"target": "y"}, ValueError, "target: expected none.*got 'y'; hint"),
+        ("digits", {"columns": ["a"]}, ValueError, "columns: expected none.*; hint"),
+        ("digits", {"task": "regress"}, ValueError, "unknown task 'regress'; did you"),
+        ("notes.md", {}, ValueError, "notes.md: expected .csv.*got .md; hint"),
+    ],
+)
+def test_a_bad_source_is_described_in_one_line(
+    tmp_path, monkeypatch, source, arguments, error, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.md").write_text("notes")
+    with pytest.raises(error, match=message) as caught:
+        load_data(source, **arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_data_set_cannot_be_changed():
+    data = Dataset(X, None, "mine")
+    with pytest.raises(AttributeError, match="cannot assign"):
+        data.x = X

@@ -1,0 +1,189 @@
+"""Reading tables of text."""
+
+import numpy as np
+import pytest
+
+from xpnet.data import load_csv
+
+FLOWERS = "length,width,kind\n1,2.5,rose\n3,4,aster\n5,6,rose\n"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="table.csv"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    return write
+
+
+def test_the_last_column_is_the_target_and_text_is_classes(write):
+    data = load_csv(write(FLOWERS))
+    assert data.x.dtype == np.float32
+    assert data.x.tolist() == [[1, 2.5], [3, 4], [5, 6]]
+    assert data.feature_names == ("length", "width")
+    assert data.classes == ("aster", "rose")
+    assert data.y.dtype == np.int64
+    assert data.y.tolist() == [1, 0, 1]
+    assert (data.task, data.name) == ("classification", "table")
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_separators_byte_order_marks_and_line_ends_do_not_matter(
+    write, mark, start, end
+):
+    text = FLOWERS.replace(",", mark).replace("\n", end)
+    data = load_csv(write(start + text.encode()))
+    assert data.feature_names == ("length", "width")
+    assert data.y.tolist() == [1, 0, 1]
+
+
+def test_quoted_text_may_hold_the_separator(write):
+    data = load_csv(write('"a, in m";"b"\n1;"x;y"\n2;"z"\n'))
+    assert data.feature_names == ("a, in m",)
+    assert data.classes == ("x;y", "z")
+
+
+def test_a_named_target_may_stand_anywhere(write):
+    data = load_csv(write("y,a,b\n0.5,1,2\n1.5,3,4\n"), target="y")
+    assert data.x.tolist() == [[1, 2], [3, 4]]
+    assert data.y.tolist() == [[0.5], [1.5]]
+    assert data.y.dtype == np.float32
+    assert (data.task, data.classes) == ("regression", None)
+
+
+def test_integer_labels_keep_their_names(write):
+    data = load_csv(write("a,y\n1,7\n2,-3\n3,7\n4,-3\n"))
+    assert data.classes == (-3, 7)
+    assert data.y.tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("target", "task", "expected"),
+    [
+        ([0, 1], "auto", "classification"),
+        ([1, 2, 1, 2], "auto", "classification"),
+        ([1.0, 2.0, 1.0, 2.0], "auto", "classification"),
+        ([1, 2, 3, 4], "auto", "regression"),
+        ([5, 5, 5], "auto", "regression"),
+        ([1.5, 2.5, 1.5, 2.5], "auto", "regression"),
+        (list(range(20)) * 2, "auto", "classification"),
+        (list(range(21)) * 2, "auto", "regression"),
+        (list(range(30)) * 30, "auto", "classification"),
+        ([1, 2, 3, 4], "classification", "classification"),
+        ([1, 2, 1, 2], "regression", "regression"),
+    ],
+)
+def test_few_whole_numbers_are_classes_unless_the_task_says_otherwise(
+    write, target, task, expected
+):
+    rows = "".join(f"{i},{value}\n" for i, value in enumerate(target))
+    data = load_csv(write("a,y\n" + rows), task=task)
+    assert data.task == expected
+    if expected == "regression":
+        assert data.y.tolist() == [[value] for value in target]
+    else:
+        assert [data.classes[code] for code in data.y] == target
+
+
+def test_chosen_columns_come_in_their_order_and_others_are_ignored(write):
+    data = load_csv(write(FLOWERS), columns=("width", "length"))
+    assert data.x.tolist() == [[2.5, 1], [4, 3], [6, 5]]
+    assert data.feature_names == ("width", "length")
+    assert (data.y, data.classes, data.task) == (None, None, None)
+
+
+def test_chosen_columns_may_go_with_a_target(write):
+    data = load_csv(write(FLOWERS), target="kind", columns=["width"])
+    assert data.x.tolist() == [[2.5], [4], [6]]
+    assert data.y.tolist() == [1, 0, 1]
+
+
+def test_without_a_target_every_column_is_a_feature(write):
+    data = load_csv(write("a,b\n1,2\n"), has_target=False)
+    assert data.x.tolist() == [[1, 2]]
+    assert data.y is None
+
+
+def test_columns_may_be_numbered_as_pandas_does(write):
+    assert load_csv(write("0,1,2\n1,2,a\n3,4,b\n")).feature_names == ("0", "1")
+
+
+BAD_TABLES = [
+    ("", "expected a header.*empty line or file; hint"),
+    ("\n\n", "expected a header.*empty line or file; hint"),
+    ("a,b\n", "expected a line a sample below the header, got none; hint"),
+    ("1.5,2\n3,4\n", "expected a header of column names, got the numbers 1.5, 2; hint"),
+    ("a,a,b\n1,2,3\n", "different column names, got 'a' twice; hint.* 1 and 2"),
+    (",a,b\n0,1,2\n", "a name for every column, got none for column 1; hint.*index"),
+    ("a\n1\n", "at least one feature column.*got none; hint.*separated by"),
+    ("a,b\n1,2\n\n1,2,3\n", "line 4: expected 2 columns.*got 3; hint"),
+    ("a,b\n1,2\n1\n", "line 3: expected 2 columns.*got 1; hint"),
+    ("a,b\n1,2\nred,3\n", "line 3, column 'a': expected a number.*'red'; hint.*drop"),
+    ("a,b\n1_0,2\n3,4\n", "line 2, column 'a': expected a number.*'1_0'; hint"),
+    ("a;b\n1,5;2\n3;4\n", "line 2, column 'a': .*'1,5'; hint: .* with a point"),
+    ("a,c,b\n1,1,2\n1, ,2\n", "line 3, column 'c': .*missing value \\(''\\); hint"),
+    ("a,b\n1,2\nNaN,2\n", "line 3, column 'a': .*missing value \\('nan'\\); hint"),
+    ("a,b\n1,2\nn/a,2\n", "line 3, column 'a': .*missing value \\('n/a'\\); hint"),
+    ("a,b\n1,2\n-inf,2\n", "line 3, column 'a': .*finite.*got -inf; hint"),
+    ("a,b\n1,2\n1e39,2\n", "line 3, column 'a': .*range of float32, got 1e\\+39; hint"),
+    ("a,b\n1,2\n1,\n", "target 'b', line 3: expected a value, got ''.*; hint"),
+    ("a,b\n1,inf\n1,2\n", "target 'b', line 2: expected a value, got 'inf'.*; hint"),
+    ("a,b\n1,1.5\n1,x2\n", "target 'b', line 3: expected a number.*'x2'; hint"),
+    ("a,b\n1,1\n1,NA\n", "target 'b', line 3: expected a number.*'NA'; hint"),
+    ("a,b\n1,x\n2,x\n", "target 'b': expected at least two classes, got only 'x'"),
+    ('a,b\n1,"x\n2,y\n', "fault in its quoting.*; hint"),
+    ("a,b\n1,2\n1,2\x00\n", "line 3: expected UTF-8 text, got a NUL byte; hint"),
+    ("a,b\n1,2\n".encode("utf-16-le"), "line 1: .*NUL byte; hint: .*not UTF-16"),
+    ("a,b\n1,2\n".encode("utf-16"), "expected UTF-8 text, got the byte 0xff; hint"),
+    (b"a,b\n1,caf\xe9\n", "expected UTF-8 text, got the byte 0xe9; hint"),
+    (
+        "a,b\n" + "".join(f"1,name{i}\n" for i in range(30)),
+        "at most 20 different labels, got 30 different texts in 30 samples; hint",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_TABLES)
+def test_a_bad_table_is_described_in_one_line(write, text, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        load_csv(write(text))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"target": "knd"}, "unknown target 'knd'; did you mean 'kind'"),
+        ({"columns": ["widht"]}, "unknown column 'widht'; did you mean 'width'"),
+        ({"columns": []}, "at least one feature column.*got none; hint"),
+        ({"columns": ["width", "width"]}, "each once.*got width, width; hint"),
+        ({"columns": ["kind"], "target": "kind"}, "apart from the target.*kind; hint"),
+        ({"target": "kind", "has_target": False}, "target: .*got 'kind'; hint"),
+        ({"task": "classify"}, "unknown task 'classify'; did you mean"),
+        ({"task": "regression"}, "line 2: expected a number.*'rose'; hint"),
+    ],
+)
+def test_a_bad_choice_of_columns_or_task_is_named(write, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        load_csv(write(FLOWERS), **arguments)
+
+
+def test_fractions_cannot_be_classes(write):
+    with pytest.raises(ValueError, match=r"whole numbers or text.*got 1\.5; hint"):
+        load_csv(write("a,y\n1,1.5\n2,2\n"), task="classification")
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("none.csv", FileNotFoundError, "none.csv: expected a file, found none; hint"),
+        ("", ValueError, "expected a file, got a folder; hint"),
+    ],
+)
+def test_a_path_that_is_no_file_is_named(tmp_path, name, error, message):
+    with pytest.raises(error, match=message):
+        load_csv(tmp_path / name)

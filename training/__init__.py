@@ -1,0 +1,20 @@
+"""The Trainer and what goes with it: metrics, callbacks, history, checks."""
+
+from xpnet.training.callbacks import Callback, EarlyStopping, ReduceOnPlateau
+from xpnet.training.divergence import DivergenceError
+from xpnet.training.gradient_check import check_gradients
+from xpnet.training.history import History
+from xpnet.training.metrics import METRICS, confusion_matrix
+from xpnet.training.trainer import Trainer
+
+__all__ = [
+    "METRICS",
+    "Callback",
+    "DivergenceError",
+    "EarlyStopping",
+    "History",
+    "ReduceOnPlateau",
+    "Trainer",
+    "check_gradients",
+    "confusion_matrix",
+]

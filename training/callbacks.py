@@ -1,0 +1,141 @@
+"""What may happen between epochs."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from xpnet.backend import Array, nearest
+from xpnet.training.history import rising
+
+if TYPE_CHECKING:
+    from xpnet.training.trainer import Trainer
+
+
+class Callback:
+    """Called by `fit`; every method may be left out.
+
+    A callback may read the trainer, change `trainer.learning_rate`, and end training
+    by setting `trainer.stop` to the reason.
+    """
+
+    def on_fit_begin(self, trainer: "Trainer") -> None:
+        """Before the first epoch."""
+
+    def on_epoch_end(self, trainer: "Trainer", row: dict[str, float]) -> None:
+        """After each epoch, with its row of the history."""
+
+    def on_fit_end(self, trainer: "Trainer") -> None:
+        """After the last epoch, also when training was interrupted."""
+
+
+class _Watcher(Callback):
+    """Follows one curve and counts the epochs since it was last better."""
+
+    def __init__(self, monitor: str, patience: int, min_delta: float):
+        kind = type(self).__name__
+        if patience < 1:
+            raise ValueError(f"{kind}: expected patience >= 1 epoch, got {patience}")
+        if min_delta < 0.0:
+            raise ValueError(f"{kind}: expected min_delta >= 0, got {min_delta}")
+        self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
+        self.best, self.waited = math.inf, 0
+
+    def on_fit_begin(self, trainer: "Trainer") -> None:
+        """Forget what an earlier run has seen."""
+        self.best, self.waited = math.inf, 0
+
+    def better(self, row: dict[str, float]) -> bool:
+        """Whether this epoch improved on the best by more than min_delta."""
+        if self.monitor not in row:
+            raise ValueError(
+                f"{type(self).__name__}: no curve {self.monitor!r} to watch; "
+                f"{nearest(self.monitor, row)}; val_ curves need validation=(x, y)"
+            )
+        value = row[self.monitor] * (-1.0 if rising(self.monitor) else 1.0)
+        if value < self.best - self.min_delta:  # the first is below infinity
+            self.best, self.waited = value, 0
+            return True
+        self.waited += 1
+        return False
+
+
+class EarlyStopping(_Watcher):
+    """Ends training when a curve has not improved for `patience` epochs.
+
+    The weights (and running statistics) of the best epoch are put back at the end,
+    however training ends: by patience, by the last epoch, or by Ctrl-C. Prechelt,
+    "Early stopping - but when?" (1998).
+
+    Args:
+        monitor: a curve of the history; higher is better for accuracies and R².
+        patience: epochs without improvement.
+        min_delta: what counts as an improvement, in units of the curve.
+    """
+
+    def __init__(
+        self, monitor: str = "val_loss", patience: int = 10, min_delta: float = 0.0
+    ):
+        super().__init__(monitor, patience, min_delta)
+        self._weights: tuple[Array, ...] | None = None
+
+    def on_fit_begin(self, trainer: "Trainer") -> None:
+        """Forget what an earlier run has seen."""
+        super().on_fit_begin(trainer)
+        self._weights = None
+
+    def on_epoch_end(self, trainer: "Trainer", row: dict[str, float]) -> None:
+        """Keep the best weights; stop when patience runs out."""
+        if self.better(row):
+            self._weights = trainer.snapshot(self._weights)
+        elif self.waited >= self.patience:
+            trainer.stop = f"{self.monitor} has not improved for {self.patience} epochs"
+
+    def on_fit_end(self, trainer: "Trainer") -> None:
+        """Put the best weights back."""
+        if self._weights is not None:
+            trainer.restore(self._weights)
+            self._weights = None
+
+
+class ReduceOnPlateau(_Watcher):
+    """Multiplies the learning rate by `factor` when a curve stops improving.
+
+    Args:
+        monitor: a curve of the history.
+        factor: in (0, 1).
+        patience: epochs without improvement.
+        min_delta: what counts as an improvement, in units of the curve.
+        min_rate: never go below this learning rate.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.5,
+        patience: int = 5,
+        min_delta: float = 0.0,
+        min_rate: float = 0.0,
+    ):
+        super().__init__(monitor, patience, min_delta)
+        if not 0.0 < factor < 1.0:
+            raise ValueError(f"ReduceOnPlateau: expected 0 < factor < 1, got {factor}")
+        self.factor, self.min_rate = factor, min_rate
+
+    def on_epoch_end(self, trainer: "Trainer", row: dict[str, float]) -> None:
+        """Reduce when patience runs out, then wait as long again."""
+        if not self.better(row) and self.waited >= self.patience:
+            reduced = trainer.learning_rate * self.factor
+            trainer.learning_rate = max(reduced, self.min_rate)
+            self.waited = 0
+
+
+def check_callbacks(callbacks: Any) -> list[Callback]:
+    """A list of callbacks; raises TypeError for anything else."""
+    if isinstance(callbacks, Callback):
+        callbacks = [callbacks]
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise TypeError(
+                f"callbacks: expected Callback objects, got {callback!r}; derive from "
+                "xpnet.Callback"
+            )
+    return list(callbacks)

@@ -1,0 +1,257 @@
+"""The boundary: what comes in is checked once, and one clear error says what is wrong.
+
+Every message names the argument, what was expected, what came, and a way out. Nothing
+here writes into what it is given.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import Array, Backend, Shape
+from xpnet.layers import Loss
+
+CHUNK = (
+    1 << 22
+)  # elements looked at in one go, so that a memory map is never read whole
+
+
+def as_array(values: Any, name: str, backend: Backend) -> Array:
+    """`values` as a real, numeric array on the host or on the backend's device.
+
+    Raises:
+        TypeError: text, objects, sparse matrices, complex numbers.
+        ValueError: rows of different lengths, an array of another device.
+    """
+    if not isinstance(values, np.ndarray):
+        values = _converted(values, name, backend)
+    if values.dtype.kind not in "fiub":
+        kind = "text" if values.dtype.kind in "USO" else str(values.dtype)
+        hint = (
+            "number the labels with np.unique(y, return_inverse=True)"
+            if name == "y"
+            else "encode text as numbers or drop the column"
+        )
+        raise TypeError(f"{name}: expected real numbers, got {kind}; {hint}")
+    return values
+
+
+def _converted(values: Any, name: str, backend: Backend) -> Array:
+    device = _device_of(values)
+    if device is not None:
+        if not backend.owns(values):
+            raise ValueError(
+                f"{name}: the array is on {device}, the model on {backend.device}; "
+                f"copy it over (cupy.asnumpy({name})) or use device={device!r}"
+            )
+        return values
+    if hasattr(values, "toarray"):
+        raise TypeError(
+            f"{name}: expected a dense array, got a sparse {type(values).__name__}; "
+            f"pass {name}.toarray()"
+        )
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise ValueError(
+            f"{name}: expected rows of equal length, got a ragged list; pad or drop "
+            "what is too short"
+        ) from None
+
+
+def _device_of(values: Any) -> str | None:
+    """ "cuda:1" for an array that lives on a GPU, None otherwise."""
+    if not hasattr(values, "__cuda_array_interface__"):
+        return None
+    return f"cuda:{getattr(getattr(values, 'device', None), 'id', 0)}"
+
+
+def check_x(x: Any, sample: Shape | None, lead: Shape, backend: Backend) -> Array:
+    """x as an array of shape (samples, *sample), or (*lead, samples, *sample).
+
+    Raises:
+        ValueError: no samples, another width than the model's.
+        TypeError: see `as_array`.
+    """
+    x = as_array(x, "x", backend)
+    if x.ndim < 2:
+        raise ValueError(
+            f"x: expected shape (samples, features), got {x.shape}; a single column is "
+            "x.reshape(-1, 1), a single sample x.reshape(1, -1)"
+        )
+    samples = len(lead) if lead and x.shape[: len(lead)] == lead else 0
+    if x.shape[samples] == 0:
+        raise ValueError(f"x: expected at least one sample, got shape {x.shape}")
+    if sample is not None and x.shape[samples + 1 :] != sample:
+        wanted = ", ".join(map(str, ("samples", *sample)))
+        raise ValueError(
+            f"x: expected shape ({wanted}), which is what the model is built for; got "
+            f"{x.shape}"
+        )
+    return x
+
+
+def check_finite(values: Array, name: str, backend: Backend) -> None:
+    """Raises ValueError with the place of the first NaN or infinity."""
+    if values.dtype.kind != "f":
+        return
+    if not isinstance(values, np.ndarray):
+        with backend.active():
+            if bool(backend.xp.isfinite(values).all()):
+                return
+        values = backend.to_numpy(values)
+    rows = max(1, CHUNK // max(1, values[:1].size))
+    for start in range(0, len(values), rows):
+        part = np.asarray(values[start : start + rows])
+        if not np.isfinite(part).all():
+            at = [int(i) for i in np.argwhere(~np.isfinite(part))[0]]
+            at[0] += start
+            raise ValueError(
+                f"{name}: expected finite numbers, got {values[tuple(at)]} at "
+                f"{name}{at}; drop or fill such samples first"
+            )
+
+
+def quickly_finite(values: np.ndarray[Any, Any]) -> bool:
+    """Whether all values are finite, by one dot product where that can tell."""
+    if values.dtype.kind != "f":
+        return True
+    flat = values.reshape(-1)
+    # A sum of squares is finite only if every term is; it may overflow, though.
+    return bool(np.isfinite(np.dot(flat, flat)) or np.isfinite(flat).all())
+
+
+def check_y(y: Any, samples: int, loss: Loss, width: int, backend: Backend) -> Array:
+    """y as labels (samples,) or as targets (samples, width) that fit the loss.
+
+    Raises:
+        TypeError: text, or labels that are not whole numbers.
+        ValueError: another length or width, labels or shares out of range.
+    """
+    y = as_array(y, "y", backend)
+    if y.ndim == 0 or y.shape[0] != samples:
+        got = "a single number" if y.ndim == 0 else f"{y.shape[0]}"
+        raise ValueError(f"y: expected one target a sample, {samples}; got {got}")
+    if loss.targets == "classes" and is_labels(y, loss):
+        return _labels(y.reshape(samples), width, backend)
+    y = y.reshape(samples, 1) if y.ndim == 1 else y
+    if y.shape != (samples, width):
+        raise ValueError(
+            f"y: expected shape ({samples}, {width}), one column an output of the "
+            f"model; got {y.shape}; the last layer needs {y.shape[-1]} units for this y"
+        )
+    if loss.targets != "values":
+        _shares(y, loss, backend)
+    return y
+
+
+def is_labels(y: Array, loss: Loss) -> bool:
+    """Whether y holds one label a sample rather than a row of targets."""
+    return loss.targets == "classes" and (y.ndim == 1 or y.shape[1:] == (1,))
+
+
+def _labels(y: Array, width: int, backend: Backend) -> Array:
+    if width < 2:
+        raise ValueError(
+            f"the last layer: expected an output a class, at least 2, got {width}; for "
+            "two classes use 2 units, or 1 unit with loss='binary_cross_entropy'"
+        )
+    if y.dtype.kind == "f":
+        raise TypeError(
+            f"y: expected whole-number labels 0..{width - 1}, got {y.dtype}; pass "
+            "y.astype(int), or a regression loss for numbers"
+        )
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or high >= width:
+        raise ValueError(
+            f"y: expected labels 0..{width - 1} for {width} outputs, got "
+            f"{low if low < 0 else high}; number the labels from 0, or give the last "
+            f"layer {high + 1} units"
+        )
+    return y
+
+
+def _shares(y: Array, loss: Loss, backend: Backend) -> None:
+    """Targets of a cross-entropy are probabilities."""
+    y = backend.to_numpy(y) if not isinstance(y, np.ndarray) else y
+    low, high = float(y.min()), float(y.max())
+    if low < 0.0 or high > 1.0:
+        worst = low if low < 0.0 else high
+        raise ValueError(f"y: expected targets from 0 to 1, got {worst:g}")
+    sums = y.sum(axis=-1, dtype=np.float64)
+    if loss.targets == "classes" and abs(sums - 1.0).max() > 1e-3:
+        row = int(abs(sums - 1.0).argmax())
+        raise ValueError(
+            f"y: expected rows that sum to 1 (one-hot, or shares of each class), got "
+            f"{sums[row]:g} in row {row}"
+        )
+
+
+def check_weights(weights: Any, samples: int, backend: Backend) -> Array | None:
+    """Sample weights (samples,), each at least 0 and not all 0; None stays None.
+
+    Raises:
+        ValueError: another length, negative or not finite, or all zero.
+    """
+    if weights is None:
+        return None
+    weights = as_array(weights, "sample_weight", backend)
+    if weights.shape != (samples,):
+        raise ValueError(
+            f"sample_weight: expected shape ({samples},), one a sample; got "
+            f"{weights.shape}"
+        )
+    check_finite(weights, "sample_weight", backend)
+    if float(weights.min()) < 0.0 or float(weights.max()) == 0.0:
+        raise ValueError(
+            "sample_weight: expected weights >= 0 with at least one above 0, got "
+            f"{float(weights.min()):g}..{float(weights.max()):g}"
+        )
+    return weights
+
+
+def class_weights(weights: Any, y: Array, width: int, backend: Backend) -> Array:
+    """One weight a sample from a weight a class.
+
+    Args:
+        weights: {label: weight}, where a label left out has weight 1, or "balanced":
+            samples / (classes · count of the class), King and Zeng (2001).
+        y: labels (samples,).
+
+    Raises:
+        ValueError: labels that the model has not, negative weights, another word.
+    """
+    labels = backend.to_numpy(y) if not isinstance(y, np.ndarray) else y
+    table = np.ones(width)
+    if isinstance(weights, str):
+        if weights != "balanced":
+            raise ValueError(
+                f"class_weight: expected a dict or 'balanced', got {weights!r}"
+            )
+        counts = np.bincount(labels, minlength=width)
+        present = counts > 0
+        table[present] = len(labels) / (present.sum() * counts[present])
+        return table[labels]
+    if not isinstance(weights, dict):
+        raise TypeError(
+            "class_weight: expected {label: weight} or 'balanced', got "
+            f"{type(weights).__name__}"
+        )
+    for label, weight in weights.items():
+        if label not in range(width):
+            raise ValueError(
+                f"class_weight: expected labels 0..{width - 1}, got {label!r}"
+            )
+        if not 0.0 <= weight < np.inf:
+            raise ValueError(f"class_weight: expected weights >= 0, got {weight}")
+        table[label] = weight
+    return table[labels]
+
+
+def check_whole(value: Any, name: str, low: int, high: int | None = None) -> int:
+    """`value` as a whole number in low..high; raises ValueError otherwise."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):
+        span = f">= {low}" if high is None else f"from {low} to {high}"
+        raise ValueError(f"{name}: expected a whole number {span}, got {value!r}")
+    return int(value)

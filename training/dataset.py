@@ -1,0 +1,89 @@
+"""The samples of one `fit`, checked, on the device, gathered batch by batch."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.backend import ORDER, Array, generator
+from xpnet.training import checks
+from xpnet.training.step import Batch, Kind
+
+if TYPE_CHECKING:
+    from xpnet.training.trainer import Trainer
+
+
+class Samples:
+    """x, y and weights of a training or validation set.
+
+    Arrays in memory are converted to the model's dtype once, and copied to its device
+    once. A `np.memmap` stays where it is: only the rows of a batch are read.
+
+    Attributes:
+        count: number of samples.
+        labels: whether y holds labels.
+    """
+
+    def __init__(
+        self,
+        trainer: "Trainer",
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+    ) -> None:
+        backend, loss = trainer.backend, trainer.loss_function
+        x = checks.check_x(x, trainer.model.sample_shape, (), backend)
+        self.count = int(x.shape[0])
+        trainer.build(x.shape[1:])
+        width = trainer.model.n_outputs
+        checks.check_finite(x, "x", backend)
+        y = checks.check_y(y, self.count, loss, width, backend)
+        checks.check_finite(y, "y", backend)
+        w = checks.check_weights(sample_weight, self.count, backend)
+        self.labels = checks.is_labels(y, loss)
+        if class_weight is not None:
+            if not self.labels:
+                raise ValueError(
+                    "class_weight: expected y to hold class labels; use sample_weight "
+                    f"with {type(loss).__name__}"
+                )
+            shares = checks.class_weights(class_weight, y, width, backend)
+            w = shares if w is None else backend.to_numpy(w) * shares
+        dtype = trainer.dtype
+        self.backend = backend
+        self.x = self._here(x, dtype)
+        self.y = self._here(y, np.dtype(np.int32) if self.labels else dtype)
+        self.w = None if w is None else self._here(w, dtype)
+        self.host_y = backend.to_numpy(self.y)
+        self.host_w = None if self.w is None else backend.to_numpy(self.w)
+
+    def _here(self, values: Array, dtype: np.dtype[Any]) -> Array:
+        if self.backend.is_host and isinstance(values, np.memmap):
+            return values
+        with self.backend.active():
+            return self.backend.asarray(values, dtype)
+
+    def kind(self, size: int) -> Kind:
+        """The kind of a batch of `size` samples."""
+        return Kind((size, *self.x.shape[1:]), self.labels, self.w is not None)
+
+    def gather(self, rows: Array, batch: Batch) -> None:
+        """Copy samples `rows` (whole numbers on the device) into `batch`."""
+        take = self.backend.take
+        take(self.x, rows, batch.x)
+        take(self.y, rows, batch.y_rows)
+        if self.w is not None:
+            take(self.w, rows, batch.w_rows)
+
+    def weight(self, rows: np.ndarray[Any, Any]) -> float:
+        """Σ w of samples `rows`; their number where there are no weights."""
+        if self.host_w is None:
+            return float(len(rows))
+        return float(self.host_w[rows].sum(dtype=np.float64))
+
+
+def order(seed: int, epoch: int, count: int, shuffle: bool) -> np.ndarray[Any, Any]:
+    """The order of the samples in an epoch: a permutation drawn from (seed, epoch)."""
+    if not shuffle:
+        return np.arange(count)
+    return generator(seed, ORDER, epoch).permutation(count)

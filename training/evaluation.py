@@ -1,0 +1,52 @@
+"""Predictions, loss and metrics over a data set, batch by batch."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.backend import Array
+from xpnet.training.dataset import Samples
+from xpnet.training.metrics import Metric
+from xpnet.training.step import Kind
+
+if TYPE_CHECKING:
+    from xpnet.training.trainer import Trainer
+
+Values = np.ndarray[Any, Any]
+
+
+def predict(trainer: "Trainer", x: Array, batch_size: int) -> Values:
+    """link(z) for x (samples, *sample), as a NumPy array (samples, n)."""
+    backend, n = trainer.backend, len(x)
+    result = np.empty((n, trainer.model.n_outputs), trainer.dtype)
+    with np.errstate(all="ignore"), backend.active():
+        for start in range(0, n, batch_size):
+            rows = slice(start, min(start + batch_size, n))
+            kind = Kind((rows.stop - start, *x.shape[1:]), False, False)
+            step = trainer.evaluation_step(kind, targets=False)
+            backend.upload(step.batch.x, x[rows])
+            step.run()
+            result[rows] = backend.to_numpy(step.output)
+    return result
+
+
+def evaluate(
+    trainer: "Trainer", samples: Samples, metrics: dict[str, Metric], batch_size: int
+) -> dict[str, float]:
+    """{"loss": Σ w l / Σ w, metric: value...} over `samples`."""
+    backend, total = trainer.backend, 0.0
+    outputs = np.empty((samples.count, trainer.model.n_outputs), trainer.dtype)
+    with np.errstate(all="ignore"), backend.active():
+        for start in range(0, samples.count, batch_size):
+            stop = min(start + batch_size, samples.count)
+            step = trainer.evaluation_step(samples.kind(stop - start), targets=True)
+            rows = backend.asarray(np.arange(start, stop))
+            samples.gather(rows, step.batch)
+            step.run()
+            outputs[start:stop] = backend.to_numpy(step.output)
+            total += float(backend.to_numpy(step.total).sum())
+    weight = samples.weight(np.arange(samples.count))
+    result = {"loss": total / weight}
+    for name, metric in metrics.items():
+        result[name] = float(metric(outputs, samples.host_y, samples.host_w))
+    return result

@@ -1,0 +1,205 @@
+"""One training step, and one evaluation: written once, run eagerly or recorded.
+
+The equations of a step are three functions over arrays. Eager mode calls them on plain
+arrays. Otherwise they are called once on traced arrays, and the program that comes of
+it is replayed: segments "gradients" (forward, δ, backward), "update" and "loss". The
+loss is computed only when somebody reads it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import Array, Backend, Program, Shape, Tape, compile_tape
+from xpnet.layers import Loss, Sequential
+from xpnet.optim import Optimizer
+
+SEGMENTS = ("gradients", "update", "loss")
+TINY = 1e-30  # a batch whose weights are all 0 has gradient 0, not 0/0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What makes two batches run the same program.
+
+    Attributes:
+        shape: of x, (..., batch, *sample).
+        labels: whether y holds labels rather than rows of targets.
+        weighted: whether samples have weights.
+    """
+
+    shape: Shape
+    labels: bool
+    weighted: bool
+
+
+@dataclass
+class Rule:
+    """The update's side of a step: the optimiser and its arrays.
+
+    Attributes:
+        slots: the flat arrays that the rule keeps, (..., n).
+        scalars: the numbers of this step, (..., 1) each, by name.
+    """
+
+    optimizer: Optimizer
+    slots: list[Array]
+    scalars: dict[str, Array]
+
+
+class Batch:
+    """The fixed buffers that one kind of batch is copied into.
+
+    Attributes:
+        x: (..., batch, *sample).
+        y: labels (batch, 1) int32, or targets (batch, n) in the model's dtype.
+        w: weights (batch, 1), or None.
+    """
+
+    def __init__(self, kind: Kind, model: Sequential) -> None:
+        assert model.buffers is not None
+        backend, dtype = model.buffers.backend, model.buffers.dtype
+        samples = kind.shape[: len(kind.shape) - len(model.sample_shape or ())]
+        width = 1 if kind.labels else model.n_outputs
+        with backend.active():
+            self.x = backend.zeros(kind.shape, dtype)
+            y_dtype = np.int32 if kind.labels else dtype
+            self.y = backend.zeros((*samples, width), y_dtype)
+            self.w = backend.zeros((*samples, 1), dtype) if kind.weighted else None
+            self.classes = backend.asarray(
+                np.arange(model.n_outputs, dtype=np.int32)[None]
+            )
+        self.kind = kind
+        self.samples = samples[-1]
+        self.y_rows = self.y[..., 0] if kind.labels else self.y
+        self.w_rows = None if self.w is None else self.w[..., 0]
+
+    def targets(self, y: Array, dtype: Any) -> Array:
+        """y as t of the output's shape: labels become one-hot rows."""
+        if not self.kind.labels:
+            return y
+        return (y == self.classes).astype(dtype)
+
+    def shares(self, w: Array | None) -> Any:
+        """wᵢ / Σ w, of shape (..., batch, 1); without weights 1 / batch."""
+        if w is None:
+            return 1.0 / self.samples
+        return w / np.maximum(w.sum(axis=-2, keepdims=True), TINY)
+
+
+class TrainingStep:
+    """Gradients, update and loss for one kind of batch."""
+
+    def __init__(
+        self, model: Sequential, loss: Loss, rule: Rule, kind: Kind, eager: bool
+    ) -> None:
+        assert model.buffers is not None
+        self.model, self.loss_function, self.rule = model, loss, rule
+        self.batch = Batch(kind, model)
+        buffers = model.buffers
+        self.backend: Backend = buffers.backend
+        with self.backend.active():
+            self.loss = self.backend.zeros((*buffers.lead, 1, 1), buffers.dtype)
+        self.program: Program | None = None if eager else self._record()
+
+    def run(self, segment: str) -> None:
+        """One segment: replayed, or in eager mode run as it is written."""
+        if self.program is not None:
+            self.program.run(segment)
+        elif segment == "gradients":
+            b = self.batch
+            self._kept = self._gradients(b.x, b.y, b.w)
+        elif segment == "update":
+            self._update(self.model.step, lambda array: array)
+        else:
+            self._loss(self.loss, *self._kept)
+
+    def _record(self) -> Program:
+        tape, b = Tape(), self.batch
+        with self.model.traced(tape):
+            tape.segment = "gradients"
+            x, y = tape.leaf(b.x), tape.leaf(b.y)
+            kept = self._gradients(x, y, None if b.w is None else tape.leaf(b.w))
+            tape.segment = "update"
+            self._update(tape.leaf(self.model.step), tape.leaf)
+            tape.segment = "loss"
+            self._loss(tape.leaf(self.loss), *kept)
+        with self.backend.active():
+            return compile_tape(tape, self.backend, {}, SEGMENTS)
+
+    # The equations.
+
+    def _gradients(self, x: Array, y: Array, w: Array | None) -> tuple[Any, ...]:
+        z = self.model.forward(x, training=True)
+        t = self.batch.targets(y, z.dtype)
+        shares = self.batch.shares(w)
+        self.model.backward(self.loss_function.gradient(z, t) * shares)
+        return z, t, shares
+
+    def _update(self, step: Array, leaf: Any) -> None:
+        buffers = self.model.buffers
+        assert buffers is not None
+        self.rule.optimizer.step(
+            leaf(buffers.params),
+            leaf(buffers.grads),
+            [leaf(slot) for slot in self.rule.slots],
+            {name: leaf(array) for name, array in self.rule.scalars.items()},
+            buffers.layout.penalized,
+        )
+        if any(layer.uses_noise for layer in self.model.layers):
+            step[...] = step + 1
+
+    def _loss(self, out: Array, z: Array, t: Array, shares: Any) -> None:
+        rows = self.loss_function.rows(z, t)
+        out[...] = (rows * shares).sum(axis=-2, keepdims=True)
+
+
+class EvaluationStep:
+    """The model's prediction for one kind of batch, and the loss of it.
+
+    Attributes:
+        output: link(z) after `run()`, (..., batch, n).
+        total: Σᵢ wᵢ lᵢ after `run()`, where targets are given.
+    """
+
+    def __init__(
+        self, model: Sequential, loss: Loss, kind: Kind, targets: bool, eager: bool
+    ) -> None:
+        assert model.buffers is not None
+        self.model, self.loss_function, self.targets = model, loss, targets
+        self.batch = Batch(kind, model)
+        buffers = model.buffers
+        self.backend: Backend = buffers.backend
+        with self.backend.active():
+            samples = self.batch.y.shape[:-1]
+            self.output = self.backend.zeros((*samples, model.n_outputs), buffers.dtype)
+            self.total = self.backend.zeros((*buffers.lead, 1, 1), buffers.dtype)
+        self.program: Program | None = None if eager else self._record()
+
+    def run(self) -> None:
+        """Fill `output`, and `total` where targets are given."""
+        if self.program is not None:
+            self.program.run("evaluate")
+        else:
+            b = self.batch
+            self._evaluate(b.x, b.y, b.w, self.output, self.total)
+
+    def _record(self) -> Program:
+        tape, b = Tape(), self.batch
+        tape.segment = "evaluate"
+        with self.model.traced(tape):
+            x, y = tape.leaf(b.x), tape.leaf(b.y)
+            w = None if b.w is None else tape.leaf(b.w)
+            self._evaluate(x, y, w, tape.leaf(self.output), tape.leaf(self.total))
+        with self.backend.active():
+            return compile_tape(tape, self.backend, {}, ("evaluate",))
+
+    def _evaluate(
+        self, x: Array, y: Array, w: Array | None, output: Array, total: Array
+    ) -> None:
+        z = self.model.forward(x, training=False)
+        output[...] = self.loss_function.link(z)
+        if self.targets:
+            rows = self.loss_function.rows(z, self.batch.targets(y, z.dtype))
+            total[...] = (rows if w is None else rows * w).sum(axis=-2, keepdims=True)

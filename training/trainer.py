@@ -1,0 +1,440 @@
+"""The Trainer: a model, a loss, an update rule and a device."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import Array, Backend, Shape, get_backend
+from xpnet.layers import Loss, Sequential, get_loss
+from xpnet.optim import Optimizer, get_optimizer
+from xpnet.training import checks, evaluation
+from xpnet.training.callbacks import Callback, check_callbacks
+from xpnet.training.dataset import Samples
+from xpnet.training.divergence import divergence
+from xpnet.training.history import History
+from xpnet.training.loop import Loop
+from xpnet.training.metrics import get_metrics
+from xpnet.training.progress import Progress
+from xpnet.training.step import EvaluationStep, Kind, Rule, TrainingStep
+
+DTYPES = ("float32", "float64")
+PREDICT_ROWS = 1024  # samples a batch, where the caller names no batch size
+
+
+class Trainer:
+    """Trains `model`: θ ← rule(θ, ∂J/∂θ), J the weighted mean loss of a batch.
+
+    Args:
+        model: a `Sequential`. It keeps its weights: a second Trainer goes on with them.
+        loss: a name (mean_squared_error, mean_absolute_error, huber,
+            binary_cross_entropy, softmax_cross_entropy) or a `Loss`. The
+            cross-entropies take logits: no activation after the last layer.
+        optimizer: a name (sgd, adam, adamw) or an `Optimizer`.
+        device: "cpu", "cuda", "cuda:1", "auto" (a GPU if one works), or a `Backend`.
+        dtype: "float32" or "float64".
+        seed: of the initial weights, the order of the samples, masks and noise. With
+            the same seed they are the same on every device.
+        metrics: names or functions, see `metrics`; None for what fits the loss.
+        eager: run the layers' Python every step instead of recording it once, to step
+            through it with a debugger. The numbers are the same.
+
+    Attributes:
+        history: the `History` of the last `fit`.
+        steps_done, epochs_done: updates and epochs so far.
+        stop: set by a callback to the reason why training should end.
+        notes: plain values of your own (class names, scaling) that `save` keeps.
+
+    Raises:
+        ValueError, TypeError: a misspelt or unfit argument, with the nearest valid one.
+        DeviceError: a CUDA device that cannot be used.
+    """
+
+    def __init__(
+        self,
+        model: Sequential,
+        loss: str | Loss,
+        optimizer: str | Optimizer = "adam",
+        device: str | Backend = "auto",
+        dtype: Any = "float32",
+        seed: int = 0,
+        metrics: Any = None,
+        eager: bool = False,
+    ):
+        if not isinstance(model, Sequential):
+            raise TypeError(f"model: expected a Sequential, got {model!r}")
+        self.model, self.loss_function = model, get_loss(loss)
+        _check_logits(model, self.loss_function)
+        self.optimizer = get_optimizer(optimizer)
+        self.backend = get_backend(device)
+        self.dtype = np.dtype(dtype)
+        if self.dtype.name not in DTYPES:
+            raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
+        self.seed = checks.check_whole(seed, "seed", 0)
+        self.metrics = get_metrics(metrics, self.loss_function.targets)
+        self.eager = eager
+        self.history, self.stop = History(), ""
+        self.steps_done = self.epochs_done = 0
+        self.rate_scale = 1.0
+        self.notes: dict[str, Any] = {}
+        self.newest: TrainingStep | None = None
+        self._loss: float | None = None
+        self._steps: dict[Kind, TrainingStep] = {}
+        self._evaluations: dict[tuple[Kind, bool], EvaluationStep] = {}
+        if model.sample_shape is not None:
+            self.build(model.sample_shape)
+
+    # Set-up.
+
+    def build(self, features: int | Shape) -> None:
+        """Fix the shape of a sample and place the parameters on the device.
+
+        Raises:
+            ValueError: a model that is built for another shape, or whose last layer
+                does not give one row a sample.
+        """
+        model = self.model.build(features)
+        if len(model.shapes[-1]) != 1:
+            raise ValueError(
+                f"the model: expected outputs of one axis, got {model.shapes[-1]}; end "
+                "with Flatten() or Dense(...)"
+            )
+        owned = model.buffers
+        here = (self.backend, self.dtype)
+        if hasattr(self, "rule") and owned and (owned.backend, owned.dtype) == here:
+            return
+        model.allocate(self.backend, self.dtype, (self.seed,))
+        self._make_rule()
+
+    def _make_rule(self) -> None:
+        """The update rule's arrays: slots at 0, the numbers of a step."""
+        assert self.model.buffers is not None
+        buffers, optimizer, backend = self.model.buffers, self.optimizer, self.backend
+        names = list(optimizer.scalars(self.learning_rate, 1))
+        with backend.active():
+            slots = [
+                backend.zeros(buffers.params.shape, self.dtype) for _ in optimizer.slots
+            ]
+            self._scalars = backend.zeros((*buffers.lead, len(names)), self.dtype)
+        # One network's numbers are 0-d, which NumPy broadcasts fastest.
+        places = [slice(i, i + 1) if buffers.lead else i for i in range(len(names))]
+        views = {n: self._scalars[..., at] for n, at in zip(names, places, strict=True)}
+        self.rule = Rule(optimizer, slots, views)
+        self._newest_scalars: tuple[float, ...] = ()
+        self._steps.clear()
+        self._evaluations.clear()
+
+    def training_step(self, kind: Kind) -> TrainingStep:
+        """The step for batches of this kind: recorded when it is first asked for."""
+        step = self._steps.get(kind)
+        if step is None:
+            samples = kind.shape[
+                len(kind.shape) - len(self.model.sample_shape or ()) - 1
+            ]
+            for i, layer in enumerate(self.model.layers):
+                if samples < layer.min_batch:
+                    raise ValueError(
+                        f"layer {i} ({type(layer).__name__}): expected at least "
+                        f"{layer.min_batch} samples a batch, got {samples}; choose a "
+                        "batch_size that leaves no such rest"
+                    )
+            step = TrainingStep(
+                self.model, self.loss_function, self.rule, kind, self.eager
+            )
+            self._steps[kind] = step
+        return step
+
+    def evaluation_step(self, kind: Kind, targets: bool) -> EvaluationStep:
+        """Likewise for predictions."""
+        key = (kind, targets)
+        if key not in self._evaluations:
+            self._evaluations[key] = EvaluationStep(
+                self.model, self.loss_function, kind, targets, self.eager
+            )
+        return self._evaluations[key]
+
+    # Training.
+
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        epochs: int = 10,
+        batch_size: int | None = 32,
+        validation: tuple[Any, ...] | None = None,
+        callbacks: Sequence[Callback] | Callback = (),
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        shuffle: bool = True,
+        verbose: bool | None = None,
+    ) -> History:
+        """Train for `epochs` passes over the samples.
+
+        Args:
+            x: (samples, *sample): NumPy, a list, an array on the model's device, or a
+                `np.memmap`, which is read batch by batch.
+            y: labels (samples,), or targets (samples, n) (see `Loss.targets`).
+            epochs: passes over the data.
+            batch_size: samples an update: 1 is stochastic, None (all) full-batch
+                gradient descent, anything between mini-batch. The short last batch is
+                a batch of its own: its loss is the mean over its own samples.
+            validation: (x, y) or (x, y, sample_weight), evaluated after each epoch.
+            callbacks: such as `EarlyStopping`; called in this order.
+            sample_weight: (samples,), wᵢ ≥ 0.
+            class_weight: {label: weight} or "balanced"; multiplies sample_weight.
+            shuffle: a new order each epoch, drawn from (seed, epoch).
+            verbose: a table row an epoch; None prints on a terminal only.
+
+        Returns:
+            The `History`, also found as `trainer.history`. After Ctrl-C, which ends
+            training when the step is done, `history.stopped` says so.
+
+        Raises:
+            ValueError, TypeError: unfit data or arguments.
+            DivergenceError: a loss or gradient became NaN or infinite; weights and
+                history are kept as they were before.
+        """
+        epochs = checks.check_whole(epochs, "epochs", 1)
+        hooks = check_callbacks(callbacks)
+        samples = Samples(self, x, y, sample_weight, class_weight)
+        size = samples.count if batch_size is None else batch_size
+        size = checks.check_whole(size, "batch_size", 1, samples.count)
+        rest = samples.count % size
+        for n in {size, rest} - {0}:
+            self.training_step(samples.kind(n))
+        held = None if validation is None else self._validation(validation)
+        self.history = History()
+        progress = Progress(verbose)
+        loop = Loop(self, samples, held, size, shuffle, hooks, progress)
+        self._loss = None
+        return loop.run(epochs)
+
+    def _validation(self, validation: tuple[Any, ...]) -> Samples:
+        if not isinstance(validation, tuple) or len(validation) not in (2, 3):
+            raise TypeError(
+                "validation: expected (x, y) or (x, y, sample_weight), got "
+                f"{type(validation).__name__}; xpnet.split makes the parts"
+            )
+        try:
+            return Samples(self, *validation)
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"validation: {error}") from None
+
+    def step(self, x: Any, y: Any, sample_weight: Any = None) -> None:
+        """One update on one batch; the loss is there to read as `trainer.loss`.
+
+        Args:
+            x, y, sample_weight: as for `fit`.
+
+        Raises:
+            ValueError, TypeError: unfit data.
+        """
+        step = self._stage(x, y, sample_weight)
+        self.set_scalars()
+        with np.errstate(all="ignore"), self.backend.active():
+            step.run("gradients")
+            step.run("update")
+        self.newest, self._loss = step, None
+        self.steps_done += 1
+
+    def _stage(self, x: Any, y: Any, sample_weight: Any) -> TrainingStep:
+        """Check a batch and copy it into the buffers of its program."""
+        backend, model = self.backend, self.model
+        x = checks.check_x(x, model.sample_shape, (), backend)
+        if model.buffers is None or not hasattr(self, "rule"):
+            self.build(x.shape[1:])
+        samples = x.shape[0]
+        y = checks.check_y(y, samples, self.loss_function, model.n_outputs, backend)
+        w = checks.check_weights(sample_weight, samples, backend)
+        for name, values in (("x", x), ("y", y)):
+            if backend.is_host and not checks.quickly_finite(values):
+                checks.check_finite(values, name, backend)
+        labels = checks.is_labels(y, self.loss_function)
+        step = self.training_step(Kind(x.shape, labels, w is not None))
+        with backend.active():
+            backend.upload(step.batch.x, x)
+            backend.upload(step.batch.y_rows, y)
+            if w is not None:
+                backend.upload(step.batch.w_rows, w)
+        return step
+
+    def set_scalars(self) -> None:
+        """Write this step's numbers (learning rate, corrections) for the update."""
+        t = self.steps_done
+        rate = self.optimizer.schedule(t) * self.rate_scale
+        numbers = tuple(self.optimizer.scalars(rate, t + 1).values())
+        if numbers != self._newest_scalars:
+            self.backend.upload(self._scalars, np.asarray(numbers, self.dtype))
+            self._newest_scalars = numbers
+
+    @property
+    def loss(self) -> float:
+        """The last step's loss: the weighted mean over its batch, before its update.
+
+        Reading it waits for the device.
+
+        Raises:
+            ValueError: no step has been taken yet.
+            DivergenceError: it is NaN or infinite.
+        """
+        if self.newest is None:
+            raise ValueError("loss: no step has been taken yet; call step or fit first")
+        if self._loss is None:
+            with np.errstate(all="ignore"), self.backend.active():
+                self.newest.run("loss")
+            self._loss = float(self.backend.to_numpy(self.newest.loss).sum())
+            if not np.isfinite(self._loss):
+                self.steps_done -= 1  # the step that went wrong is the last one
+                raise divergence(self, self.newest, self._loss)
+        return self._loss
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step; assigning scales the schedule."""
+        return float(self.optimizer.schedule(self.steps_done) * self.rate_scale)
+
+    @learning_rate.setter
+    def learning_rate(self, rate: float) -> None:
+        if not 0.0 < rate < float("inf"):
+            raise ValueError(f"learning_rate: expected a number > 0, got {rate}")
+        self.rate_scale = rate / self.optimizer.schedule(self.steps_done)
+
+    # Using what was learnt.
+
+    def evaluate(
+        self, x: Any, y: Any, sample_weight: Any = None, batch_size: int | None = None
+    ) -> dict[str, float]:
+        """{"loss": ..., metric: ...} over (x, y), as weighted means.
+
+        Raises:
+            ValueError, TypeError: unfit data.
+        """
+        samples = Samples(self, x, y, sample_weight)
+        rows = self._rows(batch_size, samples.count)
+        return evaluation.evaluate(self, samples, self.metrics, rows)
+
+    def predict(self, x: Any, batch_size: int | None = None) -> np.ndarray[Any, Any]:
+        """The outputs for x (samples, *sample), as a NumPy array (samples, n).
+
+        Probabilities where the loss is a cross-entropy, the outputs themselves
+        elsewhere.
+
+        Raises:
+            ValueError, TypeError: unfit data.
+        """
+        x = checks.check_x(x, self.model.sample_shape, (), self.backend)
+        self.build(x.shape[1:])
+        checks.check_finite(x, "x", self.backend)
+        return evaluation.predict(self, x, self._rows(batch_size, len(x)))
+
+    def predict_classes(
+        self, x: Any, batch_size: int | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Labels (samples,) of the most probable class; yes/no as 0 and 1.
+
+        Raises:
+            ValueError: a loss that does not classify; else as `predict`.
+        """
+        if self.loss_function.targets == "values":
+            raise ValueError(
+                f"predict_classes: expected a classifying loss, got "
+                f"{type(self.loss_function).__name__}; use predict"
+            )
+        p = self.predict(x, batch_size)
+        if self.loss_function.targets == "classes":
+            return np.asarray(p.argmax(axis=1))
+        answers = (p >= 0.5).astype(np.int64)
+        return answers[:, 0] if answers.shape[1] == 1 else answers
+
+    def _rows(self, batch_size: int | None, count: int) -> int:
+        if batch_size is None:
+            return min(PREDICT_ROWS, count)
+        return checks.check_whole(batch_size, "batch_size", 1)
+
+    # Parameters.
+
+    @property
+    def flat_gradients(self) -> Array:
+        """The flat array of all gradients, (n,), as the last step left it."""
+        assert self.model.buffers is not None
+        return self.model.buffers.grads
+
+    def parameters(self) -> dict[str, Array]:
+        """{"0.W": (n_in, n_out), "0.b": (n_out,), ...}: views, on the device."""
+        return self._named("")
+
+    def gradients(self) -> dict[str, Array]:
+        """∂J/∂ of each parameter in the last step, under the same names."""
+        return self._named("d")
+
+    def _named(self, prefix: str) -> dict[str, Array]:
+        buffers = self._built("parameters")
+        rows = {}
+        for slot in sorted(buffers.layout.trained, key=lambda s: s.layer):
+            view = buffers.views[slot.layer, prefix + slot.parameter.name]
+            row = slot.parameter.shape[0] == 1 and not slot.parameter.penalized
+            rows[slot.key] = view[..., 0, :] if row else view
+        return rows
+
+    def _built(self, what: str) -> Any:
+        if self.model.buffers is None:
+            raise ValueError(
+                f"{what}: the model has no weights yet; call trainer.build(n_features) "
+                "or train first"
+            )
+        return self.model.buffers
+
+    def snapshot(self, into: tuple[Array, ...] | None = None) -> tuple[Array, ...]:
+        """Copies of the parameters and running statistics, on the device."""
+        buffers = self._built("snapshot")
+        with self.backend.active():
+            if into is None:
+                return buffers.params.copy(), buffers.state.copy()
+            into[0][...], into[1][...] = buffers.params, buffers.state
+        return into
+
+    def restore(self, snapshot: tuple[Array, ...]) -> None:
+        """Put a snapshot's values back."""
+        buffers = self._built("restore")
+        with self.backend.active():
+            buffers.params[...], buffers.state[...] = snapshot
+
+    # Files.
+
+    def save(self, directory: str | Path) -> Path:
+        """Write the model, its weights and the optimiser's state into `directory`.
+
+        See `load`; returns the directory.
+
+        Raises:
+            ValueError: a layer, activation, loss or schedule of your own, which a file
+                cannot hold.
+        """
+        from xpnet.training.checkpoint import save
+
+        return save(self, Path(directory))
+
+    @staticmethod
+    def load(directory: str | Path, device: str | Backend = "auto") -> "Trainer":
+        """The trainer that `save` wrote, ready to predict or to go on training.
+
+        Raises:
+            FileNotFoundError: there is no saved model.
+            ValueError: a damaged one, with the file and what is wrong with it.
+        """
+        from xpnet.training.checkpoint import load
+
+        return load(Path(directory), device)
+
+
+def _check_logits(model: Sequential, loss: Loss) -> None:
+    """The cross-entropies apply softmax or sigmoid themselves."""
+    last = getattr(model.layers[-1], "activation", None)
+    double = {"classes": "softmax", "binary": "sigmoid"}.get(loss.targets)
+    if double and last == double:
+        raise ValueError(
+            f"the last layer: {type(loss).__name__} expects logits and applies "
+            f"{double} itself, got activation={last!r}; leave it out, predict gives "
+            "probabilities"
+        )

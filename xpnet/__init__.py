@@ -1,0 +1,160 @@
+"""Neural networks by matrix-form backpropagation on NumPy or CuPy.
+
+    import xpnet as xn
+    x, y = xn.datasets.digits()
+    model = xn.Sequential([xn.Dense(128, activation="relu"), xn.Dense(10)])
+    trainer = xn.Trainer(model, loss="softmax_cross_entropy")
+    trainer.fit(x, y, epochs=20)
+
+Names are imported when they are first used, so that the command line starts at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xpnet.backend import Backend, DeviceError, TraceError, derivative, get_backend
+    from xpnet.data import (
+        Dataset,
+        MinMaxScaler,
+        Standardizer,
+        datasets,
+        load_csv,
+        load_data,
+        load_idx,
+        load_mnist,
+        load_npz,
+        split,
+        split_indices,
+    )
+    from xpnet.layers import (
+        Activation,
+        ActivationFunction,
+        BatchNorm,
+        BinaryCrossEntropy,
+        Dense,
+        Dropout,
+        Flatten,
+        GaussianNoise,
+        Huber,
+        Layer,
+        LayerNorm,
+        Loss,
+        MeanAbsoluteError,
+        MeanSquaredError,
+        Sequential,
+        SoftmaxCrossEntropy,
+    )
+    from xpnet.optim import (
+        SGD,
+        Adam,
+        AdamW,
+        Constant,
+        Cosine,
+        ExponentialDecay,
+        Optimizer,
+        StepDecay,
+        WarmUp,
+    )
+    from xpnet.training import (
+        Callback,
+        DivergenceError,
+        EarlyStopping,
+        History,
+        ReduceOnPlateau,
+        Trainer,
+        check_gradients,
+        confusion_matrix,
+    )
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "backend": """
+        Backend DeviceError TraceError derivative get_backend
+    """,
+    "data": """
+        Dataset MinMaxScaler Standardizer datasets load_csv load_data load_idx
+        load_mnist load_npz split split_indices
+    """,
+    "layers": """
+        Activation ActivationFunction BatchNorm BinaryCrossEntropy Dense Dropout Flatten
+        GaussianNoise Huber Layer LayerNorm Loss MeanAbsoluteError MeanSquaredError
+        Sequential SoftmaxCrossEntropy
+    """,
+    "optim": """
+        SGD Adam AdamW Constant Cosine ExponentialDecay Optimizer StepDecay WarmUp
+    """,
+    "training": """
+        Callback DivergenceError EarlyStopping History ReduceOnPlateau Trainer
+        check_gradients confusion_matrix
+    """,
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
+
+__all__ = [
+    "SGD",
+    "Activation",
+    "ActivationFunction",
+    "Adam",
+    "AdamW",
+    "Backend",
+    "BatchNorm",
+    "BinaryCrossEntropy",
+    "Callback",
+    "Constant",
+    "Cosine",
+    "Dataset",
+    "Dense",
+    "DeviceError",
+    "DivergenceError",
+    "Dropout",
+    "EarlyStopping",
+    "ExponentialDecay",
+    "Flatten",
+    "GaussianNoise",
+    "History",
+    "Huber",
+    "Layer",
+    "LayerNorm",
+    "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "MinMaxScaler",
+    "Optimizer",
+    "ReduceOnPlateau",
+    "Sequential",
+    "SoftmaxCrossEntropy",
+    "Standardizer",
+    "StepDecay",
+    "TraceError",
+    "Trainer",
+    "WarmUp",
+    "__version__",
+    "check_gradients",
+    "confusion_matrix",
+    "datasets",
+    "derivative",
+    "get_backend",
+    "load_csv",
+    "load_data",
+    "load_idx",
+    "load_mnist",
+    "load_npz",
+    "split",
+    "split_indices",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        if name in _ROOMS:
+            return import_module(f"xpnet.{name}")
+        raise AttributeError(f"module 'xpnet' has no attribute {name!r}")
+    value = getattr(import_module(f"xpnet.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_ROOMS})
