@@ -290,6 +290,12 @@ class Trainer:
         return self._loss
 
     @property
+    def newest_rate(self) -> float:
+        """The learning rate of the last step."""
+        last = max(self.steps_done - 1, 0)
+        return float(self.optimizer.schedule(last) * self.rate_scale)
+
+    @property
     def learning_rate(self) -> float:
         """The learning rate of the next step; assigning scales the schedule."""
         return float(self.optimizer.schedule(self.steps_done) * self.rate_scale)

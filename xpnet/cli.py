@@ -1,0 +1,103 @@
+"""The command line: `xpnet train`, `xpnet predict`, `xpnet info`.
+
+Only argparse is imported here, so that `xpnet --help` answers at once. A command is a
+module of `xpnet.commands` with `run(arguments) -> exit status`.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+USAGE_ERROR = 2
+ACTIVATIONS = "identity sigmoid tanh relu leaky_relu elu gelu silu softplus softmax"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status.
+
+    0 is success, 2 bad input or a device that is not there (one line on standard
+    error), 130 a training that Ctrl-C has ended.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        command = import_module(f"xpnet.commands.{options.command}")
+        status: int = command.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe (head, less) has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except (ValueError, TypeError, ArithmeticError, OSError, ImportError) as error:
+        return _fail(error)
+    except (RuntimeError, MemoryError) as error:
+        return _fail(error)
+    return status
+
+
+def _fail(error: BaseException) -> int:
+    text = " ".join(str(error).split()) or type(error).__name__
+    print(f"xpnet: error: {text}", file=sys.stderr)
+    return USAGE_ERROR
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="xpnet",
+        description="Neural networks by matrix-form backpropagation on NumPy or CuPy.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_train(commands)
+    _add_predict(commands)
+    info = commands.add_parser("info", help="device, BLAS, threads and versions")
+    info.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser
+
+
+def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    train = commands.add_parser(
+        "train",
+        help="train a network on a data set",
+        description="Train a network on DATA, with a part held out for validation and "
+        "another, never trained or chosen on, for the test at the end.",
+    )
+    add = train.add_argument
+    add("data", metavar="DATA", help="digits, xor, ... or a .csv, .npz, IDX file")
+    add("--target", metavar="COLUMN", help="what to predict (CSV; default: the last)")
+    add("--task", default="auto", choices=("auto", "classification", "regression"))
+    add("--hidden", default="256,128", help="widths, 256,128 or none [%(default)s]")
+    add("--activation", default="relu", help=f"{ACTIVATIONS} [%(default)s]")
+    add("--dropout", type=float, help="share dropped [0.3 for classes, else 0]")
+    add("--optimizer", default="adam", help="sgd, adam or adamw [%(default)s]")
+    add("--learning-rate", type=float, help="at the start [0.002; sgd 0.1]")
+    add("--schedule", default="cosine", choices=("cosine", "constant"))
+    add("--l2", type=float, default=0.0, help="penalty on weights [%(default)s]")
+    add("--epochs", type=int, default=60, help="[%(default)s]")
+    add("--batch-size", type=int, default=32, help="samples a step [%(default)s]")
+    add("--patience", type=int, help="stop after this many epochs without progress")
+    add("--validation", type=float, help="share held out to choose on [0.2]")
+    add("--test", type=float, help="share held out to test on [0.2]")
+    add("--scale", choices=("standard", "minmax", "none"), help="of the inputs")
+    add("--device", default="auto", help="cpu, cuda, cuda:1 or auto [%(default)s]")
+    add("--dtype", default="float32", choices=("float32", "float64"))
+    add("--seed", type=int, default=0, help="of everything random [%(default)s]")
+    add("--save", metavar="DIR", help="keep the model there, for predict")
+    add("--plot", metavar="FILE", help="draw the learning curves (needs matplotlib)")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def _add_predict(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> None:
+    predict = commands.add_parser(
+        "predict",
+        help="predictions of a saved model",
+        description="Print a prediction a line for the samples in FILE.",
+    )
+    add = predict.add_argument
+    add("model", metavar="DIR", help="what `xpnet train --save DIR` wrote")
+    add("data", metavar="FILE", help="samples: .csv (by column name), .npz, IDX, ...")
+    add("--device", default="auto", help="cpu, cuda, cuda:1 or auto [%(default)s]")
+    add("--json", action="store_true", help="print one JSON object")

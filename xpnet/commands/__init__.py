@@ -1,0 +1,1 @@
+"""The commands of `xpnet`, a module each; imported when they are called."""

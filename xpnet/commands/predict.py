@@ -1,0 +1,60 @@
+"""`xpnet predict DIR FILE`: a saved model's predictions, one a line."""
+
+import json
+import sys
+from argparse import Namespace
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import get_backend
+from xpnet.data import Scaler, load_data
+from xpnet.training import Trainer
+
+
+def run(options: Namespace) -> int:
+    """Predict as asked; see `xpnet predict --help`."""
+    trainer = Trainer.load(options.model, get_backend(options.device))
+    notes = trainer.notes
+    features = notes.get("features")
+    columns = tuple(features) if features else None
+    data = load_data(options.data, has_target=False, columns=columns)
+    x = data.x
+    if notes.get("scaler"):
+        x = Scaler.from_dict(notes["scaler"]).transform(x)
+    rows = _rows(trainer.predict(x), notes)
+    if options.json:
+        print(json.dumps({"model": options.model, "predictions": rows}))
+        return 0
+    names = list(rows[0])
+    lines = [",".join(names)]
+    lines += [",".join(_cell(row[name]) for name in names) for row in rows]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0
+
+
+def _rows(outputs: np.ndarray[Any, Any], notes: dict[str, Any]) -> list[dict[str, Any]]:
+    """A dict a sample: the prediction, and the probability of a class."""
+    if notes.get("task") == "classification":
+        classes = notes.get("classes") or list(range(outputs.shape[1]))
+        best = outputs.argmax(axis=1)
+        return [
+            {"prediction": classes[i], "probability": float(p[i])}
+            for i, p in zip(best.tolist(), outputs, strict=True)
+        ]
+    if notes.get("y_scaler"):
+        outputs = Scaler.from_dict(notes["y_scaler"]).inverse(outputs)
+    if outputs.shape[1] == 1:
+        return [{"prediction": float(v)} for v in outputs[:, 0]]
+    return [
+        {f"output_{i}": float(v) for i, v in enumerate(row)} for row in outputs.tolist()
+    ]
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = str(value)
+    if any(c in text for c in ',"\n'):
+        return '"' + text.replace('"', '""') + '"'
+    return text

@@ -1,0 +1,288 @@
+"""`xpnet train DATA`: load, hold out, scale, train, test, keep."""
+
+import json
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import choose, get_backend
+from xpnet.commands.report import Report, print_report
+from xpnet.data import SCALERS, Dataset, Scaler, Standardizer, load_data, split
+from xpnet.layers import (
+    Dense,
+    Dropout,
+    Layer,
+    Loss,
+    MeanSquaredError,
+    Sequential,
+    SoftmaxCrossEntropy,
+)
+from xpnet.optim import OPTIMIZERS, Cosine, Optimizer
+from xpnet.training import Callback, EarlyStopping, Trainer, confusion_matrix
+
+FEW = 20  # samples below which nothing is held out unless asked for
+SMOOTHING = 0.1
+Part = tuple[Any, Any]
+
+
+@dataclass
+class Parts:
+    """(x, y) to train on, to choose on and to test on; the last two may be None."""
+
+    train: Part
+    validation: Part | None
+    test: Part | None
+
+
+def run(options: Namespace) -> int:
+    """Train as asked; see `xpnet train --help`."""
+    _check(options)
+    backend = get_backend(options.device)
+    data = load_data(options.data, options.target, options.task)
+    parts = _hold_out(data, options)
+    scaler = _scaler(data, parts, options)
+    y_scaler = Standardizer.fit(parts.train[1]) if data.task == "regression" else None
+    model = Sequential(_layers(data, options))
+    steps = -(-len(parts.train[0]) // _batch_size(options, parts)) * options.epochs
+    trainer = Trainer(
+        model,
+        _loss(data),
+        _optimizer(options, steps),
+        device=backend,
+        dtype=options.dtype,
+        seed=options.seed,
+    )
+    trainer.notes = _notes(data, scaler, y_scaler)
+    if not options.json:
+        _announce(data, parts, trainer)
+    _fit(trainer, parts, scaler, y_scaler, options)
+    report = _report(trainer, data, parts, scaler, y_scaler)
+    if options.save:
+        trainer.save(options.save)
+    if options.plot:
+        trainer.history.plot(options.plot)
+    if options.json:
+        print(json.dumps(_record(report, trainer, options), indent=2))
+    else:
+        print_report(report, trainer, options)
+    return 130 if trainer.history.stopped.startswith("interrupted") else 0
+
+
+def _check(options: Namespace) -> None:
+    """What can be refused before any work is done."""
+    for name in ("validation", "test"):
+        share = getattr(options, name)
+        if share is not None and not 0.0 <= share < 1.0:
+            raise ValueError(f"--{name}: expected a share from 0 to 1, got {share}")
+    for name in ("epochs", "batch_size", "patience"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag}: expected at least 1, got {value}")
+    if options.plot:
+        from xpnet.training.plots import figure
+
+        figure(1)
+        parent = Path(options.plot).parent
+        if not parent.is_dir():
+            raise ValueError(f"--plot: there is no directory {parent}; make it first")
+        _writable(parent, "--plot")
+    if options.save:
+        path = Path(options.save)
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"--save: expected a directory, got the file {path}")
+        _writable(path, "--save")
+
+
+def _writable(directory: Path, flag: str) -> None:
+    """Raises unless `directory`, or the nearest one above it, can be written."""
+    import os
+
+    while not directory.exists():
+        directory = directory.parent
+    if not directory.is_dir() or not os.access(directory, os.W_OK):
+        raise ValueError(f"{flag}: {directory} cannot be written; name another place")
+
+
+def _hold_out(data: Dataset, options: Namespace) -> Parts:
+    """Training, validation and test part; a test part of the data's own stays."""
+    y = np.asarray(data.y)
+    default = 0.0 if len(data.x) < FEW else 0.2
+    validation = default if options.validation is None else options.validation
+    test = default if options.test is None else options.test
+    given: Part | None = None
+    if data.x_test is not None and options.test is None:
+        given, test = (data.x_test, data.y_test), 0.0
+    rest = 1.0 - validation - test
+    if rest <= 1e-9:
+        raise ValueError(
+            f"--validation {validation} and --test {test}: expected something left to "
+            "train on"
+        )
+    shares = tuple(s for s in (rest, validation, test) if s > 0.0)
+    if len(shares) == 1:
+        return Parts((data.x, y), None, given)
+    stratify = data.task == "classification"
+    found = iter(split(data.x, y, shares, stratify, options.seed))
+    train = next(found)
+    held = next(found) if validation else None
+    return Parts(train, held, next(found) if test else given)
+
+
+def _scaler(data: Dataset, parts: Parts, options: Namespace) -> Scaler | None:
+    """Fitted on the training part only."""
+    images = data.x.dtype.kind in "ui" or data.name == "digits"
+    kind = options.scale or ("minmax" if images else "standard")
+    return None if kind == "none" else SCALERS[kind].fit(parts.train[0])
+
+
+def _layers(data: Dataset, options: Namespace) -> list[Layer]:
+    classes = data.task == "classification" and len(data.x) >= FEW
+    dropout = (0.3 if classes else 0.0) if options.dropout is None else options.dropout
+    layers: list[Layer] = []
+    for width in _hidden(options.hidden):
+        layers.append(Dense(width, activation=options.activation))
+        if dropout:
+            layers.append(Dropout(dropout))
+    outputs = len(data.classes) if data.classes else np.asarray(data.y).shape[1]
+    return [*layers, Dense(outputs)]
+
+
+def _hidden(text: str) -> list[int]:
+    if text.strip().lower() in ("", "none", "0"):
+        return []
+    try:
+        return [int(width) for width in text.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"--hidden: expected widths such as 128,64 or none, got {text!r}"
+        ) from None
+
+
+def _loss(data: Dataset) -> Loss:
+    if data.task == "regression":
+        return MeanSquaredError()
+    return SoftmaxCrossEntropy(label_smoothing=SMOOTHING)
+
+
+def _optimizer(options: Namespace, steps: int) -> Optimizer:
+    rule: Any = choose(options.optimizer, OPTIMIZERS, "optimizer")
+    sgd = options.optimizer == "sgd"
+    rate = options.learning_rate or (0.1 if sgd else 2e-3)
+    extra = {"momentum": 0.9, "nesterov": True} if sgd else {}
+    schedule = Cosine(rate, steps) if options.schedule == "cosine" else rate
+    return rule(schedule, l2=options.l2, **extra)  # type: ignore[no-any-return]
+
+
+def _notes(
+    data: Dataset, scaler: Scaler | None, y_scaler: Scaler | None
+) -> dict[str, Any]:
+    """What predict needs to know beside the weights."""
+    return {
+        "data": data.name,
+        "task": data.task,
+        "features": list(data.feature_names) if data.feature_names else None,
+        "classes": list(data.classes) if data.classes else None,
+        "scaler": scaler.to_dict() if scaler else None,
+        "y_scaler": y_scaler.to_dict() if y_scaler else None,
+    }
+
+
+def _batch_size(options: Namespace, parts: Parts) -> int:
+    return min(int(options.batch_size), len(parts.train[0]))
+
+
+def _announce(data: Dataset, parts: Parts, trainer: Trainer) -> None:
+    backend = trainer.backend
+    why = f" ({backend.reason})" if backend.reason else ""
+    sizes = [
+        f"{len(part[0])} {what}"
+        for part, what in (
+            (parts.train, "to train on"),
+            (parts.validation, "to choose on"),
+            (parts.test, "to test on"),
+        )
+        if part is not None
+    ]
+    trainer.build(data.x.shape[1:])
+    print(f"{data.name}: {', '.join(sizes)}; {backend.device}{why}")
+    print(f"{trainer.model.summary()}\n")
+
+
+def _fit(
+    trainer: Trainer,
+    parts: Parts,
+    scaler: Scaler | None,
+    y_scaler: Scaler | None,
+    options: Namespace,
+) -> None:
+    callbacks: list[Callback] = []
+    if parts.validation is not None:
+        patience = options.patience or options.epochs
+        callbacks.append(EarlyStopping("val_loss", patience))
+    elif options.patience:
+        callbacks.append(EarlyStopping("loss", options.patience))
+    held = parts.validation and scaled(parts.validation, scaler, y_scaler)
+    trainer.fit(
+        *scaled(parts.train, scaler, y_scaler),
+        epochs=options.epochs,
+        batch_size=_batch_size(options, parts),
+        validation=held,
+        callbacks=callbacks,
+        verbose=not options.json,
+    )
+
+
+def scaled(part: Part, scaler: Scaler | None, y_scaler: Scaler | None) -> Part:
+    """(x, y) as the network sees them."""
+    x, y = part
+    x = scaler.transform(x) if scaler else x
+    return x, (y_scaler.transform(y) if y_scaler else y)
+
+
+def _report(
+    trainer: Trainer,
+    data: Dataset,
+    parts: Parts,
+    scaler: Scaler | None,
+    y_scaler: Scaler | None,
+) -> Report:
+    """Scores on the held-out test part, or on the training part where there is none."""
+    x, y = parts.test or parts.train
+    x = scaler.transform(x) if scaler else x
+    where = "test" if parts.test else "training"
+    if data.task == "classification":
+        predicted = trainer.predict_classes(x)
+        matrix = confusion_matrix(predicted, np.asarray(y), len(data.classes or ()))
+        scores = {"accuracy": float((predicted == y).mean())}
+        return Report(where, len(y), scores, matrix, tuple(data.classes or ()))
+    from xpnet.training.metrics import mean_absolute_error, r2
+
+    predicted = trainer.predict(x)
+    predicted = y_scaler.inverse(predicted) if y_scaler else predicted
+    scores = {
+        "mean_absolute_error": mean_absolute_error(predicted, y),
+        "r2": r2(predicted, y),
+    }
+    return Report(where, len(y), scores, None, ())
+
+
+def _record(report: Report, trainer: Trainer, options: Namespace) -> dict[str, Any]:
+    matrix = report.confusion
+    return {
+        "data": options.data,
+        "device": trainer.backend.device,
+        "seed": options.seed,
+        "part": report.part,
+        "samples": report.samples,
+        **report.scores,
+        "classes": [str(c) for c in report.classes],
+        "confusion_matrix": None if matrix is None else matrix.tolist(),
+        "best_epoch": trainer.history.best_epoch,
+        "stopped": trainer.history.stopped,
+        "history": trainer.history.rows,
+        "saved": options.save,
+    }
