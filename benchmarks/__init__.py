@@ -1,0 +1,1 @@
+"""What is fast and what is not: xpnet beside its rivals, measured the same way."""

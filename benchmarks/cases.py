@@ -1,0 +1,74 @@
+"""The cases that every rival runs: nets, data and weights, the same to the bit."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+RATES = {"sgd": 0.01, "adam": 1e-3}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A ReLU network with softmax cross-entropy on one fixed batch.
+
+    Attributes:
+        sizes: widths, input first.
+        batch: samples.
+        optimizer: "sgd" (rate 0.01, no momentum) or "adam" (rate 0.001).
+    """
+
+    sizes: tuple[int, ...]
+    batch: int
+    optimizer: str
+
+    @property
+    def net(self) -> str:
+        """Its name, "784-128-10, 128"."""
+        return f"{'-'.join(map(str, self.sizes))}, {self.batch}"
+
+    @property
+    def rate(self) -> float:
+        """The learning rate."""
+        return RATES[self.optimizer]
+
+    def data(self) -> tuple[Array, Array]:
+        """x (batch, n_in) float32, y (batch,) int64."""
+        rng = np.random.default_rng(1)
+        x = rng.standard_normal((self.batch, self.sizes[0])).astype(np.float32)
+        return x, rng.integers(0, self.sizes[-1], self.batch)
+
+    def weights(self) -> list[tuple[Array, Array]]:
+        """(W, b) a layer: He's normal weights, biases of 0."""
+        rng = np.random.default_rng(2)
+        return [
+            (
+                (rng.standard_normal((n, m)) * np.sqrt(2 / n)).astype(np.float32),
+                np.zeros(m, np.float32),
+            )
+            for n, m in zip(self.sizes, self.sizes[1:], strict=False)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Case":
+        """The case that `to_dict` described."""
+        return cls(tuple(values["sizes"]), values["batch"], values["optimizer"])
+
+
+NETS: tuple[tuple[tuple[int, ...], int], ...] = (
+    ((2, 3, 2), 4),
+    ((64, 32, 10), 32),
+    ((784, 128, 10), 128),
+    ((784, 512, 512, 10), 256),
+    ((2048, 2048, 2048, 2048, 10), 1024),
+)
+
+
+def cases(optimizers: tuple[str, ...] = ("sgd", "adam")) -> list[Case]:
+    """Every net with every update rule."""
+    return [Case(sizes, batch, rule) for sizes, batch in NETS for rule in optimizers]

@@ -1,0 +1,45 @@
+"""scikit-learn's MLPClassifier, one `partial_fit` on the whole batch a step."""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from xpnet.benchmarks.cases import Case
+
+PACKAGES = ("scikit-learn", "numpy")
+
+
+def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
+    """The estimator with the case's weights, no penalty, no shuffling."""
+    from sklearn.neural_network import MLPClassifier
+
+    warnings.filterwarnings("ignore")
+    x, y = case.data()
+    if len(np.unique(y)) != case.sizes[-1] or case.sizes[-1] < 3:
+        raise ValueError("needs every class in the batch, and at least three of them")
+    net = MLPClassifier(
+        case.sizes[1:-1],
+        solver=case.optimizer,
+        alpha=0.0,
+        batch_size=case.batch,
+        learning_rate_init=case.rate,
+        momentum=0.0,
+        nesterovs_momentum=False,
+        shuffle=False,
+    )
+    classes = np.arange(case.sizes[-1])
+    net.partial_fit(x, y, classes)  # makes the arrays; its step is undone below
+    for i, (W, b) in enumerate(case.weights()):
+        net.coefs_[i][...], net.intercepts_[i][...] = W, b
+    rule = net._optimizer
+    if case.optimizer == "adam":
+        rule.t = 0
+        rule.ms = [np.zeros_like(m) for m in rule.ms]
+        rule.vs = [np.zeros_like(v) for v in rule.vs]
+
+    def loss() -> float:
+        p = net.predict_proba(x)[np.arange(len(y)), y]
+        return float(-np.log(p).mean())
+
+    return lambda: net.partial_fit(x, y), loss

@@ -1,0 +1,48 @@
+"""PyTorch as its tutorials write it, with the fused Adam."""
+
+from collections.abc import Callable
+from typing import Any
+
+from xpnet.benchmarks.cases import Case
+
+PACKAGES = ("torch",)
+
+
+def parts(case: Case) -> tuple[Any, ...]:
+    """(model, optimizer, loss function, x, y) with the case's weights."""
+    import torch
+
+    x, y = map(torch.from_numpy, case.data())
+    layers: list[Any] = []
+    for W, b in case.weights():
+        linear = torch.nn.Linear(*W.shape)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(W.T.copy()))
+            linear.bias.copy_(torch.from_numpy(b))
+        layers += [linear, torch.nn.ReLU()]
+    model = torch.nn.Sequential(*layers[:-1])
+    parameters = model.parameters()
+    rule = (
+        torch.optim.SGD(parameters, lr=case.rate)
+        if case.optimizer == "sgd"
+        else torch.optim.Adam(parameters, lr=case.rate, fused=True)
+    )
+    return model, rule, torch.nn.CrossEntropyLoss(), x, y
+
+
+def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
+    """Zero the gradients, forward, backward, step."""
+    import torch
+
+    model, rule, loss, x, y = parts(case)
+
+    def step() -> None:
+        rule.zero_grad(set_to_none=True)
+        loss(model(x), y).backward()
+        rule.step()
+
+    def value() -> float:
+        with torch.no_grad():
+            return float(loss(model(x), y))
+
+    return step, value
