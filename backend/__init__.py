@@ -14,6 +14,8 @@ from xpnet.backend.random import (
     generator,
     stream_key,
 )
+from xpnet.backend.replay import Replay
+from xpnet.backend.sums import batch_sum, feature_sum
 from xpnet.backend.trace import Array, Shape, Tape, Traced, TraceError
 
 __all__ = [
@@ -26,14 +28,17 @@ __all__ = [
     "Formula",
     "Noise",
     "Program",
+    "Replay",
     "Shape",
     "Tape",
     "TraceError",
     "Traced",
+    "batch_sum",
     "choose",
     "compile_tape",
     "cuda_status",
     "derivative",
+    "feature_sum",
     "generator",
     "get_backend",
     "nearest",

@@ -2,7 +2,7 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +13,15 @@ from xpnet.backend.trace import Array, Shape
 
 CACHE_LINE = 64  # bytes
 BLOCK_ELEMENTS = 16384  # six float32 operands of a block fit in a 512 KiB L2 cache
+
+
+@cache
+def blas_threads() -> int:
+    """How many threads NumPy's BLAS uses; 1 where it does not say."""
+    from threadpoolctl import threadpool_info
+
+    pools = [p for p in threadpool_info() if p.get("user_api") == "blas"]
+    return max((int(p["num_threads"]) for p in pools), default=1)
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,11 @@ class Backend:
     def is_host(self) -> bool:
         """Whether arrays here are NumPy arrays."""
         return self.name == "numpy"
+
+    @property
+    def threads(self) -> int:
+        """Threads that a compiled loop may use: as many as BLAS has."""
+        return blas_threads() if self.is_host else 1
 
     @property
     def block_size(self) -> int | None:
@@ -139,6 +153,14 @@ class Backend:
         if self.is_host and a.ndim == b.ndim == 2 and out.flags.c_contiguous:
             return a.dot, (b, out)  # the same GEMM behind less dispatch
         return self.xp.matmul, (a, b, out)
+
+    def product_sum(self, x: Array, axis: int, out: Array) -> Call:
+        """Out = Σ of x along axis -1 or -2: by a product with ones on the host."""
+        if not self.is_host:
+            return self.xp.sum, (x, axis, None, out, True)
+        ones = np.ones((1, x.shape[-2]) if axis == -2 else (x.shape[-1], 1), x.dtype)
+        a, b = (ones, x) if axis == -2 else (x, ones)
+        return self.product(a, b, out)
 
     def copy(self, out: Array, source: Any) -> Call:
         """out[...] = source, converting the dtype."""

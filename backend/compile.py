@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.backend import Backend
+from xpnet.backend.loops import Loop, can_join
 from xpnet.backend.memory import Arena
 from xpnet.backend.program import Call, Program
 from xpnet.backend.trace import VIEWS, Array, Tape, Traced, base
@@ -30,7 +31,11 @@ FOREVER = 1 << 60
 
 
 def compile_tape(
-    tape: Tape, backend: Backend, outputs: dict[str, Traced], segments: tuple[str, ...]
+    tape: Tape,
+    backend: Backend,
+    outputs: dict[str, Traced],
+    segments: tuple[str, ...],
+    loops: bool = False,
 ) -> Program:
     """The program of `tape` on `backend`.
 
@@ -39,19 +44,27 @@ def compile_tape(
         backend: where buffers are allocated and whose primitives are called.
         outputs: nodes whose values must still be readable after a replay.
         segments: the names of the segments, so that an empty one runs too.
+        loops: compile runs of elementwise operations with Numba (see `loops.py`).
     """
-    return _Compiler(tape, backend, outputs).program(segments)
+    return _Compiler(tape, backend, outputs, loops).program(segments)
 
 
 class _Compiler:
     """The passes above, over one tape."""
 
     def __init__(
-        self, tape: Tape, backend: Backend, outputs: dict[str, Traced]
+        self,
+        tape: Tape,
+        backend: Backend,
+        outputs: dict[str, Traced],
+        loops: bool,
     ) -> None:
         self.backend = backend
         self.outputs = outputs
+        self.loops = loops
         self.live = _live_nodes(tape, list(outputs.values()))
+        if loops:
+            self.live = _sunk(self.live)
         self.position = {node: i for i, node in enumerate(self.live)}
         self.last_use = self._last_uses()
         self.destination = self._destinations()
@@ -119,9 +132,8 @@ class _Compiler:
     def program(self, segments: tuple[str, ...]) -> Program:
         """All four passes' result."""
         calls: dict[str, list[Call]] = {name: [] for name in segments}
-        for run in _runs(self.live):
-            emit = self._emit_blocks if self._in_blocks(run) else self._emit_each
-            calls[run[0].segment] += emit(run)
+        for run in _runs(self.live, _joins_loop if self.loops else _joins):
+            calls[run[0].segment] += self._emit(run)
         outputs = {name: self.array(node) for name, node in self.outputs.items()}
         return Program(calls, outputs, self.arena.nbytes, self.arena.owned)
 
@@ -132,6 +144,36 @@ class _Compiler:
         if node not in self.arrays and node.op in VIEWS:
             self.arrays[node] = _view(self.array(node.args[0]), node)
         return self.arrays[node]
+
+    def _emit(self, run: list[Traced]) -> list[Call]:
+        if self.loops and _loop_pays(run):
+            return self._emit_loop(run)
+        if self._in_blocks(run):
+            return self._emit_blocks(run)
+        return self._emit_each(run)
+
+    def _emit_loop(self, run: list[Traced]) -> list[Call]:
+        """The run as one compiled loop; what only it needs stays in registers."""
+        end = self.position[run[-1]]
+        values = [node for node in run if node.op != "store"]
+        several = any(node.op == "max" for node in run)
+        kept = set()
+        for node in values:
+            if node in self.destination or self.last_use.get(node, 0) > end:
+                kept.add(node)
+                # A later pass over the row reads operands again: none is given up.
+                self.arrays[node] = (
+                    self.arena.take(node, node.shape, node.dtype)
+                    if several and node not in self.destination
+                    else self._place(node)
+                )
+        stores = [n for n in run if n.op == "store"]
+        written = {n for n in stores if self.destination.get(n.args[1]) is n.args[0]}
+        rest = [n for n in run if n not in written]
+        loop = Loop(rest, _frame(run[0]), self.array, kept, _argument_dtypes)
+        for node in run:
+            self._release(node)
+        return loop.calls(self.backend.threads)
 
     def _in_blocks(self, run: list[Traced]) -> bool:
         size = self.backend.block_size
@@ -270,6 +312,8 @@ class _Compiler:
             return [backend.copy(out, operands[0])]
         if node.op == "matmul":
             return [backend.product(operands[0], operands[1], out)]
+        if node.op == "product_sum":
+            return [backend.product_sum(operands[0], node.options[0], out)]
         axes, keepdims = node.options
         return [backend.reduce(node.op, operands[0], axes, keepdims, out)]
 
@@ -297,11 +341,13 @@ def _argument_dtypes(node: Traced) -> list[np.dtype[Any]]:
     return list(node.op.resolve_dtypes((*kinds, None))[:-1])
 
 
-def _runs(live: list[Traced]) -> list[list[Traced]]:
-    """Consecutive elementwise nodes that may share one loop; others alone."""
+def _runs(
+    live: list[Traced], joins: Callable[[Traced, list[Traced]], bool]
+) -> list[list[Traced]]:
+    """Consecutive nodes that may share one loop; others alone."""
     runs: list[list[Traced]] = []
     for node in live:
-        if runs and _joins(node, runs[-1]):
+        if runs and joins(node, runs[-1]):
             runs[-1].append(node)
         else:
             runs.append([node])
@@ -314,6 +360,68 @@ def _joins(node: Traced, run: list[Traced]) -> bool:
         return False
     if (node.shape, node.segment) != (run[0].shape, run[0].segment):
         return False
+    return _aligned(node, run)
+
+
+def _joins_loop(node: Traced, run: list[Traced]) -> bool:
+    """Likewise for a compiled loop, which may also take a max along its rows."""
+    if not (can_join(node) and can_join(run[0])):
+        return False
+    if (_frame(node), node.segment) != (_frame(run[0]), run[0].segment):
+        return False
+    ops = {n.op for n in (*run, node) if isinstance(n.op, str)}
+    if {"max", "store"} <= ops:
+        return False  # a second pass must not meet what the first has written
+    return _aligned(node, run)
+
+
+def _frame(node: Traced) -> tuple[int, ...]:
+    """The shape of the loop that computes `node`."""
+    shape: tuple[int, ...] = node.args[0].shape if node.op == "max" else node.shape
+    return shape
+
+
+def _loop_pays(run: list[Traced]) -> bool:
+    """Whether one loop beats the NumPy calls: fewer calls, or no broadcasting."""
+    if not all(map(can_join, run)):
+        return False
+    values = [n for n in run if n.op != "store"]
+    first = values[0] if values else None
+    return len(values) > 1 or (
+        first is not None
+        and (
+            first.op in ("max", "where", "cast")
+            or any(isinstance(a, Traced) and a.shape != first.shape for a in first.args)
+        )
+    )
+
+
+def _sunk(live: list[Traced]) -> list[Traced]:
+    """Elementwise nodes moved down to their first use, where they may join a loop."""
+    order: list[Traced] = []  # reversed
+    for node in reversed(live):
+        place = len(order)
+        if can_join(node) and node.op not in ("store", "max"):
+            leaves = [
+                base(a.root.array)
+                for a in node.args
+                if isinstance(a, Traced) and a.root.op == "leaf"
+            ]
+            for i in range(len(order) - 1, -1, -1):
+                other = order[i]
+                used = any(isinstance(a, Traced) and a.root is node for a in other.args)
+                disturbs = other.op == "store" and any(
+                    base(other.args[0].root.array) is leaf for leaf in leaves
+                )
+                if used or disturbs or other.segment != node.segment:
+                    place = i + 1
+                    break
+        order.insert(place, node)
+    return order[::-1]
+
+
+def _aligned(node: Traced, run: list[Traced]) -> bool:
+    """Whether no operand shows memory of the run under another shape."""
     values = set(run)
     operands = [a for a in node.args if isinstance(a, Traced)]
     if any(a.root in values and a.root is not a for a in operands):

@@ -86,6 +86,19 @@ class Traced:
         """Σ over `axis`."""
         return self.tape.reduce("sum", self, axis, keepdims)
 
+    def batch_sum(self) -> "Traced":
+        """Σ over the batch, axis -2, which stays as 1."""
+        return self._product_sum(-2)
+
+    def feature_sum(self) -> "Traced":
+        """Σ over the features, axis -1, which stays as 1."""
+        return self._product_sum(-1)
+
+    def _product_sum(self, axis: int) -> "Traced":
+        shape = list(self.shape)
+        shape[axis] = 1
+        return self.tape.node("product_sum", (self,), tuple(shape), self.dtype, (axis,))
+
     def max(self, axis: Any = None, keepdims: bool = False) -> "Traced":
         """Largest along `axis`."""
         return self.tape.reduce("max", self, axis, keepdims)

@@ -39,7 +39,7 @@ def measure(step: Callable[[], object], seconds: float) -> dict[str, float]:
     step()
     once = time.perf_counter() - began
     series = max(1, min(1000, int(0.005 / max(once, 1e-7))))
-    times = []
+    times: list[float] = []
     end = time.perf_counter() + seconds
     while not times or time.perf_counter() < end:
         began = time.perf_counter()

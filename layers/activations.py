@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xpnet.backend import Array, Formula, choose, derivative
+from xpnet.backend import Array, Formula, choose, derivative, feature_sum
 from xpnet.layers.layer import Layer
 
 EXP_LIMIT = 88.0  # exp(88) is the last whole power that float32 holds
@@ -59,12 +59,12 @@ def elu(z: Array) -> Array:
 def softmax(z: Array) -> Array:
     """eᶻʲ / Σₖ eᶻᵏ along the last axis, without overflow."""
     e = np.exp(z - z.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
+    return e / feature_sum(e)
 
 
 def _softmax_product(grad: Array, z: Array, a: Array) -> Array:
     """The Jacobian diag(a) - a aᵀ applied to grad."""
-    return a * (grad - (a * grad).sum(axis=-1, keepdims=True))
+    return a * (grad - feature_sum(a * grad))
 
 
 GELU_SCALE, GELU_CUBE = math.sqrt(2 / math.pi), 0.044715

@@ -1,6 +1,6 @@
 """Dense: every output sees every input."""
 
-from xpnet.backend import Array, Formula, Shape
+from xpnet.backend import Array, Formula, Shape, batch_sum
 from xpnet.layers.activations import Activation, ActivationFunction
 from xpnet.layers.initializers import Initializer
 from xpnet.layers.layer import Layer
@@ -72,5 +72,5 @@ class Dense(Layer):
         delta = self.f.backward(grad)
         self.dW[...] = self.x.swapaxes(-1, -2) @ delta
         if self.bias:
-            self.db[...] = delta.sum(axis=-2, keepdims=True)
+            self.db[...] = batch_sum(delta)
         return delta @ self.W.swapaxes(-1, -2)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xpnet.backend import Array, choose
+from xpnet.backend import Array, choose, feature_sum
 from xpnet.layers.activations import sigmoid, softmax
 
 Targets = Literal["classes", "binary", "values"]
@@ -163,8 +163,8 @@ class SoftmaxCrossEntropy(Loss):
     def rows(self, z: Array, t: Array) -> Array:
         """ln Σₖ e^(zₖ - m) - Σⱼ tⱼ (zⱼ - m) with m = max z."""
         shifted = z - z.max(axis=-1, keepdims=True)
-        log_sum = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-        return log_sum - (self._smooth(t) * shifted).sum(axis=-1, keepdims=True)
+        log_sum = np.log(feature_sum(np.exp(shifted)))
+        return log_sum - feature_sum(self._smooth(t) * shifted)
 
     def gradient(self, z: Array, t: Array) -> Array:
         """softmax(z) - t."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xpnet.backend import Array, Shape
+from xpnet.backend import Array, Shape, batch_sum
 from xpnet.layers.layer import Layer
 
 
@@ -43,8 +43,8 @@ class _Normalization(Layer):
     def backward(self, delta: Array) -> Array:
         """δ of x = (g - mean(g) - x̂ mean(g x̂)) / √(σ² + eps) with g = γ ⊙ δ."""
         x_hat = self.x_hat
-        self.dgain[...] = (delta * x_hat).sum(axis=-2, keepdims=True)
-        self.dshift[...] = delta.sum(axis=-2, keepdims=True)
+        self.dgain[...] = batch_sum(delta * x_hat)
+        self.dshift[...] = batch_sum(delta)
         g = delta * self.gain
         mean = g.mean(axis=self.axis, keepdims=True)
         slope = (g * x_hat).mean(axis=self.axis, keepdims=True)

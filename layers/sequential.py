@@ -82,7 +82,7 @@ class Sequential:
     @property
     def n_outputs(self) -> int:
         """The width of the last layer."""
-        return math.prod(self.shapes[-1])
+        return self.shapes[-1][-1]
 
     @property
     def parameter_count(self) -> int:

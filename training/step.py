@@ -11,9 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array, Backend, Program, Shape, Tape, compile_tape
+from xpnet.backend import (
+    Array,
+    Backend,
+    Program,
+    Replay,
+    Shape,
+    Tape,
+    batch_sum,
+    compile_tape,
+)
 from xpnet.layers import Loss, Sequential
 from xpnet.optim import Optimizer
+from xpnet.training.checks import quickly_finite
 
 SEGMENTS = ("gradients", "update", "loss")
 TINY = 1e-30  # a batch whose weights are all 0 has gradient 0, not 0/0
@@ -85,14 +95,20 @@ class Batch:
         """wᵢ / Σ w, of shape (..., batch, 1); without weights 1 / batch."""
         if w is None:
             return 1.0 / self.samples
-        return w / np.maximum(w.sum(axis=-2, keepdims=True), TINY)
+        return w / np.maximum(batch_sum(w), TINY)
 
 
 class TrainingStep:
     """Gradients, update and loss for one kind of batch."""
 
     def __init__(
-        self, model: Sequential, loss: Loss, rule: Rule, kind: Kind, eager: bool
+        self,
+        model: Sequential,
+        loss: Loss,
+        rule: Rule,
+        kind: Kind,
+        eager: bool = False,
+        jit: bool | None = None,
     ) -> None:
         assert model.buffers is not None
         self.model, self.loss_function, self.rule = model, loss, rule
@@ -101,12 +117,30 @@ class TrainingStep:
         self.backend: Backend = buffers.backend
         with self.backend.active():
             self.loss = self.backend.zeros((*buffers.lead, 1, 1), buffers.dtype)
-        self.program: Program | None = None if eager else self._record()
+        self.replay: Replay | None = None
+        if not eager:
+            self.replay = Replay(self._record, self.backend, "gradients", jit)
+
+    @property
+    def program(self) -> Program | None:
+        """What is replayed now; None in eager mode."""
+        return None if self.replay is None else self.replay.program
+
+    def accepts(self, x: Array, y: Array) -> bool:
+        """Whether the values are finite and the labels in range; shapes are right."""
+        if not quickly_finite(x):
+            return False
+        if not self.batch.kind.labels:
+            # Shares of classes have more to be checked than a sum of squares tells.
+            return self.loss_function.targets == "values" and quickly_finite(y)
+        # Seen as unsigned numbers, negative labels are the largest of all.
+        unsigned = y.view(f"u{y.itemsize}") if y.dtype.kind == "i" else y
+        return bool(np.maximum.reduce(unsigned) < self.model.n_outputs)
 
     def run(self, segment: str) -> None:
         """One segment: replayed, or in eager mode run as it is written."""
-        if self.program is not None:
-            self.program.run(segment)
+        if self.replay is not None:
+            self.replay.run(segment)
         elif segment == "gradients":
             b = self.batch
             self._kept = self._gradients(b.x, b.y, b.w)
@@ -115,7 +149,7 @@ class TrainingStep:
         else:
             self._loss(self.loss, *self._kept)
 
-    def _record(self) -> Program:
+    def _record(self, loops: bool) -> Program:
         tape, b = Tape(), self.batch
         with self.model.traced(tape):
             tape.segment = "gradients"
@@ -126,7 +160,7 @@ class TrainingStep:
             tape.segment = "loss"
             self._loss(tape.leaf(self.loss), *kept)
         with self.backend.active():
-            return compile_tape(tape, self.backend, {}, SEGMENTS)
+            return compile_tape(tape, self.backend, {}, SEGMENTS, loops)
 
     # The equations.
 
@@ -152,7 +186,7 @@ class TrainingStep:
 
     def _loss(self, out: Array, z: Array, t: Array, shares: Any) -> None:
         rows = self.loss_function.rows(z, t)
-        out[...] = (rows * shares).sum(axis=-2, keepdims=True)
+        out[...] = batch_sum(rows * shares)
 
 
 class EvaluationStep:
@@ -164,7 +198,13 @@ class EvaluationStep:
     """
 
     def __init__(
-        self, model: Sequential, loss: Loss, kind: Kind, targets: bool, eager: bool
+        self,
+        model: Sequential,
+        loss: Loss,
+        kind: Kind,
+        targets: bool,
+        eager: bool = False,
+        jit: bool | None = None,
     ) -> None:
         assert model.buffers is not None
         self.model, self.loss_function, self.targets = model, loss, targets
@@ -175,17 +215,24 @@ class EvaluationStep:
             samples = self.batch.y.shape[:-1]
             self.output = self.backend.zeros((*samples, model.n_outputs), buffers.dtype)
             self.total = self.backend.zeros((*buffers.lead, 1, 1), buffers.dtype)
-        self.program: Program | None = None if eager else self._record()
+        self.replay: Replay | None = None
+        if not eager:
+            self.replay = Replay(self._record, self.backend, "evaluate", jit)
+
+    @property
+    def program(self) -> Program | None:
+        """What is replayed now; None in eager mode."""
+        return None if self.replay is None else self.replay.program
 
     def run(self) -> None:
         """Fill `output`, and `total` where targets are given."""
-        if self.program is not None:
-            self.program.run("evaluate")
+        if self.replay is not None:
+            self.replay.run("evaluate")
         else:
             b = self.batch
             self._evaluate(b.x, b.y, b.w, self.output, self.total)
 
-    def _record(self) -> Program:
+    def _record(self, loops: bool) -> Program:
         tape, b = Tape(), self.batch
         tape.segment = "evaluate"
         with self.model.traced(tape):
@@ -193,7 +240,7 @@ class EvaluationStep:
             w = None if b.w is None else tape.leaf(b.w)
             self._evaluate(x, y, w, tape.leaf(self.output), tape.leaf(self.total))
         with self.backend.active():
-            return compile_tape(tape, self.backend, {}, ("evaluate",))
+            return compile_tape(tape, self.backend, {}, ("evaluate",), loops)
 
     def _evaluate(
         self, x: Array, y: Array, w: Array | None, output: Array, total: Array
@@ -202,4 +249,4 @@ class EvaluationStep:
         output[...] = self.loss_function.link(z)
         if self.targets:
             rows = self.loss_function.rows(z, self.batch.targets(y, z.dtype))
-            total[...] = (rows if w is None else rows * w).sum(axis=-2, keepdims=True)
+            total[...] = batch_sum(rows if w is None else rows * w)

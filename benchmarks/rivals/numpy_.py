@@ -65,10 +65,10 @@ class Net:
     def backward(self, z: Array) -> None:
         """Every gradient, from the logits."""
         d = self.d[-1]
-        np.max(z, axis=1, keepdims=True, out=self.row)
+        np.maximum.reduce(z, axis=1, keepdims=True, out=self.row)
         np.subtract(z, self.row, out=d)
         np.exp(d, out=d)
-        np.sum(d, axis=1, keepdims=True, out=self.row)
+        np.add.reduce(d, axis=1, keepdims=True, out=self.row)
         np.divide(d, self.row, out=d)
         np.subtract(d, self.target, out=d)
         np.multiply(d, 1 / self.case.batch, out=d)
@@ -76,7 +76,7 @@ class Net:
             gW, gb = self.grads[i]
             below = self.a[i - 1] if i else self.x
             np.dot(below.T, d, out=gW)
-            np.sum(d, axis=0, out=gb)
+            np.add.reduce(d, axis=0, out=gb)
             if i:
                 np.dot(d, self.layers[i][0].T, out=self.d[i - 1])
                 d = self.d[i - 1]

@@ -14,7 +14,11 @@ def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
     import torch
 
     model, rule, loss, x, y = parts(case)
-    objective: Any = torch.compile(lambda x, y: loss(model(x), y))
+
+    def forward(x: Any, y: Any) -> Any:
+        return loss(model(x), y)
+
+    objective: Any = torch.compile(forward)
 
     def step() -> None:
         rule.zero_grad(set_to_none=True)

@@ -1,0 +1,390 @@
+"""Runs of elementwise operations as one compiled loop (extra `jit`: Numba).
+
+A run of the tape becomes the text of a Python function, one loop nest over its shape
+with the run's operations inside, which Numba compiles for the dtypes and layouts at
+hand. Temporaries live in registers; a largest-in-row (`max` over the last axis) is one
+pass over the row before the pass that uses it. Only operations whose result IEEE 754
+fixes to the bit are compiled, without contraction or reordering, so a loop gives the
+bits of the NumPy calls that it replaces. Exponentials and sums stay with NumPy and
+BLAS, whose vector code is faster.
+
+Sources are kept in a folder (XPNET_CACHE_DIR, or `xpnet` in the user's cache) with
+Numba's compiled form beside them: a second process loads what the first has compiled.
+"""
+
+import hashlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.trace import Array, Traced
+
+INFIX = {
+    np.add: "+",
+    np.subtract: "-",
+    np.multiply: "*",
+    np.divide: "/",
+    np.greater: ">",
+    np.greater_equal: ">=",
+    np.less: "<",
+    np.less_equal: "<=",
+    np.equal: "==",
+    np.not_equal: "!=",
+    np.bitwise_and: "&",
+    np.bitwise_or: "|",
+    np.bitwise_xor: "^",
+    np.left_shift: "<<",
+    np.right_shift: ">>",
+}
+CALLS = {
+    np.negative: "-{0}",
+    np.absolute: "abs({0})",
+    np.sqrt: "sqrt({0})",
+    np.square: "{0} * {0}",
+    np.reciprocal: "1 / {0}",
+    # NaN passes through, as in NumPy.
+    np.maximum: "({0} if {0} >= {1} or {0} != {0} else {1})",
+    np.minimum: "({0} if {0} <= {1} or {0} != {0} else {1})",
+    np.sign: "({0} if {0} != {0} else ({0} > 0) - ({0} < 0))",
+}
+KINDS = {
+    "f4": "f32",
+    "f8": "f64",
+    "i4": "i32",
+    "i8": "i64",
+    "u4": "u32",
+    "b1": "boolean",
+}
+
+
+@cache
+def available() -> bool:
+    """Whether Numba is installed (it is imported when the first loop is compiled)."""
+    return importlib.util.find_spec("numba") is not None
+
+
+def can_join(node: Traced) -> bool:
+    """Whether a loop may contain `node`."""
+    if node.dtype.str[1:] not in KINDS:
+        return False
+    if node.op == "max":
+        return node.options == ((len(node.shape) - 1,), True)
+    if isinstance(node.op, np.ufunc):
+        return node.op in INFIX or node.op in CALLS
+    return node.op in ("where", "cast", "store")
+
+
+class Loop:
+    """The source of one loop, and the arrays that it runs on.
+
+    Args:
+        run: the nodes, in order; each elementwise over `shape`, or a max of such a
+            value over its last axis.
+        shape: of the loop nest.
+        array: the memory of an operand or of a result that is kept.
+        kept: results that must be in memory afterwards.
+        dtypes: of the arguments of a node.
+    """
+
+    def __init__(
+        self,
+        run: list[Traced],
+        shape: tuple[int, ...],
+        array: Callable[[Traced], Array],
+        kept: set[Traced],
+        dtypes: Callable[[Traced], list[np.dtype[Any]]],
+    ) -> None:
+        self.run, self.array, self.kept, self.dtypes = run, array, kept, dtypes
+        self.inside = {n for n in run if n.op != "store"}
+        self.names = {n: f"t{i}" for i, n in enumerate(run)}
+        self.numbers: set[str] = set()  # arguments that are single numbers
+        self.written: set[str] = set()
+        self.parameters: dict[tuple[int, tuple[int, ...], tuple[int, ...]], str] = {}
+        self.arrays: list[Array] = []
+        self.shape = self._flat(shape)
+        self.stage = self._stages()
+        self._note_written()
+        self.source = self._source()
+
+    def _flat(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """One axis, where every operand is contiguous or a single number."""
+        self.collapsed = not any(n.op == "max" for n in self.run)
+        for node in self.run:
+            for value in (*node.args, node):
+                if not isinstance(value, Traced) or value.op == "store":
+                    continue
+                if value in self.inside and value not in self.kept:
+                    continue
+                array = self.array(value)
+                full = value.shape == shape and array.flags.c_contiguous
+                if not (full or array.size == 1):
+                    self.collapsed = False
+        return (int(np.prod(shape)),) if self.collapsed else shape or (1,)
+
+    def _stages(self) -> dict[Traced, int]:
+        """How many passes over a row come before each node's own."""
+        stage: dict[Traced, int] = {}
+        for node in self.run:
+            before = [stage[a] + (a.op == "max") for a in node.args if a in self.inside]
+            stage[node] = max(before, default=0)
+        return stage
+
+    def _note_written(self) -> None:
+        """A single number that the loop writes must not be read ahead of it."""
+        for node in self.run:
+            if node.op == "store":
+                self._element(self.array(node.args[0]), written=True)
+            elif node in self.kept:
+                self._element(self.array(node), written=True)
+
+    # Names of arrays and elements.
+
+    def _parameter(self, array: Array) -> str:
+        """The argument that passes `array`; equal arrays are passed once."""
+        if array.size == 1 or self.collapsed:
+            array = array.reshape(-1)
+        else:
+            array = array.reshape((1,) * (len(self.shape) - array.ndim) + array.shape)
+        key = (array.__array_interface__["data"][0], array.shape, array.strides)
+        if key not in self.parameters:
+            self.parameters[key] = f"a{len(self.arrays)}"
+            self.arrays.append(array)
+        return self.parameters[key]
+
+    def _element(self, array: Array, written: bool = False) -> str:
+        name = self._parameter(array)
+        view = self.arrays[int(name[1:])]
+        if view.size == 1:
+            if written or name in self.written:
+                self.written.add(name)
+                return f"{name}[0]"
+            # Read before the loop: inside, it might be any array's element.
+            self.numbers.add(name)
+            return f"s{name[1:]}"
+        places = [f"i{k}" if view.shape[k] > 1 else "0" for k in range(len(self.shape))]
+        return f"{name}[{', '.join(places)}]"
+
+    def _operand(self, value: Any, dtype: np.dtype[Any]) -> str:
+        kind = KINDS[dtype.str[1:]]
+        if not isinstance(value, Traced):
+            number = dtype.type(value)
+            return (
+                f"{kind}({float(number)!r})"
+                if dtype.kind == "f"
+                else (f"{kind}({int(number)})")
+            )
+        text = (
+            self.names[value]
+            if value in self.inside
+            else self._element(self.array(value))
+        )
+        return text if value.dtype == dtype else f"{kind}({text})"
+
+    # Text.
+
+    def _expression(self, node: Traced) -> str:
+        args = [
+            self._operand(a, kind)
+            for a, kind in zip(node.args, self.dtypes(node), strict=True)
+        ]
+        kind = KINDS[node.dtype.str[1:]]
+        if node.op == "where":
+            return f"{kind}({args[1]} if {args[0]} else {args[2]})"
+        if node.op == "cast":
+            return f"{kind}({args[0]})"
+        assert isinstance(node.op, np.ufunc)
+        if node.op in INFIX:
+            return f"{kind}({args[0]} {INFIX[node.op]} {args[1]})"
+        return f"{kind}({CALLS[node.op].format(*args)})"
+
+    def _source(self) -> str:
+        depth = len(self.shape)
+        last = max(self.stage.values())
+        body: list[str] = []
+        for stage in range(last + 1):
+            body += self._pass(stage, last)
+        # The innermost loop belongs to each pass; those around it are common.
+        lines, pad = [], " "
+        for k in range(depth - 1):
+            lines.append(f"{pad}for i{k} in range(n{k}):")
+            pad += " "
+        lines += [pad + line for line in body]
+        # From 0 upwards: an index that might be negative would not be vectorised.
+        sizes = "".join(f"n{k}, " for k in range(depth))
+        names = ", ".join(f"a{i}" for i in range(len(self.arrays)))
+        ahead = [f" s{name[1:]} = {name}[0]" for name in sorted(self.numbers)]
+        head = f"def loop({sizes}{names}):"
+        return "\n".join([head, *ahead, *lines]) + "\n"
+
+    def _pass(self, stage: int, last: int) -> list[str]:
+        """One loop over the last axis: what is stored or found in this pass."""
+        wanted = [
+            n
+            for n in self.run
+            if self.stage[n] == stage and (n.op in ("max", "store") or n in self.kept)
+        ]
+        needed = self._needed(wanted)
+        k = len(self.shape) - 1
+        lines = []
+        for node in wanted:
+            if node.op == "max":
+                lines.append(f"{self.names[node]} = {self._lowest(node.dtype)}")
+        lines.append(f"for i{k} in range(n{k}):")
+        for node in needed:
+            if node.op == "max":
+                if self.stage[node] == stage:
+                    (value,) = (self._operand(node.args[0], node.dtype),)
+                    name = self.names[node]
+                    lines.append(f" v = {value}")
+                    # A NaN stays: nothing compares with it.
+                    lines.append(f" {name} = v if v > {name} or v != v else {name}")
+            elif node.op == "store":
+                target, value = node.args
+                lines.append(
+                    f" {self._element(self.array(target))} = "
+                    f"{self._operand(value, target.dtype)}"
+                )
+            else:
+                lines.append(f" {self.names[node]} = {self._expression(node)}")
+                if node in self.kept and self.stage[node] == stage:
+                    place = self._element(self.array(node))
+                    lines.append(f" {place} = {self.names[node]}")
+        for node in wanted:
+            if node.op == "max" and node in self.kept:
+                place = self._element(self.array(node))
+                lines.append(f"{place} = {self.names[node]}")
+        return lines
+
+    def _lowest(self, dtype: np.dtype[Any]) -> str:
+        return f"{KINDS[dtype.str[1:]]}(-inf)"
+
+    def _needed(self, wanted: list[Traced]) -> list[Traced]:
+        """`wanted` and what they are computed from, in order; a max is a number."""
+        found: set[Traced] = set()
+        asked = set(wanted)
+        waiting = list(wanted)
+        while waiting:
+            node = waiting.pop()
+            if node in found:
+                continue
+            found.add(node)
+            own = node.op == "max" and node not in asked
+            waiting += [] if own else [a for a in node.args if a in self.inside]
+        return [n for n in self.run if n in found and (n.op != "max" or n in asked)]
+
+    # The compiled form.
+
+    def calls(self, threads: int) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        """The calls (function, arguments) that run the loop."""
+        signature = _signature(self.arrays, len(self.shape))
+        function = _compiled(self.source, signature)
+        rows = self.shape[0]
+        if threads == 1 or int(np.prod(self.shape)) < SHARED or rows < threads:
+            return [(function, (*self.shape, *self.arrays))]
+        step = -(-rows // threads)
+        parts = [self._part(at, min(at + step, rows)) for at in range(0, rows, step)]
+        return [(shared, (function, parts))]
+
+    def _part(self, start: int, stop: int) -> tuple[Any, ...]:
+        """The arguments that run rows start..stop."""
+        arrays = [
+            a[start:stop] if a.ndim == len(self.shape) and len(a) > 1 else a
+            for a in self.arrays
+        ]
+        return (stop - start, *self.shape[1:], *arrays)
+
+
+SHARED = 1 << 18  # elements from which a second thread repays its start
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads - 1, "xpnet-loop")
+
+
+def shared(function: Callable[..., Any], parts: list[tuple[Any, ...]]) -> None:
+    """`function` on each of `parts`, a thread each; this thread takes the first."""
+    pool = _pool(len(parts))
+    waiting = [pool.submit(function, *part) for part in parts[1:]]
+    function(*parts[0])
+    for result in waiting:
+        result.result()
+
+
+def _signature(arrays: list[Array], depth: int) -> str:
+    """The loop's types as Numba writes them, "void(int64, int64, float32[:, ::1])"."""
+    types = ["int64"] * depth
+    for array in arrays:
+        axes = [":"] * array.ndim
+        if array.flags.c_contiguous:
+            axes[-1] = "::1"
+        name = "boolean" if array.dtype == np.bool_ else array.dtype.name
+        types.append(f"{name}[{', '.join(axes)}]")
+    return f"void({', '.join(types)})"
+
+
+_LOADED: dict[tuple[str, str], Callable[..., Any]] = {}
+
+
+def _compiled(source: str, signature: str) -> Callable[..., Any]:
+    """The machine code of `source` for `signature`, compiled once a machine."""
+    if (source, signature) not in _LOADED:
+        text = f"{HEADER}\n\n@njit(SIGNATURE, cache=True, nogil=True, {OPTIONS})\n"
+        text = text.replace("SIGNATURE", repr(signature)) + source
+        loop = _module(text).loop
+        (result,) = loop.overloads.values()
+        # The entry point is the C function itself: no dispatch on argument types.
+        _LOADED[source, signature] = result.entry_point
+    return _LOADED[source, signature]
+
+
+OPTIONS = 'error_model="numpy", boundscheck=False, fastmath=False'
+HEADER = '''"""Generated by xpnet; safe to delete."""
+
+from math import inf, sqrt
+
+from numba import boolean, njit
+from numba import float32 as f32, float64 as f64
+from numba import int32 as i32, int64 as i64, uint32 as u32'''
+
+
+def _module(text: str) -> Any:
+    """`text` as an imported module, from a file that Numba can cache beside."""
+    name = "xpnet_loop_" + hashlib.sha256(text.encode()).hexdigest()[:24]
+    path = cache_directory() / f"{name}.py"
+    if not path.exists():
+        part = path.with_suffix(f".{os.getpid()}.part")
+        part.write_text(text)
+        os.replace(part, path)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Numba looks the function's module up by name
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def cache_directory() -> Path:
+    """Where generated loops are kept: XPNET_CACHE_DIR, the user's cache, or a temporary
+    folder where neither can be written.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    wanted = Path(os.environ.get("XPNET_CACHE_DIR") or Path(base) / "xpnet")
+    try:
+        wanted.mkdir(parents=True, exist_ok=True)
+        if os.access(wanted, os.W_OK):
+            return wanted
+    except OSError:
+        pass
+    import tempfile
+
+    return Path(tempfile.mkdtemp(prefix="xpnet-"))

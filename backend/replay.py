@@ -1,0 +1,63 @@
+"""When a program's loops are worth compiling."""
+
+import time
+from collections.abc import Callable
+
+from xpnet.backend.backend import Backend
+from xpnet.backend.loops import available
+from xpnet.backend.program import Program
+
+WORTH = 1.0  # seconds: about what importing Numba and compiling a program's loops costs
+SAMPLE = 64  # replays for each one that is timed
+
+
+class Replay:
+    """A recorded program, recompiled with loops once it has run for long enough.
+
+    Compiling at once would make short trainings slower. So a program starts as NumPy
+    calls, and when it has run for as long as compiling takes, its loops are compiled:
+    at worst that doubles the time of a training, at best it is repaid many times. The
+    results are equal to the bit either way.
+
+    Args:
+        record: gives the program, with loops or without.
+        backend: loops are for the host.
+        first: the segment that a step begins with; only there may programs change.
+        jit: True compiles loops at once, False never, None when it is worth it.
+
+    Raises:
+        ImportError: jit=True without Numba.
+    """
+
+    def __init__(
+        self,
+        record: Callable[[bool], Program],
+        backend: Backend,
+        first: str,
+        jit: bool | None,
+    ) -> None:
+        if jit and not available():
+            raise ImportError("jit=True needs Numba: pip install 'xpnet[jit]'")
+        self._record, self._first = record, first
+        self._waiting = jit is None and backend.is_host and available()
+        self._left, self._spent = SAMPLE, 0.0
+        self.compiled = bool(jit) and backend.is_host
+        self.program = record(self.compiled)
+
+    def run(self, segment: str) -> None:
+        """Replay `segment`."""
+        if self._waiting and segment == self._first:
+            self._left -= 1
+            if self._left == 0:
+                self._consider(segment)
+                return
+        self.program.run(segment)
+
+    def _consider(self, segment: str) -> None:
+        if self._spent > WORTH:
+            self.program = self._record(True)
+            self.compiled, self._waiting = True, False
+        began = time.perf_counter()
+        self.program.run(segment)
+        self._spent += SAMPLE * (time.perf_counter() - began)
+        self._left = SAMPLE

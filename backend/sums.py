@@ -1,0 +1,27 @@
+"""Sums along the batch and along the features, as the equations mean them.
+
+On the CPU a product with ones is two to three times faster than NumPy's reduction of
+these shapes, so Σ_batch δ is computed as 1ᵀ δ, in a recorded step and out of it alike.
+"""
+
+import numpy as np
+
+from xpnet.backend.trace import Array, Traced
+
+
+def batch_sum(x: Array) -> Array:
+    """Σ over axis -2: (..., batch, n) to (..., 1, n)."""
+    if isinstance(x, Traced):
+        return x.batch_sum()
+    if isinstance(x, np.ndarray):
+        return np.ones((1, x.shape[-2]), x.dtype) @ x
+    return x.sum(axis=-2, keepdims=True)
+
+
+def feature_sum(x: Array) -> Array:
+    """Σ over axis -1: (..., batch, n) to (..., batch, 1)."""
+    if isinstance(x, Traced):
+        return x.feature_sum()
+    if isinstance(x, np.ndarray):
+        return x @ np.ones((x.shape[-1], 1), x.dtype)
+    return x.sum(axis=-1, keepdims=True)
