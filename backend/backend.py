@@ -183,11 +183,15 @@ class Backend:
             return self.xp.sum, (x, axes, None, out, keepdims)
         return self.xp.amax, (x, axes, out, keepdims)
 
-    def take(self, rows: Array, indices: Array, out: Array) -> None:
+    def take(self, rows: Array, indices: Array, out: Array) -> Call:
         """Out = rows[indices] along the first axis; indices are in range."""
-        if self.is_host and rows.dtype == out.dtype and type(rows) is np.ndarray:
-            np.take(rows, indices, 0, out, "clip")
-        elif self.is_host:
-            out[...] = rows[indices]
-        else:
-            self.xp.take(rows, indices, 0, out)
+        if not self.is_host:
+            return self.xp.take, (rows, indices, 0, out)
+        if rows.dtype == out.dtype and type(rows) is np.ndarray:
+            return rows.take, (indices, 0, out, "clip")
+        return _take_converting, (rows, indices, out)
+
+
+def _take_converting(rows: Array, indices: Array, out: Array) -> None:
+    """For another dtype, and for a memory map, of which only these rows are read."""
+    out[...] = rows[indices]

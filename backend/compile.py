@@ -24,7 +24,7 @@ import numpy as np
 from xpnet.backend.backend import Backend
 from xpnet.backend.loops import Loop, can_join
 from xpnet.backend.memory import Arena
-from xpnet.backend.program import Call, Program
+from xpnet.backend.program import Call, Program, Reader
 from xpnet.backend.trace import VIEWS, Array, Tape, Traced, base
 
 FOREVER = 1 << 60
@@ -36,6 +36,7 @@ def compile_tape(
     outputs: dict[str, Traced],
     segments: tuple[str, ...],
     loops: bool = False,
+    source: Traced | None = None,
 ) -> Program:
     """The program of `tape` on `backend`.
 
@@ -45,8 +46,9 @@ def compile_tape(
         outputs: nodes whose values must still be readable after a replay.
         segments: the names of the segments, so that an empty one runs too.
         loops: compile runs of elementwise operations with Numba (see `loops.py`).
+        source: the leaf that a batch is read from (see `Program.rebind`).
     """
-    return _Compiler(tape, backend, outputs, loops).program(segments)
+    return _Compiler(tape, backend, outputs, loops, source).program(segments)
 
 
 class _Compiler:
@@ -58,6 +60,7 @@ class _Compiler:
         backend: Backend,
         outputs: dict[str, Traced],
         loops: bool,
+        source: Traced | None,
     ) -> None:
         self.backend = backend
         self.outputs = outputs
@@ -68,6 +71,8 @@ class _Compiler:
         self.position = {node: i for i, node in enumerate(self.live)}
         self.last_use = self._last_uses()
         self.destination = self._destinations()
+        self.source = source
+        self.readers: list[Reader] | None = self._may_rebind()
         self.arrays: dict[Traced, Array] = {}
         self.arena = Arena(backend)
 
@@ -133,9 +138,43 @@ class _Compiler:
         """All four passes' result."""
         calls: dict[str, list[Call]] = {name: [] for name in segments}
         for run in _runs(self.live, _joins_loop if self.loops else _joins):
-            calls[run[0].segment] += self._emit(run)
+            segment = calls[run[0].segment]
+            self._note_reader(run[0], len(segment))
+            segment += self._emit(run)
         outputs = {name: self.array(node) for name, node in self.outputs.items()}
-        return Program(calls, outputs, self.arena.nbytes, self.arena.owned)
+        return Program(
+            calls, outputs, self.arena.nbytes, self.arena.owned, self.readers
+        )
+
+    def _may_rebind(self) -> list[Reader] | None:
+        """An empty list where nothing but products read the source, None elsewhere."""
+        source, host = self.source, self.backend.is_host
+        if source is None or not host:
+            return None
+        for node in self.live:
+            for a in node.args:
+                if isinstance(a, Traced) and a.root is source:
+                    turned = a.op in ("swapaxes", "reshape") and a.args[0] is source
+                    if node.op != "matmul" or not (a is source or turned):
+                        return None
+        return []
+
+    def _note_reader(self, node: Traced, index: int) -> None:
+        """Remember the product `node`, call number `index`, if it reads the source."""
+        read = [isinstance(a, Traced) and a.root is self.source for a in node.args]
+        if self.readers is None or not any(read):
+            return
+
+        def call(array: Array) -> Call:
+            shown = [
+                (array if a is self.source else _view(array, a))
+                if mine
+                else self.array(a)
+                for a, mine in zip(node.args, read, strict=True)
+            ]
+            return self.backend.product(shown[0], shown[1], self.array(node))
+
+        self.readers.append(Reader(node.segment, index, call))
 
     def array(self, node: Traced) -> Array:
         """The memory that holds `node`: a leaf's, a buffer, or a view of either."""

@@ -10,6 +10,15 @@ Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 @dataclass
+class Reader:
+    """A call that reads the input: where it stands, and how it is made anew."""
+
+    segment: str
+    index: int
+    call: Callable[[Array], Call]
+
+
+@dataclass
 class Program:
     """What a tape became: `run(segment)` replays that part of it.
 
@@ -20,12 +29,24 @@ class Program:
         segments: for each segment, its calls `(function, arguments)` in order.
         outputs: the arrays that hold the results after a replay, by name.
         nbytes: bytes of the buffers that the program owns (not the leaves).
+        readers: the calls that read the input leaf, where they are products only and
+            another array can take its place; None where they are not.
     """
 
     segments: dict[str, list[Call]]
     outputs: dict[str, Array]
     nbytes: int
     owned: list[Array] = field(repr=False)
+    readers: list[Reader] | None = field(default=None, repr=False)
+
+    def rebind(self, array: Array) -> None:
+        """Let the program read `array` in the place of its input leaf.
+
+        Only where `readers` is not None, and for an array of the leaf's shape, dtype
+        and layout.
+        """
+        for reader in self.readers or ():
+            self.segments[reader.segment][reader.index] = reader.call(array)
 
     def run(self, segment: str) -> None:
         """Replay `segment`."""

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.backend import ORDER, Array, generator
+from xpnet.backend import ORDER, Array, Program, generator
 from xpnet.training import checks
 from xpnet.training.step import Batch, Kind
 
@@ -54,6 +54,7 @@ class Samples:
         self.x = self._here(x, dtype)
         self.y = self._here(y, np.dtype(np.int32) if self.labels else dtype)
         self.w = None if w is None else self._here(w, dtype)
+        self._gathers: dict[Batch, tuple[Program, Array]] = {}
         self.host_y = backend.to_numpy(self.y)
         self.host_w = None if self.w is None else backend.to_numpy(self.w)
 
@@ -69,11 +70,20 @@ class Samples:
 
     def gather(self, rows: Array, batch: Batch) -> None:
         """Copy samples `rows` (whole numbers on the device) into `batch`."""
-        take = self.backend.take
-        take(self.x, rows, batch.x)
-        take(self.y, rows, batch.y_rows)
+        if batch not in self._gathers:
+            self._gathers[batch] = self._record(batch)
+        program, indices = self._gathers[batch]
+        indices[...] = rows
+        program.run("gather")
+
+    def _record(self, batch: Batch) -> tuple[Program, Array]:
+        """The gathering of one kind of batch, and the row numbers that it reads."""
+        indices = self.backend.zeros((batch.samples,), np.int64)
+        pairs = [(self.x, batch.x), (self.y, batch.y_rows)]
         if self.w is not None:
-            take(self.w, rows, batch.w_rows)
+            pairs.append((self.w, batch.w_rows))
+        calls = [self.backend.take(rows, indices, out) for rows, out in pairs]
+        return Program({"gather": calls}, {}, 0, [indices]), indices
 
     def weight(self, rows: np.ndarray[Any, Any]) -> float:
         """Σ w of samples `rows`; their number where there are no weights."""

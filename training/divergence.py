@@ -36,7 +36,7 @@ def _place(trainer: "Trainer", step: TrainingStep) -> tuple[str, str]:
         return bool(np.isfinite(backend.to_numpy(array)).all())
 
     with backend.active(), np.errstate(all="ignore"):
-        x = step.batch.x
+        x = step.x
         for i, layer in enumerate(model.layers):
             before = float(np.abs(backend.to_numpy(x)).max())
             x = layer.forward(x, training=False)

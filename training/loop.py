@@ -91,6 +91,7 @@ class Loop:
         """Gather, gradients, update; on the host a bad step stops before its update."""
         trainer = self.trainer
         step = trainer.training_step(self.samples.kind(size))
+        step.unbind()
         if step is not self._loaded:
             self.samples.gather(rows, step.batch)
         if size == self.samples.count:

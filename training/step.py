@@ -99,7 +99,13 @@ class Batch:
 
 
 class TrainingStep:
-    """Gradients, update and loss for one kind of batch."""
+    """Gradients, update and loss for one kind of batch.
+
+    Attributes:
+        batch: the buffers that batches are copied into.
+        x: the samples that the next run reads: batch.x, or an array read in place.
+        loss: Σᵢ wᵢ lᵢ / Σ w of the batch, (..., 1, 1), after the segment "loss".
+    """
 
     def __init__(
         self,
@@ -117,6 +123,7 @@ class TrainingStep:
         self.backend: Backend = buffers.backend
         with self.backend.active():
             self.loss = self.backend.zeros((*buffers.lead, 1, 1), buffers.dtype)
+        self.x = self.batch.x
         self.replay: Replay | None = None
         if not eager:
             self.replay = Replay(self._record, self.backend, "gradients", jit)
@@ -125,6 +132,33 @@ class TrainingStep:
     def program(self) -> Program | None:
         """What is replayed now; None in eager mode."""
         return None if self.replay is None else self.replay.program
+
+    def read(self, x: Array) -> None:
+        """Take the samples from `x`, a checked array of the batch's shape.
+
+        Where only products read them they are read in place, until the next batch
+        comes; elsewhere they are copied.
+        """
+        if x is self.x:
+            return
+        program, own = self.program, self.batch.x
+        if (
+            program is None
+            or program.readers is None
+            or x.dtype != own.dtype
+            or not x.flags.c_contiguous
+        ):
+            self.unbind()
+            np.copyto(own, x)
+        else:
+            program.rebind(x)
+            self.x = x
+
+    def unbind(self) -> None:
+        """Take the samples from the batch's own buffer again."""
+        if self.x is not self.batch.x and self.program is not None:
+            self.program.rebind(self.batch.x)
+        self.x = self.batch.x
 
     def accepts(self, x: Array, y: Array) -> bool:
         """Whether the values are finite and the labels in range; shapes are right."""
@@ -160,7 +194,12 @@ class TrainingStep:
             tape.segment = "loss"
             self._loss(tape.leaf(self.loss), *kept)
         with self.backend.active():
-            return compile_tape(tape, self.backend, {}, SEGMENTS, loops)
+            program = compile_tape(
+                tape, self.backend, {}, SEGMENTS, loops, tape.leaf(b.x)
+            )
+        if self.x is not b.x:  # recompiled while it reads another array
+            program.rebind(self.x)
+        return program
 
     # The equations.
 

@@ -256,7 +256,7 @@ class Trainer:
             signature = (x.shape, x.dtype, y.shape, y.dtype)
             step = self._accepted.get(signature)
             if step is not None and step.accepts(x, y):
-                np.copyto(step.batch.x, x)
+                step.read(x)
                 np.copyto(step.batch.y_rows, y, "unsafe")
                 return step
             step = self._stage(x, y, None)
@@ -279,6 +279,7 @@ class Trainer:
                 checks.check_finite(values, name, backend)
         labels = checks.is_labels(y, self.loss_function)
         step = self.training_step(Kind(x.shape, labels, w is not None))
+        step.unbind()
         with backend.active():
             backend.upload(step.batch.x, x)
             backend.upload(step.batch.y_rows, y)
