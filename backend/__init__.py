@@ -1,7 +1,7 @@
 """Where arrays live and how calls run."""
 
 from xpnet.backend.backend import Backend
-from xpnet.backend.checks import choose, nearest
+from xpnet.backend.checks import check_number, check_whole, choose, nearest
 from xpnet.backend.compile import compile_tape
 from xpnet.backend.devices import DeviceError, cuda_status, get_backend
 from xpnet.backend.formula import Formula, derivative
@@ -34,6 +34,8 @@ __all__ = [
     "TraceError",
     "Traced",
     "batch_sum",
+    "check_number",
+    "check_whole",
     "choose",
     "compile_tape",
     "cuda_status",

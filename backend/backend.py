@@ -115,7 +115,8 @@ class Backend:
         if self.is_host or isinstance(values, self.xp.ndarray):
             buffer[...] = values
         else:
-            buffer.set(np.ascontiguousarray(values, buffer.dtype))
+            whole = np.broadcast_to(np.asarray(values, buffer.dtype), buffer.shape)
+            buffer.set(np.array(whole, order="C"))
 
     def synchronize(self) -> None:
         """Wait until the device has finished what was asked of it."""

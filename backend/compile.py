@@ -16,7 +16,7 @@ What crosses from one segment into another keeps its buffer for the whole progra
 segments may run in any order that respects their data.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from xpnet.backend.backend import Backend
 from xpnet.backend.loops import Loop, can_join
 from xpnet.backend.memory import Arena
 from xpnet.backend.program import Call, Program, Reader
-from xpnet.backend.trace import VIEWS, Array, Tape, Traced, base
+from xpnet.backend.trace import VIEWS, Array, Tape, Traced, base, view
 
 FOREVER = 1 << 60
 
@@ -102,22 +102,23 @@ class _Compiler:
                 and value.op not in ("leaf", *VIEWS)
                 and (value.shape, value.dtype) == (target.shape, target.dtype)
                 and value.segment == node.segment
-                and self._undisturbed(value, node)
+                and self._undisturbed(value, node, found)
             ):
                 found[value] = target
         return found
 
-    def _undisturbed(self, value: Traced, store: Traced) -> bool:
+    def _undisturbed(
+        self, value: Traced, store: Traced, found: dict[Traced, Traced]
+    ) -> bool:
         """Whether nothing can tell if `value` is written before its `store`."""
         target = store.args[0]
-        memory = base(target.root.array)
+        memory = _memory(target, found)
         end = self.last_use.get(value, 0)
         if end == FOREVER:
             return False
 
         def touches(node: Any) -> bool:
-            node = node.root if isinstance(node, Traced) else None
-            return node is not None and node.op == "leaf" and base(node.array) is memory
+            return isinstance(node, Traced) and _memory(node, found) is memory
 
         for node in self.live[self.position[value] : end + 1]:
             if node is store:
@@ -137,7 +138,7 @@ class _Compiler:
     def program(self, segments: tuple[str, ...]) -> Program:
         """All four passes' result."""
         calls: dict[str, list[Call]] = {name: [] for name in segments}
-        for run in _runs(self.live, _joins_loop if self.loops else _joins):
+        for run in self._runs():
             segment = calls[run[0].segment]
             self._note_reader(run[0], len(segment))
             segment += self._emit(run)
@@ -154,7 +155,7 @@ class _Compiler:
         for node in self.live:
             for a in node.args:
                 if isinstance(a, Traced) and a.root is source:
-                    turned = a.op in ("swapaxes", "reshape") and a.args[0] is source
+                    turned = a.op in ("transpose", "reshape") and a.args[0] is source
                     if node.op != "matmul" or not (a is source or turned):
                         return None
         return []
@@ -167,7 +168,7 @@ class _Compiler:
 
         def call(array: Array) -> Call:
             shown = [
-                (array if a is self.source else _view(array, a))
+                (array if a is self.source else view(array, a))
                 if mine
                 else self.array(a)
                 for a, mine in zip(node.args, read, strict=True)
@@ -181,8 +182,40 @@ class _Compiler:
         if node.op == "leaf":
             return node.array
         if node not in self.arrays and node.op in VIEWS:
-            self.arrays[node] = _view(self.array(node.args[0]), node)
+            self.arrays[node] = view(self.array(node.args[0]), node)
         return self.arrays[node]
+
+    def _runs(self) -> list[list[Traced]]:
+        """Consecutive nodes that may share one loop; others alone."""
+        runs: list[list[Traced]] = []
+        for node in self.live:
+            if runs and self._joins(node, runs[-1]):
+                runs[-1].append(node)
+            else:
+                runs.append([node])
+        return runs
+
+    def _joins(self, node: Traced, run: list[Traced]) -> bool:
+        """Whether `node` may go block by block with `run`, or share its loop."""
+        fits = can_join if self.loops else _elementwise
+        if not (fits(node) and fits(run[0])):
+            return False
+        if (_frame(node), node.segment) != (_frame(run[0]), run[0].segment):
+            return False
+        ops = {n.op for n in (*run, node) if isinstance(n.op, str)}
+        if {"max", "store"} <= ops:
+            return False  # a second pass must not meet what the first has written
+        return self._aligned([*run, node])
+
+    def _aligned(self, run: list[Traced]) -> bool:
+        """Whether what the run writes is shown under one shape only."""
+        found = self.destination
+        written = [n.args[0] if n.op == "store" else found.get(n, n) for n in run]
+        read = [found.get(a, a) for n in run for a in n.args if isinstance(a, Traced)]
+        views: dict[int, set[int]] = {}
+        for node in (*read, *written):
+            views.setdefault(id(_memory(node, found)), set()).add(id(node))
+        return all(len(views[id(_memory(n, found))]) == 1 for n in written)
 
     def _emit(self, run: list[Traced]) -> list[Call]:
         if self.loops and _loop_pays(run):
@@ -202,9 +235,9 @@ class _Compiler:
                 kept.add(node)
                 # A later pass over the row reads operands again: none is given up.
                 self.arrays[node] = (
-                    self.arena.take(node, node.shape, node.dtype)
+                    self._take(node)
                     if several and node not in self.destination
-                    else self._place(node)
+                    else self._place(node, run)
                 )
         stores = [n for n in run if n.op == "store"]
         written = {n for n in stores if self.destination.get(n.args[1]) is n.args[0]}
@@ -241,26 +274,50 @@ class _Compiler:
             for a, kind in zip(node.args, kinds, strict=True)
         ]
 
-    def _place(self, node: Traced) -> Array:
+    def _place(self, node: Traced, run: Iterable[Traced] = ()) -> Array:
         """Where `node` is computed: its destination, a dying operand, or a buffer."""
         if node in self.destination:
             return self.array(self.destination[node])
-        heir = self._heir(node)
+        heir = self._heir(node, run)
         if heir is not None:
             self.arena.inherit(heir, node)
             return self.arrays[heir]
-        return self.arena.take(node, node.shape, node.dtype)
+        return self._take(node)
 
-    def _heir(self, node: Traced) -> Traced | None:
-        """An operand whose memory an elementwise `node` may take over."""
+    def _take(self, node: Traced) -> Array:
+        return self.arena.take(node, node.shape, node.dtype, self._outlives(node))
+
+    def _outlives(self, node: Traced) -> bool:
+        """Whether `node` stays while segments run that come before its own here.
+
+        Then it must share memory with nothing. What the first segment keeps is safe:
+        none of the others comes before it.
+        """
+        kept = self.last_use.get(node, 0) == FOREVER
+        return kept and node.segment != self.live[0].segment
+
+    def _heir(self, node: Traced, run: Iterable[Traced]) -> Traced | None:
+        """An operand whose memory an elementwise `node` may take over.
+
+        In a run that goes block by block nobody may look at it under another shape.
+        """
         if not isinstance(node.op, np.ufunc) and node.op != "where":
             return None
+        if self._outlives(node):
+            return None
+        viewed = {
+            a.root
+            for n in run
+            for a in n.args
+            if isinstance(a, Traced) and a.root is not a
+        }
         # `where` writes its last operand first: only that one may be overwritten.
         first = 2 if node.op == "where" else 0
         for at, a in enumerate(node.args[first:], first):
             if (
                 isinstance(a, Traced)
                 and self.arena.owns(a)
+                and a not in viewed
                 and (a.shape, a.dtype) == (node.shape, node.dtype)
                 and self.last_use.get(a) == self.position[node]
                 and not any(
@@ -290,7 +347,7 @@ class _Compiler:
         # Whole buffers first: a block's temporary must not hand its memory to one.
         for node in values:
             if node in self.destination or self.last_use.get(node, 0) > end:
-                self.arrays[node] = self._place(node)
+                self.arrays[node] = self._place(node, run)
         blocked: dict[Traced, Array] = {}
         for node in values:
             if node not in self.arrays:
@@ -310,7 +367,7 @@ class _Compiler:
         self, node: Traced, part: tuple[int, ...], blocked: dict[Traced, Array]
     ) -> Array:
         """A temporary of one block: a dying temporary's, or a new one."""
-        heir = self._heir(node)
+        heir = self._heir(node, ())
         if heir in blocked:
             self.arena.inherit(heir, node)
             return blocked[heir]
@@ -380,40 +437,6 @@ def _argument_dtypes(node: Traced) -> list[np.dtype[Any]]:
     return list(node.op.resolve_dtypes((*kinds, None))[:-1])
 
 
-def _runs(
-    live: list[Traced], joins: Callable[[Traced, list[Traced]], bool]
-) -> list[list[Traced]]:
-    """Consecutive nodes that may share one loop; others alone."""
-    runs: list[list[Traced]] = []
-    for node in live:
-        if runs and joins(node, runs[-1]):
-            runs[-1].append(node)
-        else:
-            runs.append([node])
-    return runs
-
-
-def _joins(node: Traced, run: list[Traced]) -> bool:
-    """Whether `node` may run block by block with `run`: aligned in shape and memory."""
-    if not (_elementwise(node) and _elementwise(run[0])):
-        return False
-    if (node.shape, node.segment) != (run[0].shape, run[0].segment):
-        return False
-    return _aligned(node, run)
-
-
-def _joins_loop(node: Traced, run: list[Traced]) -> bool:
-    """Likewise for a compiled loop, which may also take a max along its rows."""
-    if not (can_join(node) and can_join(run[0])):
-        return False
-    if (_frame(node), node.segment) != (_frame(run[0]), run[0].segment):
-        return False
-    ops = {n.op for n in (*run, node) if isinstance(n.op, str)}
-    if {"max", "store"} <= ops:
-        return False  # a second pass must not meet what the first has written
-    return _aligned(node, run)
-
-
 def _frame(node: Traced) -> tuple[int, ...]:
     """The shape of the loop that computes `node`."""
     shape: tuple[int, ...] = node.args[0].shape if node.op == "max" else node.shape
@@ -459,28 +482,11 @@ def _sunk(live: list[Traced]) -> list[Traced]:
     return order[::-1]
 
 
-def _aligned(node: Traced, run: list[Traced]) -> bool:
-    """Whether no operand shows memory of the run under another shape."""
-    values = set(run)
-    operands = [a for a in node.args if isinstance(a, Traced)]
-    if any(a.root in values and a.root is not a for a in operands):
-        return False  # a view of what the run computes: its blocks lie elsewhere
-    touched = [a for n in run for a in n.args if isinstance(a, Traced)]
-    written = [n.args[0] for n in run if n.op == "store"]
-    ours = [node.args[0]] if node.op == "store" else []
-    return not any(
-        _overlap(a, b)
-        for reads, writes in ((operands, written), (touched, ours))
-        for a in reads
-        for b in writes
-    )
-
-
-def _overlap(a: Traced, b: Traced) -> bool:
-    """Whether two different nodes show the same leaf's memory."""
-    x, y = a.root, b.root
-    both = x.op == "leaf" and y.op == "leaf" and a is not b
-    return both and base(x.array) is base(y.array)
+def _memory(node: Traced, destination: dict[Traced, Traced]) -> Any:
+    """What owns the memory of `node`: the array of a leaf, or a value itself."""
+    root = node.root
+    root = destination[root].root if root in destination else root
+    return base(root.array) if root.op == "leaf" else root
 
 
 def _elementwise(node: Traced) -> bool:
@@ -496,12 +502,3 @@ def _blocks(shape: tuple[int, ...], size: int) -> tuple[int, int]:
 
 def _rows(array: Array, axis: int, rows: slice) -> Array:
     return array[(slice(None),) * axis + (rows,)]
-
-
-def _view(array: Array, node: Traced) -> Array:
-    if node.op == "reshape":
-        return array.reshape(node.options[0])
-    if node.op == "swapaxes":
-        return array.swapaxes(*node.options)
-    key = tuple(slice(*k[1:]) if isinstance(k, tuple) else k for k in node.options)
-    return array[key]

@@ -25,6 +25,7 @@ RULES: dict[np.ufunc, tuple[Callable[..., Any], ...]] = {
     np.power: (lambda a, b, y: b * a ** (b - 1), lambda a, b, y: y * np.log(a)),
     np.maximum: (lambda a, b, y: a > b, lambda a, b, y: b >= a),
     np.minimum: (lambda a, b, y: a < b, lambda a, b, y: b <= a),
+    np.positive: (lambda a, y: 1.0,),
     np.negative: (lambda a, y: -1.0,),
     np.absolute: (lambda a, y: np.sign(a),),
     np.sign: (lambda a, y: 0.0,),
@@ -42,12 +43,21 @@ RULES: dict[np.ufunc, tuple[Callable[..., Any], ...]] = {
     np.cos: (lambda a, y: -np.sin(a),),
     np.arctan: (lambda a, y: 1.0 / (1.0 + a * a),),
 }
-COMPARISONS = {np.less, np.less_equal, np.greater, np.greater_equal, np.equal}
+COMPARISONS = {
+    np.less,
+    np.less_equal,
+    np.greater,
+    np.greater_equal,
+    np.equal,
+    np.not_equal,
+}
 PLAIN = COMPARISONS | {np.logical_and, np.logical_or, np.logical_not, np.isfinite}
 
 
 class Dual(np.lib.mixins.NDArrayOperatorsMixin):
     """A value with its derivative; `slope` None means a derivative of zero."""
+
+    wraps_arrays = True  # a traced operand leaves the operation to this class
 
     def __init__(self, value: Array, slope: Array) -> None:
         self.value, self.slope = value, slope
@@ -85,14 +95,16 @@ class Dual(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_function__(self, function: Any, types: Any, args: Any, kw: Any) -> Any:
         if function is np.where and len(args) == 3:
             return _where(*args)
-        if function is np.clip and len(args) == 3:
-            return np.minimum(np.maximum(args[0], args[1]), args[2])
+        if function is np.clip:
+            return _clip(*args, **kw)
         raise TypeError(f"a formula is elementwise; np.{function.__name__} is not")
 
     def astype(self, dtype: Any) -> "Dual":
         """The same numbers as `dtype`."""
         slope = self.slope
-        return Dual(self.value.astype(dtype), slope and slope.astype(dtype))
+        if slope is not None and not isinstance(slope, int | float):
+            slope = slope.astype(dtype)
+        return Dual(self.value.astype(dtype), slope)
 
     def __bool__(self) -> bool:
         raise TypeError("a formula must not branch on values; use np.where")
@@ -126,6 +138,10 @@ def _plus(a: Any, b: Any) -> Any:
     if a is None or b is None:
         return b if a is None else a
     return a + b
+
+
+def _clip(a: Any, a_min: Any, a_max: Any) -> Any:
+    return np.minimum(np.maximum(a, a_min), a_max)
 
 
 def _where(condition: Any, a: Any, b: Any) -> Dual:

@@ -27,13 +27,15 @@ class Arena:
         self.owned: list[Array] = []
         self.nbytes = 0
 
-    def take(self, owner: Any, shape: Shape, dtype: np.dtype[Any]) -> Array:
-        """A buffer of `shape` for `owner`, uninitialised."""
+    def take(
+        self, owner: Any, shape: Shape, dtype: np.dtype[Any], fresh: bool = False
+    ) -> Array:
+        """A buffer of `shape` for `owner`, uninitialised; `fresh`: of its own."""
         nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         # A small value must not sit on a large buffer that a large one could use.
         limit = max(2 * nbytes, 4096)
         fitting = [b for b in self._free if nbytes <= b.nbytes <= limit]
-        if fitting:
+        if fitting and not fresh:
             block = min(fitting, key=lambda b: b.nbytes)
             self._free.remove(block)
         else:

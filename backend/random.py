@@ -61,7 +61,8 @@ class Noise:
 
     def bits(self, shape: Shape, draw: int = 0) -> Array:
         """uint32 of `shape` (..., batch, *features); `draw` numbers draws of a step."""
-        key = mix(self.step * GOLDEN + self.key + draw * 0x85EBCA6B)
+        offset = draw * 0x85EBCA6B % 2**32
+        key = mix(self.step * GOLDEN + self.key + offset)
         lead = key.ndim - 2
         batch, width = shape[lead], math.prod(shape[lead + 1 :])
         rows = self._position(batch).reshape((batch, 1))

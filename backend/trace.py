@@ -20,7 +20,7 @@ Array = Any  # a NumPy, CuPy or Traced array: what the equations are written ove
 Shape = tuple[int, ...]
 Op = np.ufunc | str
 
-VIEWS = ("reshape", "swapaxes", "index")
+VIEWS = ("reshape", "transpose", "index")
 
 
 class TraceError(TypeError):
@@ -67,7 +67,7 @@ class Traced:
 
     # What an array has.
     ndim = property(lambda self: len(self.shape))
-    T = property(lambda self: self.swapaxes(-1, -2))
+    T = property(lambda self: self._transpose(tuple(range(self.ndim))[::-1]))
 
     @property
     def size(self) -> int:
@@ -111,8 +111,8 @@ class Traced:
     def astype(self, dtype: Any) -> "Traced":
         """The same numbers as `dtype`."""
         dtype = np.dtype(dtype)
-        if dtype == self.dtype:
-            return self
+        if dtype == self.dtype and self.root.op != "leaf":
+            return self  # a value is written once, a leaf may change
         return self.tape.node("cast", (self,), self.shape, dtype)
 
     def reshape(self, *shape: Any) -> "Traced":
@@ -120,17 +120,27 @@ class Traced:
         wanted = (
             shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
         )
-        full = np.broadcast_to(np.empty((), bool), self.shape)
-        new = tuple(np.empty(full.shape, bool).reshape(wanted).shape)
-        whole = self if _contiguous(self) else self.copy()
+        new = tuple(np.empty(self.shape, bool).reshape(wanted).shape)
+        whole = self if _reshapes_as_view(self, new) else self.copy()
         return self.tape.node("reshape", (whole,), new, self.dtype, (new,))
 
     def swapaxes(self, a: int, b: int) -> "Traced":
         """A view with axes `a` and `b` exchanged."""
-        a, b = a % self.ndim, b % self.ndim
-        shape = list(self.shape)
-        shape[a], shape[b] = shape[b], shape[a]
-        return self.tape.node("swapaxes", (self,), tuple(shape), self.dtype, (a, b))
+        order = list(range(self.ndim))
+        a, b = self._axes((a, b))
+        order[a], order[b] = order[b], order[a]
+        return self._transpose(tuple(order))
+
+    def _transpose(self, order: tuple[int, ...]) -> "Traced":
+        shape = tuple(self.shape[i] for i in order)
+        return self.tape.node("transpose", (self,), shape, self.dtype, order)
+
+    def _axes(self, axes: tuple[int, ...]) -> tuple[int, ...]:
+        """Axes counted from the front; raises ValueError for one that is not there."""
+        for axis in axes:
+            if not -self.ndim <= axis < self.ndim:
+                raise ValueError(f"axis {axis} of an array of shape {self.shape}")
+        return tuple(axis % self.ndim for axis in axes)
 
     def copy(self) -> "Traced":
         """A value of its own with the same numbers."""
@@ -152,7 +162,10 @@ class Traced:
         self.tape.store(target, value)
 
     def _inplace(self, other: Any, op: np.ufunc) -> "Traced":
-        value = self.tape.apply(op, self, other)
+        return self._assign(self.tape.apply(op, self, other))
+
+    def _assign(self, value: "Traced") -> "Traced":
+        """What `x op= y` leaves in x: a leaf is written, a value replaced."""
         if self.root.op != "leaf":
             return value
         self.tape.store(self, value)
@@ -164,6 +177,15 @@ class Traced:
         if isinstance(power, int | float) and power in quick:
             return self.tape.apply(quick[power], self)
         return self.tape.apply(np.power, self, power)
+
+    def __rpow__(self, number: Any) -> "Traced":
+        return self.tape.apply(np.power, number, self)
+
+    def __ipow__(self, power: Any) -> "Traced":
+        return self._assign(self**power)
+
+    def __pos__(self) -> "Traced":
+        return self.tape.apply(np.positive, self)
 
     # What an array is not, while a step is being recorded.
     def __bool__(self) -> bool:
@@ -192,11 +214,13 @@ class Traced:
     # Where NumPy's functions arrive.
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *args: Any, **kwargs: Any
-    ) -> "Traced":
+    ) -> Any:
         if method == "reduce" and ufunc in (np.add, np.maximum):
             name = "sum" if ufunc is np.add else "max"
             axis = kwargs.get("axis", 0)
             return self.tape.reduce(name, args[0], axis, kwargs.get("keepdims", False))
+        if any(map(_wraps, args)):
+            return NotImplemented
         if method != "__call__" or kwargs:
             _refuse(f"np.{ufunc.__name__} with {', '.join(kwargs) or method}")
         return self.tape.apply(ufunc, *args)
@@ -204,28 +228,58 @@ class Traced:
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
     ) -> Any:
+        if any(map(_wraps, args)):
+            return NotImplemented
         if function not in FUNCTIONS:
             _refuse(f"np.{function.__name__}")
         return FUNCTIONS[function](self.tape, *args, **kwargs)
 
 
-def _contiguous(node: Traced) -> bool:
-    """Whether the elements of `node` lie in C order, so that reshape is a view."""
-    if node.op == "leaf":
-        return bool(node.array.flags.c_contiguous)
+def view(array: Array, node: Traced) -> Array:
+    """The view of `array` that `node`, an operation of VIEWS, stands for."""
     if node.op == "reshape":
-        return True
-    return node.op not in VIEWS
+        return array.reshape(node.options[0])
+    if node.op == "transpose":
+        return array.transpose(node.options)
+    key = tuple(slice(*k[1:]) if isinstance(k, tuple) else k for k in node.options)
+    return array[key]
+
+
+def _reshapes_as_view(node: Traced, shape: Shape) -> bool:
+    """Whether NumPy's reshape of this array is a view rather than a copy."""
+    if node.root.op != "leaf":
+        return node.op not in VIEWS or node.op == "reshape"
+    # Follow the views on an array of the leaf's strides that takes no memory.
+    leaf = node.root.array
+    chain, step = [], node
+    while step is not node.root:
+        chain.append(step)
+        step = step.args[0]
+    shown = np.lib.stride_tricks.as_strided(
+        np.empty(1, node.dtype), leaf.shape, leaf.strides
+    )
+    for step in reversed(chain):
+        shown = view(shown, step)
+    try:
+        np.reshape(shown, shape, copy=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _wraps(value: Any) -> bool:
+    """Whether `value` computes with arrays inside it, as the dual numbers do."""
+    return getattr(value, "wraps_arrays", False) is True
 
 
 def _infix(op: np.ufunc) -> tuple[Callable[..., Traced], ...]:
     """(x op y, y op x, x op= y) as methods."""
 
     def forward(self: Traced, other: Any) -> Traced:
-        return self.tape.apply(op, self, other)
+        return NotImplemented if _wraps(other) else self.tape.apply(op, self, other)
 
     def reflected(self: Traced, other: Any) -> Traced:
-        return self.tape.apply(op, other, self)
+        return NotImplemented if _wraps(other) else self.tape.apply(op, other, self)
 
     def inplace(self: Traced, other: Any) -> Traced:
         return self._inplace(other, op)
@@ -283,6 +337,7 @@ class Tape:
         self.nodes: list[Traced] = []
         self.stores: list[Traced] = []
         self.segment = ""
+        self.first: str | None = None  # the segment that all others may build on
         self._leaves: dict[int, Traced] = {}
         self._seen: dict[tuple[Any, ...], Traced] = {}
         self._versions: dict[int, int] = {}
@@ -307,17 +362,23 @@ class Tape:
             (id(a), self._versions.get(id(a.root), 0)) if isinstance(a, Traced) else a
             for a in args
         ]
+        if self.first is None:
+            self.first = self.segment
         key = (op, *map(repr, version), repr(options), shape, dtype)
-        if key not in self._seen:
-            self._seen[key] = Traced(self, op, args, shape, dtype, options)
-        return self._seen[key]
+        # Later segments may run in another order: they share with the first alone.
+        for segment in (self.segment, self.first):
+            if (segment, *key) in self._seen:
+                return self._seen[segment, *key]
+        node = Traced(self, op, args, shape, dtype, options)
+        self._seen[self.segment, *key] = node
+        return node
 
     def lift(self, value: Any) -> Any:
         """`value` as an argument: a Traced array, or a Python number left as it is."""
+        if isinstance(value, np.generic):
+            return value.item()  # a number of a formula is weak, whatever its type
         if isinstance(value, Traced | bool | int | float):
             return value
-        if isinstance(value, np.generic):
-            return value.item() if value.dtype.kind in "bif" else value
         if hasattr(value, "shape") and hasattr(value, "dtype"):
             return self.leaf(value)
         _refuse(f"a {type(value).__name__}")
@@ -344,15 +405,16 @@ class Tape:
         """Sum or max over one axis, several, or (None) all."""
         if axis is None:
             axis = tuple(range(x.ndim))
-        axes = tuple(
-            sorted(a % x.ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
-        )
+        axes = tuple(sorted(x._axes(axis if isinstance(axis, tuple) else (axis,))))
+        dtype = x.dtype
+        if op == "sum" and dtype.kind in "biu":
+            dtype = np.add.reduce(np.empty(0, dtype)).dtype
         shape = tuple(
             1 if i in axes else n
             for i, n in enumerate(x.shape)
             if keepdims or i not in axes
         )
-        return self.node(op, (x,), shape, x.dtype, (axes, bool(keepdims)))
+        return self.node(op, (x,), shape, dtype, (axes, bool(keepdims)))
 
     def store(self, target: Traced, value: Any) -> None:
         """`target[...] = value`, for a leaf or a view of one."""
@@ -384,14 +446,16 @@ def _result_type(op: np.ufunc, operands: tuple[Any, ...]) -> np.dtype[Any]:
 
 
 def _where(tape: Tape, condition: Any, a: Any, b: Any) -> Traced:
+    if condition.dtype != np.bool_:
+        condition = condition != 0
     operands = tuple(map(tape.lift, (condition, a, b)))
     dtype = _result_type(np.add, operands[1:])
     shape = np.broadcast_shapes(*(getattr(x, "shape", ()) for x in operands))
     return tape.node("where", operands, shape, dtype)
 
 
-def _clip(tape: Tape, x: Any, low: Any, high: Any) -> Traced:
-    return tape.apply(np.minimum, tape.apply(np.maximum, x, low), high)
+def _clip(tape: Tape, a: Any, a_min: Any, a_max: Any) -> Traced:
+    return tape.apply(np.minimum, tape.apply(np.maximum, a, a_min), a_max)
 
 
 def _expand(tape: Tape, x: Traced, axis: int) -> Traced:

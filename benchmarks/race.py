@@ -5,164 +5,140 @@
 In each round every rival has the machine for a moment, one after the other, so that
 what slows the machine slows all. A rival's figure is the median of its rounds; ratios
 are medians of the rounds' ratios. Before it is timed, each must reach the same loss as
-hand-written NumPy after 20 steps from the same weights, to 1e-4.
+hand-written NumPy after 20 steps from the same weights, to 1e-4, and then runs for as
+long as all others to warm up.
 """
 
 import argparse
-import json
-import os
-import statistics
-import subprocess
+import shlex
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xpnet.benchmarks.cases import Case, cases
-from xpnet.benchmarks.machine import clean_environment, facts
+from xpnet.benchmarks.cases import NETS, RATES, Case, cases
+from xpnet.benchmarks.options import add_timing, names_in, numbers_in, timing
+from xpnet.benchmarks.process import Answer, Worker
+from xpnet.benchmarks.record import new_record, write
 from xpnet.benchmarks.rivals import RIVALS
+from xpnet.benchmarks.summary import add_summaries
+from xpnet.benchmarks.tables import race_table
+from xpnet.benchmarks.timing import Timing
 
 AGREE = 1e-4
-Answer = dict[str, Any]
-
-
-class Worker:
-    """A rival's process."""
-
-    def __init__(self, name: str, threads: int) -> None:
-        self.name = name
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "xpnet.benchmarks.worker", name, str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=clean_environment(threads),
-            text=True,
-        )
-        self.hello = self._read()
-
-    def _read(self) -> Answer:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        answer: Answer = json.loads(line) if line else {"failed": "the process ended"}
-        return answer
-
-    def ask(self, request: Answer) -> Answer:
-        """Send a request and wait for its answer."""
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(request) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            return {"failed": "the process ended"}
-        return self._read()
-
-    def close(self) -> None:
-        """End the process."""
-        self.process.kill()
-        self.process.wait()
+Show = Callable[[Answer], None]
 
 
 def race(
-    names: list[str], chosen: list[Case], threads: int, rounds: int, seconds: float
+    names: list[str],
+    chosen: list[Case],
+    threads: int,
+    how: Timing,
+    show: Show | None = None,
 ) -> list[Answer]:
     """A result a case: {"net", "optimizer", "threads", "rivals": {name: ...}}."""
     workers = {name: Worker(name, threads) for name in names}
+    results = []
     try:
-        return [_one(workers, case, threads, rounds, seconds) for case in chosen]
+        for case in chosen:
+            for name in [n for n, worker in workers.items() if not worker.alive]:
+                workers[name].close()
+                workers[name] = Worker(name, threads)
+            rows = one(workers, case, how)
+            results.append({**case.to_dict(), "net": case.net, "threads": threads})
+            results[-1]["rivals"] = rows
+            if show:
+                show(results[-1])
     finally:
         for worker in workers.values():
             worker.close()
+    return results
 
 
-def _one(
-    workers: dict[str, Worker], case: Case, threads: int, rounds: int, seconds: float
-) -> Answer:
-    rows: dict[str, Answer] = {}
-    for name, worker in workers.items():
-        if "missing" in worker.hello:
-            rows[name] = {"note": f"not installed: {worker.hello['missing']}"}
-            continue
-        answer = worker.ask({"prepare": case.to_dict()})
-        rows[name] = {"versions": worker.hello["versions"], **answer}
-        if "failed" in answer:
-            rows[name]["note"] = f"left out: {answer['failed']}"
-    _check_losses(rows)
-    running = [name for name, row in rows.items() if "note" not in row]
-    series: dict[str, list[float]] = {name: [] for name in running}
-    for _ in range(rounds):
-        for name in running:
-            series[name].append(workers[name].ask({"time": seconds})["us"])
-    for name in running:
-        rows[name] |= _summary(series[name], series.get("xpnet"))
-    result = {"net": case.net, "optimizer": case.optimizer, "threads": threads}
-    _show({**result, "rivals": rows})
-    return {**result, "rivals": rows}
+def one(workers: dict[str, Worker], case: Case, how: Timing) -> dict[str, Answer]:
+    """The rivals' rows for one case."""
+    rows = {name: _prepared(worker, case) for name, worker in workers.items()}
+    check_losses(rows)
+    for name in _running(rows):
+        _ask(rows[name], workers[name], {"warm": how.warm_up})
+    for name in _running(rows):
+        rows[name]["rounds_us"] = []
+    for _ in range(how.rounds):
+        for name in _running(rows):
+            answer = _ask(rows[name], workers[name], {"time": how.seconds})
+            if "us" in answer:
+                rows[name]["rounds_us"].append(answer["us"])
+    for row in rows.values():
+        if "note" in row:
+            row.pop("rounds_us", None)
+    add_summaries(rows, "us")
+    return rows
 
 
-def _check_losses(rows: dict[str, Answer]) -> None:
-    """Leave out who computes something else."""
+def _running(rows: dict[str, Answer]) -> list[str]:
+    return [name for name, row in rows.items() if "note" not in row]
+
+
+def _prepared(worker: Worker, case: Case) -> Answer:
+    if "missing" in worker.hello:
+        return {"note": f"not installed: {worker.hello['missing']}"}
+    row: Answer = {"versions": worker.hello.get("versions", {})}
+    answer = _ask(row, worker, {"prepare": case.to_dict()})
+    return row | {k: v for k, v in answer.items() if k != "failed"}
+
+
+def _ask(row: Answer, worker: Worker, request: Answer) -> Answer:
+    """The answer; a failure becomes the row's note."""
+    answer = worker.ask(request)
+    if "failed" in answer:
+        row["note"] = f"left out: {answer['failed']}"
+    elif "warm" in request:
+        row |= answer
+    return answer
+
+
+def check_losses(rows: dict[str, Answer]) -> None:
+    """Leave out who computes something else than hand-written NumPy."""
     expected = rows.get("numpy", {}).get("loss20")
     if expected is None:
         return
     for row in rows.values():
         loss = row.get("loss20")
-        if loss is not None and abs(loss - expected) > AGREE * max(1.0, expected):
+        if loss is not None and not abs(loss - expected) <= AGREE * max(1.0, expected):
             row["note"] = (
                 f"left out: loss {loss:.6f} after 20 steps, not {expected:.6f}"
             )
 
 
-def _summary(times: list[float], ours: list[float] | None) -> Answer:
-    quarter, middle, three = (
-        statistics.quantiles(times, n=4) if len(times) > 1 else (times * 3)
-    )
-    summary = {"us": middle, "iqr_us": three - quarter, "rounds_us": times}
-    if ours is not None:
-        ratios = [a / b for a, b in zip(ours, times, strict=True)]
-        summary["xpnet_over_this"] = statistics.median(ratios)
-    return summary
+def print_result(result: Answer) -> None:
+    """The table of one case."""
+    print(f"\n{race_table(result).text()}", flush=True)
 
 
-def _show(result: Answer) -> None:
-    print(f"\n{result['net']}, {result['optimizer']}, {result['threads']} threads")
-    for name, row in result["rivals"].items():
-        if "note" in row:
-            print(f"  {RIVALS[name]:28} {row['note']}")
-            continue
-        ratio = row.get("xpnet_over_this")
-        shown = "" if ratio is None else f"   xpnet / this {ratio:6.3f}"
-        spread = f"± {row['iqr_us'] / 2:.1f}"
-        print(
-            f"  {RIVALS[name]:28} {row['us']:10.1f} {spread:>8} us{shown}", flush=True
-        )
+def parser() -> argparse.ArgumentParser:
+    """Its options."""
+    parser = argparse.ArgumentParser(description="Every rival in interleaved rounds.")
+    add = parser.add_argument
+    add("--rivals", default=",".join(RIVALS), help="[%(default)s]")
+    add("--optimizers", default=",".join(RATES), help="[%(default)s]")
+    add("--nets", default="0,1,2,3,4", help="by number [%(default)s]")
+    add_timing(parser, Timing())
+    return parser
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the race that the options ask for."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rivals", default=",".join(RIVALS), help="[%(default)s]")
-    parser.add_argument("--optimizers", default="sgd,adam", help="[%(default)s]")
-    parser.add_argument("--nets", default="0,1,2,3,4", help="by number [%(default)s]")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--rounds", type=int, default=9, help="[%(default)s]")
-    parser.add_argument("--seconds", type=float, default=0.3, help="a rival and round")
-    parser.add_argument("--json", type=Path, help="write the record there")
-    options = parser.parse_args()
-    nets = {int(i) for i in options.nets.split(",")}
-    rules = tuple(options.optimizers.split(","))
-    chosen = [c for i, c in enumerate(cases(rules)) if i // len(rules) in nets]
-    names = options.rivals.split(",")
-    results = race(names, chosen, options.threads, options.rounds, options.seconds)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options: Any = parser().parse_args(arguments)
+    names = names_in(options.rivals, RIVALS, "rivals")
+    rules = names_in(options.optimizers, RATES, "optimizers")
+    nets = numbers_in(options.nets, "nets", 0, len(NETS) - 1)
+    how = timing(options)
+    command = shlex.join(["python", "-m", "xpnet.benchmarks.race", *arguments])
+    record = new_record(command, how, options.threads) if options.json else {}
+    results = race(names, cases(rules, nets), options.threads, how, print_result)
     if options.json:
-        record = {
-            "date": time.strftime("%Y-%m-%d"),
-            "command": " ".join(["python -m xpnet.benchmarks.race", *sys.argv[1:]]),
-            "machine": facts(),
-            "overrides_removed_for_the_workers": True,
-            "results": results,
-        }
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
+        write(record | {"results": results}, Path(options.json))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,13 @@
 """One rival in a process of its own: reads a request a line, answers a line.
 
-Requests and answers are JSON: {"prepare": case} -> {"loss0", "loss20", "first_us"},
-{"time": seconds} -> {"us": median microseconds a step}, {"quit": true}. Two frameworks
-in one process fight over the cores; idle, a worker waits in a read.
+Requests and answers are JSON:
+
+    {"prepare": case}   {"loss0", "loss20", "first_us"}
+    {"warm": seconds}   {"warm_up_steps", "state"}
+    {"time": seconds}   {"us": median microseconds a step, "series": of how many}
+    {"quit": true}
+
+Two frameworks in one process fight over the cores; idle, a worker waits in a read.
 """
 
 import importlib
@@ -18,22 +23,55 @@ from typing import Any
 from xpnet.benchmarks.cases import Case
 
 CHECKED_STEPS = 20
+IMPORTED = ("jax", "sklearn", "thinc")  # first used when a case is prepared
+Answer = dict[str, Any]
 
 
-def prepare(module: Any, request: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Build the rival's step and run the checked steps."""
-    step, loss = module.prepare(Case.from_dict(request))
-    answer: dict[str, Any] = {"loss0": loss() if loss else None}
-    began = time.perf_counter()
-    step()
-    answer["first_us"] = 1e6 * (time.perf_counter() - began)
-    for _ in range(CHECKED_STEPS - 1):
+class Server:
+    """Answers requests for one rival.
+
+    Args:
+        module: with `prepare(case)`.
+    """
+
+    def __init__(self, module: Any) -> None:
+        self.module = module
+        self.step: Callable[[], object] = lambda: None
+        self.state: Callable[[], str] | None = None
+
+    def answer(self, request: Answer) -> Answer:
+        """What a request asks for."""
+        if "prepare" in request:
+            return self.prepare(Case.from_dict(request["prepare"]))
+        if "warm" in request:
+            return self.warm(request["warm"])
+        return measure(self.step, request["time"])
+
+    def prepare(self, case: Case) -> Answer:
+        """Build the rival's step and run the checked steps."""
+        self.step, self.state = lambda: None, None  # the last case's memory goes first
+        step, loss, *state = self.module.prepare(case)
+        answer: Answer = {"loss0": loss() if loss else None}
+        began = time.perf_counter()
         step()
-    answer["loss20"] = loss() if loss else None
-    return step, answer
+        answer["first_us"] = 1e6 * (time.perf_counter() - began)
+        for _ in range(CHECKED_STEPS - 1):
+            step()
+        answer["loss20"] = loss() if loss else None
+        self.step, self.state = step, state[0] if state else None
+        return answer
+
+    def warm(self, seconds: float) -> Answer:
+        """Run the step for `seconds`; compilers that wait for work get it here."""
+        steps, end = 0, time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            self.step()
+            steps += 1
+        answer: Answer = {"warm_up_steps": steps}
+        return answer | ({"state": self.state()} if self.state else {})
 
 
-def measure(step: Callable[[], object], seconds: float) -> dict[str, float]:
+def measure(step: Callable[[], object], seconds: float) -> Answer:
     """Median microseconds a step over short series that fill `seconds`."""
     began = time.perf_counter()
     step()
@@ -60,43 +98,38 @@ def versions(packages: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def main() -> None:
-    """Serve requests until told to quit."""
-    name, threads = sys.argv[1], int(sys.argv[2])
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a library prints must not mix with the answers
-    step: Any = None
-    try:
-        module = importlib.import_module(f"xpnet.benchmarks.rivals.{name}_")
-        limit_threads(name, threads)
-        hello: dict[str, Any] = {"versions": versions(module.PACKAGES)}
-    except ImportError as error:
-        hello = {"missing": str(error)}
-    print(json.dumps(hello), file=answers)
-    for line in sys.stdin:
-        request = json.loads(line)
-        if "quit" in request:
-            break
-        try:
-            if "prepare" in request:
-                step = None
-                step, answer = prepare(module, request["prepare"])
-            else:
-                answer = measure(step, request["time"])
-        except Exception as error:
-            answer = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
-        print(json.dumps(answer), file=answers)
-
-
 def limit_threads(name: str, threads: int) -> None:
     """What the environment's variables do not settle."""
     if name.startswith("torch"):
         import torch
 
         torch.set_num_threads(threads)
-    for module in {"jax": "jax", "sklearn": "sklearn", "thinc": "thinc"}.items():
-        if name == module[0]:
-            importlib.import_module(module[1])
+    if name in IMPORTED:
+        importlib.import_module(name)
+
+
+def main() -> None:
+    """Serve requests until told to quit."""
+    name, threads = sys.argv[1], int(sys.argv[2])
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what a library prints must not mix with the answers
+    try:
+        module = importlib.import_module(f"xpnet.benchmarks.rivals.{name}_")
+        limit_threads(name, threads)
+        hello: Answer = {"versions": versions(module.PACKAGES)}
+    except ImportError as error:
+        module, hello = None, {"missing": str(error)}
+    print(json.dumps(hello), file=answers)
+    server = Server(module)
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "quit" in request:
+            break
+        try:
+            answer = server.answer(request)
+        except Exception as error:
+            answer = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
+        print(json.dumps(answer), file=answers)
 
 
 if __name__ == "__main__":

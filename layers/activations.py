@@ -70,6 +70,13 @@ def _softmax_product(grad: Array, z: Array, a: Array) -> Array:
 GELU_SCALE, GELU_CUBE = math.sqrt(2 / math.pi), 0.044715
 
 
+GELU_LIMIT = 20.0  # beyond it tanh is ±1, and z³ would overflow
+
+
+def _gelu_bounded(z: Array) -> Array:
+    return np.minimum(np.maximum(z, -GELU_LIMIT), GELU_LIMIT)
+
+
 def _gelu_tanh(z: Array) -> Array:
     return np.tanh(GELU_SCALE * (z + GELU_CUBE * (z * z * z)))
 
@@ -79,10 +86,11 @@ def gelu(z: Array) -> Array:
 
     PyTorch's gelu(approximate="tanh"); its default uses erf and differs by < 5e-4.
     """
-    return 0.5 * z * (1.0 + _gelu_tanh(z))
+    return 0.5 * z * (1.0 + _gelu_tanh(_gelu_bounded(z)))
 
 
 def _gelu_derivative(z: Array, a: Array) -> Array:
+    z = _gelu_bounded(z)
     t = _gelu_tanh(z)
     inner = GELU_SCALE * (1.0 + 3.0 * GELU_CUBE * (z * z))
     return 0.5 * (1.0 + t) + 0.5 * z * (1.0 - t * t) * inner

@@ -1,6 +1,6 @@
 """Dense: every output sees every input."""
 
-from xpnet.backend import Array, Formula, Shape, batch_sum
+from xpnet.backend import Array, Formula, Shape, batch_sum, check_whole
 from xpnet.layers.activations import Activation, ActivationFunction
 from xpnet.layers.initializers import Initializer
 from xpnet.layers.layer import Layer
@@ -40,9 +40,8 @@ class Dense(Layer):
         bias: bool = True,
         initializer: str | Initializer | None = None,
     ):
-        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-            raise ValueError(f"Dense: expected units >= 1, a whole number; got {units}")
-        self.units, self.activation, self.bias = units, activation, bias
+        self.units = check_whole("Dense", "units", units, 1)
+        self.activation, self.bias = activation, bool(bias)
         self.initializer = initializer
         self.f = Activation(activation)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xpnet.backend import Array, choose, feature_sum
+from xpnet.backend import Array, check_number, choose, feature_sum
 from xpnet.layers.activations import sigmoid, softmax
 
 Targets = Literal["classes", "binary", "values"]
@@ -91,9 +91,7 @@ class Huber(Loss):
     """
 
     def __init__(self, delta: float = 1.0):
-        if not delta > 0.0:
-            raise ValueError(f"Huber: expected delta > 0, got {delta}")
-        self.delta = delta
+        self.delta = check_number("Huber", "delta", delta, "> 0", lambda d: d > 0.0)
 
     def rows(self, z: Array, t: Array) -> Array:
         """(1/n) Σⱼ c (|e| - c/2) with c = min(|e|, d)."""
@@ -149,12 +147,13 @@ class SoftmaxCrossEntropy(Loss):
     targets: Targets = "classes"
 
     def __init__(self, label_smoothing: float = 0.0):
-        if not 0.0 <= label_smoothing < 1.0:
-            raise ValueError(
-                "SoftmaxCrossEntropy: expected 0 <= label_smoothing < 1, got "
-                f"{label_smoothing}"
-            )
-        self.label_smoothing = label_smoothing
+        self.label_smoothing = check_number(
+            "SoftmaxCrossEntropy",
+            "label_smoothing",
+            label_smoothing,
+            "from 0 to less than 1",
+            lambda s: 0.0 <= s < 1.0,
+        )
 
     def _smooth(self, t: Array) -> Array:
         s = self.label_smoothing

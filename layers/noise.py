@@ -1,6 +1,6 @@
 """Layers that disturb their input while training: Dropout and GaussianNoise."""
 
-from xpnet.backend import Array
+from xpnet.backend import Array, check_number
 from xpnet.layers.layer import Layer
 
 
@@ -20,9 +20,9 @@ class Dropout(Layer):
     uses_noise = True
 
     def __init__(self, rate: float = 0.5):
-        if not 0.0 <= rate < 1.0:
-            raise ValueError(f"Dropout: expected 0 <= rate < 1, got {rate}")
-        self.rate = rate
+        self.rate = check_number(
+            "Dropout", "rate", rate, "from 0 to less than 1", lambda r: 0.0 <= r < 1.0
+        )
 
     def forward(self, x: Array, training: bool) -> Array:
         """x ⊙ m / (1 - rate), or x at inference."""
@@ -51,9 +51,7 @@ class GaussianNoise(Layer):
     uses_noise = True
 
     def __init__(self, std: float = 0.1):
-        if not std >= 0.0:
-            raise ValueError(f"GaussianNoise: expected std >= 0, got {std}")
-        self.std = std
+        self.std = check_number("GaussianNoise", "std", std, ">= 0", lambda s: s >= 0.0)
 
     def forward(self, x: Array, training: bool) -> Array:
         """X + std ε, or x at inference."""

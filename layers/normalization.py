@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from xpnet.backend import Array, Shape, batch_sum
+from xpnet.backend import Array, Shape, batch_sum, check_number
 from xpnet.layers.layer import Layer
 
 
@@ -17,9 +17,8 @@ class _Normalization(Layer):
     dshift: Array
 
     def __init__(self, eps: float):
-        if not eps > 0.0:
-            raise ValueError(f"{type(self).__name__}: expected eps > 0, got {eps}")
-        self.eps = eps
+        kind = type(self).__name__
+        self.eps = check_number(kind, "eps", eps, "> 0", lambda e: e > 0.0)
 
     def build(self, shape: Shape) -> Shape:
         """Declare γ = `gain` and β = `shift`, (1, n)."""
@@ -72,9 +71,13 @@ class BatchNorm(_Normalization):
 
     def __init__(self, momentum: float = 0.1, eps: float = 1e-5):
         super().__init__(eps)
-        if not 0.0 < momentum <= 1.0:
-            raise ValueError(f"BatchNorm: expected 0 < momentum <= 1, got {momentum}")
-        self.momentum = momentum
+        self.momentum = check_number(
+            "BatchNorm",
+            "momentum",
+            momentum,
+            "above 0, at most 1",
+            lambda m: 0.0 < m <= 1.0,
+        )
 
     def build(self, shape: Shape) -> Shape:
         """Declare γ, β and the running mean and variance, (1, n)."""

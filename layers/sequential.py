@@ -16,6 +16,7 @@ from xpnet.backend import (
     Shape,
     Tape,
     Traced,
+    check_whole,
     stream_key,
 )
 from xpnet.layers.layer import Layer
@@ -57,7 +58,7 @@ class Sequential:
             ValueError: a model that is built already for another shape, or layers
                 that do not fit, with the layer's number.
         """
-        shape = (features,) if isinstance(features, int) else tuple(features)
+        shape = _sample_shape(features)
         if self.sample_shape is not None:
             if shape != self.sample_shape:
                 raise ValueError(
@@ -65,8 +66,6 @@ class Sequential:
                     f"got {shape}; make a new Sequential for another width"
                 )
             return self
-        if not shape or any(not isinstance(n, int) or n < 1 for n in shape):
-            raise ValueError(f"build: expected widths of at least 1, got {features}")
         sample, shapes = shape, []
         for i, layer in enumerate(self.layers):
             layer.__dict__["_parameters"] = []
@@ -126,6 +125,7 @@ class Sequential:
             raise ValueError("allocate: the model is not built; call build(n_features)")
         old = self.buffers
         if old and (old.backend, old.dtype, old.lead) == (backend, dtype, lead):
+            self._bind_noise(backend, seeds, lead)
             return
         self.buffers = Buffers(self.layout, backend, dtype, lead)
         if old is None:
@@ -206,6 +206,14 @@ class Sequential:
 
     def __repr__(self) -> str:
         return f"Sequential([{', '.join(map(repr, self.layers))}])"
+
+
+def _sample_shape(features: Any) -> Shape:
+    """The shape of a sample from a width or a shape."""
+    widths = features if isinstance(features, tuple | list) else (features,)
+    if not widths:
+        raise ValueError("build: expected at least one width, got none")
+    return tuple(check_whole("build", "features", n, 1) for n in widths)
 
 
 def _checked(layers: Sequence[Layer]) -> list[Layer]:

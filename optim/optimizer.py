@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from xpnet.backend import Array
+from xpnet.backend import Array, check_number
 from xpnet.optim.schedules import Schedule, get_schedule
 
 
@@ -53,17 +53,23 @@ class Optimizer:
     ):
         self.learning_rate = learning_rate
         self.schedule = get_schedule(learning_rate)
-        for name, value in {"l1": l1, "l2": l2, "weight_decay": weight_decay}.items():
-            self._check(name, value, value >= 0.0, ">= 0")
-        for name, limit in {"clip_value": clip_value, "clip_norm": clip_norm}.items():
-            self._check(name, limit, limit is None or limit > 0.0, "> 0, or None")
-        self.l1, self.l2, self.weight_decay = l1, l2, weight_decay
-        self.clip_value, self.clip_norm = clip_value, clip_norm
+        self.l1 = self._check("l1", l1)
+        self.l2 = self._check("l2", l2)
+        self.weight_decay = self._check("weight_decay", weight_decay)
+        self.clip_value = self._check_limit("clip_value", clip_value)
+        self.clip_norm = self._check_limit("clip_norm", clip_norm)
 
-    def _check(self, name: str, value: Any, right: bool, expected: str) -> None:
-        if not right or (value is not None and not math.isfinite(value)):
-            kind = type(self).__name__
-            raise ValueError(f"{kind}: expected {name} {expected}, got {value}")
+    def _check(self, name: str, value: Any, below: float = math.inf) -> float:
+        """`value` as a number from 0 to less than `below`."""
+        span = ">= 0" if below == math.inf else f"from 0 to less than {below:g}"
+        kind = type(self).__name__
+        return check_number(kind, name, value, span, lambda v: 0.0 <= v < below)
+
+    def _check_limit(self, name: str, value: Any) -> float | None:
+        if value is None:
+            return None
+        kind = type(self).__name__
+        return check_number(kind, name, value, "> 0, or None", lambda v: v > 0.0)
 
     def scalars(self, rate: float, t: int) -> dict[str, float]:
         """The numbers of step t = 1, 2, ... that `update` takes by name."""

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from xpnet.backend import Array, choose
+from xpnet.backend import Array, check_number, choose
 from xpnet.optim.optimizer import Optimizer
 from xpnet.optim.schedules import Schedule
 
@@ -39,11 +39,9 @@ class SGD(Optimizer):
         **common: Any,
     ):
         super().__init__(learning_rate, **common)
-        if not 0.0 <= momentum < 1.0:
-            raise ValueError(f"SGD: expected 0 <= momentum < 1, got {momentum}")
+        self.momentum, self.nesterov = self._check("momentum", momentum, 1.0), nesterov
         if nesterov and momentum == 0.0:
             raise ValueError("SGD: nesterov=True needs momentum > 0, got 0; try 0.9")
-        self.momentum, self.nesterov = momentum, nesterov
         self.slots = ("v",) if momentum else ()  # type: ignore[misc]
 
     def update(
@@ -90,13 +88,11 @@ class Adam(Optimizer):
         **common: Any,
     ):
         super().__init__(learning_rate, **common)
-        kind = type(self).__name__
-        for name, beta in {"beta1": beta1, "beta2": beta2}.items():
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(f"{kind}: expected 0 <= {name} < 1, got {beta}")
-        if not eps > 0.0:
-            raise ValueError(f"{kind}: expected eps > 0, got {eps}")
-        self.beta1, self.beta2, self.eps = beta1, beta2, eps
+        self.beta1 = self._check("beta1", beta1, 1.0)
+        self.beta2 = self._check("beta2", beta2, 1.0)
+        self.eps = check_number(
+            type(self).__name__, "eps", eps, "> 0", lambda e: e > 0.0
+        )
 
     def scalars(self, rate: float, t: int) -> dict[str, float]:
         """Eta and the two corrected numbers of step t."""

@@ -11,16 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from xpnet.backend import choose
+from xpnet.backend import check_number, choose
 
 Schedule = Callable[[int], float]
 
 
 def _positive(owner: object, **values: float) -> None:
     for name, value in values.items():
-        if not 0 < value < math.inf:
-            kind = type(owner).__name__
-            raise ValueError(f"{kind}: expected {name} > 0, got {value}")
+        check_number(type(owner).__name__, name, value, "> 0", lambda v: v > 0.0)
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,10 @@ class Cosine:
 
     def __post_init__(self) -> None:
         _positive(self, rate=self.rate, steps=self.steps)
-        if not 0.0 <= self.final <= self.rate:
-            raise ValueError(f"Cosine: expected 0 <= final <= rate, got {self.final}")
+        span = f"from 0 to {self.rate}"
+        check_number(
+            "Cosine", "final", self.final, span, lambda v: 0.0 <= v <= self.rate
+        )
 
     def __call__(self, step: int) -> float:
         """The rate of `step`."""
@@ -133,11 +133,9 @@ def get_schedule(rate: "float | Schedule") -> Schedule:
     """
     if callable(rate):
         return rate
-    if isinstance(rate, bool) or not isinstance(rate, int | float):
-        raise TypeError(
-            f"learning_rate: expected a number or a function of the step, got {rate!r}"
-        )
-    return Constant(float(rate))
+    span = "> 0, or a function of the step"
+    number = check_number("optimizer", "learning_rate", rate, span, lambda r: r > 0.0)
+    return Constant(number)
 
 
 def schedule_config(schedule: Schedule) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from xpnet.backend import Array, nearest
+from xpnet.backend import Array, check_number, check_whole, nearest
 from xpnet.training.history import rising
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ class _Watcher(Callback):
 
     def __init__(self, monitor: str, patience: int, min_delta: float):
         kind = type(self).__name__
-        if patience < 1:
-            raise ValueError(f"{kind}: expected patience >= 1 epoch, got {patience}")
-        if min_delta < 0.0:
-            raise ValueError(f"{kind}: expected min_delta >= 0, got {min_delta}")
-        self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
+        self.monitor = monitor
+        self.patience = check_whole(kind, "patience", patience, 1)
+        self.min_delta = check_number(
+            kind, "min_delta", min_delta, ">= 0", lambda d: d >= 0.0
+        )
         self.best, self.waited = math.inf, 0
 
     def on_fit_begin(self, trainer: "Trainer") -> None:
@@ -116,15 +116,21 @@ class ReduceOnPlateau(_Watcher):
         min_rate: float = 0.0,
     ):
         super().__init__(monitor, patience, min_delta)
-        if not 0.0 < factor < 1.0:
-            raise ValueError(f"ReduceOnPlateau: expected 0 < factor < 1, got {factor}")
-        self.factor, self.min_rate = factor, min_rate
+        kind = "ReduceOnPlateau"
+        self.factor = check_number(
+            kind, "factor", factor, "between 0 and 1", lambda f: 0.0 < f < 1.0
+        )
+        self.min_rate = check_number(
+            kind, "min_rate", min_rate, ">= 0", lambda r: r >= 0.0
+        )
 
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, float]) -> None:
         """Reduce when patience runs out, then wait as long again."""
         if not self.better(row) and self.waited >= self.patience:
-            reduced = trainer.learning_rate * self.factor
-            trainer.learning_rate = max(reduced, self.min_rate)
+            rate = trainer.learning_rate
+            reduced = max(rate * self.factor, self.min_rate)
+            if 0.0 < reduced < rate:
+                trainer.learning_rate = reduced
             self.waited = 0
 
 

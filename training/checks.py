@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array, Backend, Shape
-from xpnet.layers import Loss
+from xpnet.layers import Loss, Sequential
 
 CHUNK = (
     1 << 22
@@ -248,10 +248,12 @@ def class_weights(weights: Any, y: Array, width: int, backend: Backend) -> Array
     return table[labels]
 
 
-def check_whole(value: Any, name: str, low: int, high: int | None = None) -> int:
-    """`value` as a whole number in low..high; raises ValueError otherwise."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < low or (high is not None and value > high):
-        span = f">= {low}" if high is None else f"from {low} to {high}"
-        raise ValueError(f"{name}: expected a whole number {span}, got {value!r}")
-    return int(value)
+def check_batch(model: Sequential, samples: int) -> None:
+    """Raises ValueError where a layer cannot train on so few samples."""
+    for i, layer in enumerate(model.layers):
+        if samples < layer.min_batch:
+            raise ValueError(
+                f"layer {i} ({type(layer).__name__}): expected at least "
+                f"{layer.min_batch} samples a batch, got {samples}; choose a "
+                "batch_size that leaves no such rest"
+            )

@@ -185,7 +185,7 @@ class TrainingStep:
 
     def _record(self, loops: bool) -> Program:
         tape, b = Tape(), self.batch
-        with self.model.traced(tape):
+        with self.backend.active(), self.model.traced(tape):
             tape.segment = "gradients"
             x, y = tape.leaf(b.x), tape.leaf(b.y)
             kept = self._gradients(x, y, None if b.w is None else tape.leaf(b.w))
@@ -274,7 +274,7 @@ class EvaluationStep:
     def _record(self, loops: bool) -> Program:
         tape, b = Tape(), self.batch
         tape.segment = "evaluate"
-        with self.model.traced(tape):
+        with self.backend.active(), self.model.traced(tape):
             x, y = tape.leaf(b.x), tape.leaf(b.y)
             w = None if b.w is None else tape.leaf(b.w)
             self._evaluate(x, y, w, tape.leaf(self.output), tape.leaf(self.total))

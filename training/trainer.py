@@ -6,7 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array, Backend, Shape, get_backend
+from xpnet.backend import (
+    Array,
+    Backend,
+    Shape,
+    check_number,
+    check_whole,
+    get_backend,
+)
 from xpnet.layers import Loss, Sequential, get_loss
 from xpnet.optim import Optimizer, get_optimizer
 from xpnet.training import checks, evaluation
@@ -75,7 +82,7 @@ class Trainer:
         self.dtype = np.dtype(dtype)
         if self.dtype.name not in DTYPES:
             raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
-        self.seed = checks.check_whole(seed, "seed", 0)
+        self.seed = check_whole("", "seed", seed, 0)
         self.metrics = get_metrics(metrics, self.loss_function.targets)
         self.eager, self.jit = eager, jit
         self.history, self.stop = History(), ""
@@ -138,13 +145,7 @@ class Trainer:
             samples = kind.shape[
                 len(kind.shape) - len(self.model.sample_shape or ()) - 1
             ]
-            for i, layer in enumerate(self.model.layers):
-                if samples < layer.min_batch:
-                    raise ValueError(
-                        f"layer {i} ({type(layer).__name__}): expected at least "
-                        f"{layer.min_batch} samples a batch, got {samples}; choose a "
-                        "batch_size that leaves no such rest"
-                    )
+            checks.check_batch(self.model, samples)
             step = TrainingStep(
                 self.model,
                 self.loss_function,
@@ -206,11 +207,11 @@ class Trainer:
             DivergenceError: a loss or gradient became NaN or infinite; weights and
                 history are kept as they were before.
         """
-        epochs = checks.check_whole(epochs, "epochs", 1)
+        epochs = check_whole("", "epochs", epochs, 1)
         hooks = check_callbacks(callbacks)
         samples = Samples(self, x, y, sample_weight, class_weight)
         size = samples.count if batch_size is None else batch_size
-        size = checks.check_whole(size, "batch_size", 1, samples.count)
+        size = check_whole("", "batch_size", size, 1, samples.count)
         rest = samples.count % size
         for n in {size, rest} - {0}:
             self.training_step(samples.kind(n))
@@ -260,7 +261,7 @@ class Trainer:
                 np.copyto(step.batch.y_rows, y, "unsafe")
                 return step
             step = self._stage(x, y, None)
-            if self.backend.is_host:
+            if self.backend.is_host and y.shape == step.batch.y_rows.shape:
                 self._accepted[signature] = step
             return step
         return self._stage(x, y, sample_weight)
@@ -330,9 +331,14 @@ class Trainer:
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
-        if not 0.0 < rate < float("inf"):
-            raise ValueError(f"learning_rate: expected a number > 0, got {rate}")
-        self.rate_scale = rate / self.optimizer.schedule(self.steps_done)
+        rate = check_number("Trainer", "learning_rate", rate, "> 0", lambda r: r > 0)
+        scheduled = self.optimizer.schedule(self.steps_done)
+        if not scheduled > 0.0:
+            raise ValueError(
+                f"learning_rate: the schedule gives {scheduled} from here on, which no "
+                "factor changes; train on with another optimizer"
+            )
+        self.rate_scale = rate / scheduled
 
     # Using what was learnt.
 
@@ -384,7 +390,7 @@ class Trainer:
     def _rows(self, batch_size: int | None, count: int) -> int:
         if batch_size is None:
             return min(PREDICT_ROWS, count)
-        return checks.check_whole(batch_size, "batch_size", 1)
+        return check_whole("", "batch_size", batch_size, 1)
 
     # Parameters.
 

@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands)
     _add_predict(commands)
+    _add_compare(commands)
     info = commands.add_parser("info", help="device, BLAS, threads and versions")
     info.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
@@ -100,4 +101,30 @@ def _add_predict(
     add("model", metavar="DIR", help="what `xpnet train --save DIR` wrote")
     add("data", metavar="FILE", help="samples: .csv (by column name), .npz, IDX, ...")
     add("--device", default="auto", help="cpu, cuda, cuda:1 or auto [%(default)s]")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def _add_compare(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="two ways to run: do they agree, which is faster",
+        description="Train the same network in two ways in lock-step; name the first "
+        "tensor that differs by more than rounding explains (exit status 1), and "
+        "measure which way is faster from which size.",
+    )
+    add = compare.add_argument
+    way = "cpu, cpu:2 (threads), cuda, cuda:1; then any of "
+    way += ",float64 ,eager ,jit ,nojit [%(default)s]"
+    add("a", metavar="A", nargs="?", default="cpu", help=way)
+    add("b", metavar="B", nargs="?", default="cuda", help="likewise [%(default)s]")
+    add("--data", default="digits", help="as for train [%(default)s]")
+    add("--hidden", default="64", help="widths, 256,128 or none [%(default)s]")
+    add("--optimizer", default="adam", help="sgd, adam or adamw [%(default)s]")
+    add("--batch-size", type=int, default=32, help="samples a step [%(default)s]")
+    add("--steps", type=int, default=200, help="in lock-step [%(default)s]")
+    add("--seed", type=int, default=0, help="of everything random [%(default)s]")
+    add("--grid", default="16,64,256,1024x8,64,512", help="widths x batches to time")
+    add("--no-crossover", action="store_true", help="leave the grid out")
     add("--json", action="store_true", help="print one JSON object")

@@ -1,0 +1,55 @@
+"""A record: everything that was measured, and on what, as one JSON object.
+
+    {"format": 1, "date", "command", "machine", "overrides", "timing",
+     "results": [...], "sweep": [...], "cold": [...], "accuracy": [...]}
+"""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from xpnet.benchmarks.machine import facts_of_workers, overrides
+from xpnet.benchmarks.timing import Timing
+
+Record = dict[str, Any]
+FORMAT = 1
+PARTS = ("results", "sweep", "cold", "accuracy")
+HEAD = ("date", "command", "machine", "overrides", "timing")
+
+
+def new_record(command: str, how: Timing, threads: int) -> Record:
+    """What is known before anything is measured."""
+    return {
+        "format": FORMAT,
+        "date": time.strftime("%Y-%m-%d"),
+        "command": command,
+        "machine": facts_of_workers(threads),
+        "overrides": {"set": overrides(), "removed_for_the_workers": True},
+        "timing": how.to_dict(),
+        **{part: [] for part in PARTS},
+    }
+
+
+def write(record: Record, file: Path) -> None:
+    """As indented JSON."""
+    file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def read(file: str | Path) -> Record:
+    """The record in `file`.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    expected = f"{file}: expected a record that `xpnet bench --json FILE` wrote"
+    try:
+        record = json.loads(Path(file).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{expected}, got no JSON ({error})") from None
+    if not isinstance(record, dict) or record.get("format") != FORMAT:
+        raise ValueError(f"{expected}, got no object with format {FORMAT}")
+    missing = [key for key in (*HEAD, *PARTS) if key not in record]
+    if missing:
+        raise ValueError(f"{expected}, got one without {', '.join(missing)}")
+    return record

@@ -1,0 +1,35 @@
+"""xpnet trains a network."""
+
+from collections.abc import Callable
+
+import xpnet as xn
+from xpnet.benchmarks.cases import Array
+from xpnet.benchmarks.tasks import Data, Task
+
+
+def version() -> str:
+    """Of the library."""
+    return xn.__version__
+
+
+def learner(
+    task: Task, data: Data, seed: int
+) -> tuple[Callable[[int], None], Callable[[Array], Array]]:
+    """(fit, predict) of a Trainer."""
+    hidden = xn.Dense(task.sizes[1], activation=task.activation)
+    trainer = xn.Trainer(
+        xn.Sequential([hidden, xn.Dense(task.sizes[2])]),
+        "softmax_cross_entropy",
+        xn.Adam(task.rate),
+        device="cpu",
+        seed=seed,
+    )
+
+    def fit(epochs: int) -> None:
+        if task.batch >= len(data.x):
+            for _ in range(epochs):
+                trainer.step(data.x, data.y)
+            return
+        trainer.fit(data.x, data.y, epochs, task.batch, verbose=False)
+
+    return fit, trainer.predict_classes

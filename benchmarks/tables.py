@@ -1,0 +1,155 @@
+"""A record's results as tables: for the terminal, Markdown and the page alike."""
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from xpnet.benchmarks.rivals import RIVALS
+
+Answer = dict[str, Any]
+STEP = ("µs a step", "IQR", "xpnet / this", "this / floor")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A rival's cells, or the note why there are none.
+
+    Attributes:
+        name: key of the rival; "" where the row is no rival's.
+        label: what the reader sees.
+        cells: one a column after the label.
+        note: what stands in place of the cells, or beside them.
+    """
+
+    name: str
+    label: str
+    cells: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A heading, the columns' names (the label's first) and rows."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    def text(self) -> str:
+        """For a terminal: labels left, figures right."""
+        head = Row("", self.columns[0], self.columns[1:])
+        full = [row for row in (head, *self.rows) if row.cells]
+        first = max(len(row.label) for row in (head, *self.rows))
+        count = len(self.columns) - 1
+        widths = [max(len(row.cells[i]) for row in full) for i in range(count)]
+        lines = [self.title]
+        for row in (head, *self.rows):
+            cells = [f"{c:>{w}}" for c, w in zip(row.cells, widths, strict=False)]
+            parts = [f"{row.label:<{first}}", *cells, row.note]
+            lines.append("  " + "  ".join(parts).rstrip())
+        return "\n".join(lines)
+
+    def markdown(self, level: int = 3) -> str:
+        """A heading and a Markdown table."""
+        lines = [f"{'#' * level} {self.title}", "", _line(self.columns)]
+        lines.append("|---|" + "---:|" * (len(self.columns) - 1))
+        for row in self.rows:
+            cells = list(row.cells) or [""] * (len(self.columns) - 1)
+            if row.note:
+                cells[-1] = f"{cells[-1]} {row.note}".strip()
+            lines.append(_line([row.label, *cells]))
+        return "\n".join(lines)
+
+
+def _line(cells: Any) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def figure(value: float) -> str:
+    """Three digits or more: "0.0123", "4.56", "78.9", "12,345"."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value < 1 else f"{value:.{1 if value >= 10 else 2}f}"
+
+
+def race_title(result: Answer) -> str:
+    """ "784-128-10, batch 128, Adam, 2 threads"."""
+    sizes = "-".join(map(str, result["sizes"]))
+    rule = {"sgd": "SGD", "adam": "Adam"}[result["optimizer"]]
+    return f"{sizes}, batch {result['batch']}, {rule}, {threads_of(result)}"
+
+
+def threads_of(result: Answer) -> str:
+    """ "1 thread", "2 threads"."""
+    return f"{result['threads']} thread{'s' if result['threads'] != 1 else ''}"
+
+
+def race_table(result: Answer) -> Table:
+    """A row a rival: the step's time, its spread, and the two ratios."""
+    rows = []
+    for name, row in result["rivals"].items():
+        label = RIVALS.get(name, name)
+        if "note" in row:
+            rows.append(Row(name, label, (), row["note"]))
+            continue
+        cells = (
+            figure(row["us"]),
+            figure(row["iqr_us"]),
+            _ratio(row, "xpnet_over_this"),
+            _ratio(row, "over_floor"),
+        )
+        slow = row.get("state", "").endswith("not compiled") and name == "xpnet"
+        rows.append(Row(name, label, cells, row["state"] if slow else ""))
+    return Table(race_title(result), ("", *STEP), tuple(rows))
+
+
+def _ratio(row: Answer, key: str) -> str:
+    return f"{row[key]:.3f}" if key in row else ""
+
+
+def sweep_tables(results: list[Answer]) -> list[Table]:
+    """A table an axis: a row a width or batch, a column a rival, µs a step."""
+    tables = []
+    for axis in dict.fromkeys(r["axis"] for r in results):
+        chosen = [r for r in results if r["axis"] == axis]
+        names = list(chosen[0]["rivals"])
+        rows = []
+        for result in chosen:
+            given = result["rivals"]
+            cells = [figure(given[n]["us"]) if "us" in given[n] else "-" for n in names]
+            rows.append(Row("", str(result["value"]), tuple(cells)))
+        columns = (axis, *(RIVALS.get(n, n) for n in names))
+        tables.append(Table(sweep_title(chosen), columns, tuple(rows)))
+    return tables
+
+
+def sweep_title(results: list[Answer]) -> str:
+    """What is swept, and what stays."""
+    net = (
+        f"hidden width w of 784-w-10, batch {results[0]['batch']}"
+        if results[0]["axis"] == "width"
+        else f"batch, {'-'.join(map(str, results[0]['sizes']))}"
+    )
+    rule = {"sgd": "SGD", "adam": "Adam"}[results[0]["optimizer"]]
+    return f"µs a step against {net}, {rule}, {threads_of(results[0])}"
+
+
+def training_table(result: Answer) -> Table:
+    """A row a rival: seconds, their spread, ratio, epochs and accuracy."""
+    rows = []
+    for name, row in result["rivals"].items():
+        label = RIVALS.get(name, name).split(",")[0]
+        if "note" in row:
+            rows.append(Row(name, label, (), row["note"]))
+            continue
+        cells = (
+            f"{row['s']:.3f}",
+            f"{row['iqr_s']:.3f}",
+            _ratio(row, "xpnet_over_this"),
+            f"{median(row['epochs']):g}",
+            f"{100 * median(row['accuracy']):.1f}%",
+        )
+        rows.append(Row(name, label, cells))
+    columns = ("", "seconds", "IQR", "xpnet / this", "epochs", "accuracy")
+    title = f"{result['what']}, {threads_of(result)}"
+    return Table(title, columns, tuple(rows))

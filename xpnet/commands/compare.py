@@ -1,0 +1,364 @@
+"""`xpnet compare A B`: do two ways to run agree, and which is faster from which size?
+
+The comparison and its bound are those of `xpnet.training.lockstep`. Speeds are medians
+of interleaved rounds (A B A B ...), with the device waited for; a step is what `fit`
+does for a batch: gather, gradients, update. Unless a way says `jit`, its loops are
+compiled only once a program has run for about a second, as in a Trainer.
+"""
+
+import json
+import math
+import re
+import statistics
+import time
+from argparse import Namespace
+from dataclasses import replace
+from itertools import pairwise, product
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import DeviceError, generator, get_backend, nearest
+from xpnet.backend.crossover import FASTER, Crossover, remember
+from xpnet.data import MinMaxScaler, Standardizer, load_data
+from xpnet.training.lockstep import (
+    Agreement,
+    Difference,
+    Limited,
+    Lockstep,
+    Problem,
+    Run,
+    Way,
+    limited,
+)
+
+MODIFIERS: dict[str, dict[str, Any]] = {
+    "float32": {"dtype": "float32"},
+    "float64": {"dtype": "float64"},
+    "eager": {"eager": True},
+    "jit": {"jit": True},
+    "nojit": {"jit": False},
+}
+DIFFER = 1  # exit status
+SPEED_SECONDS = 1.0  # of timing, both sides together
+CELL_SECONDS = 0.1  # the same, for a cell of the grid
+BLOCK_SECONDS = 0.002  # steps are timed in blocks of this length, far above the clock's
+CLASSES = 10  # outputs of the networks on the grid
+Speeds = tuple[float, float, float]
+
+
+def run(options: Namespace) -> int:
+    """Compare as asked; see `xpnet compare --help`."""
+    _check(options)
+    grid = _grid(options.grid)
+    a, b = _way(options.a), _way(options.b)
+    problem = _problem(options)
+    lockstep = Lockstep(problem, a, b)
+    agreement = lockstep.run(options.steps)
+    rows = next(problem.batches())
+    speeds = race(lockstep.a, lockstep.free, rows, SPEED_SECONDS)
+    crossover, file = None, None
+    # How fast a wrong result comes is of no use, and must not be remembered.
+    if agreement.agrees and not options.no_crossover:
+        crossover = measure(grid, a, b, problem.optimizer, quiet=options.json)
+        file = _remember(crossover, a, b)
+    if options.json:
+        record = _record(options, agreement, speeds, crossover)
+        record["remembered"] = file
+        print(json.dumps(record, indent=2, allow_nan=False))
+    else:
+        _print(problem, (a, b), agreement, speeds)
+        if crossover is not None:
+            print(f"\n{_table(crossover)}\n{_faster(crossover)}")
+        if file is not None:
+            print(f'remembered for device="auto" in {file}')
+    return 0 if agreement.agrees else DIFFER
+
+
+def _check(options: Namespace) -> None:
+    for name, least in {"steps": 1, "batch_size": 1, "seed": 0}.items():
+        value = getattr(options, name)
+        if value < least:
+            flag = name.replace("_", "-")
+            raise ValueError(f"--{flag}: expected at least {least}, got {value}")
+
+
+def _sizes(text: str, flag: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(map(int, text.split(",")))
+    except ValueError:
+        sizes = (0,)
+    if min(sizes) < 1:
+        raise ValueError(f"{flag}: expected sizes such as 64,32, got {text!r}")
+    return sizes
+
+
+def _grid(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Widths and batches from "16,64x8,512"."""
+    widths, _, batches = text.partition("x")
+    try:
+        axes = _sizes(widths, "--grid"), _sizes(batches, "--grid")
+    except ValueError:
+        axes = (), ()
+    if not axes[0] or any(b <= a for axis in axes for a, b in pairwise(axis)):
+        raise ValueError(
+            "--grid: expected rising widths x rising batches such as 16,64x8,512, got "
+            f"{text!r}"
+        )
+    return axes
+
+
+# What is compared.
+
+
+def _way(text: str) -> Way:
+    """The way that `text` names: "cpu:2,float64", "cuda"."""
+    device, *words = [word.strip() for word in text.split(",")]
+    match = re.fullmatch(r"(cpu|cuda)(?::(\d+))?", device)
+    if match is None:
+        hint = "cpu, cpu:2 (threads), cuda or cuda:1, then modifiers after commas"
+        raise ValueError(f"{text!r}: expected a device, got {device!r}; one of {hint}")
+    settings: dict[str, Any] = {}
+    for word in words:
+        if word not in MODIFIERS:
+            raise ValueError(f"{text!r}: unknown {word!r}; {nearest(word, MODIFIERS)}")
+        if settings.keys() & MODIFIERS[word].keys():
+            raise ValueError(f"{text!r}: {word!r} contradicts or repeats another word")
+        settings |= MODIFIERS[word]
+    if settings.get("jit") and (device.startswith("cuda") or "eager" in settings):
+        raise ValueError(f"{text!r}: jit is for a recorded step on the CPU")
+    if match[1] == "cuda":
+        return Way(text, _cuda(device), **settings)
+    backend, threads = get_backend("cpu"), match[2]
+    if threads is None:
+        return Way(text, backend, **settings)
+    if int(threads) < 1:
+        raise ValueError(f"{text!r}: expected at least one thread, got {threads}")
+    return Way(text, limited(backend, int(threads)), **settings)
+
+
+def _cuda(device: str) -> Any:
+    try:
+        return get_backend(device)
+    except DeviceError as error:
+        raise DeviceError(
+            f"{error}; without a GPU, two ways to run on the CPU can be compared: "
+            "xpnet compare cpu:1 cpu:2"
+        ) from None
+
+
+def _problem(options: Namespace) -> Problem:
+    """The data, scaled, and the network."""
+    text = options.hidden.strip().lower()
+    widths = () if text in ("", "none") else _sizes(text, "--hidden")
+    data = load_data(options.data)
+    y = np.asarray(data.y)
+    outputs = len(data.classes) if data.classes else y.shape[1]
+    classes = data.task == "classification"
+    return Problem(
+        MinMaxScaler.fit(data.x).transform(data.x),
+        y if classes else Standardizer.fit(y).transform(y),
+        widths,
+        outputs,
+        "softmax_cross_entropy" if classes else "mean_squared_error",
+        options.optimizer,
+        min(options.batch_size, len(y)),
+        options.seed,
+    )
+
+
+# Speed.
+
+
+def race(a: Run, b: Run, rows: Any, seconds: float) -> Speeds:
+    """Seconds a step of each on samples `rows`, and A's share of B's: medians.
+
+    Args:
+        seconds: for all rounds together; there is one round at least.
+    """
+    blocks = [_block(run, rows) for run in (a, b)]
+    rounds: list[tuple[float, float]] = []
+    end = time.perf_counter() + seconds
+    while not rounds or time.perf_counter() < end:
+        first, second = (timed(r, rows, n) for r, n in zip((a, b), blocks, strict=True))
+        rounds.append((first, second))
+    mine, other = (statistics.median(side) for side in zip(*rounds, strict=True))
+    return mine, other, statistics.median(x / y for x, y in rounds)
+
+
+def _block(run: Run, rows: Any) -> int:
+    """How many steps last BLOCK_SECONDS; the first step of all is recorded here."""
+    timed(run, rows, 1)
+    return max(1, math.ceil(BLOCK_SECONDS / timed(run, rows, 1)))
+
+
+def timed(run: Run, rows: Any, steps: int) -> float:
+    """Seconds a step, over `steps` steps after one that warms up."""
+    with run.way.active():
+        here = run.backend.asarray(rows)
+        run.step(here)
+        run.backend.synchronize()
+        began = time.perf_counter()
+        for _ in range(steps):
+            run.step(here)
+        run.backend.synchronize()
+        return (time.perf_counter() - began) / steps
+
+
+def measure(
+    grid: tuple[tuple[int, ...], tuple[int, ...]],
+    a: Way,
+    b: Way,
+    optimizer: Any = "adam",
+    quiet: bool = False,
+) -> Crossover:
+    """A's time over B's for networks n-n-10 of each width n, at each batch size."""
+    from tqdm import tqdm
+
+    widths, batches = grid
+    cells = tqdm(  # None: on a terminal only
+        list(product(widths, batches)), "grid", leave=False, disable=quiet or None
+    )
+    ratios = [_cell(width, batch, a, b, optimizer) for width, batch in cells]
+    columns = len(batches)
+    table = (ratios[i : i + columns] for i in range(0, len(ratios), columns))
+    return Crossover(widths, batches, tuple(map(tuple, table)))
+
+
+def _cell(width: int, batch: int, a: Way, b: Way, optimizer: Any) -> float:
+    draw = generator(0, width, batch)
+    x = draw.standard_normal((batch, width), np.float32)
+    y = draw.integers(CLASSES, size=batch)
+    problem = Problem(x, y, (width,), CLASSES, optimizer=optimizer, batch_size=batch)
+    sides = Run(problem, a), Run(problem, b)
+    return race(*sides, np.arange(batch), CELL_SECONDS)[2]
+
+
+def _remember(crossover: Crossover, a: Way, b: Way) -> str | None:
+    """Keep it if it tells what `device="auto"` asks: plain CPU or GPU?"""
+    plain = [
+        not (way.eager or way.jit is False or isinstance(way.backend, Limited))
+        for way in (a, b)
+    ]
+    if not all(plain) or a.dtype != b.dtype:
+        return None
+    if a.backend.is_host == b.backend.is_host:
+        return None
+    if b.backend.is_host:
+        turned = tuple(tuple(1.0 / r for r in row) for row in crossover.ratios)
+        crossover, a, b = replace(crossover, ratios=turned), b, a
+    file = remember(crossover, b.backend, b.dtype)
+    return None if file is None else str(file)
+
+
+# What is said.
+
+
+def _print(
+    problem: Problem, ways: tuple[Way, Way], agreement: Agreement, speeds: Speeds
+) -> None:
+    widths = (problem.x.shape[1], *problem.widths, problem.outputs)
+    print(
+        f"{'-'.join(map(str, widths))}, tanh, {problem.optimizer}, "
+        f"batch {problem.batch_size}, seed {problem.seed}"
+    )
+    for name, way in zip("AB", ways, strict=True):
+        print(f"{name}  {way.label}: {way.backend.name}, {way.dtype}")
+    print(f"\n{_verdict(agreement)}\n")
+    a, b, ratio = speeds
+    print(f"A takes {a * 1e6:.1f} µs a step, B {b * 1e6:.1f} µs: A/B = {ratio:.2f}")
+
+
+def _verdict(found: Agreement) -> str:
+    """Whether they agree, as text."""
+    if found.first is not None:
+        return (
+            f"A and B DIFFER, first in {_say(found.first)}, "
+            f"{found.first.share:.3g} times the bound"
+        )
+    text = f"A and B agree over {found.steps} steps"
+    if found.equal:
+        return f"{text}, equal to the bit"
+    lines = [text]
+    if found.largest is not None:
+        share = f"at {found.largest.share:.2g} of its bound"
+        lines.append(f"nearest, {share}: {_say(found.largest)}")
+    lines.append(
+        f"running freely, parameters drift {found.drift:.1e} of their largest apart"
+    )
+    return "\n".join(lines)
+
+
+def _say(d: Difference) -> str:
+    when = f"at step {d.step}" if d.step else "before the first step"
+    return f"{d.tensor} {when}: {d.size:.2e} where {d.bound:.2e} is allowed"
+
+
+def _table(crossover: Crossover) -> str:
+    """The ratios: a row a width, a column a batch size."""
+    head = "  width | batch" + "".join(f"{n:>9}" for n in crossover.batches)
+    rows = [
+        f"{width:>7} |      " + "".join(f"{ratio:>9.2f}" for ratio in row)
+        for width, row in zip(crossover.widths, crossover.ratios, strict=True)
+    ]
+    return "\n".join(["A/B, time a step, for networks n-n-10", head, *rows])
+
+
+def _faster(crossover: Crossover) -> str:
+    found = crossover.smallest()
+    if found is None:
+        return f"nowhere on this grid is B {FASTER} times as fast as A"
+    return (
+        f"B is faster ({FASTER} times or more) from width {found[0]} at batch "
+        f"{found[1]}, the smallest width x batch of this grid where it is"
+    )
+
+
+def _record(
+    options: Namespace,
+    found: Agreement,
+    speeds: Speeds,
+    crossover: Crossover | None,
+) -> dict[str, Any]:
+    names = ("data", "hidden", "optimizer", "batch_size", "seed")
+    return {
+        "a": options.a,
+        "b": options.b,
+        **{name: getattr(options, name) for name in names},
+        "agree": found.agrees,
+        "equal_to_the_bit": found.equal,
+        "steps": found.steps,
+        "first_difference": _values(found.first),
+        "largest_difference": _values(found.largest),
+        "drift": _finite(found.drift),
+        "microseconds_a_step": {"a": speeds[0] * 1e6, "b": speeds[1] * 1e6},
+        "ratio": speeds[2],
+        "crossover": None if crossover is None else _cells(crossover),
+    }
+
+
+def _cells(crossover: Crossover) -> dict[str, Any]:
+    found = crossover.smallest()
+    return {
+        "widths": crossover.widths,
+        "batches": crossover.batches,
+        "ratios": crossover.ratios,
+        "b_faster_from": found and {"width": found[0], "batch": found[1]},
+    }
+
+
+def _values(d: Difference | None) -> dict[str, Any] | None:
+    """A difference for JSON, which has no infinity: null."""
+    if d is None:
+        return None
+    return {
+        "tensor": d.tensor,
+        "step": d.step,
+        "difference": _finite(d.size),
+        "bound": _finite(d.bound),
+        "share_of_bound": _finite(d.share),
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
