@@ -19,22 +19,28 @@ def nearest(name: object, names: Iterable[str]) -> str:
 
 
 def check_number(
-    owner: str, name: str, value: Any, expected: str, right: Callable[[float], bool]
+    owner: str, value: Any, expected: str, right: Callable[[float], bool]
 ) -> float:
     """`value` as a float that is finite and `right`.
+
+    Args:
+        owner: what has this argument.
+        value: the argument.
+        expected: what it must be, with its name: "0 <= rate < 1".
+        right: the same as a function.
 
     Raises:
         TypeError: not a number.
         ValueError: another one than `expected` says.
     """
-    text = f"{owner}: expected {name} {expected}"
+    text = f"{owner}: expected {expected}"
     if isinstance(value, bool) or not isinstance(
         value, int | float | np.integer | np.floating
     ):
-        raise TypeError(f"{text}, a number; got {value!r}")
+        raise TypeError(f"{text}, a number, got {value!r}")
     number = float(value)
     if not (math.isfinite(number) and right(number)):
-        raise ValueError(f"{text}; got {value}")
+        raise ValueError(f"{text}, got {value}")
     return number
 
 
@@ -45,8 +51,11 @@ def check_whole(
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < low or (high is not None and value > high):
         span = f">= {low}" if high is None else f"from {low} to {high}"
-        where = f"{owner}: expected {name}" if owner else f"{name}: expected"
-        raise ValueError(f"{where} {span}, a whole number; got {value!r}")
+        if owner:
+            raise ValueError(
+                f"{owner}: expected {name} {span}, a whole number; got {value!r}"
+            )
+        raise ValueError(f"{name}: expected a whole number {span}, got {value!r}")
     return int(value)
 
 

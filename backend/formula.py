@@ -87,6 +87,8 @@ class Dual(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __pow__(self, power: Any) -> "Dual":
         if isinstance(power, int | float):
+            if power == 0:
+                return Dual(self.value**power, None)
             value = self.value**power
             return Dual(value, _times(power * self.value ** (power - 1), self.slope))
         power_of: Any = np.power

@@ -91,7 +91,7 @@ class Huber(Loss):
     """
 
     def __init__(self, delta: float = 1.0):
-        self.delta = check_number("Huber", "delta", delta, "> 0", lambda d: d > 0.0)
+        self.delta = check_number("Huber", delta, "delta > 0", lambda d: d > 0.0)
 
     def rows(self, z: Array, t: Array) -> Array:
         """(1/n) Σⱼ c (|e| - c/2) with c = min(|e|, d)."""
@@ -149,9 +149,8 @@ class SoftmaxCrossEntropy(Loss):
     def __init__(self, label_smoothing: float = 0.0):
         self.label_smoothing = check_number(
             "SoftmaxCrossEntropy",
-            "label_smoothing",
             label_smoothing,
-            "from 0 to less than 1",
+            "0 <= label_smoothing < 1",
             lambda s: 0.0 <= s < 1.0,
         )
 

@@ -21,7 +21,7 @@ class Dropout(Layer):
 
     def __init__(self, rate: float = 0.5):
         self.rate = check_number(
-            "Dropout", "rate", rate, "from 0 to less than 1", lambda r: 0.0 <= r < 1.0
+            "Dropout", rate, "0 <= rate < 1", lambda r: 0.0 <= r < 1.0
         )
 
     def forward(self, x: Array, training: bool) -> Array:
@@ -51,7 +51,7 @@ class GaussianNoise(Layer):
     uses_noise = True
 
     def __init__(self, std: float = 0.1):
-        self.std = check_number("GaussianNoise", "std", std, ">= 0", lambda s: s >= 0.0)
+        self.std = check_number("GaussianNoise", std, "std >= 0", lambda s: s >= 0.0)
 
     def forward(self, x: Array, training: bool) -> Array:
         """X + std ε, or x at inference."""

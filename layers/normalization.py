@@ -18,7 +18,7 @@ class _Normalization(Layer):
 
     def __init__(self, eps: float):
         kind = type(self).__name__
-        self.eps = check_number(kind, "eps", eps, "> 0", lambda e: e > 0.0)
+        self.eps = check_number(kind, eps, "eps > 0", lambda e: e > 0.0)
 
     def build(self, shape: Shape) -> Shape:
         """Declare γ = `gain` and β = `shift`, (1, n)."""
@@ -73,9 +73,8 @@ class BatchNorm(_Normalization):
         super().__init__(eps)
         self.momentum = check_number(
             "BatchNorm",
-            "momentum",
             momentum,
-            "above 0, at most 1",
+            "0 < momentum <= 1",
             lambda m: 0.0 < m <= 1.0,
         )
 

@@ -16,7 +16,6 @@ from xpnet.backend import (
     Shape,
     Tape,
     Traced,
-    check_whole,
     stream_key,
 )
 from xpnet.layers.layer import Layer
@@ -77,6 +76,11 @@ class Sequential:
         self.sample_shape, self.shapes = sample, shapes
         self.layout = Layout.of(self.layers)
         return self
+
+    def unbuild(self) -> None:
+        """Forget the shape and the arrays: as it was before `build`."""
+        self.sample_shape, self.shapes = None, []
+        self.layout, self.buffers = Layout(), None
 
     @property
     def n_outputs(self) -> int:
@@ -201,7 +205,7 @@ class Sequential:
 
     def copy(self) -> "Sequential":
         """An unallocated model of the same layers."""
-        fresh = Sequential([copy.deepcopy(layer) for layer in self.layers])
+        fresh = Sequential([_bare(layer) for layer in self.layers])
         return fresh if self.sample_shape is None else fresh.build(self.sample_shape)
 
     def __repr__(self) -> str:
@@ -211,9 +215,12 @@ class Sequential:
 def _sample_shape(features: Any) -> Shape:
     """The shape of a sample from a width or a shape."""
     widths = features if isinstance(features, tuple | list) else (features,)
-    if not widths:
-        raise ValueError("build: expected at least one width, got none")
-    return tuple(check_whole("build", "features", n, 1) for n in widths)
+    whole = all(isinstance(n, int | np.integer) and n >= 1 for n in widths)
+    if not widths or not whole:
+        raise ValueError(
+            f"build: expected widths of at least 1, whole numbers; got {features!r}"
+        )
+    return tuple(map(int, widths))
 
 
 def _checked(layers: Sequence[Layer]) -> list[Layer]:
@@ -231,6 +238,20 @@ def _checked(layers: Sequence[Layer]) -> list[Layer]:
             "Sequential: the same layer object appears twice; make one object a place"
         )
     return list(layers)
+
+
+def _bare(layer: Layer) -> Layer:
+    """A copy of `layer` as its constructor left it, as far as one can tell."""
+    bound = {p.name for p in layer.declared} | {f"d{p.name}" for p in layer.declared}
+    fresh = copy.copy(layer)
+    for name, value in vars(layer).items():
+        if name in bound or isinstance(value, Noise) or hasattr(value, "strides"):
+            delattr(fresh, name)
+        elif isinstance(value, Layer):
+            setattr(fresh, name, _bare(value))
+        elif isinstance(value, list | dict | set):
+            setattr(fresh, name, copy.copy(value))
+    return fresh
 
 
 def _forget(layer: Layer) -> None:

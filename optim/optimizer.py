@@ -61,15 +61,16 @@ class Optimizer:
 
     def _check(self, name: str, value: Any, below: float = math.inf) -> float:
         """`value` as a number from 0 to less than `below`."""
-        span = ">= 0" if below == math.inf else f"from 0 to less than {below:g}"
-        kind = type(self).__name__
-        return check_number(kind, name, value, span, lambda v: 0.0 <= v < below)
+        span = f"{name} >= 0" if below == math.inf else f"0 <= {name} < {below:g}"
+        return check_number(
+            type(self).__name__, value, span, lambda v: 0.0 <= v < below
+        )
 
     def _check_limit(self, name: str, value: Any) -> float | None:
         if value is None:
             return None
-        kind = type(self).__name__
-        return check_number(kind, name, value, "> 0, or None", lambda v: v > 0.0)
+        span = f"{name} > 0 or None"
+        return check_number(type(self).__name__, value, span, lambda v: v > 0.0)
 
     def scalars(self, rate: float, t: int) -> dict[str, float]:
         """The numbers of step t = 1, 2, ... that `update` takes by name."""

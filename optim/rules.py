@@ -90,9 +90,7 @@ class Adam(Optimizer):
         super().__init__(learning_rate, **common)
         self.beta1 = self._check("beta1", beta1, 1.0)
         self.beta2 = self._check("beta2", beta2, 1.0)
-        self.eps = check_number(
-            type(self).__name__, "eps", eps, "> 0", lambda e: e > 0.0
-        )
+        self.eps = check_number(type(self).__name__, eps, "eps > 0", lambda e: e > 0.0)
 
     def scalars(self, rate: float, t: int) -> dict[str, float]:
         """Eta and the two corrected numbers of step t."""

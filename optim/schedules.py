@@ -18,7 +18,7 @@ Schedule = Callable[[int], float]
 
 def _positive(owner: object, **values: float) -> None:
     for name, value in values.items():
-        check_number(type(owner).__name__, name, value, "> 0", lambda v: v > 0.0)
+        check_number(type(owner).__name__, value, f"{name} > 0", lambda v: v > 0.0)
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,8 @@ class Cosine:
 
     def __post_init__(self) -> None:
         _positive(self, rate=self.rate, steps=self.steps)
-        span = f"from 0 to {self.rate}"
-        check_number(
-            "Cosine", "final", self.final, span, lambda v: 0.0 <= v <= self.rate
-        )
+        span = "0 <= final <= rate"
+        check_number("Cosine", self.final, span, lambda v: 0.0 <= v <= self.rate)
 
     def __call__(self, step: int) -> float:
         """The rate of `step`."""
@@ -133,9 +131,9 @@ def get_schedule(rate: "float | Schedule") -> Schedule:
     """
     if callable(rate):
         return rate
-    span = "> 0, or a function of the step"
-    number = check_number("optimizer", "learning_rate", rate, span, lambda r: r > 0.0)
-    return Constant(number)
+    return Constant(
+        check_number("optimizer", rate, "learning_rate > 0", lambda r: r > 0.0)
+    )
 
 
 def schedule_config(schedule: Schedule) -> dict[str, Any]:

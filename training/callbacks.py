@@ -35,7 +35,7 @@ class _Watcher(Callback):
         self.monitor = monitor
         self.patience = check_whole(kind, "patience", patience, 1)
         self.min_delta = check_number(
-            kind, "min_delta", min_delta, ">= 0", lambda d: d >= 0.0
+            kind, min_delta, "min_delta >= 0", lambda d: d >= 0.0
         )
         self.best, self.waited = math.inf, 0
 
@@ -118,10 +118,10 @@ class ReduceOnPlateau(_Watcher):
         super().__init__(monitor, patience, min_delta)
         kind = "ReduceOnPlateau"
         self.factor = check_number(
-            kind, "factor", factor, "between 0 and 1", lambda f: 0.0 < f < 1.0
+            kind, factor, "0 < factor < 1", lambda f: 0.0 < f < 1.0
         )
         self.min_rate = check_number(
-            kind, "min_rate", min_rate, ">= 0", lambda r: r >= 0.0
+            kind, min_rate, "min_rate >= 0", lambda r: r >= 0.0
         )
 
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, float]) -> None:
@@ -138,6 +138,8 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
     """A list of callbacks; raises TypeError for anything else."""
     if isinstance(callbacks, Callback):
         callbacks = [callbacks]
+    if not isinstance(callbacks, list | tuple):
+        raise TypeError(f"callbacks: expected Callback objects, got {callbacks!r}")
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise TypeError(

@@ -1,37 +1,38 @@
 """A trainer on disk: a description in JSON, arrays in safetensors.
 
-    DIR/model.json            format, layers, loss, optimiser, counters, your notes
-    DIR/weights.safetensors   "0.W", "0.b", ..., "2.running_mean", ...
-    DIR/optimizer.safetensors the rule's flat arrays, "m", "v", ...
+    DIR/model.json                    format, layers, loss, optimiser, counters, notes
+    DIR/weights-DIGEST.safetensors    "0.W", "0.b", ..., "2.running_mean", ...
+    DIR/optimizer-DIGEST.safetensors  the rule's flat arrays, "m", "v", ...
 
 Nothing in it is executed: layers, losses and rules are names of closed tables with
-plain arguments. Each tensor file's SHA-256 stands in the description. Files are
-written beside the old ones and renamed over them when complete.
+plain arguments. The tensor files are named after their SHA-256, so a save never writes
+over the files of the one before; the description, renamed into place last, is what
+makes the new ones count. Sizes are compared with the tensors that are really there
+before anything is allocated.
 """
 
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from xpnet.backend import Backend, choose
+from xpnet.backend import Backend, check_number, check_whole, choose, get_backend
 from xpnet.layers import LAYERS, LOSSES, Sequential
-from xpnet.optim import OPTIMIZERS, schedule_config, schedule_from
+from xpnet.optim import OPTIMIZERS, Optimizer, schedule_config, schedule_from
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
 
+_FILE = re.compile(r"(weights|optimizer)-[0-9a-f]{64}\.safetensors(\.part)?\Z")
 FORMAT = 1
-DESCRIPTION, WEIGHTS, STATE = (
-    "model.json",
-    "weights.safetensors",
-    "optimizer.safetensors",
-)
+DESCRIPTION = "model.json"
+PARTS = ("weights", "optimizer")
 MAX_DESCRIPTION = 16 << 20  # bytes
-MAX_UNITS = 1 << 24  # a damaged width must not allocate the machine's memory
+MAX_STEPS = 2**32 - 1  # the step counter of the noise is a 32-bit number
 
 
 def save(trainer: "Trainer", directory: Path) -> Path:
@@ -47,14 +48,36 @@ def save(trainer: "Trainer", directory: Path) -> Path:
         name: np.ascontiguousarray(trainer.backend.to_numpy(array))
         for name, array in zip(names, trainer.rule.slots, strict=True)
     }
-    directory.mkdir(parents=True, exist_ok=True)
-    description["files"] = {
-        WEIGHTS: _write_tensors(directory / WEIGHTS, weights),
-        STATE: _write_tensors(directory / STATE, state),
+    files = {
+        part: _named_bytes(part, tensors)
+        for part, tensors in zip(PARTS, (weights, state), strict=True)
     }
+    description["files"] = {part: name for part, (name, _) in files.items()}
     text = json.dumps(description, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, data in files.values():
+        _write(directory / name, data)
     _write(directory / DESCRIPTION, text.encode())
+    _clean(directory, {name for name, _ in files.values()})
     return directory
+
+
+def _named_bytes(
+    part: str, tensors: dict[str, np.ndarray[Any, Any]]
+) -> tuple[str, bytes]:
+    """(file name, contents) of the tensors."""
+    from safetensors.numpy import save as to_bytes
+
+    data = to_bytes(tensors)
+    return f"{part}-{hashlib.sha256(data).hexdigest()}.safetensors", data
+
+
+def _clean(directory: Path, current: set[str]) -> None:
+    """Remove the tensor files of earlier saves, and what a broken one left."""
+    for part in PARTS:
+        for path in directory.glob(f"{part}-*.safetensors*"):
+            if path.name not in current and _FILE.match(path.name):
+                path.unlink(missing_ok=True)
 
 
 def _host(trainer: "Trainer", layer: int, name: str) -> np.ndarray[Any, Any]:
@@ -79,9 +102,26 @@ def _describe(trainer: "Trainer") -> dict[str, Any]:
         "seed": trainer.seed,
         "steps_done": trainer.steps_done,
         "epochs_done": trainer.epochs_done,
+        "noise_steps": int(trainer.backend.to_numpy(model.step).flat[0]),
         "rate_scale": trainer.rate_scale,
-        "notes": trainer.notes,
+        "fixed_rate": trainer.fixed_rate,
+        "notes": _notes(trainer.notes),
     }
+
+
+def _notes(notes: dict[str, Any]) -> dict[str, Any]:
+    """The notes, if a JSON file can hold them as they are."""
+    try:
+        text = json.dumps(notes, allow_nan=False)
+        if len(text) > MAX_DESCRIPTION // 2:
+            raise ValueError(f"they take {len(text)} bytes")
+        if json.loads(text) != notes:
+            raise ValueError("keys must be text, sequences lists")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"save: notes: expected plain text, numbers, lists and dicts; {error}"
+        ) from None
+    return notes
 
 
 def _name(thing: object, table: dict[str, Any], what: str) -> str:
@@ -105,15 +145,6 @@ def _named(thing: Any, table: dict[str, Any], what: str) -> dict[str, Any]:
     return config
 
 
-def _write_tensors(path: Path, tensors: dict[str, np.ndarray[Any, Any]]) -> str:
-    """Write the tensors; returns the file's SHA-256."""
-    from safetensors.numpy import save as to_bytes
-
-    data = to_bytes(tensors)
-    _write(path, data)
-    return hashlib.sha256(data).hexdigest()
-
-
 def _write(path: Path, data: bytes) -> None:
     """Replace `path` by a complete file, or leave it as it was."""
     part = path.with_name(path.name + ".part")
@@ -126,53 +157,85 @@ def _write(path: Path, data: bytes) -> None:
 
 def load(directory: Path, device: str | Backend) -> "Trainer":
     """The trainer that was saved in `directory`."""
+    backend = get_backend(device)
+    path = directory / DESCRIPTION
     description = _read_description(directory)
+    tensors = {part: _read_tensors(directory, description, part) for part in PARTS}
     try:
-        trainer = _build(description, device)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        _damaged(directory / DESCRIPTION, f"{type(error).__name__}: {error}")
-    weights = _read_tensors(directory / WEIGHTS, description)
-    state = _read_tensors(directory / STATE, description)
-    assert trainer.model.buffers is not None
-    expected = {
-        slot.key: (*trainer.model.buffers.lead, *slot.parameter.shape)
-        for slot in trainer.model.slots().values()
-    }
-    _check_shapes(directory / WEIGHTS, weights, expected)
-    flat = trainer.model.buffers.params.shape
-    names = trainer.optimizer.slots
-    _check_shapes(directory / STATE, state, dict.fromkeys(names, flat))
+        model, optimizer = _model(description), _optimizer(description)
+        _check_tensors(model, optimizer, tensors)
+        trainer = _trainer(description, model, optimizer, backend)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        _damaged(path, f"{type(error).__name__}: {error}")
+    buffers = trainer.model.buffers
+    assert buffers is not None
     for key, slot in trainer.model.slots().items():
-        trainer.model.buffers.write(slot, weights[key])
-    with trainer.backend.active():
-        for name, array in zip(names, trainer.rule.slots, strict=True):
-            array[...] = trainer.backend.asarray(state[name], trainer.dtype)
-        trainer.model.step[...] = trainer.steps_done
+        buffers.write(slot, tensors["weights"][key])
+    with backend.active():
+        for name, array in zip(optimizer.slots, trainer.rule.slots, strict=True):
+            array[...] = backend.asarray(tensors["optimizer"][name], trainer.dtype)
     return trainer
 
 
-def _build(description: dict[str, Any], device: str | Backend) -> "Trainer":
+def _model(description: dict[str, Any]) -> Sequential:
+    layers = [_from(config, LAYERS, "layer") for config in description["layers"]]
+    return Sequential(layers).build(tuple(description["sample_shape"]))
+
+
+def _optimizer(description: dict[str, Any]) -> Optimizer:
+    config = dict(description["optimizer"])
+    config["learning_rate"] = schedule_from(config["learning_rate"])
+    optimizer: Optimizer = _from(config, OPTIMIZERS, "optimizer")
+    return optimizer
+
+
+def _check_tensors(
+    model: Sequential,
+    optimizer: Optimizer,
+    tensors: dict[str, dict[str, np.ndarray[Any, Any]]],
+) -> None:
+    """Raises ValueError unless the tensors are those that the description needs."""
+    flat = (model.layout.size,)
+    expected = {
+        "weights": {key: slot.parameter.shape for key, slot in model.slots().items()},
+        "optimizer": dict.fromkeys(optimizer.slots, flat),
+    }
+    for part in PARTS:
+        found = {name: tensor.shape for name, tensor in tensors[part].items()}
+        if found != expected[part]:
+            raise ValueError(f"{part}: expected {expected[part]}, got {found}")
+
+
+def _trainer(
+    description: dict[str, Any],
+    model: Sequential,
+    optimizer: Optimizer,
+    backend: Backend,
+) -> "Trainer":
     from xpnet.training.trainer import Trainer
 
-    layers = [_from(config, LAYERS, "layer") for config in description["layers"]]
-    if any(getattr(layer, "units", 1) > MAX_UNITS for layer in layers):
-        raise ValueError(f"a layer of more than {MAX_UNITS} units")
-    optimizer = dict(description["optimizer"])
-    optimizer["learning_rate"] = schedule_from(optimizer["learning_rate"])
     trainer = Trainer(
-        Sequential(layers),
+        model,
         loss=_from(description["loss"], LOSSES, "loss"),
-        optimizer=_from(optimizer, OPTIMIZERS, "optimizer"),
-        device=device,
+        optimizer=optimizer,
+        device=backend,
         dtype=description["dtype"],
         seed=description["seed"],
     )
-    trainer.build(tuple(description["sample_shape"]))
-    trainer.steps_done = int(description["steps_done"])
-    trainer.epochs_done = int(description["epochs_done"])
-    trainer.rate_scale = float(description["rate_scale"])
+    for name in ("steps_done", "epochs_done"):
+        setattr(trainer, name, check_whole("", name, description[name], 0, MAX_STEPS))
+    steps = check_whole("", "noise_steps", description["noise_steps"], 0, MAX_STEPS)
+    with backend.active():
+        model.step[...] = steps
+    trainer.rate_scale = _rate("rate_scale", description["rate_scale"])
+    fixed = description["fixed_rate"]
+    trainer.fixed_rate = None if fixed is None else _rate("fixed_rate", fixed)
     trainer.notes = dict(description["notes"])
     return trainer
+
+
+def _rate(name: str, value: Any) -> float:
+    return check_number(name, value, "a number > 0", lambda v: v > 0.0)
 
 
 def _from(config: dict[str, Any], table: dict[str, Any], what: str) -> Any:
@@ -198,7 +261,7 @@ def _read_description(directory: Path) -> dict[str, Any]:
         _damaged(path, f"larger than {MAX_DESCRIPTION} bytes")
     try:
         description = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         _damaged(path, str(error))
     if not isinstance(description, dict) or "format" not in description:
         _damaged(path, "it has no format number")
@@ -211,31 +274,22 @@ def _read_description(directory: Path) -> dict[str, Any]:
 
 
 def _read_tensors(
-    path: Path, description: dict[str, Any]
+    directory: Path, description: dict[str, Any], part: str
 ) -> dict[str, np.ndarray[Any, Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 
+    files = description.get("files")
+    name = files.get(part) if isinstance(files, dict) else None
+    if not isinstance(name, str) or not _FILE.match(name):
+        _damaged(directory / DESCRIPTION, f"it names no {part} file")
+    path = directory / name
     if not path.is_file():
         _damaged(path, "it is missing")
     data = path.read_bytes()
-    files = description.get("files")
-    expected = files.get(path.name) if isinstance(files, dict) else None
-    if hashlib.sha256(data).hexdigest() != expected:
-        _damaged(path, f"its SHA-256 is not the one in {DESCRIPTION}")
+    if hashlib.sha256(data).hexdigest() not in name:
+        _damaged(path, "its SHA-256 is not the one in its name")
     try:
         return dict(from_bytes(data))
-    except SafetensorError as error:
+    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
         _damaged(path, str(error))
-
-
-def _check_shapes(
-    path: Path,
-    tensors: dict[str, np.ndarray[Any, Any]],
-    expected: dict[str, tuple[int, ...]],
-) -> None:
-    if set(tensors) != set(expected):
-        _damaged(path, f"expected {sorted(expected)}, got {sorted(tensors)}")
-    for name, shape in expected.items():
-        if tensors[name].shape != shape:
-            _damaged(path, f"{name}: expected {shape}, got {tensors[name].shape}")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array, Backend, Shape
+from xpnet.backend import Array, Backend, Shape, check_number
 from xpnet.layers import Loss, Sequential
 
 CHUNK = (
@@ -27,6 +27,7 @@ def as_array(values: Any, name: str, backend: Backend) -> Array:
         values = _converted(values, name, backend)
     if values.dtype.kind not in "fiub":
         kind = "text" if values.dtype.kind in "USO" else str(values.dtype)
+        kind = "None" if values.ndim == 0 and values.tolist() is None else kind
         hint = (
             "number the labels with np.unique(y, return_inverse=True)"
             if name == "y"
@@ -119,6 +120,23 @@ def quickly_finite(values: np.ndarray[Any, Any]) -> bool:
     flat = values.reshape(-1)
     # A sum of squares is finite only if every term is; it may overflow, though.
     return bool(np.isfinite(np.dot(flat, flat)) or np.isfinite(flat).all())
+
+
+def check_fits(values: Array, name: str, dtype: np.dtype[Any]) -> None:
+    """Raises ValueError where finite `values` are too large for `dtype`."""
+    if values.dtype.kind != "f" or values.dtype.itemsize <= dtype.itemsize:
+        return
+    limit = float(np.finfo(dtype).max)
+    rows = max(1, CHUNK // max(1, values[:1].size))
+    for start in range(0, len(values), rows):
+        part = values[start : start + rows]
+        low, high = float(part.min()), float(part.max())
+        if max(-low, high) > limit:
+            worst = low if -low > high else high
+            raise ValueError(
+                f"{name}: expected numbers within the range of {dtype}, got {worst:g}; "
+                "scale them, or use dtype='float64'"
+            )
 
 
 def check_y(y: Any, samples: int, loss: Loss, width: int, backend: Backend) -> Array:
@@ -228,24 +246,25 @@ def class_weights(weights: Any, y: Array, width: int, backend: Backend) -> Array
             raise ValueError(
                 f"class_weight: expected a dict or 'balanced', got {weights!r}"
             )
-        counts = np.bincount(labels, minlength=width)
+        counts = np.bincount(labels.astype(np.int64), minlength=width)
         present = counts > 0
         table[present] = len(labels) / (present.sum() * counts[present])
-        return table[labels]
+        return table[labels.astype(np.int64)]
     if not isinstance(weights, dict):
         raise TypeError(
             "class_weight: expected {label: weight} or 'balanced', got "
             f"{type(weights).__name__}"
         )
     for label, weight in weights.items():
-        if label not in range(width):
+        whole = isinstance(label, int | np.integer) and 0 <= label < width
+        if not whole:
             raise ValueError(
                 f"class_weight: expected labels 0..{width - 1}, got {label!r}"
             )
-        if not 0.0 <= weight < np.inf:
-            raise ValueError(f"class_weight: expected weights >= 0, got {weight}")
-        table[label] = weight
-    return table[labels]
+        table[int(label)] = check_number(
+            "class_weight", weight, "weights >= 0", lambda w: w >= 0.0
+        )
+    return table[labels.astype(np.int64)]
 
 
 def check_batch(model: Sequential, samples: int) -> None:

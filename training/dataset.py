@@ -49,8 +49,11 @@ class Samples:
                 )
             shares = checks.class_weights(class_weight, y, width, backend)
             w = shares if w is None else backend.to_numpy(w) * shares
+            w = checks.check_weights(w, self.count, backend)
         dtype = trainer.dtype
         self.backend = backend
+        checks.check_fits(x, "x", dtype)
+        checks.check_fits(y, "y", dtype)
         self.x = self._here(x, dtype)
         self.y = self._here(y, np.dtype(np.int32) if self.labels else dtype)
         self.w = None if w is None else self._here(w, dtype)

@@ -14,15 +14,17 @@ class DivergenceError(ArithmeticError):
     """A loss or a gradient became NaN or infinite."""
 
 
-def divergence(trainer: "Trainer", step: TrainingStep, loss: float) -> DivergenceError:
-    """The error for the step that is in the buffers now."""
+def divergence(
+    trainer: "Trainer", step: TrainingStep, number: int, loss: float
+) -> DivergenceError:
+    """The error for step `number`, which is in the buffers of `step` now."""
     where, cause = _place(trainer, step)
     rate = trainer.learning_rate
     what = (
         f"the loss is {loss}" if not np.isfinite(loss) else "a gradient is not finite"
     )
     return DivergenceError(
-        f"training diverged at step {trainer.steps_done + 1}: {what}; first seen in "
+        f"training diverged at step {number}: {what}; first seen in "
         f"{where}; likely cause: {cause}; try a learning rate of {rate / 10:g} instead "
         f"of {rate:g}, clip_norm=1.0, or standardised inputs"
     )

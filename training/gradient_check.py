@@ -57,7 +57,7 @@ def check_gradients(
     Raises:
         ValueError, TypeError: unfit data.
     """
-    directions = check_whole("check_gradients", "directions", directions, 1)
+    directions = check_whole("", "directions", directions, 1)
     if not isinstance(model, Sequential):
         raise TypeError(f"model: expected a Sequential, got {model!r}")
     step = _prepared(model, get_loss(loss), x, y, sample_weight, seed, lead)

@@ -1,5 +1,6 @@
 """What happened in training: every curve, as a table, a plot or plain lists."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ class History:
         seen = [
             (row[self.monitor], i)
             for i, row in enumerate(self.rows, 1)
-            if self.monitor in row
+            if not math.isnan(row.get(self.monitor, math.nan))
         ]
         if not seen:
             return None

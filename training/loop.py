@@ -15,7 +15,6 @@ from xpnet.training.evaluation import evaluate
 from xpnet.training.history import History
 from xpnet.training.interrupt import Interrupt
 from xpnet.training.progress import Progress
-from xpnet.training.step import TrainingStep
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -40,12 +39,14 @@ class Loop:
         self.history = trainer.history
         self.history.monitor = "loss" if validation is None else "val_loss"
         self.shuffle = shuffle and batch_size < samples.count
-        self._loaded: TrainingStep | None = None
+        self._loaded: tuple[int, int] | None = None
         self._safe: tuple[Array, ...] | None = None
         # The losses of an epoch stay on the device until it ends.
         steps = math.ceil(samples.count / batch_size)
         with trainer.backend.active():
             self.losses = trainer.backend.zeros((steps,), trainer.dtype)
+            assert trainer.model.buffers is not None
+            self._state = trainer.model.buffers.state.copy()
 
     def run(self, epochs: int) -> History:
         """Train; callbacks see the end however it comes."""
@@ -92,10 +93,13 @@ class Loop:
         trainer = self.trainer
         step = trainer.training_step(self.samples.kind(size))
         step.unbind()
-        if step is not self._loaded:
+        # The full batch stays where it is, unless somebody else took a step.
+        if self._loaded != (id(step), trainer.steps_done):
             self.samples.gather(rows, step.batch)
         if size == self.samples.count:
-            self._loaded = step  # the full batch stays where it is
+            self._loaded = (id(step), trainer.steps_done + 1)
+        if trainer.backend.is_host:
+            self._keep_state()
         trainer.set_scalars()
         step.run("gradients")
         step.run("loss")
@@ -104,16 +108,30 @@ class Loop:
         if trainer.backend.is_host:
             loss = float(step.loss[0, 0])
             if not (math.isfinite(loss) and quickly_finite(trainer.flat_gradients)):
-                raise divergence(trainer, step, loss)
+                self._put_state_back()
+                raise divergence(trainer, step, trainer.steps_done + 1, loss)
         step.run("update")
         trainer.steps_done += 1
+
+    def _keep_state(self) -> None:
+        """The running statistics move before a bad step shows."""
+        buffers = self.trainer.model.buffers
+        if self._state.size and buffers is not None:
+            self._state[...] = buffers.state
+
+    def _put_state_back(self) -> None:
+        buffers = self.trainer.model.buffers
+        if self._state.size and buffers is not None:
+            buffers.state[...] = self._state
 
     def _finish(self, weights: list[float], seen: int, seconds: float) -> None:
         """The epoch's row: losses are read here, once."""
         trainer = self.trainer
         losses = trainer.backend.to_numpy(self.losses)[: len(weights)]
         self._check(losses)
-        row = {"loss": float(np.average(losses.astype(np.float64), weights=weights))}
+        total = sum(weights)
+        weighted = float(np.dot(losses.astype(np.float64), weights))
+        row = {"loss": weighted / total if total > 0.0 else 0.0}
         if self.validation is not None and not trainer.stop:
             scores = evaluate(
                 trainer, self.validation, trainer.metrics, self.batch_size
@@ -133,9 +151,10 @@ class Loop:
         bad = np.flatnonzero(~np.isfinite(losses))
         if len(bad):
             trainer = self.trainer
-            trainer.steps_done -= len(losses) - int(bad[0])
+            first = int(bad[0])
+            number = trainer.steps_done - len(losses) + first + 1
             assert trainer.newest is not None
-            error = divergence(trainer, trainer.newest, float(losses[bad[0]]))
+            error = divergence(trainer, trainer.newest, number, float(losses[first]))
             if self._safe is not None:
                 trainer.restore(self._safe)
             raise error

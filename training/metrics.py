@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import choose
+from xpnet.backend import choose, nearest
 
 Values = np.ndarray[Any, Any]
 Metric = Callable[[Values, Values, Values | None], float]
@@ -102,6 +102,11 @@ def get_metrics(metrics: Any, targets: str) -> dict[str, Metric]:
     chosen = DEFAULTS[targets] if metrics is None else metrics
     if isinstance(chosen, str) or callable(chosen):
         chosen = (chosen,)
+    if not isinstance(chosen, list | tuple):
+        raise TypeError(
+            f"metrics: expected names or functions, got {chosen!r}; "
+            f"{nearest('', METRICS)}"
+        )
     named = {}
     for metric in chosen:
         function = metric if callable(metric) else choose(metric, METRICS, "metric")

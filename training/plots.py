@@ -26,15 +26,12 @@ def plot_history(history: "History", path: str | Path | None = None) -> Any:
     """Loss, and each validation metric, over epochs; the best epoch is marked."""
     metrics = [n for n in history.names if n.startswith("val_") and n != "val_loss"]
     fig, panels = figure(1 + len(metrics))
-    epochs = range(1, len(history) + 1)
-    panels[0].plot(epochs, history["loss"], color=TRAIN, label="training")
+    _draw(panels[0], history, "loss", "-", TRAIN, "training")
     if "val_loss" in history.names:
-        panels[0].plot(
-            epochs, history["val_loss"], "--", color=VALIDATION, label="validation"
-        )
+        _draw(panels[0], history, "val_loss", "--", VALIDATION, "validation")
     panels[0].set_ylabel("loss (mean over samples)")
     for panel, name in zip(panels[1:], metrics, strict=True):
-        panel.plot(epochs, history[name], "--", color=VALIDATION, label="validation")
+        _draw(panel, history, name, "--", VALIDATION, "validation")
         panel.set_ylabel(name.removeprefix("val_").replace("_", " "))
     for panel in panels:
         panel.set_xlabel("epoch")
@@ -45,3 +42,11 @@ def plot_history(history: "History", path: str | Path | None = None) -> Any:
     if path is not None:
         fig.savefig(path, dpi=150)
     return fig
+
+
+def _draw(
+    panel: Any, history: "History", name: str, style: str, color: str, label: str
+) -> None:
+    """One curve; an interrupted epoch has no validation."""
+    epochs = [i for i, row in enumerate(history, 1) if name in row]
+    panel.plot(epochs, history[name], style, color=color, label=label)

@@ -164,9 +164,15 @@ class TrainingStep:
         """Whether the values are finite and the labels in range; shapes are right."""
         if not quickly_finite(x):
             return False
+        if x.dtype.itemsize > self.batch.x.dtype.itemsize and x.dtype.kind == "f":
+            flat = x.reshape(-1)  # a sum of squares that fits has terms that fit
+            if not np.dot(flat, flat) < np.finfo(self.batch.x.dtype).max:
+                return False
         if not self.batch.kind.labels:
             # Shares of classes have more to be checked than a sum of squares tells.
-            return self.loss_function.targets == "values" and quickly_finite(y)
+            narrow = y.dtype == self.batch.y.dtype
+            values = self.loss_function.targets == "values"
+            return values and narrow and quickly_finite(y)
         # Seen as unsigned numbers, negative labels are the largest of all.
         unsigned = y.view(f"u{y.itemsize}") if y.dtype.kind == "i" else y
         return bool(np.maximum.reduce(unsigned) < self.model.n_outputs)

@@ -13,6 +13,7 @@ from xpnet.backend import (
     check_number,
     check_whole,
     get_backend,
+    nearest,
 )
 from xpnet.layers import Loss, Sequential, get_loss
 from xpnet.optim import Optimizer, get_optimizer
@@ -28,6 +29,13 @@ from xpnet.training.step import EvaluationStep, Kind, Rule, TrainingStep
 
 DTYPES = ("float32", "float64")
 PREDICT_ROWS = 1024  # samples a batch, where the caller names no batch size
+
+
+class _Default(int):
+    """A default that may shrink: told from the same number given by a caller."""
+
+
+DEFAULT_BATCH = _Default(32)
 
 
 class Trainer:
@@ -79,15 +87,14 @@ class Trainer:
         _check_logits(model, self.loss_function)
         self.optimizer = get_optimizer(optimizer)
         self.backend = get_backend(device)
-        self.dtype = np.dtype(dtype)
-        if self.dtype.name not in DTYPES:
-            raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
+        self.dtype = _dtype(dtype)
         self.seed = check_whole("", "seed", seed, 0)
         self.metrics = get_metrics(metrics, self.loss_function.targets)
         self.eager, self.jit = eager, jit
         self.history, self.stop = History(), ""
         self.steps_done = self.epochs_done = 0
         self.rate_scale = 1.0
+        self.fixed_rate: float | None = None
         self.notes: dict[str, Any] = {}
         self.newest: TrainingStep | None = None
         self._loss: float | None = None
@@ -173,7 +180,7 @@ class Trainer:
         x: Any,
         y: Any,
         epochs: int = 10,
-        batch_size: int | None = 32,
+        batch_size: int | None = DEFAULT_BATCH,
         validation: tuple[Any, ...] | None = None,
         callbacks: Sequence[Callback] | Callback = (),
         sample_weight: Any = None,
@@ -188,8 +195,9 @@ class Trainer:
                 `np.memmap`, which is read batch by batch.
             y: labels (samples,), or targets (samples, n) (see `Loss.targets`).
             epochs: passes over the data.
-            batch_size: samples an update: 1 is stochastic, None (all) full-batch
-                gradient descent, anything between mini-batch. The short last batch is
+            batch_size: samples an update (32, or all if there are fewer): 1 is
+                stochastic, None (all) full-batch gradient descent, anything between
+                mini-batch. The short last batch is
                 a batch of its own: its loss is the mean over its own samples.
             validation: (x, y) or (x, y, sample_weight), evaluated after each epoch.
             callbacks: such as `EarlyStopping`; called in this order.
@@ -209,8 +217,10 @@ class Trainer:
         """
         epochs = check_whole("", "epochs", epochs, 1)
         hooks = check_callbacks(callbacks)
-        samples = Samples(self, x, y, sample_weight, class_weight)
+        samples = self._samples(x, y, sample_weight, class_weight)
         size = samples.count if batch_size is None else batch_size
+        if size is DEFAULT_BATCH:
+            size = min(int(DEFAULT_BATCH), samples.count)
         size = check_whole("", "batch_size", size, 1, samples.count)
         rest = samples.count % size
         for n in {size, rest} - {0}:
@@ -222,6 +232,21 @@ class Trainer:
         self._loss = None
         return loop.run(epochs)
 
+    def _samples(self, *arguments: Any) -> Samples:
+        """Checked samples; refused ones leave an unbuilt model unbuilt."""
+        built = self.model.sample_shape is not None
+        try:
+            with self.backend.active():
+                return Samples(self, *arguments)
+        except (ValueError, TypeError):
+            if not built:
+                self._unbuild()
+            raise
+
+    def _unbuild(self) -> None:
+        self.model.unbuild()
+        vars(self).pop("rule", None)
+
     def _validation(self, validation: tuple[Any, ...]) -> Samples:
         if not isinstance(validation, tuple) or len(validation) not in (2, 3):
             raise TypeError(
@@ -229,7 +254,7 @@ class Trainer:
                 f"{type(validation).__name__}; xpnet.split makes the parts"
             )
         try:
-            return Samples(self, *validation)
+            return self._samples(*validation)
         except (ValueError, TypeError) as error:
             raise type(error)(f"validation: {error}") from None
 
@@ -242,9 +267,9 @@ class Trainer:
         Raises:
             ValueError, TypeError: unfit data.
         """
-        step = self._staged(x, y, sample_weight)
-        self.set_scalars()
         with np.errstate(all="ignore"), self.backend.active():
+            step = self._staged(x, y, sample_weight)
+            self.set_scalars()
             step.run("gradients")
             step.run("update")
         self.newest, self._loss = step, None
@@ -269,15 +294,13 @@ class Trainer:
     def _stage(self, x: Any, y: Any, sample_weight: Any) -> TrainingStep:
         """Check everything about a batch and copy it into the buffers."""
         backend, model = self.backend, self.model
-        x = checks.check_x(x, model.sample_shape, (), backend)
-        if model.buffers is None or not hasattr(self, "rule"):
-            self.build(x.shape[1:])
-        samples = x.shape[0]
-        y = checks.check_y(y, samples, self.loss_function, model.n_outputs, backend)
-        w = checks.check_weights(sample_weight, samples, backend)
-        for name, values in (("x", x), ("y", y)):
-            if backend.is_host and not checks.quickly_finite(values):
-                checks.check_finite(values, name, backend)
+        built = model.sample_shape is not None
+        try:
+            x, y, w = self._checked_batch(x, y, sample_weight)
+        except (ValueError, TypeError):
+            if not built:
+                self._unbuild()
+            raise
         labels = checks.is_labels(y, self.loss_function)
         step = self.training_step(Kind(x.shape, labels, w is not None))
         step.unbind()
@@ -288,11 +311,24 @@ class Trainer:
                 backend.upload(step.batch.w_rows, w)
         return step
 
+    def _checked_batch(self, x: Any, y: Any, w: Any) -> tuple[Array, ...]:
+        backend, model = self.backend, self.model
+        x = checks.check_x(x, model.sample_shape, (), backend)
+        if model.buffers is None or not hasattr(self, "rule"):
+            self.build(x.shape[1:])
+        samples = x.shape[0]
+        y = checks.check_y(y, samples, self.loss_function, model.n_outputs, backend)
+        w = checks.check_weights(w, samples, backend)
+        for name, values in (("x", x), ("y", y)):
+            if backend.is_host and not checks.quickly_finite(values):
+                checks.check_finite(values, name, backend)
+            checks.check_fits(values, name, self.dtype)
+        return x, y, w
+
     def set_scalars(self) -> None:
         """Write this step's numbers (learning rate, corrections) for the update."""
         t = self.steps_done
-        rate = self.optimizer.schedule(t) * self.rate_scale
-        numbers = tuple(self.optimizer.scalars(rate, t + 1).values())
+        numbers = tuple(self.optimizer.scalars(self.rate(t), t + 1).values())
         if numbers != self._newest_scalars:
             self.backend.upload(self._scalars, np.asarray(numbers, self.dtype))
             self._newest_scalars = numbers
@@ -313,32 +349,34 @@ class Trainer:
             with np.errstate(all="ignore"), self.backend.active():
                 self.newest.run("loss")
             self._loss = float(self.backend.to_numpy(self.newest.loss).sum())
-            if not np.isfinite(self._loss):
-                self.steps_done -= 1  # the step that went wrong is the last one
-                raise divergence(self, self.newest, self._loss)
+        if not np.isfinite(self._loss):
+            raise divergence(self, self.newest, self.steps_done, self._loss)
         return self._loss
 
     @property
     def newest_rate(self) -> float:
         """The learning rate of the last step."""
-        last = max(self.steps_done - 1, 0)
-        return float(self.optimizer.schedule(last) * self.rate_scale)
+        return self.rate(max(self.steps_done - 1, 0))
+
+    def rate(self, step: int) -> float:
+        """The learning rate of `step` = 0, 1, ..."""
+        if self.fixed_rate is not None:
+            return self.fixed_rate
+        return float(self.optimizer.schedule(step) * self.rate_scale)
 
     @property
     def learning_rate(self) -> float:
         """The learning rate of the next step; assigning scales the schedule."""
-        return float(self.optimizer.schedule(self.steps_done) * self.rate_scale)
+        return self.rate(self.steps_done)
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
-        rate = check_number("Trainer", "learning_rate", rate, "> 0", lambda r: r > 0)
+        rate = check_number("learning_rate", rate, "a number > 0", lambda r: r > 0.0)
         scheduled = self.optimizer.schedule(self.steps_done)
-        if not scheduled > 0.0:
-            raise ValueError(
-                f"learning_rate: the schedule gives {scheduled} from here on, which no "
-                "factor changes; train on with another optimizer"
-            )
-        self.rate_scale = rate / scheduled
+        if scheduled > 0.0:
+            self.rate_scale, self.fixed_rate = rate / scheduled, None
+        else:  # no factor lifts a schedule that has come to 0
+            self.fixed_rate = rate
 
     # Using what was learnt.
 
@@ -350,7 +388,7 @@ class Trainer:
         Raises:
             ValueError, TypeError: unfit data.
         """
-        samples = Samples(self, x, y, sample_weight)
+        samples = self._samples(x, y, sample_weight)
         rows = self._rows(batch_size, samples.count)
         return evaluation.evaluate(self, samples, self.metrics, rows)
 
@@ -366,6 +404,7 @@ class Trainer:
         x = checks.check_x(x, self.model.sample_shape, (), self.backend)
         self.build(x.shape[1:])
         checks.check_finite(x, "x", self.backend)
+        checks.check_fits(x, "x", self.dtype)
         return evaluation.predict(self, x, self._rows(batch_size, len(x)))
 
     def predict_classes(
@@ -397,8 +436,7 @@ class Trainer:
     @property
     def flat_gradients(self) -> Array:
         """The flat array of all gradients, (n,), as the last step left it."""
-        assert self.model.buffers is not None
-        return self.model.buffers.grads
+        return self._built("flat_gradients").grads
 
     def parameters(self) -> dict[str, Array]:
         """{"0.W": (n_in, n_out), "0.b": (n_out,), ...}: views, on the device."""
@@ -409,7 +447,7 @@ class Trainer:
         return self._named("d")
 
     def _named(self, prefix: str) -> dict[str, Array]:
-        buffers = self._built("parameters")
+        buffers = self._built("gradients" if prefix else "parameters")
         rows = {}
         for slot in sorted(buffers.layout.trained, key=lambda s: s.layer):
             view = buffers.views[slot.layer, prefix + slot.parameter.name]
@@ -466,6 +504,20 @@ class Trainer:
         from xpnet.training.checkpoint import load
 
         return load(Path(directory), device)
+
+
+def _dtype(dtype: Any) -> np.dtype[Any]:
+    """float32 or float64; raises ValueError for anything else."""
+    try:
+        found = np.dtype("object" if dtype is None else dtype)
+    except TypeError:
+        found = np.dtype("object")
+    if found.name not in DTYPES:
+        raise ValueError(
+            f"dtype: expected float32 or float64, got {dtype!r}; "
+            f"{nearest(str(dtype), DTYPES)}"
+        )
+    return found
 
 
 def _check_logits(model: Sequential, loss: Loss) -> None:

@@ -37,6 +37,11 @@ def _rows(outputs: np.ndarray[Any, Any], notes: dict[str, Any]) -> list[dict[str
     """A dict a sample: the prediction, and the probability of a class."""
     if notes.get("task") == "classification":
         classes = notes.get("classes") or list(range(outputs.shape[1]))
+        if len(classes) != outputs.shape[1]:
+            raise ValueError(
+                f"the saved model names {len(classes)} classes for {outputs.shape[1]} "
+                "outputs; its notes were changed, train it again"
+            )
         best = outputs.argmax(axis=1)
         return [
             {"prediction": classes[i], "probability": float(p[i])}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import choose, get_backend
+from xpnet.backend import check_number, choose, get_backend
 from xpnet.commands.report import Report, print_report
 from xpnet.data import SCALERS, Dataset, Scaler, Standardizer, load_data, split
 from xpnet.layers import (
@@ -85,7 +85,13 @@ def _check(options: Namespace) -> None:
     if options.plot:
         from xpnet.training.plots import figure
 
-        figure(1)
+        supported = figure(1)[0].canvas.get_supported_filetypes()
+        kind = Path(options.plot).suffix.lower().lstrip(".")
+        if kind and kind not in supported:
+            raise ValueError(
+                f"--plot: expected a file name ending in one of "
+                f"{', '.join(sorted(supported))}; got {options.plot}"
+            )
         parent = Path(options.plot).parent
         if not parent.is_dir():
             raise ValueError(f"--plot: there is no directory {parent}; make it first")
@@ -171,7 +177,18 @@ def _loss(data: Dataset) -> Loss:
 def _optimizer(options: Namespace, steps: int) -> Optimizer:
     rule: Any = choose(options.optimizer, OPTIMIZERS, "optimizer")
     sgd = options.optimizer == "sgd"
-    rate = options.learning_rate or (0.1 if sgd else 2e-3)
+    rate = (
+        (0.1 if sgd else 2e-3)
+        if options.learning_rate is None
+        else (
+            check_number(
+                "--learning-rate",
+                options.learning_rate,
+                "a number > 0",
+                lambda r: r > 0.0,
+            )
+        )
+    )
     extra = {"momentum": 0.9, "nesterov": True} if sgd else {}
     schedule = Cosine(rate, steps) if options.schedule == "cosine" else rate
     return rule(schedule, l2=options.l2, **extra)  # type: ignore[no-any-return]

@@ -1,0 +1,332 @@
+"""Which device is chosen, and what a backend gives on each."""
+
+import dataclasses
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tests.standin import cupy, standin_backend
+from xpnet.backend import Backend, DeviceError, cuda_status, get_backend
+from xpnet.backend.devices import INSTALL
+
+
+@pytest.fixture(autouse=True)
+def fresh_status():
+    """The answer is kept for a process; each test asks anew."""
+    cuda_status.cache_clear()
+    yield
+    cuda_status.cache_clear()
+
+
+@pytest.fixture
+def working(standin, monkeypatch):
+    """A machine with two GPUs on which CuPy works."""
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    return standin
+
+
+class BrokenImport:
+    """An importer for which `import cupy` fails in its own way."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "cupy":
+            raise self.error
+
+
+def without_cupy(monkeypatch, error):
+    monkeypatch.delitem(sys.modules, "cupy", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [BrokenImport(error), *sys.meta_path])
+
+
+def altered(**changes):
+    """The stand-in with some names replaced."""
+    return SimpleNamespace(**{**vars(cupy), **changes})
+
+
+def altered_cuda(**changes):
+    return altered(cuda=SimpleNamespace(**{**vars(cupy.cuda), **changes}))
+
+
+def raising(error):
+    def function(*args, **kwargs):
+        raise error
+
+    return function
+
+
+BROKEN = {
+    "a driver that cannot count": (
+        altered_cuda(
+            runtime=SimpleNamespace(
+                getDeviceCount=raising(RuntimeError("cudaErrorInsufficientDriver"))
+            )
+        ),
+        "RuntimeError: cudaErrorInsufficientDriver",
+    ),
+    "a missing library": (
+        altered(ones=raising(ImportError("libcublasLt.so.13\nnot found"))),
+        "ImportError: libcublasLt.so.13",
+    ),
+    "an error without a text": (
+        altered(ones=raising(MemoryError())),
+        "a kernel did not run (MemoryError: )",
+    ),
+    "a wrong result": (
+        altered(ones=lambda shape, dtype: cupy.zeros(shape, dtype)),
+        "computed 4.0 instead of 12",
+    ),
+    "no device": (
+        altered_cuda(is_available=lambda: False),
+        "no CUDA device or driver",
+    ),
+}
+
+
+def test_the_cpu_is_numpy():
+    backend = get_backend("cpu")
+    assert (backend.name, backend.device, backend.xp) == ("numpy", "cpu", np)
+    assert backend.is_host
+    assert backend.reason == ""
+
+
+def test_a_backend_is_handed_back(standin):
+    for backend in (get_backend("cpu"), standin_backend(1)):
+        assert get_backend(backend) is backend
+
+
+@pytest.mark.parametrize(
+    ("device", "full", "ordinal"),
+    [("cuda", "cuda:0", 0), ("cuda:0", "cuda:0", 0), ("cuda:1", "cuda:1", 1)],
+)
+def test_a_working_cuda_device_is_the_one_that_was_named(
+    working, device, full, ordinal
+):
+    backend = get_backend(device)
+    assert (backend.name, backend.device, backend.ordinal) == ("cupy", full, ordinal)
+    assert backend.xp is cupy
+    assert not backend.is_host
+
+
+def test_auto_takes_the_first_gpu_that_works(working):
+    backend = get_backend("auto")
+    assert backend.device == "cuda:0"
+    assert get_backend().device == "cuda:0"
+
+
+def test_a_device_that_is_not_there_is_refused_with_the_number_of_those_that_are(
+    working,
+):
+    with pytest.raises(DeviceError, match=r"no cuda:2; this machine has 2"):
+        get_backend("cuda:2")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ImportError("no module"), RuntimeError("half a wheel"), OSError("libcuda")],
+)
+def test_whatever_importing_cupy_raises_is_a_reason_with_the_install_line(
+    monkeypatch, error
+):
+    without_cupy(monkeypatch, error)
+    usable, why = cuda_status()
+    assert not usable
+    assert str(error) in why
+    assert INSTALL in why
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_device_that_does_not_really_compute_is_not_usable(
+    standin, monkeypatch, case
+):
+    module, reason = BROKEN[case]
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    usable, why = cuda_status()
+    assert not usable
+    assert reason in why
+    assert "\n" not in why
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_cuda_raises_with_the_reason_and_auto_falls_back_with_it_in_one_line(
+    standin, monkeypatch, case
+):
+    module, reason = BROKEN[case]
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    with pytest.raises(DeviceError) as caught:
+        get_backend("cuda")
+    assert reason in str(caught.value)
+    assert "device='cuda'" in str(caught.value)
+    fallen = get_backend("auto")
+    assert fallen.device == "cpu"
+    assert reason in fallen.reason
+    assert "\n" not in fallen.reason
+
+
+def test_without_cupy_cuda_names_the_install_line_and_auto_is_the_cpu(monkeypatch):
+    without_cupy(monkeypatch, ImportError("No module named 'cupy'"))
+    with pytest.raises(DeviceError) as caught:
+        get_backend("cuda:1")
+    assert INSTALL in str(caught.value)
+    assert "No module named 'cupy'" in str(caught.value)
+    assert get_backend("auto").reason.startswith("no GPU: ")
+
+
+def test_a_kernel_and_a_product_really_run_and_only_once(working):
+    with working.counting() as counts:
+        assert cuda_status() == (True, "ok")
+    assert counts.launches >= 3
+    with working.counting() as counts:
+        cuda_status()
+    assert counts == type(counts)()
+
+
+def test_the_probe_runs_on_the_device_in_question(working, monkeypatch):
+    seen = []
+    ones = cupy.ones
+    probe = altered(
+        ones=lambda *args: seen.append(working.current_device()) or ones(*args)
+    )
+    monkeypatch.setitem(sys.modules, "cupy", probe)
+    cuda_status(1)
+    cuda_status(0)
+    assert seen == [1, 0]
+
+
+@pytest.mark.parametrize(
+    "device", ["gpu", "cude", "cuda:", "cuda:x", "CPU", "", "cuda:-1"]
+)
+def test_a_misspelt_device_names_the_valid_ones(device):
+    with pytest.raises(ValueError, match=r"unknown device .*auto, cpu, cuda"):
+        get_backend(device)
+
+
+def test_a_near_miss_is_corrected():
+    with pytest.raises(ValueError, match="did you mean 'cuda'"):
+        get_backend("cudas")
+
+
+@pytest.mark.parametrize("device", [None, 0, np, b"cpu"])
+def test_what_is_no_text_is_no_device(device):
+    with pytest.raises(TypeError, match="device: expected 'cpu', 'cuda'"):
+        get_backend(device)
+
+
+def test_a_backend_cannot_be_changed(standin):
+    for backend in (get_backend("cpu"), standin_backend()):
+        for field in dataclasses.fields(Backend):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(backend, field.name, "other")
+
+
+# What a backend gives.
+
+
+@pytest.fixture(params=["cpu", "cuda:0", "cuda:1"])
+def backend(request, standin):
+    """Each kind of device; the current one is always the first."""
+    name = request.param
+    return get_backend(name) if name == "cpu" else standin_backend(int(name[-1]))
+
+
+def test_memory_is_what_is_used_free_and_there_in_all(backend):
+    memory = backend.memory()
+    assert set(memory) == {"used", "free", "total"}
+    assert memory["used"] + memory["free"] == memory["total"]
+    assert all(isinstance(n, int) and n > 0 for n in memory.values())
+
+
+def test_memory_is_that_of_the_device_itself(standin):
+    totals = [standin_backend(i).memory()["total"] for i in (0, 1)]
+    assert totals[1] > totals[0]
+
+
+def test_active_makes_the_device_the_current_one(backend, standin):
+    with backend.active():
+        assert standin.current_device() == backend.ordinal
+    assert standin.current_device() == 0
+
+
+def test_owned_are_the_arrays_of_this_very_device(standin):
+    backends = [get_backend("cpu"), standin_backend(0), standin_backend(1)]
+    arrays = []
+    for backend in backends:
+        with backend.active():
+            arrays.append(backend.zeros((2,), "float32"))
+    owned = [[backend.owns(array) for array in arrays] for backend in backends]
+    assert owned == np.eye(3, dtype=bool).tolist()
+    assert not any(backend.owns([1.0, 2.0]) for backend in backends)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 3), (4, 2, 3), (0, 3)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint32", "bool"])
+def test_a_new_array_has_its_shape_and_dtype_and_reads_back(backend, shape, dtype):
+    with backend.active():
+        array = backend.zeros(shape, dtype)
+        assert (array.shape, array.dtype) == (shape, np.dtype(dtype))
+        host = backend.to_numpy(array)
+    assert type(host) is np.ndarray
+    assert np.array_equal(host, np.zeros(shape, dtype))
+
+
+def test_arrays_on_the_host_start_on_a_cache_line():
+    backend = get_backend("cpu")
+    for n in range(1, 40):
+        assert backend.empty((n,), np.float32).ctypes.data % 64 == 0
+
+
+@pytest.mark.parametrize("values", [
+    np.float64(2.5), np.arange(6.0), np.arange(6.0).reshape(2, 3).T,
+    np.arange(12.0)[::2], [[1, 2], [3, 4]],
+])  # fmt: skip
+def test_an_upload_copies_host_values_of_any_layout_and_dtype(backend, values):
+    wanted = np.asarray(values, np.float32)
+    with backend.active():
+        buffer = backend.zeros(wanted.shape, "float32")
+        backend.upload(buffer, values)
+        assert np.array_equal(backend.to_numpy(buffer), wanted)
+
+
+def test_an_upload_of_device_values_waits_for_nothing(standin):
+    backend = standin_backend()
+    values = backend.asarray(np.arange(4.0))
+    buffer = backend.zeros((4,), "float32")
+    with standin.counting() as counts:
+        backend.upload(buffer, values)
+    assert (counts.uploads, counts.synchronisations, counts.allocations) == (0, 0, 0)
+    assert buffer.tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_what_is_here_already_is_not_copied(backend, standin):
+    with backend.active():
+        array = backend.asarray([1.0, 2.0], "float32")
+        with standin.counting() as counts:
+            assert backend.asarray(array) is array
+            assert backend.asarray(array, "float32") is array
+        assert backend.asarray(array, "float64").dtype == np.float64
+    assert counts.uploads == counts.allocations == 0
+
+
+@pytest.mark.parametrize("dtypes", [("float32", "float32"), ("float64", "float32")])
+def test_rows_are_taken_into_a_buffer(backend, standin, dtypes):
+    table = np.arange(12).reshape(4, 3)
+    indices = np.array([3, 0, 3])
+    with backend.active():
+        rows = backend.asarray(table, dtypes[0 if backend.is_host else 1])
+        out = backend.zeros((3, 3), dtypes[1])
+        at = backend.asarray(indices)
+        function, arguments = backend.take(rows, at, out)
+        with standin.counting() as counts:
+            function(*arguments)
+        assert np.array_equal(backend.to_numpy(out), table[indices])
+    assert counts.allocations == counts.uploads == counts.synchronisations == 0
+
+
+def test_synchronize_waits_for_a_device_only(backend, standin):
+    with standin.counting() as counts:
+        backend.synchronize()
+    assert counts.synchronisations == (0 if backend.is_host else 1)

@@ -1,0 +1,140 @@
+"""The optimisers' arguments: names, defaults, and what is refused."""
+
+import math
+
+import numpy as np
+import pytest
+
+import xpnet as xn
+from xpnet.optim import OPTIMIZERS, Optimizer, get_optimizer
+
+BAD_VALUES = {
+    "learning_rate": [0.0, -0.1, math.nan, math.inf],
+    "l1": [-0.1, math.nan, math.inf],
+    "l2": [-0.1, math.nan, math.inf],
+    "weight_decay": [-0.1, math.nan, math.inf],
+    "clip_value": [0.0, -1.0, math.nan],
+    "clip_norm": [0.0, -1.0, math.nan],
+}
+OWN = {
+    "sgd": {"momentum": [-0.1, 1.0, math.nan]},
+    "adam": {
+        "beta1": [-0.1, 1.0, math.nan],
+        "beta2": [-0.1, 1.0, math.nan],
+        "eps": [0.0, -1.0, math.nan],
+    },
+}
+OWN["adamw"] = OWN["adam"]
+CASES = [
+    (row, name, value)
+    for row in OPTIMIZERS
+    for name, values in (BAD_VALUES | OWN.get(row, {})).items()
+    for value in values
+]
+
+
+@pytest.mark.parametrize(("row", "name", "value"), CASES)
+def test_a_value_out_of_range_is_named_with_what_was_expected(row, name, value):
+    with pytest.raises(ValueError, match=rf"expected.*{name}.*got {value}"):
+        OPTIMIZERS[row](**{name: value})
+
+
+WORDS = [(row, name) for row in OPTIMIZERS for name in BAD_VALUES | OWN.get(row, {})]
+
+
+@pytest.mark.parametrize(("row", "name"), WORDS)
+def test_a_word_for_a_number_is_refused_by_name(row, name):
+    with pytest.raises((TypeError, ValueError), match=f"{name}.*'?much'?"):
+        OPTIMIZERS[row](**{name: "much"})
+
+
+@pytest.mark.parametrize("row", OPTIMIZERS)
+def test_an_unknown_argument_is_named(row):
+    with pytest.raises(TypeError, match="weight_decai"):
+        OPTIMIZERS[row](0.1, weight_decai=0.1)
+
+
+def test_nesterov_needs_momentum():
+    with pytest.raises(ValueError, match="nesterov=True needs momentum > 0, got 0"):
+        xn.SGD(0.1, nesterov=True)
+
+
+@pytest.mark.parametrize("row", OPTIMIZERS)
+def test_every_row_is_found_by_name_and_by_object(row):
+    rule = get_optimizer(row)
+    assert type(rule) is OPTIMIZERS[row]
+    assert get_optimizer(rule) is rule
+
+
+def test_a_misspelt_name_gives_the_nearest():
+    with pytest.raises(ValueError, match="optimizer 'adamm'; did you mean 'adam'"):
+        get_optimizer("adamm")
+
+
+@pytest.mark.parametrize("value", [None, 3, xn.Adam])
+def test_something_else_than_an_optimizer_is_refused(value):
+    with pytest.raises(TypeError, match="optimizer: expected a name"):
+        get_optimizer(value)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, int])
+def test_a_rate_may_be_any_number(kind):
+    rule = xn.SGD(kind(1))
+    assert rule.schedule(0) == 1.0
+
+
+SETTINGS = {"l1": 0.1, "l2": 0.2, "weight_decay": 0.3, "clip_value": 1.0}
+
+
+@pytest.mark.parametrize("row", OPTIMIZERS)
+def test_the_config_makes_the_same_rule_again(row):
+    rule = OPTIMIZERS[row](0.05, clip_norm=2.0, **SETTINGS)
+    again = OPTIMIZERS[row](**rule.config())
+    assert again.config() == rule.config()
+    assert repr(again) == repr(rule)
+    assert rule.config().items() >= (SETTINGS | {"clip_norm": 2.0}).items()
+
+
+def test_what_is_shown_is_what_differs_from_the_defaults():
+    assert repr(xn.SGD(0.1)) == "SGD(0.1)"
+    assert repr(xn.AdamW(0.1)) == "AdamW(0.1)"
+    shown = repr(xn.SGD(0.1, momentum=0.9, nesterov=True, l2=0.5))
+    assert shown == "SGD(0.1, l2=0.5, momentum=0.9, nesterov=True)"
+
+
+def test_the_defaults_are_the_papers():
+    adam = xn.Adam()
+    assert (adam.beta1, adam.beta2, adam.eps) == (0.9, 0.999, 1e-8)
+    assert adam.schedule(0) == 1e-3
+
+
+class Lion(Optimizer):
+    """p ← p - η sign(β m + (1 - β) g): a rule of one's own."""
+
+    slots = ("m",)
+
+    def update(self, p, g, *slots, rate, **scalars):
+        (m,) = slots
+        direction = np.sign(0.9 * m + 0.1 * g)
+        return p - rate * direction, 0.99 * m + 0.01 * g
+
+
+def test_a_rule_of_ones_own_trains_recorded_as_eager():
+    draw = np.random.Generator(np.random.Philox(3))
+    x, results = draw.standard_normal((16, 4)), []
+    for eager in (False, True):
+        model = xn.Sequential([xn.Dense(5, "tanh"), xn.Dense(1)])
+        rule = Lion(0.01, l2=0.01, clip_norm=1.0)
+        trainer = xn.Trainer(
+            model, "mean_squared_error", rule, device="cpu", eager=eager
+        )
+        for _ in range(60):
+            trainer.step(x, x[:, :1])
+        assert trainer.loss < 0.2
+        results.append(trainer.parameters())
+    assert all(np.array_equal(v, results[1][name]) for name, v in results[0].items())
+
+
+def test_a_rule_without_its_equation_says_so():
+    with pytest.raises(NotImplementedError, match=r"Optimizer\.update"):
+        Optimizer(0.1).update(np.ones(2), np.ones(2), rate=np.ones(1))
