@@ -103,8 +103,8 @@ def _describe(trainer: "Trainer") -> dict[str, Any]:
         "steps_done": trainer.steps_done,
         "epochs_done": trainer.epochs_done,
         "noise_steps": int(trainer.backend.to_numpy(model.step).flat[0]),
-        "rate_scale": trainer.rate_scale,
-        "fixed_rate": trainer.fixed_rate,
+        "rate_scale": trainer.rates.scale,
+        "fixed_rate": trainer.rates.fixed,
         "notes": _notes(trainer.notes),
     }
 
@@ -227,9 +227,9 @@ def _trainer(
     steps = check_whole("", "noise_steps", description["noise_steps"], 0, MAX_STEPS)
     with backend.active():
         model.step[...] = steps
-    trainer.rate_scale = _rate("rate_scale", description["rate_scale"])
+    trainer.rates.scale = _rate("rate_scale", description["rate_scale"])
     fixed = description["fixed_rate"]
-    trainer.fixed_rate = None if fixed is None else _rate("fixed_rate", fixed)
+    trainer.rates.fixed = None if fixed is None else _rate("fixed_rate", fixed)
     trainer.notes = dict(description["notes"])
     return trainer
 

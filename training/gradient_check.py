@@ -8,7 +8,8 @@ from xpnet.backend import Shape, check_whole, generator, get_backend
 from xpnet.layers import Loss, Sequential, Slot, get_loss
 from xpnet.optim import SGD
 from xpnet.training import checks
-from xpnet.training.step import Kind, Rule, TrainingStep
+from xpnet.training.rule import Rule
+from xpnet.training.step import Kind, TrainingStep
 
 CHECK = 3  # the stream of the directions
 STEP = 1e-4  # h, with parameters and inputs of order 1
@@ -120,8 +121,8 @@ def _prepared(
         w = checks.check_weights(w, members * batch, backend)
     checks.check_batch(copy, batch)
     kind = Kind(x.shape, checks.is_labels(y, loss), w is not None)
-    rule = Rule(SGD(1.0), [], {"rate": np.ones(())})
-    step = TrainingStep(copy, loss, rule, kind, jit=False)
+    assert copy.buffers is not None
+    step = TrainingStep(copy, loss, Rule(SGD(1.0), copy.buffers), kind, jit=False)
     step.batch.x[...] = x
     step.batch.y_rows[...] = y.reshape(step.batch.y_rows.shape)
     if step.batch.w_rows is not None:

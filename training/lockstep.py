@@ -311,6 +311,7 @@ class Lockstep:
         """Whether each of `a` is near its partner; notes the first that is not."""
         found = self._found
         for (name, mine), (_, other) in zip(a, b, strict=True):
+            found.equal = found.equal and _identical(mine, other)
             scale = max(self._scales.get(name, 0.0), _largest(mine))
             self._scales[name] = scale
             bound = SAFETY * math.sqrt(terms) * self.epsilon * scale

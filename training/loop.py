@@ -137,7 +137,7 @@ class Loop:
                 trainer, self.validation, trainer.metrics, self.batch_size
             )
             row |= {f"val_{name}": value for name, value in scores.items()}
-        row["learning_rate"] = trainer.newest_rate
+        row["learning_rate"] = trainer.rates.at(max(trainer.steps_done - 1, 0))
         row["seconds"] = seconds
         row["samples_per_second"] = seen / max(seconds, 1e-9)
         trainer.epochs_done += 1

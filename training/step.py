@@ -22,8 +22,8 @@ from xpnet.backend import (
     compile_tape,
 )
 from xpnet.layers import Loss, Sequential
-from xpnet.optim import Optimizer
 from xpnet.training.checks import quickly_finite
+from xpnet.training.rule import Rule
 
 SEGMENTS = ("gradients", "update", "loss")
 TINY = 1e-30  # a batch whose weights are all 0 has gradient 0, not 0/0
@@ -42,20 +42,6 @@ class Kind:
     shape: Shape
     labels: bool
     weighted: bool
-
-
-@dataclass
-class Rule:
-    """The update's side of a step: the optimiser and its arrays.
-
-    Attributes:
-        slots: the flat arrays that the rule keeps, (..., n).
-        scalars: the numbers of this step, (..., 1) each, by name.
-    """
-
-    optimizer: Optimizer
-    slots: list[Array]
-    scalars: dict[str, Array]
 
 
 class Batch:

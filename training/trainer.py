@@ -1,6 +1,7 @@
 """The Trainer: a model, a loss, an update rule and a device."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from xpnet.backend import (
     Array,
     Backend,
     Shape,
-    check_number,
     check_whole,
     get_backend,
     nearest,
@@ -25,7 +25,10 @@ from xpnet.training.history import History
 from xpnet.training.loop import Loop
 from xpnet.training.metrics import get_metrics
 from xpnet.training.progress import Progress
-from xpnet.training.step import EvaluationStep, Kind, Rule, TrainingStep
+from xpnet.training.rates import Rates
+from xpnet.training.rule import Rule
+from xpnet.training.staging import Staging
+from xpnet.training.step import EvaluationStep, Kind, TrainingStep
 
 DTYPES = ("float32", "float64")
 PREDICT_ROWS = 1024  # samples a batch, where the caller names no batch size
@@ -93,13 +96,12 @@ class Trainer:
         self.eager, self.jit = eager, jit
         self.history, self.stop = History(), ""
         self.steps_done = self.epochs_done = 0
-        self.rate_scale = 1.0
-        self.fixed_rate: float | None = None
+        self.rates = Rates(self.optimizer.schedule)
         self.notes: dict[str, Any] = {}
         self.newest: TrainingStep | None = None
         self._loss: float | None = None
         self._steps: dict[Kind, TrainingStep] = {}
-        self._accepted: dict[tuple[Any, ...], TrainingStep] = {}
+        self._staging = Staging(self)
         self._evaluations: dict[tuple[Kind, bool], EvaluationStep] = {}
         if model.sample_shape is not None:
             self.build(model.sample_shape)
@@ -127,23 +129,11 @@ class Trainer:
         self._make_rule()
 
     def _make_rule(self) -> None:
-        """The update rule's arrays: slots at 0, the numbers of a step."""
+        """The rule's arrays start at 0; programs for other arrays are forgotten."""
         assert self.model.buffers is not None
-        buffers, optimizer, backend = self.model.buffers, self.optimizer, self.backend
-        names = list(optimizer.scalars(self.learning_rate, 1))
-        with backend.active():
-            slots = [
-                backend.zeros(buffers.params.shape, self.dtype) for _ in optimizer.slots
-            ]
-            self._scalars = backend.zeros((*buffers.lead, len(names)), self.dtype)
-        # One network's numbers are 0-d, which NumPy broadcasts fastest.
-        places = [slice(i, i + 1) if buffers.lead else i for i in range(len(names))]
-        views = {n: self._scalars[..., at] for n, at in zip(names, places, strict=True)}
-        self.rule = Rule(optimizer, slots, views)
-        self._newest_scalars: tuple[float, ...] = ()
-        self._steps.clear()
-        self._accepted.clear()
-        self._evaluations.clear()
+        self.rule = Rule(self.optimizer, self.model.buffers)
+        for programs in (self._steps, self._evaluations, self._staging):
+            programs.clear()
 
     def training_step(self, kind: Kind) -> TrainingStep:
         """The step for batches of this kind: recorded when it is first asked for."""
@@ -233,19 +223,20 @@ class Trainer:
         return loop.run(epochs)
 
     def _samples(self, *arguments: Any) -> Samples:
-        """Checked samples; refused ones leave an unbuilt model unbuilt."""
+        with self.backend.active(), self.left_as_it_was():
+            return Samples(self, *arguments)
+
+    @contextmanager
+    def left_as_it_was(self) -> Iterator[None]:
+        """Data that are refused within the block leave an unbuilt model unbuilt."""
         built = self.model.sample_shape is not None
         try:
-            with self.backend.active():
-                return Samples(self, *arguments)
+            yield
         except (ValueError, TypeError):
             if not built:
-                self._unbuild()
+                self.model.unbuild()
+                vars(self).pop("rule", None)
             raise
-
-    def _unbuild(self) -> None:
-        self.model.unbuild()
-        vars(self).pop("rule", None)
 
     def _validation(self, validation: tuple[Any, ...]) -> Samples:
         if not isinstance(validation, tuple) or len(validation) not in (2, 3):
@@ -268,70 +259,16 @@ class Trainer:
             ValueError, TypeError: unfit data.
         """
         with np.errstate(all="ignore"), self.backend.active():
-            step = self._staged(x, y, sample_weight)
+            step = self._staging.stage(x, y, sample_weight)
             self.set_scalars()
             step.run("gradients")
             step.run("update")
         self.newest, self._loss = step, None
         self.steps_done += 1
 
-    def _staged(self, x: Any, y: Any, sample_weight: Any) -> TrainingStep:
-        """The program for this batch, with the checked batch in its buffers."""
-        if type(x) is np.ndarray and type(y) is np.ndarray and sample_weight is None:
-            # What depends on shapes and dtypes alone was checked when these came first.
-            signature = (x.shape, x.dtype, y.shape, y.dtype)
-            step = self._accepted.get(signature)
-            if step is not None and step.accepts(x, y):
-                step.read(x)
-                np.copyto(step.batch.y_rows, y, "unsafe")
-                return step
-            step = self._stage(x, y, None)
-            if self.backend.is_host and y.shape == step.batch.y_rows.shape:
-                self._accepted[signature] = step
-            return step
-        return self._stage(x, y, sample_weight)
-
-    def _stage(self, x: Any, y: Any, sample_weight: Any) -> TrainingStep:
-        """Check everything about a batch and copy it into the buffers."""
-        backend, model = self.backend, self.model
-        built = model.sample_shape is not None
-        try:
-            x, y, w = self._checked_batch(x, y, sample_weight)
-        except (ValueError, TypeError):
-            if not built:
-                self._unbuild()
-            raise
-        labels = checks.is_labels(y, self.loss_function)
-        step = self.training_step(Kind(x.shape, labels, w is not None))
-        step.unbind()
-        with backend.active():
-            backend.upload(step.batch.x, x)
-            backend.upload(step.batch.y_rows, y)
-            if w is not None:
-                backend.upload(step.batch.w_rows, w)
-        return step
-
-    def _checked_batch(self, x: Any, y: Any, w: Any) -> tuple[Array, ...]:
-        backend, model = self.backend, self.model
-        x = checks.check_x(x, model.sample_shape, (), backend)
-        if model.buffers is None or not hasattr(self, "rule"):
-            self.build(x.shape[1:])
-        samples = x.shape[0]
-        y = checks.check_y(y, samples, self.loss_function, model.n_outputs, backend)
-        w = checks.check_weights(w, samples, backend)
-        for name, values in (("x", x), ("y", y)):
-            if backend.is_host and not checks.quickly_finite(values):
-                checks.check_finite(values, name, backend)
-            checks.check_fits(values, name, self.dtype)
-        return x, y, w
-
     def set_scalars(self) -> None:
         """Write this step's numbers (learning rate, corrections) for the update."""
-        t = self.steps_done
-        numbers = tuple(self.optimizer.scalars(self.rate(t), t + 1).values())
-        if numbers != self._newest_scalars:
-            self.backend.upload(self._scalars, np.asarray(numbers, self.dtype))
-            self._newest_scalars = numbers
+        self.rule.write(self.learning_rate, self.steps_done + 1)
 
     @property
     def loss(self) -> float:
@@ -354,29 +291,13 @@ class Trainer:
         return self._loss
 
     @property
-    def newest_rate(self) -> float:
-        """The learning rate of the last step."""
-        return self.rate(max(self.steps_done - 1, 0))
-
-    def rate(self, step: int) -> float:
-        """The learning rate of `step` = 0, 1, ..."""
-        if self.fixed_rate is not None:
-            return self.fixed_rate
-        return float(self.optimizer.schedule(step) * self.rate_scale)
-
-    @property
     def learning_rate(self) -> float:
         """The learning rate of the next step; assigning scales the schedule."""
-        return self.rate(self.steps_done)
+        return self.rates.at(self.steps_done)
 
     @learning_rate.setter
     def learning_rate(self, rate: float) -> None:
-        rate = check_number("learning_rate", rate, "a number > 0", lambda r: r > 0.0)
-        scheduled = self.optimizer.schedule(self.steps_done)
-        if scheduled > 0.0:
-            self.rate_scale, self.fixed_rate = rate / scheduled, None
-        else:  # no factor lifts a schedule that has come to 0
-            self.fixed_rate = rate
+        self.rates.set(rate, self.steps_done)
 
     # Using what was learnt.
 
