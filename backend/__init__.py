@@ -16,7 +16,8 @@ from xpnet.backend.random import (
 )
 from xpnet.backend.replay import Replay
 from xpnet.backend.sums import batch_sum, feature_sum
-from xpnet.backend.trace import Array, Shape, Tape, Traced, TraceError
+from xpnet.backend.tape import Tape
+from xpnet.backend.trace import Array, Shape, Traced, TraceError
 
 __all__ = [
     "NOISE",

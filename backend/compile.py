@@ -24,10 +24,10 @@ import numpy as np
 from xpnet.backend.backend import Backend
 from xpnet.backend.loops import Loop, can_join
 from xpnet.backend.memory import Arena
+from xpnet.backend.plan import Plan, argument_dtypes, frame
 from xpnet.backend.program import Call, Program, Reader
-from xpnet.backend.trace import VIEWS, Array, Tape, Traced, base, view
-
-FOREVER = 1 << 60
+from xpnet.backend.tape import Tape
+from xpnet.backend.trace import VIEWS, Array, Traced, view
 
 
 def compile_tape(
@@ -65,80 +65,16 @@ class _Compiler:
         self.backend = backend
         self.outputs = outputs
         self.loops = loops
-        self.live = _live_nodes(tape, list(outputs.values()))
-        if loops:
-            self.live = _sunk(self.live)
-        self.position = {node: i for i, node in enumerate(self.live)}
-        self.last_use = self._last_uses()
-        self.destination = self._destinations()
+        self.plan = Plan(tape, list(outputs.values()), loops)
         self.source = source
         self.readers: list[Reader] | None = self._may_rebind()
         self.arrays: dict[Traced, Array] = {}
         self.arena = Arena(backend)
 
-    def _last_uses(self) -> dict[Traced, int]:
-        """Where each value is read last; FOREVER if it leaves its segment."""
-        last: dict[Traced, int] = {}
-        for i, node in enumerate(self.live):
-            for argument in node.args:
-                if isinstance(argument, Traced):
-                    root = argument.root
-                    crosses = root.segment != node.segment
-                    last[root] = FOREVER if crosses else max(i, last.get(root, 0))
-        for node in self.outputs.values():
-            last[node.root] = FOREVER
-        return last
-
-    def _destinations(self) -> dict[Traced, Traced]:
-        """Values that may be computed in place of the store that takes them."""
-        found: dict[Traced, Traced] = {}
-        for node in self.live:
-            if node.op != "store":
-                continue
-            target, value = node.args
-            if (
-                isinstance(value, Traced)
-                and value not in found
-                and value.op not in ("leaf", *VIEWS)
-                and (value.shape, value.dtype) == (target.shape, target.dtype)
-                and value.segment == node.segment
-                and self._undisturbed(value, node, found)
-            ):
-                found[value] = target
-        return found
-
-    def _undisturbed(
-        self, value: Traced, store: Traced, found: dict[Traced, Traced]
-    ) -> bool:
-        """Whether nothing can tell if `value` is written before its `store`."""
-        target = store.args[0]
-        memory = _memory(target, found)
-        end = self.last_use.get(value, 0)
-        if end == FOREVER:
-            return False
-
-        def touches(node: Any) -> bool:
-            return isinstance(node, Traced) and _memory(node, found) is memory
-
-        for node in self.live[self.position[value] : end + 1]:
-            if node is store:
-                continue
-            if node is value:
-                elementwise = isinstance(value.op, np.ufunc)
-                exact = all(a is target for a in value.args if touches(a))
-                if any(map(touches, value.args)) and not (elementwise and exact):
-                    return False
-            elif (node.op == "store" and touches(node.args[0])) or (
-                self.position[node] < self.position[store]
-                and any(map(touches, node.args))
-            ):
-                return False
-        return True
-
     def program(self, segments: tuple[str, ...]) -> Program:
         """All four passes' result."""
         calls: dict[str, list[Call]] = {name: [] for name in segments}
-        for run in self._runs():
+        for run in self.plan.runs():
             segment = calls[run[0].segment]
             self._note_reader(run[0], len(segment))
             segment += self._emit(run)
@@ -152,7 +88,7 @@ class _Compiler:
         source, host = self.source, self.backend.is_host
         if source is None or not host:
             return None
-        for node in self.live:
+        for node in self.plan.live:
             for a in node.args:
                 if isinstance(a, Traced) and a.root is source:
                     turned = a.op in ("transpose", "reshape") and a.args[0] is source
@@ -185,38 +121,6 @@ class _Compiler:
             self.arrays[node] = view(self.array(node.args[0]), node)
         return self.arrays[node]
 
-    def _runs(self) -> list[list[Traced]]:
-        """Consecutive nodes that may share one loop; others alone."""
-        runs: list[list[Traced]] = []
-        for node in self.live:
-            if runs and self._joins(node, runs[-1]):
-                runs[-1].append(node)
-            else:
-                runs.append([node])
-        return runs
-
-    def _joins(self, node: Traced, run: list[Traced]) -> bool:
-        """Whether `node` may go block by block with `run`, or share its loop."""
-        fits = can_join if self.loops else _elementwise
-        if not (fits(node) and fits(run[0])):
-            return False
-        if (_frame(node), node.segment) != (_frame(run[0]), run[0].segment):
-            return False
-        ops = {n.op for n in (*run, node) if isinstance(n.op, str)}
-        if {"max", "store"} <= ops:
-            return False  # a second pass must not meet what the first has written
-        return self._aligned([*run, node])
-
-    def _aligned(self, run: list[Traced]) -> bool:
-        """Whether what the run writes is shown under one shape only."""
-        found = self.destination
-        written = [n.args[0] if n.op == "store" else found.get(n, n) for n in run]
-        read = [found.get(a, a) for n in run for a in n.args if isinstance(a, Traced)]
-        views: dict[int, set[int]] = {}
-        for node in (*read, *written):
-            views.setdefault(id(_memory(node, found)), set()).add(id(node))
-        return all(len(views[id(_memory(n, found))]) == 1 for n in written)
-
     def _emit(self, run: list[Traced]) -> list[Call]:
         if self.loops and _loop_pays(run):
             return self._emit_loop(run)
@@ -226,23 +130,25 @@ class _Compiler:
 
     def _emit_loop(self, run: list[Traced]) -> list[Call]:
         """The run as one compiled loop; what only it needs stays in registers."""
-        end = self.position[run[-1]]
+        end = self.plan.position[run[-1]]
         values = [node for node in run if node.op != "store"]
         several = any(node.op == "max" for node in run)
         kept = set()
         for node in values:
-            if node in self.destination or self.last_use.get(node, 0) > end:
+            if node in self.plan.destination or self.plan.last_use.get(node, 0) > end:
                 kept.add(node)
                 # A later pass over the row reads operands again: none is given up.
                 self.arrays[node] = (
                     self._take(node)
-                    if several and node not in self.destination
+                    if several and node not in self.plan.destination
                     else self._place(node, run)
                 )
         stores = [n for n in run if n.op == "store"]
-        written = {n for n in stores if self.destination.get(n.args[1]) is n.args[0]}
+        written = {
+            n for n in stores if self.plan.destination.get(n.args[1]) is n.args[0]
+        }
         rest = [n for n in run if n not in written]
-        loop = Loop(rest, _frame(run[0]), self.array, kept, _argument_dtypes)
+        loop = Loop(rest, frame(run[0]), self.array, kept, argument_dtypes)
         for node in run:
             self._release(node)
         return loop.calls(self.backend.threads)
@@ -256,7 +162,7 @@ class _Compiler:
         calls: list[Call] = []
         for node in run:
             if node.op == "store":
-                if self.destination.get(node.args[1]) is not node.args[0]:
+                if self.plan.destination.get(node.args[1]) is not node.args[0]:
                     target, source = self._operands(node, self.array)
                     calls += [self.backend.copy(target, source)]
             else:
@@ -268,7 +174,7 @@ class _Compiler:
 
     def _operands(self, node: Traced, lookup: Callable[[Traced], Array]) -> list[Any]:
         """The arguments of `node` as arrays and numbers of the dtype it works in."""
-        kinds = _argument_dtypes(node)
+        kinds = argument_dtypes(node)
         return [
             lookup(a) if isinstance(a, Traced) else self.backend.scalar(a, kind)
             for a, kind in zip(node.args, kinds, strict=True)
@@ -276,8 +182,8 @@ class _Compiler:
 
     def _place(self, node: Traced, run: Iterable[Traced] = ()) -> Array:
         """Where `node` is computed: its destination, a dying operand, or a buffer."""
-        if node in self.destination:
-            return self.array(self.destination[node])
+        if node in self.plan.destination:
+            return self.array(self.plan.destination[node])
         heir = self._heir(node, run)
         if heir is not None:
             self.arena.inherit(heir, node)
@@ -285,16 +191,7 @@ class _Compiler:
         return self._take(node)
 
     def _take(self, node: Traced) -> Array:
-        return self.arena.take(node, node.shape, node.dtype, self._outlives(node))
-
-    def _outlives(self, node: Traced) -> bool:
-        """Whether `node` stays while segments run that come before its own here.
-
-        Then it must share memory with nothing. What the first segment keeps is safe:
-        none of the others comes before it.
-        """
-        kept = self.last_use.get(node, 0) == FOREVER
-        return kept and node.segment != self.live[0].segment
+        return self.arena.take(node, node.shape, node.dtype, self.plan.outlives(node))
 
     def _heir(self, node: Traced, run: Iterable[Traced]) -> Traced | None:
         """An operand whose memory an elementwise `node` may take over.
@@ -303,7 +200,7 @@ class _Compiler:
         """
         if not isinstance(node.op, np.ufunc) and node.op != "where":
             return None
-        if self._outlives(node):
+        if self.plan.outlives(node):
             return None
         viewed = {
             a.root
@@ -319,7 +216,7 @@ class _Compiler:
                 and self.arena.owns(a)
                 and a not in viewed
                 and (a.shape, a.dtype) == (node.shape, node.dtype)
-                and self.last_use.get(a) == self.position[node]
+                and self.plan.last_use.get(a) == self.plan.position[node]
                 and not any(
                     isinstance(other, Traced) and other.root is a and i != at
                     for i, other in enumerate(node.args)
@@ -331,29 +228,32 @@ class _Compiler:
 
     def _release(self, node: Traced) -> None:
         """Free what `node` was the last to use, and `node` if nobody wants it."""
-        now = self.position[node]
+        now = self.plan.position[node]
         for value in (node, *node.args):
             if isinstance(value, Traced):
                 root = value.root
-                if self.last_use.get(root, now) <= now:
+                if self.plan.last_use.get(root, now) <= now:
                     self.arena.free(root)
 
     def _emit_blocks(self, run: list[Traced]) -> list[Call]:
         """The run over one block of rows after the other."""
-        shape, end = run[0].shape, self.position[run[-1]]
+        shape, end = run[0].shape, self.plan.position[run[-1]]
         axis, step = _blocks(shape, self.backend.block_size or 1)
         part = tuple(min(step, n) if i == axis else n for i, n in enumerate(shape))
         values = [node for node in run if node.op != "store"]
         # Whole buffers first: a block's temporary must not hand its memory to one.
         for node in values:
-            if node in self.destination or self.last_use.get(node, 0) > end:
+            if node in self.plan.destination or self.plan.last_use.get(node, 0) > end:
                 self.arrays[node] = self._place(node, run)
         blocked: dict[Traced, Array] = {}
         for node in values:
             if node not in self.arrays:
                 blocked[node] = self._block_buffer(node, part, blocked)
                 for a in node.args:
-                    if a in blocked and self.last_use[a] == self.position[node]:
+                    if (
+                        a in blocked
+                        and self.plan.last_use[a] == self.plan.position[node]
+                    ):
                         self.arena.free(a)
         calls: list[Call] = []
         for start in range(0, shape[axis], step):
@@ -390,7 +290,7 @@ class _Compiler:
         calls: list[Call] = []
         for node in run:
             if node.op == "store":
-                if self.destination.get(node.args[1]) is not node.args[0]:
+                if self.plan.destination.get(node.args[1]) is not node.args[0]:
                     calls += [self.backend.copy(*self._operands(node, part))]
             else:
                 operands = self._operands(node, part)
@@ -414,35 +314,6 @@ class _Compiler:
         return [backend.reduce(node.op, operands[0], axes, keepdims, out)]
 
 
-def _live_nodes(tape: Tape, outputs: list[Traced]) -> list[Traced]:
-    """The nodes that a store or an output depends on, in the order of the tape."""
-    needed: set[Traced] = set()
-    waiting: list[Any] = [*tape.stores, *outputs]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, Traced) and node not in needed:
-            needed.add(node)
-            waiting.extend(node.args)
-    return [n for n in tape.nodes if n in needed and n.op not in ("leaf", *VIEWS)]
-
-
-def _argument_dtypes(node: Traced) -> list[np.dtype[Any]]:
-    """The dtype in which each argument of `node` enters the operation."""
-    if not isinstance(node.op, np.ufunc):
-        return [node.dtype] * len(node.args)
-    kinds: list[Any] = [
-        a.dtype if isinstance(a, Traced) else type(a) for a in node.args
-    ]
-    kinds = [np.dtype(bool) if kind is bool else kind for kind in kinds]
-    return list(node.op.resolve_dtypes((*kinds, None))[:-1])
-
-
-def _frame(node: Traced) -> tuple[int, ...]:
-    """The shape of the loop that computes `node`."""
-    shape: tuple[int, ...] = node.args[0].shape if node.op == "max" else node.shape
-    return shape
-
-
 def _loop_pays(run: list[Traced]) -> bool:
     """Whether one loop beats the NumPy calls: fewer calls, or no broadcasting."""
     if not all(map(can_join, run)):
@@ -456,41 +327,6 @@ def _loop_pays(run: list[Traced]) -> bool:
             or any(isinstance(a, Traced) and a.shape != first.shape for a in first.args)
         )
     )
-
-
-def _sunk(live: list[Traced]) -> list[Traced]:
-    """Elementwise nodes moved down to their first use, where they may join a loop."""
-    order: list[Traced] = []  # reversed
-    for node in reversed(live):
-        place = len(order)
-        if can_join(node) and node.op not in ("store", "max"):
-            leaves = [
-                base(a.root.array)
-                for a in node.args
-                if isinstance(a, Traced) and a.root.op == "leaf"
-            ]
-            for i in range(len(order) - 1, -1, -1):
-                other = order[i]
-                used = any(isinstance(a, Traced) and a.root is node for a in other.args)
-                disturbs = other.op == "store" and any(
-                    base(other.args[0].root.array) is leaf for leaf in leaves
-                )
-                if used or disturbs or other.segment != node.segment:
-                    place = i + 1
-                    break
-        order.insert(place, node)
-    return order[::-1]
-
-
-def _memory(node: Traced, destination: dict[Traced, Traced]) -> Any:
-    """What owns the memory of `node`: the array of a leaf, or a value itself."""
-    root = node.root
-    root = destination[root].root if root in destination else root
-    return base(root.array) if root.op == "leaf" else root
-
-
-def _elementwise(node: Traced) -> bool:
-    return isinstance(node.op, np.ufunc) or node.op in ("where", "cast", "store")
 
 
 def _blocks(shape: tuple[int, ...], size: int) -> tuple[int, int]:

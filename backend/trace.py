@@ -2,8 +2,8 @@
 
 A `Traced` array stands where a NumPy or CuPy array would: layers, losses and update
 rules compute with it in ordinary Python (`x @ self.W + self.b`), and instead of
-numbers every operation leaves one node on the `Tape`. `compile.py` turns the tape into
-calls on fixed buffers.
+numbers every operation leaves one node on the tape (`tape.py`), which `compile.py`
+turns into calls on fixed buffers.
 
 A *leaf* is an array that outlives the step (parameters, gradients, the batch): it is
 read by reference and may be written with `leaf[...] = value`. Everything else is a
@@ -11,10 +11,13 @@ value, written once. The same operation on the same arguments is one node, so wh
 forward pass has computed the backward pass does not compute again.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from xpnet.backend.tape import Tape
 
 Array = Any  # a NumPy, CuPy or Traced array: what the equations are written over
 Shape = tuple[int, ...]
@@ -27,7 +30,8 @@ class TraceError(TypeError):
     """An operation that a recorded step cannot contain."""
 
 
-def _refuse(what: str) -> NoReturn:
+def refuse(what: str) -> NoReturn:
+    """Raise the TraceError that names `what` and the way out."""
     raise TraceError(
         f"{what} cannot be part of a recorded step: a layer may branch on shapes, "
         "never on values; expected array operations (+ - * / @ **, comparisons, NumPy "
@@ -127,7 +131,7 @@ class Traced:
     def swapaxes(self, a: int, b: int) -> "Traced":
         """A view with axes `a` and `b` exchanged."""
         order = list(range(self.ndim))
-        a, b = self._axes((a, b))
+        a, b = self.axes((a, b))
         order[a], order[b] = order[b], order[a]
         return self._transpose(tuple(order))
 
@@ -135,7 +139,7 @@ class Traced:
         shape = tuple(self.shape[i] for i in order)
         return self.tape.node("transpose", (self,), shape, self.dtype, order)
 
-    def _axes(self, axes: tuple[int, ...]) -> tuple[int, ...]:
+    def axes(self, axes: tuple[int, ...]) -> tuple[int, ...]:
         """Axes counted from the front; raises ValueError for one that is not there."""
         for axis in axes:
             if not -self.ndim <= axis < self.ndim:
@@ -149,7 +153,7 @@ class Traced:
     def __getitem__(self, key: Any) -> "Traced":
         keys = key if isinstance(key, tuple) else (key,)
         if not all(k is None or k is ... or isinstance(k, int | slice) for k in keys):
-            _refuse("indexing by an array")
+            refuse("indexing by an array")
         shape = np.broadcast_to(np.empty((), bool), self.shape)[key].shape
         flat = tuple(
             ("slice", k.start, k.stop, k.step) if isinstance(k, slice) else k
@@ -189,21 +193,21 @@ class Traced:
 
     # What an array is not, while a step is being recorded.
     def __bool__(self) -> bool:
-        _refuse("a decision on an array's values (if, and, or, bool)")
+        refuse("a decision on an array's values (if, and, or, bool)")
 
     def __float__(self) -> float:
-        _refuse("reading an array as a Python number (float, int, math.*)")
+        refuse("reading an array as a Python number (float, int, math.*)")
 
     __int__ = __index__ = __complex__ = __float__
 
     def __iter__(self) -> Any:
-        _refuse("a loop over an array's rows")
+        refuse("a loop over an array's rows")
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        _refuse("conversion to a NumPy array")
+        refuse("conversion to a NumPy array")
 
     def __repr__(self) -> str:
         name = self.op if isinstance(self.op, str) else self.op.__name__
@@ -219,20 +223,25 @@ class Traced:
             name = "sum" if ufunc is np.add else "max"
             axis = kwargs.get("axis", 0)
             return self.tape.reduce(name, args[0], axis, kwargs.get("keepdims", False))
-        if any(map(_wraps, args)):
+        if any(map(wraps, args)):
             return NotImplemented
         if method != "__call__" or kwargs:
-            _refuse(f"np.{ufunc.__name__} with {', '.join(kwargs) or method}")
+            refuse(f"np.{ufunc.__name__} with {', '.join(kwargs) or method}")
         return self.tape.apply(ufunc, *args)
 
     def __array_function__(
         self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
     ) -> Any:
-        if any(map(_wraps, args)):
+        if any(map(wraps, args)):
             return NotImplemented
-        if function not in FUNCTIONS:
-            _refuse(f"np.{function.__name__}")
-        return FUNCTIONS[function](self.tape, *args, **kwargs)
+        return self.tape.call(function, args, kwargs)
+
+
+def base(array: Array) -> Array:
+    """The array that owns the memory of `array`."""
+    while getattr(array, "base", None) is not None:
+        array = array.base
+    return array
 
 
 def view(array: Array, node: Traced) -> Array:
@@ -267,7 +276,7 @@ def _reshapes_as_view(node: Traced, shape: Shape) -> bool:
     return True
 
 
-def _wraps(value: Any) -> bool:
+def wraps(value: Any) -> bool:
     """Whether `value` computes with arrays inside it, as the dual numbers do."""
     return getattr(value, "wraps_arrays", False) is True
 
@@ -276,10 +285,10 @@ def _infix(op: np.ufunc) -> tuple[Callable[..., Traced], ...]:
     """(x op y, y op x, x op= y) as methods."""
 
     def forward(self: Traced, other: Any) -> Traced:
-        return NotImplemented if _wraps(other) else self.tape.apply(op, self, other)
+        return NotImplemented if wraps(other) else self.tape.apply(op, self, other)
 
     def reflected(self: Traced, other: Any) -> Traced:
-        return NotImplemented if _wraps(other) else self.tape.apply(op, other, self)
+        return NotImplemented if wraps(other) else self.tape.apply(op, other, self)
 
     def inplace(self: Traced, other: Any) -> Traced:
         return self._inplace(other, op)
@@ -328,150 +337,3 @@ def _operators() -> None:
 
 
 _operators()
-
-
-class Tape:
-    """The nodes of one program in the order in which Python met them."""
-
-    def __init__(self) -> None:
-        self.nodes: list[Traced] = []
-        self.stores: list[Traced] = []
-        self.segment = ""
-        self.first: str | None = None  # the segment that all others may build on
-        self._leaves: dict[int, Traced] = {}
-        self._seen: dict[tuple[Any, ...], Traced] = {}
-        self._versions: dict[int, int] = {}
-
-    def leaf(self, array: Array) -> Traced:
-        """The node that reads (and may write) `array` itself."""
-        if id(array) not in self._leaves:
-            node = Traced(self, "leaf", (), array.shape, array.dtype, array=array)
-            self._leaves[id(array)] = node
-        return self._leaves[id(array)]
-
-    def node(
-        self,
-        op: Op,
-        args: tuple[Any, ...],
-        shape: Shape,
-        dtype: np.dtype[Any],
-        options: tuple[Any, ...] = (),
-    ) -> Traced:
-        """`op(*args)`: a new node, or the one that computed just this before."""
-        version = [
-            (id(a), self._versions.get(id(a.root), 0)) if isinstance(a, Traced) else a
-            for a in args
-        ]
-        if self.first is None:
-            self.first = self.segment
-        key = (op, *map(repr, version), repr(options), shape, dtype)
-        # Later segments may run in another order: they share with the first alone.
-        for segment in (self.segment, self.first):
-            if (segment, *key) in self._seen:
-                return self._seen[segment, *key]
-        node = Traced(self, op, args, shape, dtype, options)
-        self._seen[self.segment, *key] = node
-        return node
-
-    def lift(self, value: Any) -> Any:
-        """`value` as an argument: a Traced array, or a Python number left as it is."""
-        if isinstance(value, np.generic):
-            return value.item()  # a number of a formula is weak, whatever its type
-        if isinstance(value, Traced | bool | int | float):
-            return value
-        if hasattr(value, "shape") and hasattr(value, "dtype"):
-            return self.leaf(value)
-        _refuse(f"a {type(value).__name__}")
-
-    def apply(self, op: np.ufunc, *args: Any) -> Traced:
-        """One elementwise operation, or a matrix product."""
-        operands = tuple(map(self.lift, args))
-        if op is np.matmul:
-            return self._matmul(*operands)
-        if op.signature is not None or op.nout != 1:
-            _refuse(f"np.{op.__name__}")
-        dtype = _result_type(op, operands)
-        shape = np.broadcast_shapes(*(getattr(a, "shape", ()) for a in operands))
-        return self.node(op, operands, shape, dtype)
-
-    def _matmul(self, a: Traced, b: Traced) -> Traced:
-        if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
-            raise ValueError(f"matmul of shapes {a.shape} and {b.shape}")
-        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-        shape = (*lead, a.shape[-2], b.shape[-1])
-        return self.node("matmul", (a, b), shape, np.result_type(a.dtype, b.dtype))
-
-    def reduce(self, op: str, x: Traced, axis: Any, keepdims: bool) -> Traced:
-        """Sum or max over one axis, several, or (None) all."""
-        if axis is None:
-            axis = tuple(range(x.ndim))
-        axes = tuple(sorted(x._axes(axis if isinstance(axis, tuple) else (axis,))))
-        dtype = x.dtype
-        if op == "sum" and dtype.kind in "biu":
-            dtype = np.add.reduce(np.empty(0, dtype)).dtype
-        shape = tuple(
-            1 if i in axes else n
-            for i, n in enumerate(x.shape)
-            if keepdims or i not in axes
-        )
-        return self.node(op, (x,), shape, dtype, (axes, bool(keepdims)))
-
-    def store(self, target: Traced, value: Any) -> None:
-        """`target[...] = value`, for a leaf or a view of one."""
-        if target.root.op != "leaf":
-            _refuse("writing into a computed array")
-        value = self.lift(value)
-        shape = getattr(value, "shape", ())
-        if np.broadcast_shapes(target.shape, shape) != target.shape:
-            raise ValueError(f"{shape} does not fit into {target.shape}")
-        node = Traced(self, "store", (target, value), target.shape, target.dtype)
-        self.stores.append(node)
-        for leaf in self._leaves.values():
-            if base(leaf.array) is base(target.root.array):
-                self._versions[id(leaf)] = self._versions.get(id(leaf), 0) + 1
-
-
-def base(array: Array) -> Array:
-    """The array that owns the memory of `array`."""
-    while getattr(array, "base", None) is not None:
-        array = array.base
-    return array
-
-
-def _result_type(op: np.ufunc, operands: tuple[Any, ...]) -> np.dtype[Any]:
-    """The dtype of `op` over `operands`; Python numbers are weak, as in NumPy 2."""
-    kinds: list[Any] = [a.dtype if isinstance(a, Traced) else type(a) for a in operands]
-    kinds = [np.dtype(bool) if kind is bool else kind for kind in kinds]
-    return op.resolve_dtypes((*kinds, None))[-1]
-
-
-def _where(tape: Tape, condition: Any, a: Any, b: Any) -> Traced:
-    if condition.dtype != np.bool_:
-        condition = condition != 0
-    operands = tuple(map(tape.lift, (condition, a, b)))
-    dtype = _result_type(np.add, operands[1:])
-    shape = np.broadcast_shapes(*(getattr(x, "shape", ()) for x in operands))
-    return tape.node("where", operands, shape, dtype)
-
-
-def _clip(tape: Tape, a: Any, a_min: Any, a_max: Any) -> Traced:
-    return tape.apply(np.minimum, tape.apply(np.maximum, a, a_min), a_max)
-
-
-def _expand(tape: Tape, x: Traced, axis: int) -> Traced:
-    shape: Sequence[int] = x.shape
-    at = axis % (len(shape) + 1)
-    return x.reshape((*shape[:at], 1, *shape[at:]))
-
-
-FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
-    np.where: _where,
-    np.clip: _clip,
-    np.expand_dims: _expand,
-    np.sum: lambda tape, x, *a, **k: x.sum(*a, **k),
-    np.max: lambda tape, x, *a, **k: x.max(*a, **k),
-    np.mean: lambda tape, x, *a, **k: x.mean(*a, **k),
-    np.swapaxes: lambda tape, x, a, b: x.swapaxes(a, b),
-    np.reshape: lambda tape, x, shape: x.reshape(shape),
-    np.copy: lambda tape, x: x.copy(),
-}

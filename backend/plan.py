@@ -1,0 +1,205 @@
+"""What to compute where: the analysis that comes before any memory is taken.
+
+It answers, for each value of a tape, when it is read last, whether it can be computed
+straight into the place where it will be stored, and with which neighbours it can share
+one pass over memory.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.loops import can_join
+from xpnet.backend.tape import Tape
+from xpnet.backend.trace import VIEWS, Traced, base
+
+FOREVER = 1 << 60
+
+
+class Plan:
+    """The live nodes of a tape, in order, and what is known of each.
+
+    Args:
+        tape: the record.
+        outputs: nodes whose values must still be there after a replay.
+        loops: whether runs are to become compiled loops.
+
+    Attributes:
+        live: the nodes that a store or an output needs; views are not among them.
+        position: where each stands in `live`.
+        last_use: position of a value's last reader; FOREVER if it leaves its segment.
+        destination: value -> the leaf, or view of one, that it is computed into.
+    """
+
+    def __init__(self, tape: Tape, outputs: list[Traced], loops: bool) -> None:
+        self.loops = loops
+        self.live = _live_nodes(tape, outputs)
+        if loops:
+            self.live = _sunk(self.live)
+        self.position = {node: i for i, node in enumerate(self.live)}
+        self.last_use = self._last_uses(outputs)
+        self.destination = self._destinations()
+
+    def _last_uses(self, outputs: list[Traced]) -> dict[Traced, int]:
+        """Where each value is read last; FOREVER if it leaves its segment."""
+        last: dict[Traced, int] = {}
+        for i, node in enumerate(self.live):
+            for argument in node.args:
+                if isinstance(argument, Traced):
+                    root = argument.root
+                    crosses = root.segment != node.segment
+                    last[root] = FOREVER if crosses else max(i, last.get(root, 0))
+        for node in outputs:
+            last[node.root] = FOREVER
+        return last
+
+    def _destinations(self) -> dict[Traced, Traced]:
+        """Values that may be computed in place of the store that takes them."""
+        found: dict[Traced, Traced] = {}
+        for node in self.live:
+            if node.op != "store":
+                continue
+            target, value = node.args
+            if (
+                isinstance(value, Traced)
+                and value not in found
+                and value.op not in ("leaf", *VIEWS)
+                and (value.shape, value.dtype) == (target.shape, target.dtype)
+                and value.segment == node.segment
+                and self._undisturbed(value, node, found)
+            ):
+                found[value] = target
+        return found
+
+    def _undisturbed(
+        self, value: Traced, store: Traced, found: dict[Traced, Traced]
+    ) -> bool:
+        """Whether nothing can tell if `value` is written before its `store`."""
+        target = store.args[0]
+        memory = memory_of(target, found)
+        end = self.last_use.get(value, 0)
+        if end == FOREVER:
+            return False
+
+        def touches(node: Any) -> bool:
+            return isinstance(node, Traced) and memory_of(node, found) is memory
+
+        for node in self.live[self.position[value] : end + 1]:
+            if node is store:
+                continue
+            if node is value:
+                elementwise = isinstance(value.op, np.ufunc)
+                exact = all(a is target for a in value.args if touches(a))
+                if any(map(touches, value.args)) and not (elementwise and exact):
+                    return False
+            elif (node.op == "store" and touches(node.args[0])) or (
+                self.position[node] < self.position[store]
+                and any(map(touches, node.args))
+            ):
+                return False
+        return True
+
+    def outlives(self, node: Traced) -> bool:
+        """Whether `node` stays while segments run that come before its own here.
+
+        Then it must share memory with nothing. What the first segment keeps is safe:
+        none of the others comes before it.
+        """
+        kept = self.last_use.get(node, 0) == FOREVER
+        return kept and node.segment != self.live[0].segment
+
+    def runs(self) -> list[list[Traced]]:
+        """Consecutive nodes that may share one loop; others alone."""
+        runs: list[list[Traced]] = []
+        for node in self.live:
+            if runs and self._joins(node, runs[-1]):
+                runs[-1].append(node)
+            else:
+                runs.append([node])
+        return runs
+
+    def _joins(self, node: Traced, run: list[Traced]) -> bool:
+        """Whether `node` may go block by block with `run`, or share its loop."""
+        fits = can_join if self.loops else _elementwise
+        if not (fits(node) and fits(run[0])):
+            return False
+        if (frame(node), node.segment) != (frame(run[0]), run[0].segment):
+            return False
+        ops = {n.op for n in (*run, node) if isinstance(n.op, str)}
+        if {"max", "store"} <= ops:
+            return False  # a second pass must not meet what the first has written
+        return self._aligned([*run, node])
+
+    def _aligned(self, run: list[Traced]) -> bool:
+        """Whether what the run writes is shown under one shape only."""
+        found = self.destination
+        written = [n.args[0] if n.op == "store" else found.get(n, n) for n in run]
+        read = [found.get(a, a) for n in run for a in n.args if isinstance(a, Traced)]
+        views: dict[int, set[int]] = {}
+        for node in (*read, *written):
+            views.setdefault(id(memory_of(node, found)), set()).add(id(node))
+        return all(len(views[id(memory_of(n, found))]) == 1 for n in written)
+
+
+def _live_nodes(tape: Tape, outputs: list[Traced]) -> list[Traced]:
+    """The nodes that a store or an output depends on, in the order of the tape."""
+    needed: set[Traced] = set()
+    waiting: list[Any] = [*tape.stores, *outputs]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Traced) and node not in needed:
+            needed.add(node)
+            waiting.extend(node.args)
+    return [n for n in tape.nodes if n in needed and n.op not in ("leaf", *VIEWS)]
+
+
+def argument_dtypes(node: Traced) -> list[np.dtype[Any]]:
+    """The dtype in which each argument of `node` enters the operation."""
+    if not isinstance(node.op, np.ufunc):
+        return [node.dtype] * len(node.args)
+    kinds: list[Any] = [
+        a.dtype if isinstance(a, Traced) else type(a) for a in node.args
+    ]
+    kinds = [np.dtype(bool) if kind is bool else kind for kind in kinds]
+    return list(node.op.resolve_dtypes((*kinds, None))[:-1])
+
+
+def frame(node: Traced) -> tuple[int, ...]:
+    """The shape of the loop that computes `node`."""
+    shape: tuple[int, ...] = node.args[0].shape if node.op == "max" else node.shape
+    return shape
+
+
+def _sunk(live: list[Traced]) -> list[Traced]:
+    """Elementwise nodes moved down to their first use, where they may join a loop."""
+    order: list[Traced] = []  # reversed
+    for node in reversed(live):
+        place = len(order)
+        if can_join(node) and node.op not in ("store", "max"):
+            leaves = [
+                base(a.root.array)
+                for a in node.args
+                if isinstance(a, Traced) and a.root.op == "leaf"
+            ]
+            for i in range(len(order) - 1, -1, -1):
+                other = order[i]
+                used = any(isinstance(a, Traced) and a.root is node for a in other.args)
+                disturbs = other.op == "store" and any(
+                    base(other.args[0].root.array) is leaf for leaf in leaves
+                )
+                if used or disturbs or other.segment != node.segment:
+                    place = i + 1
+                    break
+        order.insert(place, node)
+    return order[::-1]
+
+
+def memory_of(node: Traced, destination: dict[Traced, Traced]) -> Any:
+    """What owns the memory of `node`: the array of a leaf, or a value itself."""
+    root = node.root
+    root = destination[root].root if root in destination else root
+    return base(root.array) if root.op == "leaf" else root
+
+
+def _elementwise(node: Traced) -> bool:
+    return isinstance(node.op, np.ufunc) or node.op in ("where", "cast", "store")
