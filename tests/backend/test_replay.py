@@ -342,7 +342,32 @@ def repeated_expression_after_a_store(p, q):
     return a - np.square(p).sum()
 
 
+def leaf_is_multiplied_into_itself(p, q):
+    p[...] = p @ q
+
+
+def leaf_is_chosen_first(p, q):
+    p[...] = np.where(p > 0.0, p, q)
+
+
+def leaf_is_the_condition(p, q):
+    mask = p > q
+    p[...] = np.where(mask, q, p)
+    q[...] = mask
+
+
+def row_is_read_again_after_its_leaf_was_stored(p, q):
+    u = p * 2.0
+    m = u.max(axis=-1, keepdims=True)
+    p[...] = q
+    return u - m
+
+
 HAZARDS = [
+    leaf_is_multiplied_into_itself,
+    leaf_is_chosen_first,
+    leaf_is_the_condition,
+    row_is_read_again_after_its_leaf_was_stored,
     transposed_reader_of_what_dies,
     row_reader_of_what_dies,
     reversed_reader_of_what_dies,
@@ -376,6 +401,38 @@ HAZARDS = [
 def test_memory_hazards_change_no_number(way, function):
     # Whole numbers: sums and products are the same in any order.
     assert_replays(function, np.rint(4.0 * P), np.rint(4.0 * Q), way=way)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32", "bool"])
+def test_a_value_is_converted_when_it_is_stored(way, dtype):
+    def function(x, leaf):
+        value = x * 2.5
+        leaf[...] = value
+        return value - 1.0
+
+    assert_replays(function, np.rint(4.0 * P), np.zeros((8, 8), dtype), way=way)
+
+
+def test_an_output_is_not_the_leaf_that_it_was_stored_into(way):
+    leaf = normal(8, 8)
+
+    def function(p):
+        value = p * 2.0
+        p[...] = value
+        return value
+
+    wanted = leaf * 2.0
+    program = record(function, leaf, way=way)
+    program.run("all")
+    leaf[...] = 0.0  # as the next batch does
+    assert same(program.outputs["result"], wanted)
+
+
+@pytest.mark.parametrize(
+    ("power", "op"), [(2, np.square), (0.5, np.sqrt), (-1, np.reciprocal)]
+)
+def test_a_power_takes_the_short_cut_of_numpys_arrays(power, op):
+    assert (Tape().leaf(P) ** power).op is op
 
 
 # What else may differ from NumPy's own arrays.
@@ -683,6 +740,35 @@ def test_dying_values_hand_on_their_memory():
 
     program = record(function, normal(100, 30))
     assert program.nbytes <= 2 * 100 * 30 * 8
+
+
+def test_products_use_the_memory_of_what_is_done_with():
+    def function(x, w):
+        for _ in range(10):
+            x = x @ w
+        return x
+
+    program = record(function, normal(100, 30), normal(30, 30))
+    assert program.nbytes == 2 * 100 * 30 * 8
+
+
+def test_a_small_value_does_not_sit_on_a_large_buffer():
+    def function(x, w, u, v):
+        small = (x @ w).sum(axis=0, keepdims=True) @ v
+        return (x @ u).max() + small
+
+    shapes = [(500, 300), (300, 300), (300, 300), (300, 2)]
+    program = record(function, *(normal(*shape) for shape in shapes))
+    large = 500 * 300 * 8
+    assert large <= program.nbytes < large + 10_000
+
+
+def test_a_choice_over_a_dying_value_is_one_call():
+    def function(x):
+        mask, other = x > 0.0, x * 2.0
+        return np.where(mask, x, other)
+
+    assert len(record(function, X.copy())) == 3
 
 
 # What a recorded step cannot contain.
