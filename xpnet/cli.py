@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
 USAGE_ERROR = 2
 ACTIVATIONS = "identity sigmoid tanh relu leaky_relu elu gelu silu softplus softmax"
@@ -43,8 +44,16 @@ def _fail(error: BaseException) -> int:
     return USAGE_ERROR
 
 
+class Parser(argparse.ArgumentParser):
+    """Complains in one line, like every other error here."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print `message` and end with status 2."""
+        self.exit(USAGE_ERROR, f"xpnet: error: {message}; see `{self.prog} --help`\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="xpnet",
         description="Neural networks by matrix-form backpropagation on NumPy or CuPy.",
     )
@@ -57,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_train(commands: "argparse._SubParsersAction[Parser]") -> None:
     train = commands.add_parser(
         "train",
         help="train a network on a data set",
@@ -90,7 +99,7 @@ def _add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _add_predict(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    commands: "argparse._SubParsersAction[Parser]",
 ) -> None:
     predict = commands.add_parser(
         "predict",
@@ -105,7 +114,7 @@ def _add_predict(
 
 
 def _add_compare(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    commands: "argparse._SubParsersAction[Parser]",
 ) -> None:
     compare = commands.add_parser(
         "compare",
