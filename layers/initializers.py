@@ -60,9 +60,11 @@ def _scaled(variance: Callable[[int, int], float], gaussian: bool) -> Initialize
 
     def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
         std = math.sqrt(variance(*fans(shape)))
-        if gaussian:
-            return std * rng.standard_normal(shape)
-        return rng.uniform(-math.sqrt(3) * std, math.sqrt(3) * std, shape)
+        if not gaussian:
+            return rng.uniform(-math.sqrt(3) * std, math.sqrt(3) * std, shape)
+        values = rng.standard_normal(shape)
+        values *= std
+        return values
 
     return draw
 

@@ -89,16 +89,23 @@ class Buffers:
         self.layout, self.backend, self.dtype, self.lead = layout, backend, dtype, lead
         with backend.active():
             self.params = backend.zeros((*lead, layout.size), dtype)
-            self.grads = backend.zeros((*lead, layout.size), dtype)
             self.state = backend.zeros((*lead, layout.state_size), dtype)
         self.views: dict[tuple[int, str], Array] = {}
         for slot in layout.trained:
             name = slot.parameter.name
             self.views[slot.layer, name] = self._view(self.params, slot)
-            self.views[slot.layer, "d" + name] = self._view(self.grads, slot)
         for slot in layout.state:
             view = self._view(self.state, slot)
             self.views[slot.layer, slot.parameter.name] = view
+
+    def add_gradients(self) -> None:
+        """Make room for gradients: after the draw, whose float64 is then free again."""
+        shape = self.params.shape
+        with self.backend.active():
+            self.grads = self.backend.zeros(shape, self.dtype)
+        for slot in self.layout.trained:
+            view = self._view(self.grads, slot)
+            self.views[slot.layer, "d" + slot.parameter.name] = view
 
     def _view(self, buffer: Array, slot: Slot) -> Array:
         part = buffer[..., slot.start : slot.start + slot.size]
@@ -108,12 +115,11 @@ class Buffers:
         """Initial values, on the host, from one seed a member."""
         for slot in (*self.layout.trained, *self.layout.state):
             p = slot.parameter
-            members = []
-            for seed in seeds:
+            view = self.views[slot.layer, p.name].reshape((len(seeds), *p.shape))
+            for member, seed in zip(view, seeds, strict=True):
                 rng = generator(seed, WEIGHTS, slot.layer, _tag(p.name))
-                members.append(np.asarray(p.initializer(rng, p.shape), self.dtype))
-            values = np.stack(members).reshape((*self.lead, *p.shape))
-            self.write(slot, values)
+                with self.backend.active():
+                    self.backend.upload(member, p.initializer(rng, p.shape))
 
     def write(self, slot: Slot, values: np.ndarray[Any, Any]) -> None:
         """Copy host `values` into the parameter of `slot`."""

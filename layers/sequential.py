@@ -136,6 +136,7 @@ class Sequential:
             self.buffers.draw(seeds)
         else:
             self._take_over(old)
+        self.buffers.add_gradients()
         with backend.active():
             self.step = backend.zeros((*lead, 1, 1), np.uint32)
             self._bind_noise(backend, seeds, lead)

@@ -59,7 +59,7 @@ class Batch:
         samples = kind.shape[: len(kind.shape) - len(model.sample_shape or ())]
         width = 1 if kind.labels else model.n_outputs
         with backend.active():
-            self.x = backend.zeros(kind.shape, dtype)
+            self.x = backend.empty(kind.shape, dtype)  # often read in place, not here
             y_dtype = np.int32 if kind.labels else dtype
             self.y = backend.zeros((*samples, width), y_dtype)
             self.w = backend.zeros((*samples, 1), dtype) if kind.weighted else None
