@@ -12,12 +12,10 @@ Sources are kept in a folder (XPNET_CACHE_DIR, or `xpnet` in the user's cache) w
 Numba's compiled form beside them: a second process loads what the first has compiled.
 """
 
-import hashlib
 import importlib.util
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -305,7 +303,9 @@ SHARED = 1 << 18  # elements from which a second thread repays its start
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
+def _pool(threads: int) -> Any:
+    from concurrent.futures import ThreadPoolExecutor
+
     return ThreadPoolExecutor(threads - 1, "xpnet-loop")
 
 
@@ -357,6 +357,8 @@ from numba import int32 as i32, int64 as i64, uint32 as u32'''
 
 def _module(text: str) -> Any:
     """`text` as an imported module, from a file that Numba can cache beside."""
+    import hashlib
+
     name = "xpnet_loop_" + hashlib.sha256(text.encode()).hexdigest()[:24]
     path = cache_directory() / f"{name}.py"
     if not path.exists():

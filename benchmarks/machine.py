@@ -1,6 +1,6 @@
 """What a record must say about the machine that it was made on.
 
-    python -m xpnet.benchmarks.machine     # the facts, as JSON
+python -m xpnet.benchmarks.machine     # the facts, as JSON
 """
 
 import json

@@ -1,7 +1,7 @@
 """A record: everything that was measured, and on what, as one JSON object.
 
-    {"format": 1, "date", "command", "machine", "overrides", "timing",
-     "results": [...], "sweep": [...], "cold": [...], "accuracy": [...]}
+{"format": 1, "date", "command", "machine", "overrides", "timing",
+ "results": [...], "sweep": [...], "cold": [...], "accuracy": [...]}
 """
 
 import json

@@ -1,6 +1,6 @@
 """Step time against width and against batch, for the plots.
 
-    python -m xpnet.benchmarks.sweep     # --help for the rest
+python -m xpnet.benchmarks.sweep     # --help for the rest
 """
 
 import argparse

@@ -63,7 +63,13 @@ class Data:
 
 XOR = Task("xor", "XOR, 2-3-2, batch 4, 2,000 steps", (2, 3, 2), "tanh", 0.01, 4, 2000)
 DIGITS = Task(
-    "digits", "digits, 64-64-10, batch 32, 10 epochs", (64, 64, 10), "relu", 1e-3, 32, 10
+    "digits",
+    "digits, 64-64-10, batch 32, 10 epochs",
+    (64, 64, 10),
+    "relu",
+    1e-3,
+    32,
+    10,
 )
 ACCURACY = Task(
     "accuracy",

@@ -39,6 +39,6 @@ def learner(
             net.fit(data.x, data.y)
             return
         for _ in range(epochs):
-            net.partial_fit(data.x, data.y, classes)
+            net.partial_fit(data.x, data.y, classes=classes)
 
     return fit, net.predict
