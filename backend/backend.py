@@ -21,6 +21,9 @@ def blas_threads() -> int:
     from threadpoolctl import threadpool_info
 
     pools = [p for p in threadpool_info() if p.get("user_api") == "blas"]
+    # SciPy brings a library of its own.
+    own = [p for p in pools if "numpy" in p.get("filepath", "")]
+    pools = own or pools
     return max((int(p["num_threads"]) for p in pools), default=1)
 
 
@@ -143,20 +146,20 @@ class Backend:
         return np.array(value, dtype) if self.is_host else value
 
     def elementwise(self, op: np.ufunc, operands: list[Any], out: Array) -> Call:
-        """Out = op(*operands)."""
+        """Compute out = op(*operands)."""
         function = op if self.is_host else getattr(self.xp, op.__name__)
         if op in (np.maximum, np.minimum):  # whose third position is deprecated
             return partial(function, out=out), tuple(operands)
         return function, (*operands, out)
 
     def product(self, a: Array, b: Array, out: Array) -> Call:
-        """Out = a @ b."""
+        """Compute out = a @ b."""
         if self.is_host and a.ndim == b.ndim == 2 and out.flags.c_contiguous:
             return a.dot, (b, out)  # the same GEMM behind less dispatch
         return self.xp.matmul, (a, b, out)
 
     def product_sum(self, x: Array, axis: int, out: Array) -> Call:
-        """Out = Σ of x along axis -1 or -2: by a product with ones on the host."""
+        """Compute out = Σ of x along axis -1 or -2: by a product with ones."""
         if not self.is_host:
             return self.xp.sum, (x, axis, None, out, True)
         ones = np.ones((1, x.shape[-2]) if axis == -2 else (x.shape[-1], 1), x.dtype)
@@ -168,14 +171,14 @@ class Backend:
         return self.xp.copyto, (out, source, "unsafe")
 
     def where(self, condition: Array, a: Any, b: Any, out: Array) -> list[Call]:
-        """Out = a where condition, else b; `out` may be `b`."""
+        """Compute out = a where condition, else b; `out` may be `b`."""
         first = [] if b is out else [self.copy(out, b)]
         return [*first, (self.xp.copyto, (out, a, "unsafe", condition))]
 
     def reduce(
         self, op: str, x: Array, axes: tuple[int, ...], keepdims: bool, out: Array
     ) -> Call:
-        """Out = sum or max of x over axes."""
+        """Compute out = sum or max of x over axes."""
         if self.is_host:
             ufunc = np.add if op == "sum" else np.maximum
             axis: Any = axes if len(axes) > 1 else axes[0]
@@ -185,7 +188,7 @@ class Backend:
         return self.xp.amax, (x, axes, out, keepdims)
 
     def take(self, rows: Array, indices: Array, out: Array) -> Call:
-        """Out = rows[indices] along the first axis; indices are in range."""
+        """Compute out = rows[indices] along the first axis; indices are in range."""
         if not self.is_host:
             return self.xp.take, (rows, indices, 0, out)
         if rows.dtype == out.dtype and type(rows) is np.ndarray:

@@ -12,8 +12,10 @@ T = TypeVar("T")
 
 def nearest(name: object, names: Iterable[str]) -> str:
     """A hint for a misspelt `name`: the closest of `names`, then all of them."""
-    names = sorted(names)
-    close = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    names, text = sorted(names), str(name)
+    initials = ["".join(word[:1] for word in n.split("_")) == text for n in names]
+    close = [n for n, same in zip(names, initials, strict=True) if same]  # "mse"
+    close = close or get_close_matches(text, names, n=1, cutoff=0.5)
     guess = f"did you mean {close[0]!r}? " if close else ""
     return f"{guess}(valid: {', '.join(names)})"
 

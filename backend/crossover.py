@@ -105,7 +105,8 @@ def remember(crossover: Crossover, gpu: Backend, dtype: str = "float32") -> Path
 
 def recall(gpu: Backend, dtype: str = "float32") -> Crossover | None:
     """What was remembered for `gpu`; None where nothing, or nothing sound, was."""
-    row: Any = _read(store()).get(machine(gpu, dtype))
+    rows = _read(store())
+    row: Any = rows.get(machine(gpu, dtype)) if rows else None
     try:
         widths, batches = (tuple(map(int, row[k])) for k in ("widths", "batches"))
         ratios = tuple(tuple(map(float, line)) for line in row["ratios"])

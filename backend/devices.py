@@ -8,6 +8,7 @@ import numpy as np
 
 from xpnet.backend.backend import Backend
 from xpnet.backend.checks import nearest
+from xpnet.backend.crossover import prefers_gpu
 
 INSTALL = "pip install 'xpnet[cuda13]' (driver 580 or newer) or 'xpnet[cuda12]'"
 
@@ -25,8 +26,12 @@ def cuda_status(ordinal: int = 0) -> tuple[bool, str]:
     """
     try:
         import cupy
+    except ModuleNotFoundError as error:
+        if error.name == "cupy":
+            return False, f"CuPy is not installed; {INSTALL}"
+        return False, f"CuPy cannot be imported ({error}); {INSTALL}"
     except Exception as error:
-        return False, f"CuPy cannot be imported ({error}); install it with {INSTALL}"
+        return False, f"CuPy cannot be imported ({error}); {INSTALL}"
     return _probe(cupy, ordinal)
 
 
@@ -49,13 +54,20 @@ def _probe(cupy: Any, ordinal: int) -> tuple[bool, str]:
     return True, "ok"
 
 
-def get_backend(device: "str | Backend" = "auto") -> Backend:
+def get_backend(
+    device: "str | Backend" = "auto",
+    work: tuple[int, int] | None = None,
+    dtype: str = "float32",
+) -> Backend:
     """The backend of `device`.
 
     Args:
         device: "cpu"; "cuda" (the first GPU) or "cuda:1"; "auto" takes the first GPU
             if one works and the CPU otherwise, and says why in `Backend.reason`;
             a `Backend` is handed back.
+        work: (width of the widest layer, batch size), for "auto": where `xpnet compare`
+            has measured that the CPU is faster at this size, it takes the CPU.
+        dtype: that the work is done in.
 
     Raises:
         DeviceError: a CUDA device was named and cannot be used, with the reason and
@@ -71,10 +83,7 @@ def get_backend(device: "str | Backend" = "auto") -> Backend:
     if device == "cpu":
         return Backend("numpy", "cpu", np)
     if device == "auto":
-        usable, why = cuda_status()
-        if usable:
-            return _cuda(0, "a CUDA device works")
-        return Backend("numpy", "cpu", np, reason=f"no GPU: {why}")
+        return _auto(work, dtype)
     match = re.fullmatch(r"cuda(?::(\d+))?", device)
     if match is None:
         hint = nearest(device, ["cpu", "cuda", "cuda:1", "auto"])
@@ -84,6 +93,18 @@ def get_backend(device: "str | Backend" = "auto") -> Backend:
     if not usable:
         raise DeviceError(f"device={device!r} cannot be used: {why}; or device='cpu'")
     return _cuda(ordinal, "")
+
+
+def _auto(work: tuple[int, int] | None, dtype: str) -> Backend:
+    usable, why = cuda_status()
+    if not usable:
+        return Backend("numpy", "cpu", np, reason=f"no GPU: {why}")
+    gpu = _cuda(0, "a CUDA device works")
+    if work is None or prefers_gpu(*work, gpu, dtype) is not False:
+        return gpu
+    width, batch = work
+    faster = f"faster than {gpu.device} at width {width} and batch {batch}"
+    return Backend("numpy", "cpu", np, reason=f"{faster}, as xpnet compare measured")
 
 
 def _cuda(ordinal: int, reason: str) -> Backend:

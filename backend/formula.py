@@ -108,6 +108,12 @@ class Dual(np.lib.mixins.NDArrayOperatorsMixin):
             slope = slope.astype(dtype)
         return Dual(self.value.astype(dtype), slope)
 
+    def __getattr__(self, name: str) -> Any:
+        raise TypeError(
+            f"a formula is elementwise, of NumPy functions of z (np.exp, np.where); "
+            f"got z.{name}"
+        )
+
     def __bool__(self) -> bool:
         raise TypeError("a formula must not branch on values; use np.where")
 

@@ -1,6 +1,7 @@
 """When a program's loops are worth compiling."""
 
 import time
+import warnings
 from collections.abc import Callable
 
 from xpnet.backend.backend import Backend
@@ -53,10 +54,23 @@ class Replay:
                 return
         self.program.run(segment)
 
+    def _compile(self) -> None:
+        try:
+            self.program = self._record(True)
+            self.compiled = True
+        except Exception as error:  # Numba's own; training goes on as it was
+            line = str(error).strip().splitlines()[0]
+            warnings.warn(
+                f"loops were not compiled ({type(error).__name__}: {line}); the NumPy "
+                "calls go on, jit=False keeps this from being tried",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
     def _consider(self, segment: str) -> None:
         if self._spent > WORTH:
-            self.program = self._record(True)
-            self.compiled, self._waiting = True, False
+            self._waiting = False
+            self._compile()
         began = time.perf_counter()
         self.program.run(segment)
         self._spent += SAMPLE * (time.perf_counter() - began)

@@ -146,6 +146,10 @@ class Traced:
                 raise ValueError(f"axis {axis} of an array of shape {self.shape}")
         return tuple(axis % self.ndim for axis in axes)
 
+    def clip(self, a_min: Any, a_max: Any) -> "Traced":
+        """Limited to a_min..a_max."""
+        return self.tape.call(np.clip, (self, a_min, a_max), {})  # type: ignore[no-any-return]
+
     def copy(self) -> "Traced":
         """A value of its own with the same numbers."""
         return self.tape.node("cast", (self,), self.shape, self.dtype, ("copy",))

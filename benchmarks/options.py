@@ -28,7 +28,7 @@ def add_timing(parser: argparse.ArgumentParser, how: Timing) -> None:
 
 
 def timing(options: Any) -> Timing:
-    """The options' Timing; ValueError for numbers out of range, or no place to write."""
+    """The options' Timing; ValueError for what is out of range or unwritable."""
     if options.threads < 1:
         raise ValueError(f"--threads: expected at least 1, got {options.threads}")
     if options.json:

@@ -12,7 +12,7 @@ long as all others to warm up.
 import argparse
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ Show = Callable[[Answer], None]
 
 
 def race(
-    names: list[str],
+    names: Sequence[str],
     chosen: list[Case],
     threads: int,
     how: Timing,

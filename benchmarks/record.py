@@ -1,10 +1,11 @@
 """A record: everything that was measured, and on what, as one JSON object.
 
-{"format": 1, "date", "command", "machine", "overrides", "timing",
+{"format": 1, "date", "command", "load_before", "machine", "overrides", "timing",
  "results": [...], "sweep": [...], "cold": [...], "accuracy": [...]}
 """
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from xpnet.benchmarks.timing import Timing
 Record = dict[str, Any]
 FORMAT = 1
 PARTS = ("results", "sweep", "cold", "accuracy")
-HEAD = ("date", "command", "machine", "overrides", "timing")
+HEAD = ("date", "command", "load_before", "machine", "overrides", "timing")
 
 
 def new_record(command: str, how: Timing, threads: int) -> Record:
@@ -24,6 +25,7 @@ def new_record(command: str, how: Timing, threads: int) -> Record:
         "format": FORMAT,
         "date": time.strftime("%Y-%m-%d"),
         "command": command,
+        "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "machine": facts_of_workers(threads),
         "overrides": {"set": overrides(), "removed_for_the_workers": True},
         "timing": how.to_dict(),

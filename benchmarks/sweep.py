@@ -42,7 +42,7 @@ def sweep(
     results = []
     for axis in ("width", "batch"):
         chosen = points(axis, optimizer)
-        for result in race(list(names), chosen, threads, how, show):
+        for result in race(names, chosen, threads, how, show):
             value = result["sizes"][1] if axis == "width" else result["batch"]
             results.append({"axis": axis, "value": value, **result})
     return results

@@ -66,10 +66,10 @@ def _line(cells: Any) -> str:
 
 
 def figure(value: float) -> str:
-    """Three digits or more: "0.0123", "4.56", "78.9", "12,345"."""
+    """Three digits or more: "0.0120", "4.56", "78.9", "12,345"."""
     if value >= 100:
         return f"{value:,.0f}"
-    return f"{value:.3g}" if value < 1 else f"{value:.{1 if value >= 10 else 2}f}"
+    return f"{value:#.3g}" if value < 1 else f"{value:.{1 if value >= 10 else 2}f}"
 
 
 def race_title(result: Answer) -> str:
@@ -104,7 +104,7 @@ def race_table(result: Answer) -> Table:
 
 
 def _ratio(row: Answer, key: str) -> str:
-    return f"{row[key]:.3f}" if key in row else ""
+    return figure(row[key]) if key in row else ""
 
 
 def sweep_tables(results: list[Answer]) -> list[Table]:

@@ -52,7 +52,7 @@ def softplus(z: Array) -> Array:
 
 
 def elu(z: Array) -> Array:
-    """Z for z > 0, else eᶻ - 1. Clevert et al. (2015), arXiv:1511.07289."""
+    """Give z for z > 0, else eᶻ - 1. Clevert et al. (2015), arXiv:1511.07289."""
     return np.maximum(z, 0.0) + np.expm1(np.minimum(z, 0.0))
 
 
@@ -155,6 +155,11 @@ class Activation(Layer):
     def forward(self, z: Array, training: bool) -> Array:
         """a = f(z)."""
         self.z, self.a = z, self.row.function(z)
+        if getattr(self.a, "shape", None) != z.shape:
+            raise TypeError(
+                f"activation {self.activation!r}: expected an array of the shape of z, "
+                f"{z.shape}, got {self.a!r}"
+            )
         return self.a
 
     def backward(self, grad: Array) -> Array:

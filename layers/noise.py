@@ -54,7 +54,7 @@ class GaussianNoise(Layer):
         self.std = check_number("GaussianNoise", std, "std >= 0", lambda s: s >= 0.0)
 
     def forward(self, x: Array, training: bool) -> Array:
-        """X + std ε, or x at inference."""
+        """Give x + std ε, or x at inference."""
         if not training or self.std == 0.0:
             return x
         return x + self.std * self.noise.normal(x.shape, x.dtype)

@@ -72,6 +72,7 @@ class Sequential:
                 shape = layer.build(shape)
             except ValueError as error:
                 raise ValueError(f"layer {i}: {error}") from None
+            shape = _returned(shape, i, layer, "build")
             shapes.append(shape)
         self.sample_shape, self.shapes = sample, shapes
         self.layout = Layout.of(self.layers)
@@ -129,7 +130,7 @@ class Sequential:
             raise ValueError("allocate: the model is not built; call build(n_features)")
         old = self.buffers
         if old and (old.backend, old.dtype, old.lead) == (backend, dtype, lead):
-            self._bind_noise(backend, seeds, lead)
+            self.bind_noise(seeds)
             return
         self.buffers = Buffers(self.layout, backend, dtype, lead)
         if old is None:
@@ -139,7 +140,7 @@ class Sequential:
         self.buffers.add_gradients()
         with backend.active():
             self.step = backend.zeros((*lead, 1, 1), np.uint32)
-            self._bind_noise(backend, seeds, lead)
+        self.bind_noise(seeds)
         self.bind(self.buffers.views)
 
     def _take_over(self, old: Buffers) -> None:
@@ -153,15 +154,17 @@ class Sequential:
             source = old.views[slot.layer, slot.parameter.name]
             self.buffers.write(slot, old.backend.to_numpy(source))
 
-    def _bind_noise(
-        self, backend: Backend, seeds: tuple[int, ...], lead: Shape
-    ) -> None:
-        for i, layer in enumerate(self.layers):
-            if layer.uses_noise:
-                keys = [stream_key(seed, NOISE, i) for seed in seeds]
-                host = np.array(keys, np.uint32).reshape((*lead, 1, 1))
-                key = backend.asarray(host)
-                layer.noise = Noise(self.step, key, backend.asarray)
+    def bind_noise(self, seeds: tuple[int, ...]) -> None:
+        """Let masks and noise be drawn from these seeds, one a network."""
+        assert self.buffers is not None
+        backend, lead = self.buffers.backend, self.buffers.lead
+        with backend.active():
+            for i, layer in enumerate(self.layers):
+                if layer.uses_noise:
+                    keys = [stream_key(seed, NOISE, i) for seed in seeds]
+                    host = np.array(keys, np.uint32).reshape((*lead, 1, 1))
+                    key = backend.asarray(host)
+                    layer.noise = Noise(self.step, key, backend.asarray)
 
     def bind(self, views: dict[tuple[int, str], Array]) -> None:
         """Set each layer's `W`, `dW`, ... to these arrays."""
@@ -190,14 +193,23 @@ class Sequential:
 
     def forward(self, x: Array, training: bool = False) -> Array:
         """The last layer's output for x of shape (..., batch, *features)."""
-        for layer in self.layers:
-            x = layer.forward(x, training)
+        for i, layer in enumerate(self.layers):
+            x = _returned(layer.forward(x, training), i, layer, "forward")
         return x
 
     def backward(self, delta: Array) -> Array:
         """δ of the input from δ of the output; every layer writes its gradients."""
-        for layer in reversed(self.layers):
-            delta = layer.backward(delta)
+        lead = delta.shape[:-1]
+        shapes = [self.sample_shape, *self.shapes]
+        for i in reversed(range(len(self.layers))):
+            layer = self.layers[i]
+            delta = _returned(layer.backward(delta), i, layer, "backward")
+            if delta.shape != (*lead, *(shapes[i] or ())):
+                raise ValueError(
+                    f"layer {i} ({type(layer).__name__}): backward: expected δ of the "
+                    f"layer's input, shape {(*lead, *(shapes[i] or ()))}, got "
+                    f"{delta.shape}"
+                )
         return delta
 
     def slots(self) -> dict[str, Slot]:
@@ -211,6 +223,16 @@ class Sequential:
 
     def __repr__(self) -> str:
         return f"Sequential([{', '.join(map(repr, self.layers))}])"
+
+
+def _returned(value: Any, i: int, layer: Layer, method: str) -> Any:
+    """What a layer's method returned; raises TypeError if that is nothing."""
+    if value is None:
+        raise TypeError(
+            f"layer {i} ({type(layer).__name__}): {method} returned None; did you "
+            "forget `return`?"
+        )
+    return value
 
 
 def _sample_shape(features: Any) -> Shape:

@@ -120,7 +120,7 @@ class Optimizer:
 
         Args:
             params, grads, slots: (..., n), the flat buffers.
-            scalars: arrays (..., 1).
+            scalars: arrays (..., 1), or of no axes for one network.
             penalized: weights are the first `penalized` of n.
         """
         n = params.shape[-1]

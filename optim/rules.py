@@ -39,7 +39,10 @@ class SGD(Optimizer):
         **common: Any,
     ):
         super().__init__(learning_rate, **common)
-        self.momentum, self.nesterov = self._check("momentum", momentum, 1.0), nesterov
+        self.momentum, self.nesterov = (
+            self._check("momentum", momentum, 1.0),
+            bool(nesterov),
+        )
         if nesterov and momentum == 0.0:
             raise ValueError("SGD: nesterov=True needs momentum > 0, got 0; try 0.9")
         self.slots = ("v",) if momentum else ()  # type: ignore[misc]
@@ -93,7 +96,7 @@ class Adam(Optimizer):
         self.eps = check_number(type(self).__name__, eps, "eps > 0", lambda e: e > 0.0)
 
     def scalars(self, rate: float, t: int) -> dict[str, float]:
-        """Eta and the two corrected numbers of step t."""
+        """The rate and the two corrected numbers of step t."""
         root = math.sqrt(1.0 - self.beta2**t)
         corrected = rate * root / (1.0 - self.beta1**t)
         return {"rate": rate, "corrected_rate": corrected, "eps": self.eps * root}

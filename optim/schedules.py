@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from xpnet.backend import check_number, choose
 
 Schedule = Callable[[int], float]
@@ -18,7 +20,11 @@ Schedule = Callable[[int], float]
 
 def _positive(owner: object, **values: float) -> None:
     for name, value in values.items():
-        check_number(type(owner).__name__, value, f"{name} > 0", lambda v: v > 0.0)
+        field = "rate" if name == "learning_rate" else name
+        kind = type(owner).__name__
+        number = check_number(kind, value, f"{name} > 0", lambda v: v > 0.0)
+        plain = int(value) if isinstance(value, int | np.integer) else number
+        object.__setattr__(owner, field, plain)  # a NumPy number would not be saved
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,11 @@ class Cosine:
     def __post_init__(self) -> None:
         _positive(self, rate=self.rate, steps=self.steps)
         span = "0 <= final <= rate"
-        check_number("Cosine", self.final, span, lambda v: 0.0 <= v <= self.rate)
+        object.__setattr__(
+            self,
+            "final",
+            check_number("Cosine", self.final, span, lambda v: 0.0 <= v <= self.rate),
+        )
 
     def __call__(self, step: int) -> float:
         """The rate of `step`."""

@@ -11,9 +11,8 @@ import numpy as np
 from xpnet.backend import Array, Backend, Shape, check_number
 from xpnet.layers import Loss, Sequential
 
-CHUNK = (
-    1 << 22
-)  # elements looked at in one go, so that a memory map is never read whole
+# Elements looked at in one go, so that a memory map is never read whole.
+CHUNK = 1 << 22
 
 
 def as_array(values: Any, name: str, backend: Backend) -> Array:
@@ -67,8 +66,8 @@ def _device_of(values: Any) -> str | None:
     return f"cuda:{getattr(getattr(values, 'device', None), 'id', 0)}"
 
 
-def check_x(x: Any, sample: Shape | None, lead: Shape, backend: Backend) -> Array:
-    """x as an array of shape (samples, *sample), or (*lead, samples, *sample).
+def check_x(x: Any, sample: Shape | None, backend: Backend) -> Array:
+    """x as an array of shape (samples, *sample).
 
     Raises:
         ValueError: no samples, another width than the model's.
@@ -80,10 +79,9 @@ def check_x(x: Any, sample: Shape | None, lead: Shape, backend: Backend) -> Arra
             f"x: expected shape (samples, features), got {x.shape}; a single column is "
             "x.reshape(-1, 1), a single sample x.reshape(1, -1)"
         )
-    samples = len(lead) if lead and x.shape[: len(lead)] == lead else 0
-    if x.shape[samples] == 0:
+    if x.shape[0] == 0:
         raise ValueError(f"x: expected at least one sample, got shape {x.shape}")
-    if sample is not None and x.shape[samples + 1 :] != sample:
+    if sample is not None and x.shape[1:] != sample:
         wanted = ", ".join(map(str, ("samples", *sample)))
         raise ValueError(
             f"x: expected shape ({wanted}), which is what the model is built for; got "

@@ -32,7 +32,7 @@ class Samples:
         class_weight: Any = None,
     ) -> None:
         backend, loss = trainer.backend, trainer.loss_function
-        x = checks.check_x(x, trainer.model.sample_shape, (), backend)
+        x = checks.check_x(x, trainer.model.sample_shape, backend)
         self.count = int(x.shape[0])
         trainer.build(x.shape[1:])
         width = trainer.model.n_outputs

@@ -103,7 +103,7 @@ def _prepared(
         )
     batch, sample = x.shape[len(lead)], x.shape[len(lead) + 1 :]
     members = int(np.prod(lead, dtype=int))
-    rows = checks.check_x(x.reshape((-1, *sample)), None, (), backend)
+    rows = checks.check_x(x.reshape((-1, *sample)), None, backend)
     checks.check_finite(rows, "x", backend)
     copy = model.copy().build(sample)
     copy.allocate(

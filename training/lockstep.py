@@ -111,6 +111,7 @@ class Problem:
 
     Attributes:
         x, y: samples and targets, on the host.
+        optimizer: a rule without clip_norm, whose sum the bound does not count.
     """
 
     x: Host
@@ -278,7 +279,12 @@ class Lockstep:
         self._found = Agreement()
 
     def run(self, steps: int) -> Agreement:
-        """Take up to `steps` steps; stops at the first difference beyond its bound."""
+        """Take up to `steps` steps; stops at the first difference beyond its bound.
+
+        Raises:
+            ArithmeticError: both ways leave the finite numbers, where nothing can be
+                compared any more.
+        """
         a, b, found = self.a, self.b, self._found
         if self._within(0, a.parameters(), b.parameters(), 1):
             b.follow(a)
@@ -300,10 +306,7 @@ class Lockstep:
         ):
             return False
         b.follow(a, gradients=True)
-        # A norm to clip by is a sum over everything.
-        clips = a.trainer.optimizer.clip_norm is not None
-        terms = a.trainer.model.parameter_count if clips else 1
-        agree = self._within(step, a.update(), b.update(), terms)
+        agree = self._within(step, a.update(), b.update(), 1)
         b.follow(a)
         return agree
 
@@ -312,7 +315,13 @@ class Lockstep:
         found = self._found
         for (name, mine), (_, other) in zip(a, b, strict=True):
             found.equal = found.equal and _identical(mine, other)
-            scale = max(self._scales.get(name, 0.0), _largest(mine))
+            sizes = _largest(mine), _largest(other)
+            if not any(map(math.isfinite, sizes)):
+                raise ArithmeticError(
+                    f"step {step}: {name} is not finite in either way, the training "
+                    "diverges; try another optimizer or scale the data"
+                )
+            scale = max(self._scales.get(name, 0.0), sizes[0])
             self._scales[name] = scale
             bound = SAFETY * math.sqrt(terms) * self.epsilon * scale
             difference = Difference(name, step, _distance(mine, other), bound)

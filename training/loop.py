@@ -1,12 +1,13 @@
 """The training loop: epochs of batches of steps."""
 
 import math
+import sys
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.backend import Array
 from xpnet.training.callbacks import Callback
 from xpnet.training.checks import quickly_finite
 from xpnet.training.dataset import Samples, order
@@ -15,6 +16,8 @@ from xpnet.training.evaluation import evaluate
 from xpnet.training.history import History
 from xpnet.training.interrupt import Interrupt
 from xpnet.training.progress import Progress
+from xpnet.training.safety import Safety
+from xpnet.training.step import TrainingStep
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -39,96 +42,111 @@ class Loop:
         self.history = trainer.history
         self.history.monitor = "loss" if validation is None else "val_loss"
         self.shuffle = shuffle and batch_size < samples.count
-        self._loaded: tuple[int, int] | None = None
-        self._safe: tuple[Array, ...] | None = None
+        self.safety = Safety(trainer)
         # The losses of an epoch stay on the device until it ends.
         steps = math.ceil(samples.count / batch_size)
         with trainer.backend.active():
             self.losses = trainer.backend.zeros((steps,), trainer.dtype)
-            assert trainer.model.buffers is not None
-            self._state = trainer.model.buffers.state.copy()
 
     def run(self, epochs: int) -> History:
         """Train; callbacks see the end however it comes."""
         trainer = self.trainer
         trainer.stop = ""
-        for callback in self.callbacks:
-            callback.on_fit_begin(trainer)
-        try:
+        with ExitStack() as ends:
+            for callback in reversed(self.callbacks):  # the last in is the first out
+                ends.callback(callback.on_fit_end, trainer)
+            for callback in self.callbacks:
+                callback.on_fit_begin(trainer)
             with Interrupt() as interrupt, np.errstate(all="ignore"):
                 for epoch in range(1, epochs + 1):
                     self._epoch(epoch, epochs, interrupt)
                     if trainer.stop:
                         break
-        finally:
-            for callback in self.callbacks:
-                callback.on_fit_end(trainer)
         self.history.stopped = trainer.stop
+        if trainer.stop.startswith("interrupted") and not self.progress.verbose:
+            # The script goes on: nobody may take this for a finished training.
+            print(f"fit: {trainer.stop}; returning", file=sys.stderr)
         if trainer.stop:
             self.progress.note(f"stopped: {trainer.stop}")
         return self.history
 
     def _epoch(self, epoch: int, epochs: int, interrupt: Interrupt) -> None:
         trainer, count = self.trainer, self.samples.count
-        if not trainer.backend.is_host:  # there a bad step shows only at the end
-            self._safe = trainer.snapshot(self._safe)
         began, seen = time.perf_counter(), 0
         rows = order(trainer.seed, trainer.epochs_done, count, self.shuffle)
         starts = range(0, count, self.batch_size)
         weights = []
         with trainer.backend.active():
-            device_rows = trainer.backend.asarray(rows)
+            if not self.safety.each_step:
+                self.safety.keep()
+            self.rows = trainer.backend.asarray(rows)
             for i, start in enumerate(self.progress.batches(starts, epoch, epochs)):
-                part = slice(start, min(start + self.batch_size, count))
-                self._step(i, device_rows[part], part.stop - start)
-                seen = part.stop
-                weights.append(self.samples.weight(rows[part]))
+                self._step(i)
+                seen = min(start + self.batch_size, count)
+                weights.append(self.samples.weight(rows[start:seen]))
                 if interrupt.asked:
                     trainer.stop = f"interrupted in epoch {epoch} after batch {i + 1}"
                     break
-        self._finish(weights, seen, time.perf_counter() - began)
+            losses = trainer.backend.to_numpy(self.losses)[: len(weights)]
+            self._check(losses)
+        self._finish(losses, weights, seen, time.perf_counter() - began)
 
-    def _step(self, i: int, rows: object, size: int) -> None:
-        """Gather, gradients, update; on the host a bad step stops before its update."""
+    def _step(self, i: int) -> None:
+        """Batch i; on the host a bad step stops before its update."""
         trainer = self.trainer
-        step = trainer.training_step(self.samples.kind(size))
-        step.unbind()
-        # The full batch stays where it is, unless somebody else took a step.
-        if self._loaded != (id(step), trainer.steps_done):
-            self.samples.gather(rows, step.batch)
-        if size == self.samples.count:
-            self._loaded = (id(step), trainer.steps_done + 1)
-        if trainer.backend.is_host:
-            self._keep_state()
-        trainer.set_scalars()
-        step.run("gradients")
-        step.run("loss")
+        if self.safety.each_step:
+            self.safety.keep()
+        step = self._gradients(i)
         self.losses[i : i + 1] = step.loss.reshape(-1)
-        trainer.newest = step
         if trainer.backend.is_host:
             loss = float(step.loss[0, 0])
             if not (math.isfinite(loss) and quickly_finite(trainer.flat_gradients)):
-                self._put_state_back()
+                self.safety.put_back()
                 raise divergence(trainer, step, trainer.steps_done + 1, loss)
         step.run("update")
         trainer.steps_done += 1
 
-    def _keep_state(self) -> None:
-        """The running statistics move before a bad step shows."""
-        buffers = self.trainer.model.buffers
-        if self._state.size and buffers is not None:
-            self._state[...] = buffers.state
+    def _gradients(self, i: int) -> TrainingStep:
+        """Gather batch i, compute its gradients and loss."""
+        trainer, count = self.trainer, self.samples.count
+        start = i * self.batch_size
+        size = min(self.batch_size, count - start)
+        step = trainer.training_step(self.samples.kind(size))
+        step.unbind()
+        if step.batch.holds is not self.samples:
+            self.samples.gather(self.rows[start : start + size], step.batch)
+        # The full batch stays where it is, until somebody else takes a step.
+        step.batch.holds = self.samples if size == count else None
+        trainer.set_scalars()
+        step.run("gradients")
+        step.run("loss")
+        trainer.took(step)
+        return step
 
-    def _put_state_back(self) -> None:
-        buffers = self.trainer.model.buffers
-        if self._state.size and buffers is not None:
-            buffers.state[...] = self._state
+    def _check(self, losses: np.ndarray[Any, Any]) -> None:
+        """On a device: go back to the first bad step of the epoch, and tell of it."""
+        bad = np.flatnonzero(~np.isfinite(losses))
+        if not len(bad):
+            return
+        trainer, first = self.trainer, int(bad[0])
+        self.safety.put_back()
+        for i in range(first):
+            self._gradients(i).run("update")
+            trainer.steps_done += 1
+        step, number = self._gradients(first), trainer.steps_done + 1
+        error = divergence(trainer, step, number, float(losses[first]))
+        self.safety.put_back()
+        raise error
 
-    def _finish(self, weights: list[float], seen: int, seconds: float) -> None:
-        """The epoch's row: losses are read here, once."""
+    def _finish(
+        self,
+        losses: np.ndarray[Any, Any],
+        weights: list[float],
+        seen: int,
+        seconds: float,
+    ) -> None:
+        """The epoch's row of the history."""
         trainer = self.trainer
-        losses = trainer.backend.to_numpy(self.losses)[: len(weights)]
-        self._check(losses)
         total = sum(weights)
         weighted = float(np.dot(losses.astype(np.float64), weights))
         row = {"loss": weighted / total if total > 0.0 else 0.0}
@@ -146,15 +164,3 @@ class Loop:
             for callback in self.callbacks:
                 callback.on_epoch_end(trainer, row)
         self.progress.epoch(self.history)
-
-    def _check(self, losses: np.ndarray[Any, Any]) -> None:
-        bad = np.flatnonzero(~np.isfinite(losses))
-        if len(bad):
-            trainer = self.trainer
-            first = int(bad[0])
-            number = trainer.steps_done - len(losses) + first + 1
-            assert trainer.newest is not None
-            error = divergence(trainer, trainer.newest, number, float(losses[first]))
-            if self._safe is not None:
-                trainer.restore(self._safe)
-            raise error

@@ -34,6 +34,7 @@ class Staging:
             return self._stage(x, y, sample_weight)
         signature = (x.shape, x.dtype, y.shape, y.dtype)
         step = self._accepted.get(signature)
+        self._trainer.check_owner()
         if step is not None and step.accepts(x, y):
             step.read(x)
             np.copyto(step.batch.y_rows, y, "unsafe")
@@ -52,6 +53,7 @@ class Staging:
         step = trainer.training_step(Kind(x.shape, labels, w is not None))
         step.unbind()
         backend, batch = trainer.backend, step.batch
+        batch.holds = None
         backend.upload(batch.x, x)
         backend.upload(batch.y_rows, y)
         if w is not None:
@@ -61,7 +63,7 @@ class Staging:
     def _checked(self, x: Any, y: Any, w: Any) -> tuple[Array, ...]:
         trainer = self._trainer
         backend, model = trainer.backend, trainer.model
-        x = checks.check_x(x, model.sample_shape, (), backend)
+        x = checks.check_x(x, model.sample_shape, backend)
         trainer.build(x.shape[1:])
         samples = x.shape[0]
         y = checks.check_y(y, samples, trainer.loss_function, model.n_outputs, backend)

@@ -45,7 +45,7 @@ class Kind:
 
 
 class Batch:
-    """The fixed buffers that one kind of batch is copied into.
+    """The fixed buffers of one kind of batch.
 
     Attributes:
         x: (..., batch, *sample).
@@ -67,6 +67,7 @@ class Batch:
                 np.arange(model.n_outputs, dtype=np.int32)[None]
             )
         self.kind = kind
+        self.holds: object = None  # the samples that lie in it as a whole
         self.samples = samples[-1]
         self.y_rows = self.y[..., 0] if kind.labels else self.y
         self.w_rows = None if self.w is None else self.w[..., 0]
@@ -110,6 +111,8 @@ class TrainingStep:
         with self.backend.active():
             self.loss = self.backend.zeros((*buffers.lead, 1, 1), buffers.dtype)
         self.x = self.batch.x
+        # Masks and noise are the trainer's own, also if another shares the model.
+        self._noise = [(n, n.noise) for n in model.layers if n.uses_noise]
         self.replay: Replay | None = None
         if not eager:
             self.replay = Replay(self._record, self.backend, "gradients", jit)
@@ -125,6 +128,7 @@ class TrainingStep:
         Where only products read them they are read in place, until the next batch
         comes; elsewhere they are copied.
         """
+        self.batch.holds = None
         if x is self.x:
             return
         program, own = self.program, self.batch.x
@@ -160,7 +164,7 @@ class TrainingStep:
             values = self.loss_function.targets == "values"
             return values and narrow and quickly_finite(y)
         # Seen as unsigned numbers, negative labels are the largest of all.
-        unsigned = y.view(f"u{y.itemsize}") if y.dtype.kind == "i" else y
+        unsigned = y.view(y.dtype.str.replace("i", "u")) if y.dtype.kind == "i" else y
         return bool(np.maximum.reduce(unsigned) < self.model.n_outputs)
 
     def run(self, segment: str) -> None:
@@ -168,6 +172,7 @@ class TrainingStep:
         if self.replay is not None:
             self.replay.run(segment)
         elif segment == "gradients":
+            self._own_noise()
             b = self.batch
             self._kept = self._gradients(b.x, b.y, b.w)
         elif segment == "update":
@@ -175,8 +180,13 @@ class TrainingStep:
         else:
             self._loss(self.loss, *self._kept)
 
+    def _own_noise(self) -> None:
+        for layer, noise in self._noise:
+            layer.noise = noise
+
     def _record(self, loops: bool) -> Program:
         tape, b = Tape(), self.batch
+        self._own_noise()
         with self.backend.active(), self.model.traced(tape):
             tape.segment = "gradients"
             x, y = tape.leaf(b.x), tape.leaf(b.y)

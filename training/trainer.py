@@ -13,9 +13,8 @@ from xpnet.backend import (
     Shape,
     check_whole,
     get_backend,
-    nearest,
 )
-from xpnet.layers import Loss, Sequential, get_loss
+from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
 from xpnet.optim import Optimizer, get_optimizer
 from xpnet.training import checks, evaluation
 from xpnet.training.callbacks import Callback, check_callbacks
@@ -46,6 +45,7 @@ class Trainer:
 
     Args:
         model: a `Sequential`. It keeps its weights: a second Trainer goes on with them.
+            One that moves it to another device or dtype puts the first out of use.
         loss: a name (mean_squared_error, mean_absolute_error, huber,
             binary_cross_entropy, softmax_cross_entropy) or a `Loss`. The
             cross-entropies take logits: no activation after the last layer.
@@ -89,8 +89,8 @@ class Trainer:
         self.model, self.loss_function = model, get_loss(loss)
         _check_logits(model, self.loss_function)
         self.optimizer = get_optimizer(optimizer)
-        self.backend = get_backend(device)
         self.dtype = _dtype(dtype)
+        self.backend = get_backend(device, _work(model), self.dtype.name)
         self.seed = check_whole("", "seed", seed, 0)
         self.metrics = get_metrics(metrics, self.loss_function.targets)
         self.eager, self.jit = eager, jit
@@ -100,11 +100,19 @@ class Trainer:
         self.notes: dict[str, Any] = {}
         self.newest: TrainingStep | None = None
         self._loss: float | None = None
+        self._buffers: Buffers | None = None
         self._steps: dict[Kind, TrainingStep] = {}
         self._staging = Staging(self)
         self._evaluations: dict[tuple[Kind, bool], EvaluationStep] = {}
         if model.sample_shape is not None:
             self.build(model.sample_shape)
+
+    def __repr__(self) -> str:
+        return (
+            f"Trainer({self.model!r}, {self.loss_function!r}, {self.optimizer!r}, "
+            f"device={self.backend.device!r}, dtype={self.dtype.name!r}, "
+            f"seed={self.seed})"
+        )
 
     # Set-up.
 
@@ -121,17 +129,27 @@ class Trainer:
                 f"the model: expected outputs of one axis, got {model.shapes[-1]}; end "
                 "with Flatten() or Dense(...)"
             )
-        owned = model.buffers
-        here = (self.backend, self.dtype)
-        if hasattr(self, "rule") and owned and (owned.backend, owned.dtype) == here:
+        if hasattr(self, "rule"):
+            self.check_owner()
             return
         model.allocate(self.backend, self.dtype, (self.seed,))
         self._make_rule()
 
+    def check_owner(self) -> None:
+        """Raises ValueError if another trainer has moved the model elsewhere."""
+        buffers = self.model.buffers
+        if None not in (buffers, self._buffers) and buffers is not self._buffers:
+            raise ValueError(
+                "this model was moved to another device or dtype by another Trainer "
+                f"since this one put it on {self.backend.device} as {self.dtype}; use "
+                "the newer one, or give each a Sequential of its own"
+            )
+
     def _make_rule(self) -> None:
         """The rule's arrays start at 0; programs for other arrays are forgotten."""
         assert self.model.buffers is not None
-        self.rule = Rule(self.optimizer, self.model.buffers)
+        self._buffers = self.model.buffers
+        self.rule = Rule(self.optimizer, self._buffers)
         for programs in (self._steps, self._evaluations, self._staging):
             programs.clear()
 
@@ -143,6 +161,7 @@ class Trainer:
                 len(kind.shape) - len(self.model.sample_shape or ()) - 1
             ]
             checks.check_batch(self.model, samples)
+            self.model.bind_noise((self.seed,))
             step = TrainingStep(
                 self.model,
                 self.loss_function,
@@ -187,8 +206,8 @@ class Trainer:
             epochs: passes over the data.
             batch_size: samples an update (32, or all if there are fewer): 1 is
                 stochastic, None (all) full-batch gradient descent, anything between
-                mini-batch. The short last batch is
-                a batch of its own: its loss is the mean over its own samples.
+                mini-batch. The short last batch is a batch of its own: its loss is the
+                mean over its own samples.
             validation: (x, y) or (x, y, sample_weight), evaluated after each epoch.
             callbacks: such as `EarlyStopping`; called in this order.
             sample_weight: (samples,), wᵢ ≥ 0.
@@ -202,8 +221,9 @@ class Trainer:
 
         Raises:
             ValueError, TypeError: unfit data or arguments.
-            DivergenceError: a loss or gradient became NaN or infinite; weights and
-                history are kept as they were before.
+            DivergenceError: a loss or gradient became NaN or infinite; weights, the
+                rule's arrays and the history are as before that step (on a GPU, which
+                is asked once an epoch: as before that epoch).
         """
         epochs = check_whole("", "epochs", epochs, 1)
         hooks = check_callbacks(callbacks)
@@ -213,13 +233,15 @@ class Trainer:
             size = min(int(DEFAULT_BATCH), samples.count)
         size = check_whole("", "batch_size", size, 1, samples.count)
         rest = samples.count % size
-        for n in {size, rest} - {0}:
-            self.training_step(samples.kind(n))
+        with self.left_as_it_was():
+            for n in {size, rest} - {0}:
+                self.training_step(samples.kind(n))
+        for step in self._steps.values():
+            step.unbind()  # arrays that were read in place are let go
         held = None if validation is None else self._validation(validation)
         self.history = History()
         progress = Progress(verbose)
         loop = Loop(self, samples, held, size, shuffle, hooks, progress)
-        self._loss = None
         return loop.run(epochs)
 
     def _samples(self, *arguments: Any) -> Samples:
@@ -263,7 +285,7 @@ class Trainer:
             self.set_scalars()
             step.run("gradients")
             step.run("update")
-        self.newest, self._loss = step, None
+        self.took(step)
         self.steps_done += 1
 
     def set_scalars(self) -> None:
@@ -289,6 +311,10 @@ class Trainer:
         if not np.isfinite(self._loss):
             raise divergence(self, self.newest, self.steps_done, self._loss)
         return self._loss
+
+    def took(self, step: TrainingStep) -> None:
+        """Note that `step` has computed new gradients: its loss is not read yet."""
+        self.newest, self._loss = step, None
 
     @property
     def learning_rate(self) -> float:
@@ -322,10 +348,11 @@ class Trainer:
         Raises:
             ValueError, TypeError: unfit data.
         """
-        x = checks.check_x(x, self.model.sample_shape, (), self.backend)
-        self.build(x.shape[1:])
-        checks.check_finite(x, "x", self.backend)
-        checks.check_fits(x, "x", self.dtype)
+        with self.left_as_it_was():
+            x = checks.check_x(x, self.model.sample_shape, self.backend)
+            self.build(x.shape[1:])
+            checks.check_finite(x, "x", self.backend)
+            checks.check_fits(x, "x", self.dtype)
         return evaluation.predict(self, x, self._rows(batch_size, len(x)))
 
     def predict_classes(
@@ -427,6 +454,12 @@ class Trainer:
         return load(Path(directory), device)
 
 
+def _work(model: Sequential) -> tuple[int, int] | None:
+    """What device="auto" is chosen for: the widest layer at the default batch size."""
+    widths = [layer.units for layer in model.layers if isinstance(layer, Dense)]
+    return (max(widths), DEFAULT_BATCH) if widths else None
+
+
 def _dtype(dtype: Any) -> np.dtype[Any]:
     """float32 or float64; raises ValueError for anything else."""
     try:
@@ -434,10 +467,7 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
     except TypeError:
         found = np.dtype("object")
     if found.name not in DTYPES:
-        raise ValueError(
-            f"dtype: expected float32 or float64, got {dtype!r}; "
-            f"{nearest(str(dtype), DTYPES)}"
-        )
+        raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
     return found
 
 

@@ -9,7 +9,9 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from xpnet import __version__
 
 USAGE_ERROR = 2
 ACTIVATIONS = "identity sigmoid tanh relu leaky_relu elu gelu silu softplus softmax"
@@ -47,6 +49,10 @@ def _fail(error: BaseException) -> int:
 class Parser(argparse.ArgumentParser):
     """Complains in one line, like every other error here."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["allow_abbrev"] = False
+        super().__init__(*args, **kwargs)
+
     def error(self, message: str) -> NoReturn:
         """Print `message` and end with status 2."""
         self.exit(USAGE_ERROR, f"xpnet: error: {message}; see `{self.prog} --help`\n")
@@ -57,10 +63,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="xpnet",
         description="Neural networks by matrix-form backpropagation on NumPy or CuPy.",
     )
+    parser.add_argument("--version", action="version", version=f"xpnet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands)
     _add_predict(commands)
     _add_compare(commands)
+    _add_bench(commands)
     info = commands.add_parser("info", help="device, BLAS, threads and versions")
     info.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
@@ -76,22 +84,28 @@ def _add_train(commands: "argparse._SubParsersAction[Parser]") -> None:
     add = train.add_argument
     add("data", metavar="DATA", help="digits, xor, ... or a .csv, .npz, IDX file")
     add("--target", metavar="COLUMN", help="what to predict (CSV; default: the last)")
-    add("--task", default="auto", choices=("auto", "classification", "regression"))
+    tasks = ("auto", "classification", "regression")
+    add("--task", default="auto", choices=tasks, help="auto: by the target")
     add("--hidden", default="256,128", help="widths, 256,128 or none [%(default)s]")
     add("--activation", default="relu", help=f"{ACTIVATIONS} [%(default)s]")
     add("--dropout", type=float, help="share dropped [0.3 for classes, else 0]")
     add("--optimizer", default="adam", help="sgd, adam or adamw [%(default)s]")
     add("--learning-rate", type=float, help="at the start [0.002; sgd 0.1]")
-    add("--schedule", default="cosine", choices=("cosine", "constant"))
+    schedules = ("cosine", "constant")
+    add("--schedule", default="cosine", choices=schedules, help="of the learning rate")
+    add("--label-smoothing", type=float, default=0.1, help="for classes [%(default)s]")
     add("--l2", type=float, default=0.0, help="penalty on weights [%(default)s]")
-    add("--epochs", type=int, default=60, help="[%(default)s]")
+    add("--epochs", type=int, default=60, help="passes over the data [%(default)s]")
     add("--batch-size", type=int, default=32, help="samples a step [%(default)s]")
     add("--patience", type=int, help="stop after this many epochs without progress")
-    add("--validation", type=float, help="share held out to choose on [0.2]")
-    add("--test", type=float, help="share held out to test on [0.2]")
-    add("--scale", choices=("standard", "minmax", "none"), help="of the inputs")
+    few = "0 below 20 samples"
+    add("--validation", type=float, help=f"share held out to choose on [0.2; {few}]")
+    add("--test", type=float, help=f"share held out to test on [0.2; {few}]")
+    scales = ("standard", "minmax", "none")
+    add("--scale", choices=scales, help="of the inputs [minmax for images]")
     add("--device", default="auto", help="cpu, cuda, cuda:1 or auto [%(default)s]")
-    add("--dtype", default="float32", choices=("float32", "float64"))
+    dtypes = ("float32", "float64")
+    add("--dtype", default="float32", choices=dtypes, help="[%(default)s]")
     add("--seed", type=int, default=0, help="of everything random [%(default)s]")
     add("--save", metavar="DIR", help="keep the model there, for predict")
     add("--plot", metavar="FILE", help="draw the learning curves (needs matplotlib)")
@@ -137,3 +151,27 @@ def _add_compare(
     add("--grid", default="16,64,256,1024x8,64,512", help="widths x batches to time")
     add("--no-crossover", action="store_true", help="leave the grid out")
     add("--json", action="store_true", help="print one JSON object")
+
+
+def _add_bench(
+    commands: "argparse._SubParsersAction[Parser]",
+) -> None:
+    bench = commands.add_parser(
+        "bench",
+        help="xpnet beside what else is installed",
+        description="Time training steps of xpnet and of its rivals, each in a process "
+        "of its own, in interleaved rounds; about a minute and a half.",
+    )
+    add = bench.add_argument
+    add("--full", action="store_true", help="all nets, rules and parts; about an hour")
+    add("--parts", help="of race,sweep,cold,accuracy [race; all with --full]")
+    add("--nets", help="by number, 0 (2-3-2) to 4 (2048-2048-2048-2048-10) [0,2,3]")
+    add("--rivals", help="such as torch,jax [all but torch_compiled; all with --full]")
+    add("--optimizers", help="of sgd,adam [adam; both with --full]")
+    add("--threads", help="such as 1 or 1,4 [as many as cores]")
+    add("--warm-up", type=float, help="seconds before a rival is timed [2.5; 3]")
+    add("--rounds", type=int, help="[5; 9 with --full]")
+    add("--seconds", type=float, help="of a rival in a round [0.1; 0.3 with --full]")
+    add("--json", metavar="FILE", help="write the record there")
+    add("--html", metavar="FILE", help="write a page with tables and plots there")
+    add("--from", dest="source", metavar="FILE", help="show a record, measure nothing")

@@ -1,6 +1,7 @@
 """thinc's layers and optimiser on its NumPy backend."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from xpnet.benchmarks.cases import Case
@@ -11,7 +12,8 @@ PACKAGES = ("thinc",)
 def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
     """begin_update, δ of the softmax, backprop, finish_update."""
     import numpy as np
-    import thinc.api as th
+
+    th: Any = import_module("thinc.api")
 
     x, y = case.data()
     layers: list[Any] = []

@@ -1,6 +1,7 @@
 """PyTorch trains a network as its tutorials do, without their DataLoader's cost."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -29,7 +30,8 @@ def learner(
 
     def fit(epochs: int) -> None:
         for _ in range(epochs):
-            for rows in torch.randperm(len(x)).split(task.batch):
+            order: Any = torch.randperm(len(x))
+            for rows in order.split(task.batch):
                 rule.zero_grad(set_to_none=True)
                 loss(model(x[rows]), y[rows]).backward()
                 rule.step()

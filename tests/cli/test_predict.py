@@ -152,7 +152,7 @@ FAULTS = [
     (narrow_scaler, "flowers.csv", "scaler"),
     (scaler_of_text, "flowers.csv", "scaler"),
     (None, "nowhere.csv", "expected a file, found none"),
-    (None, "digits", "digits has no named columns"),
+    (None, "digits", "expected 3 features"),
 ]
 
 

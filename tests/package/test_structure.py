@@ -25,7 +25,15 @@ ARROWS = {
         "xpnet",
         "commands",
     },
-    "xpnet": {"backend", "layers", "optim", "data", "training", "commands"},
+    "xpnet": {
+        "backend",
+        "layers",
+        "optim",
+        "data",
+        "training",
+        "commands",
+        "benchmarks",
+    },
 }
 
 

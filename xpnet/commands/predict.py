@@ -3,6 +3,7 @@
 import json
 import sys
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ def run(options: Namespace) -> int:
     trainer = Trainer.load(options.model, get_backend(options.device))
     notes = trainer.notes
     features = notes.get("features")
-    columns = tuple(features) if features else None
+    named = Path(options.data).suffix.lower() in (".csv", ".tsv", ".txt")
+    columns = tuple(features) if features and named else None
     data = load_data(options.data, has_target=False, columns=columns)
     x = data.x
     if notes.get("scaler"):

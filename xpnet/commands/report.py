@@ -45,6 +45,8 @@ def print_report(report: Report, trainer: Trainer, options: Namespace) -> None:
         print(f"{report.part} {label}: {shown} ({report.samples} samples, {what})")
     if report.confusion is not None:
         print(f"\n{_confusion(report)}")
+        if report.scores["accuracy"] <= 1.2 / len(report.classes):
+            print("no better than guessing: try a smaller --learning-rate")
     print(f"\n{_next(options)}")
 
 
@@ -74,11 +76,12 @@ def _next(options: Namespace) -> str:
     if options.save:
         return (
             f"saved in {options.save}; to use it:\n"
-            f"  xpnet predict {options.save} FILE      (such as {options.data})\n"
-            f"  xpnet.Trainer.load({options.save!r})      in Python; scaling in .notes"
+            f"  xpnet predict {options.save} FILE\n"
+            f"  xpnet.Trainer.load({options.save!r})      in Python; it takes scaled "
+            "x, see its notes"
         )
     return (
         "to keep the model and use it:\n"
         f"  xpnet train {options.data} --save my-model\n"
-        f"  xpnet predict my-model FILE      (such as {options.data})"
+        "  xpnet predict my-model FILE"
     )

@@ -24,7 +24,6 @@ from xpnet.optim import OPTIMIZERS, Cosine, Optimizer
 from xpnet.training import Callback, EarlyStopping, Trainer, confusion_matrix
 
 FEW = 20  # samples below which nothing is held out unless asked for
-SMOOTHING = 0.1
 Part = tuple[Any, Any]
 
 
@@ -40,7 +39,8 @@ class Parts:
 def run(options: Namespace) -> int:
     """Train as asked; see `xpnet train --help`."""
     _check(options)
-    backend = get_backend(options.device)
+    work = max(_hidden(options.hidden), default=1), options.batch_size
+    backend = get_backend(options.device, work, options.dtype)
     data = load_data(options.data, options.target, options.task)
     parts = _hold_out(data, options)
     scaler = _scaler(data, parts, options)
@@ -49,7 +49,7 @@ def run(options: Namespace) -> int:
     steps = -(-len(parts.train[0]) // _batch_size(options, parts)) * options.epochs
     trainer = Trainer(
         model,
-        _loss(data),
+        _loss(data, options),
         _optimizer(options, steps),
         device=backend,
         dtype=options.dtype,
@@ -96,10 +96,14 @@ def _check(options: Namespace) -> None:
         if not parent.is_dir():
             raise ValueError(f"--plot: there is no directory {parent}; make it first")
         _writable(parent, "--plot")
-    if options.save:
+    if options.save is not None:
         path = Path(options.save)
-        if path.exists() and not path.is_dir():
-            raise ValueError(f"--save: expected a directory, got the file {path}")
+        if not options.save or (path.exists() and not path.is_dir()):
+            raise ValueError(f"--save: expected a directory, got {options.save!r}")
+        try:
+            path.mkdir(parents=True, exist_ok=True)  # no model must be lost at the end
+        except OSError as error:
+            raise ValueError(f"--save: {path} cannot be made ({error})") from None
         _writable(path, "--save")
 
 
@@ -132,10 +136,23 @@ def _hold_out(data: Dataset, options: Namespace) -> Parts:
     if len(shares) == 1:
         return Parts((data.x, y), None, given)
     stratify = data.task == "classification"
+    if stratify:
+        _check_classes(data, y, len(shares))
     found = iter(split(data.x, y, shares, stratify, options.seed))
     train = next(found)
     held = next(found) if validation else None
     return Parts(train, held, next(found) if test else given)
+
+
+def _check_classes(data: Dataset, y: Any, parts: int) -> None:
+    """Raises ValueError for a class too small to have a sample in every part."""
+    for label, count in zip(*np.unique(y, return_counts=True), strict=True):
+        if count < parts:
+            name = data.classes[label] if data.classes else label
+            raise ValueError(
+                f"class {name!r}: expected at least {parts} samples, one a part, got "
+                f"{count}; drop or merge it, or use --validation 0 --test 0"
+            )
 
 
 def _scaler(data: Dataset, parts: Parts, options: Namespace) -> Scaler | None:
@@ -168,10 +185,10 @@ def _hidden(text: str) -> list[int]:
         ) from None
 
 
-def _loss(data: Dataset) -> Loss:
+def _loss(data: Dataset, options: Namespace) -> Loss:
     if data.task == "regression":
         return MeanSquaredError()
-    return SoftmaxCrossEntropy(label_smoothing=SMOOTHING)
+    return SoftmaxCrossEntropy(label_smoothing=options.label_smoothing)
 
 
 def _optimizer(options: Namespace, steps: int) -> Optimizer:
@@ -214,7 +231,7 @@ def _batch_size(options: Namespace, parts: Parts) -> int:
 
 def _announce(data: Dataset, parts: Parts, trainer: Trainer) -> None:
     backend = trainer.backend
-    why = f" ({backend.reason})" if backend.reason else ""
+    why = f" ({backend.reason.partition(';')[0]})" if backend.reason else ""
     sizes = [
         f"{len(part[0])} {what}"
         for part, what in (
@@ -226,7 +243,10 @@ def _announce(data: Dataset, parts: Parts, trainer: Trainer) -> None:
     ]
     trainer.build(data.x.shape[1:])
     print(f"{data.name}: {', '.join(sizes)}; {backend.device}{why}")
-    print(f"{trainer.model.summary()}\n")
+    print(f"{trainer.model.summary()}\n{trainer.loss_function}, {trainer.optimizer}")
+    if data.task == "regression":
+        print("y is standardised while training: the table is in its deviations")
+    print()
 
 
 def _fit(

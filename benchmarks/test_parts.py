@@ -1,0 +1,80 @@
+"""The parts of a step alone: update rules, losses, gathering a batch."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnet as xn
+from xpnet.backend import Backend, Tape, compile_tape
+from xpnet.benchmarks.conftest import Timed
+from xpnet.benchmarks.subjects import model, steady
+from xpnet.layers import LOSSES, SoftmaxCrossEntropy
+from xpnet.training.rule import Rule
+from xpnet.training.step import Kind, TrainingStep
+
+SIZES = (784, 512, 512, 10)  # 669,706 parameters
+RULES = {
+    "sgd": xn.SGD(0.01),
+    "momentum": xn.SGD(0.01, momentum=0.9),
+    "adam": xn.Adam(1e-3),
+    "adamw": xn.AdamW(1e-3),
+    "adam clipped by norm": xn.Adam(1e-3, clip_norm=1.0),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_update(
+    benchmark: Any, timed: Timed, backend: Backend, threads: int, name: str
+) -> None:
+    """One update of the flat buffers."""
+    benchmark.group = "update of 669,706 parameters"
+    net = model(SIZES)
+    net.allocate(backend, np.dtype("float32"), (0,))
+    assert net.buffers is not None
+    rule = Rule(RULES[name], net.buffers)
+    rule.write(1e-3, 1)
+    kind = Kind((32, SIZES[0]), True, False)
+    step = TrainingStep(net, SoftmaxCrossEntropy(), rule, kind, jit=steady(backend))
+    # Zeros may run faster than numbers.
+    noise = np.random.default_rng(0).standard_normal(net.buffers.grads.shape)
+    backend.upload(net.buffers.grads, noise.astype(np.float32))
+    before = backend.to_numpy(net.buffers.params).copy()
+    timed(lambda: step.run("update"))
+    assert (backend.to_numpy(net.buffers.params) != before).any()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_and_gradient(
+    benchmark: Any, timed: Timed, backend: Backend, threads: int, name: str
+) -> None:
+    """Both in one program, as they stand in a step."""
+    benchmark.group = "loss and gradient, 1024 x 10"
+    loss, rng = LOSSES[name](), np.random.default_rng(0)
+    z = backend.asarray(rng.standard_normal((1024, 10)).astype(np.float32))
+    t = backend.asarray(np.eye(10, dtype=np.float32)[rng.integers(0, 10, 1024)])
+    rows, gradient = (
+        backend.zeros(shape, np.float32) for shape in ((1024, 1), z.shape)
+    )
+    tape = Tape()
+    tape.segment = "loss"
+    z_leaf, t_leaf = tape.leaf(z), tape.leaf(t)
+    tape.leaf(rows)[...] = loss.rows(z_leaf, t_leaf)
+    tape.leaf(gradient)[...] = loss.gradient(z_leaf, t_leaf)
+    program = compile_tape(tape, backend, {}, ("loss",), steady(backend))
+    timed(lambda: program.run("loss"))
+    assert np.isfinite(backend.to_numpy(rows)).all()
+
+
+@pytest.mark.parametrize("batch", [32, 128, 1024], ids="batch={}".format)
+def test_gather(benchmark: Any, timed: Timed, backend: Backend, batch: int) -> None:
+    """Rows in random order into a fixed buffer."""
+    benchmark.group = "gather of rows of 784, out of 10,000"
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((10_000, 784)).astype(np.float32)
+    rows = backend.asarray(values)
+    picked = rng.permutation(len(values))[:batch]
+    indices, out = backend.asarray(picked), backend.empty((batch, 784), np.float32)
+    function, arguments = backend.take(rows, indices, out)
+    timed(lambda: function(*arguments))
+    assert (backend.to_numpy(out) == values[picked]).all()

@@ -1,0 +1,75 @@
+"""What page and report say around the figures, all of it taken from the record."""
+
+from typing import Any
+
+from xpnet.benchmarks.record import Record
+
+STEPS = (
+    "The time of one update (forward, backward, update rule) on one fixed batch. The "
+    "floor is the time of the step's matrix products alone, into arrays that are "
+    "there already. xpnet / this below 1 means that xpnet is faster."
+)
+COLD = (
+    "Wall seconds of a whole process: starting Python, importing, loading the data, "
+    "training, leaving. Every round is a fresh process."
+)
+REACHED = (
+    "Seconds from building the network to the first epoch after which 97% of the "
+    "validation part of the digits are classified rightly, with Adam at 0.001; "
+    "compiling counts, imports do not. Every round has a seed of its own, and a rival "
+    "its own initial weights and order, so the number of epochs differs."
+)
+METHOD = (
+    "Every rival runs in a process of its own, with float32 and the same number of "
+    "threads, in interleaved rounds: one after the other, round after round. Figures "
+    "are medians over the rounds, IQR is the interquartile range, ratios are medians "
+    "of the ratios within a round. Before a rival is timed on a net it starts from "
+    "the same weights as hand-written NumPy and must reach the same loss after 20 "
+    "steps, to 0.0001; then it runs as long as all others to warm up."
+)
+
+
+def method(record: Record) -> list[tuple[str, str]]:
+    """What was asked for, as (name, value) rows."""
+    how, forced = record["timing"], record["overrides"]["set"]
+    named = ", ".join(f"{k}={v}" for k, v in forced.items()) or "none set"
+    removed = record["overrides"]["removed_for_the_workers"]
+    note = "; the rivals' processes ran without them" if forced and removed else ""
+    load = record["load_before"]
+    return [
+        ("date", record["date"]),
+        ("command", record["command"]),
+        ("load before", "unknown" if load is None else f"{load:.2f} processes"),
+        ("warm-up", f"{how['warm_up']:g} s a rival and net"),
+        ("rounds", f"{how['rounds']} of {how['seconds']:g} s a rival and net"),
+        ("BLAS overrides", named + note),
+    ]
+
+
+def facts(record: Record) -> list[tuple[str, str]]:
+    """The machine, and every rival's version, as (name, value) rows."""
+    machine = record["machine"]
+    rows = [
+        ("processor", f"{machine['processor']}, {machine['cores']} cores"),
+        ("system", f"{machine['system']}, Python {machine['python']}"),
+    ]
+    for blas in machine["blas"]:
+        words = f"{blas['name']} {blas['version']}, core type {blas['core']}"
+        rows.append(("BLAS", f"{words}, {blas['threads']} threads"))
+    if "cuda" in machine:
+        cuda = machine["cuda"]
+        rows.append(("GPU", f"{cuda['name']}, CUDA {cuda['runtime']}"))
+        rows.append(("CuPy", f"{cuda['cupy']}, TF32 {'on' if cuda['tf32'] else 'off'}"))
+    else:
+        rows.append(("GPU", "none used"))
+    versions = {**machine["versions"], **_versions(record)}
+    rows.append(("versions", ", ".join(f"{k} {v}" for k, v in versions.items())))
+    return rows
+
+
+def _versions(record: Record) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for result in (*record["results"], *record["sweep"]):
+        for row in result["rivals"].values():
+            found |= row.get("versions", {})
+    return found

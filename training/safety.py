@@ -1,0 +1,40 @@
+"""What a diverging training is taken back to."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from xpnet.training.trainer import Trainer
+
+
+class Safety:
+    """A copy of what steps change, to be put back when one of them goes wrong.
+
+    On the CPU each step is looked at before its update: only running statistics have
+    moved by then, and they are kept every step. A GPU is asked once an epoch, so there
+    everything is kept, once an epoch.
+    """
+
+    def __init__(self, trainer: "Trainer") -> None:
+        buffers = trainer.model.buffers
+        assert buffers is not None
+        self._trainer = trainer
+        self.each_step = trainer.backend.is_host
+        arrays = [buffers.state]
+        if not self.each_step:
+            arrays += [buffers.params, trainer.model.step, *trainer.rule.slots]
+        self._arrays = [array for array in arrays if array.size]
+        with trainer.backend.active():
+            self._copies = [array.copy() for array in self._arrays]
+        self._steps = trainer.steps_done
+
+    def keep(self) -> None:
+        """Copy everything as it is now."""
+        self._steps = self._trainer.steps_done
+        for copy, array in zip(self._copies, self._arrays, strict=True):
+            copy[...] = array
+
+    def put_back(self) -> None:
+        """Make everything as it was when it was kept."""
+        self._trainer.steps_done = self._steps
+        for copy, array in zip(self._copies, self._arrays, strict=True):
+            array[...] = copy
