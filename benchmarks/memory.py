@@ -4,8 +4,8 @@
 
 The need is parameters + gradients + optimiser state + activations (a[0], the batch, to
 a[L]); the use is the peak of what the process allocates from building the model until
-20 steps are done (tracemalloc, which NumPy reports to). The smallest nets are outweighed
-by the Python objects of their program, 60 to 120 kB.
+20 steps are done (tracemalloc, which NumPy reports to). The smallest nets are
+outweighed by the Python objects of their program, 60 to 120 kB.
 """
 
 import argparse

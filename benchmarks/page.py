@@ -19,7 +19,7 @@ from xpnet.benchmarks.tables import (
     threads_of,
     training_table,
 )
-from xpnet.benchmarks.words import COLD, METHOD, REACHED, STEPS, facts, method
+from xpnet.benchmarks.words import COLD, METHOD, REACHED, STEPS, facts, method, swept
 
 Answer = dict[str, Any]
 RULES = {"sgd": "SGD", "adam": "Adam"}
@@ -102,7 +102,8 @@ def _ratio_bars(name: str, what: str, results: list[Answer]) -> Iterable[str]:
 def _sweeps(results: list[Answer]) -> Iterable[str]:
     if not results:
         return
-    yield '<h2>Step time against width and batch</h2><div class="grid wide">'
+    yield f"<h2>Step time against width and batch</h2><p>{escape(swept(results))}</p>"
+    yield '<div class="grid wide">'
     for axis in dict.fromkeys(r["axis"] for r in results):
         chosen = [r for r in results if r["axis"] == axis]
         names = dict.fromkeys(n for r in chosen for n, _ in measured(r["rivals"]))

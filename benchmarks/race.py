@@ -45,8 +45,8 @@ def race(
                 workers[name].close()
                 workers[name] = Worker(name, threads)
             rows = one(workers, case, how)
-            results.append({**case.to_dict(), "net": case.net, "threads": threads})
-            results[-1]["rivals"] = rows
+            head = {**case.to_dict(), "net": case.net, "threads": threads}
+            results.append({**head, "timing": how.to_dict(), "rivals": rows})
             if show:
                 show(results[-1])
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xpnet.benchmarks.record import Record, read
 from xpnet.benchmarks.tables import race_table, sweep_tables, training_table
-from xpnet.benchmarks.words import COLD, METHOD, REACHED, STEPS, facts, method
+from xpnet.benchmarks.words import COLD, METHOD, REACHED, STEPS, facts, method, swept
 
 
 def report(record: Record, source: str) -> str:
@@ -32,7 +32,7 @@ def report(record: Record, source: str) -> str:
         parts += ["## One training step", STEPS]
         parts += [race_table(result).markdown() for result in record["results"]]
     if record["sweep"]:
-        parts.append("## Step time against width and batch")
+        parts += ["## Step time against width and batch", swept(record["sweep"])]
         parts += [table.markdown() for table in sweep_tables(record["sweep"])]
     for title, (words, results) in trainings.items():
         if results:

@@ -92,8 +92,8 @@ code { font: .875em ui-monospace, monospace; overflow-wrap: anywhere; }
 @media (max-width: 30rem) {
   body { padding: .5rem; }
   .card { padding: .5rem; }
-  table { font-size: .8125rem; }
-  th, td { padding: .25rem; }
+  table { font-size: .78rem; }
+  th, td { padding: .25rem .2rem; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .4rem; }
 }

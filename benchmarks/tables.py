@@ -151,5 +151,6 @@ def training_table(result: Answer) -> Table:
         )
         rows.append(Row(name, label, cells))
     columns = ("", "seconds", "IQR", "xpnet / this", "epochs", "accuracy")
-    title = f"{result['what']}, {threads_of(result)}"
+    rounds = max(len(row.get("rounds_s", ())) for row in result["rivals"].values())
+    title = f"{result['what']}, {threads_of(result)}, {rounds} rounds"
     return Table(title, columns, tuple(rows))

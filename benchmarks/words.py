@@ -29,6 +29,15 @@ METHOD = (
 )
 
 
+def swept(results: list[dict[str, Any]]) -> str:
+    """How long the points of a sweep were timed."""
+    how = results[0]["timing"]
+    return (
+        f"Measured like the nets above, after {how['warm_up']:g} s of warm-up in "
+        f"{how['rounds']} rounds of {how['seconds']:g} s."
+    )
+
+
 def method(record: Record) -> list[tuple[str, str]]:
     """What was asked for, as (name, value) rows."""
     how, forced = record["timing"], record["overrides"]["set"]

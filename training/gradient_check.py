@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Shape, check_whole, generator, get_backend
-from xpnet.layers import Loss, Sequential, Slot, get_loss
+from xpnet.backend import Array, Shape, check_whole, generator, get_backend
+from xpnet.layers import Layer, Loss, Sequential, Slot, get_loss
 from xpnet.optim import SGD
 from xpnet.training import checks
 from xpnet.training.rule import Rule
@@ -16,6 +16,28 @@ STEP = 1e-4  # h, with parameters and inputs of order 1
 # A gradient that is 0 but for rounding (a bias in front of BatchNorm) is compared with
 # this share of what the others are like.
 NEGLIGIBLE = 1e-3
+
+
+class _Shift(Layer):
+    """a = x + s, with one s for all samples: ∂J/∂s = Σ_batch δ of the input."""
+
+    shift: Array
+    dshift: Array
+
+    def build(self, shape: Shape) -> Shape:
+        """One number for each of a sample's."""
+        self.sample = shape
+        self.declare("shift", (1, *shape), "zeros")
+        return shape
+
+    def forward(self, x: Array, training: bool) -> Array:
+        """Give x + s."""
+        return x + self.shift
+
+    def backward(self, delta: Array) -> Array:
+        """Σ_batch δ."""
+        self.dshift[...] = delta.sum(axis=-1 - len(self.sample), keepdims=True)
+        return delta
 
 
 def check_gradients(
@@ -40,8 +62,11 @@ def check_gradients(
     size of such a product for n entries (or by a thousandth of that size over all
     parameters, where that is larger). A right gradient gives 1e-8 or less where the
     functions are smooth; at a kink (relu at 0, |e| at 0) the difference itself is
-    wrong, so draw inputs away from kinks. The model is copied, not changed; masks and
-    noise are those of one fixed step. Press et al., Numerical Recipes, 5.7.
+    wrong, so draw inputs away from kinks. The gradient of the input is checked as "x",
+    through a shift added to every sample. Parameters that start all equal (a bias at 0,
+    a gain at 1) are moved a little first: there a missing factor would not show. The
+    model is copied, not changed; masks and noise are those of one fixed step. Press et
+    al., Numerical Recipes, 5.7.
 
     Args:
         model: built or not; with its own weights if it has some.
@@ -53,7 +78,7 @@ def check_gradients(
         lead: leading axes of stacked networks, such as (3,).
 
     Returns:
-        {"0.W": error, "0.b": error, ...}, the largest over the directions.
+        {"x": error, "0.W": error, ...}, the largest over the directions.
 
     Raises:
         ValueError, TypeError: unfit data.
@@ -74,7 +99,8 @@ def check_gradients(
         rng = generator(seed, CHECK, slot.start)
         size = max(_typical(gradient), floor)
         found = [_error(step, slot, gradient, rng, state) for _ in range(directions)]
-        errors[slot.key] = max(found) / size if size > 0.0 else max(found)
+        name = "x" if slot.layer == 0 else f"{slot.layer - 1}.{slot.parameter.name}"
+        errors[name] = max(found) / size if size > 0.0 else max(found)
     return errors
 
 
@@ -105,12 +131,15 @@ def _prepared(
     members = int(np.prod(lead, dtype=int))
     rows = checks.check_x(x.reshape((-1, *sample)), None, backend)
     checks.check_finite(rows, "x", backend)
-    copy = model.copy().build(sample)
+    plain = model.copy().build(sample)
+    checks.check_batch(plain, batch)
+    copy = Sequential([_Shift(), *plain.layers]).build(sample)
     copy.allocate(
         backend, np.dtype("float64"), tuple(seed + i for i in range(members)), lead
     )
     if model.buffers is not None and not lead:
         _take_weights(copy, model)
+    _unsettle(copy, seed)
     y = _flat(checks.as_array(y, "y", backend), lead, batch, "y")
     y = checks.check_y(y, members * batch, loss, copy.n_outputs, backend)
     checks.check_finite(y, "y", backend)
@@ -119,7 +148,6 @@ def _prepared(
         w = checks.as_array(sample_weight, "sample_weight", backend)
         w = _flat(w, lead, batch, "sample_weight")
         w = checks.check_weights(w, members * batch, backend)
-    checks.check_batch(copy, batch)
     kind = Kind(x.shape, checks.is_labels(y, loss), w is not None)
     assert copy.buffers is not None
     step = TrainingStep(copy, loss, Rule(SGD(1.0), copy.buffers), kind, jit=False)
@@ -144,8 +172,18 @@ def _take_weights(copy: Sequential, model: Sequential) -> None:
     assert copy.buffers is not None
     assert model.buffers is not None
     for slot in copy.slots().values():
-        old = model.buffers.views[slot.layer, slot.parameter.name]
-        copy.buffers.write(slot, model.buffers.backend.to_numpy(old))
+        if slot.layer > 0:
+            old = model.buffers.views[slot.layer - 1, slot.parameter.name]
+            copy.buffers.write(slot, model.buffers.backend.to_numpy(old))
+
+
+def _unsettle(model: Sequential, seed: int) -> None:
+    """Move parameters whose entries are all equal by up to ±0.1."""
+    assert model.buffers is not None
+    for slot in model.layout.trained:
+        view = model.buffers.views[slot.layer, slot.parameter.name]
+        if slot.layer > 0 and np.ptp(view) == 0.0:
+            view += generator(seed, CHECK, slot.start, 1).uniform(-0.1, 0.1, view.shape)
 
 
 def _error(

@@ -163,7 +163,7 @@ def _add_bench(
         "of its own, in interleaved rounds; about a minute and a half.",
     )
     add = bench.add_argument
-    add("--full", action="store_true", help="all nets, rules and parts; about an hour")
+    add("--full", action="store_true", help="all of it, about half an hour")
     add("--parts", help="of race,sweep,cold,accuracy [race; all with --full]")
     add("--nets", help="by number, 0 (2-3-2) to 4 (2048-2048-2048-2048-10) [0,2,3]")
     add("--rivals", help="such as torch,jax [all but torch_compiled; all with --full]")

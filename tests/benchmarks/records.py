@@ -26,7 +26,11 @@ def result(sizes, batch, optimizer="adam", threads=2, factor=1.0, **more):
     add_summaries(rows, "us")
     case = Case(sizes, batch, optimizer)
     head = {**more, **case.to_dict(), "sizes": list(sizes), "net": case.net}
-    return {**head, "threads": threads, "rivals": {**rows, **copy.deepcopy(NOTES)}}
+    head |= {
+        "threads": threads,
+        "timing": {"warm_up": 2.5, "rounds": 3, "seconds": 0.1},
+    }
+    return {**head, "rivals": {**rows, **copy.deepcopy(NOTES)}}
 
 
 def training(task, what, factor=1.0):

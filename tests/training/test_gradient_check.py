@@ -32,7 +32,7 @@ def worst(model, loss, lead=(), start=0, **options):
     errors = check_gradients(
         model, loss, x, t, seed=seed, lead=lead, directions=2, **options
     )
-    assert set(errors) == {slot.key for slot in model.layout.trained}
+    assert set(errors) == {"x", *(slot.key for slot in model.layout.trained)}
     return max(errors.values())
 
 
@@ -175,12 +175,12 @@ def test_an_unbuilt_model_stays_unbuilt():
 
 
 def test_a_model_is_checked_with_its_own_weights():
-    """At W = 0 and b = 0 a relu is at its kink, where differences give one half."""
+    """With b = -x[0] W a relu is at its kink, where differences give one half."""
     model = allocated(xn.Sequential([Dense(4, "relu"), Dense(OUTPUTS)]).build(4))
     x = rng(8).standard_normal((BATCH, 4))
     assert check_gradients(model, MSE, x, x[:, :OUTPUTS])["0.b"] < RIGHT
-    for name in ("W", "b"):
-        model.buffers.views[0, name][...] = 0.0
+    views = model.buffers.views
+    views[0, "b"][...] = -(x[:1] @ views[0, "W"])
     assert check_gradients(model, MSE, x, x[:, :OUTPUTS])["0.b"] > WRONG
 
 
@@ -255,3 +255,52 @@ def test_something_else_than_a_model_is_refused():
 def test_a_batch_too_small_for_a_layer_is_refused():
     with pytest.raises(ValueError, match=r"BatchNorm.*at least 2"):
         check_gradients(network("BatchNorm"), MSE, X[:1], T[:1])
+
+
+class Doubled(xn.Layer):
+    """a = 2 x, its backward given from outside."""
+
+    def __init__(self, backward):
+        self.wrong = backward
+
+    def forward(self, x, training):
+        return x * 2.0
+
+    def backward(self, delta):
+        return self.wrong(delta)
+
+
+class Gain(xn.Layer):
+    """a = s ⊙ x with s = 1 at the start, its backward without s."""
+
+    def build(self, shape):
+        self.declare("s", (1, shape[-1]), "ones")
+        return shape
+
+    def forward(self, x, training):
+        self.x = x
+        return x * self.s
+
+    def backward(self, delta):
+        self.ds[...] = (self.x * delta).sum(axis=-2, keepdims=True)
+        return delta
+
+
+def test_a_wrong_gradient_of_the_input_is_caught_also_in_the_first_layer():
+    x, y = rng(0).normal(size=(6, 4)), rng(1).normal(size=(6, 3))
+    for backward, right in ((lambda d: 2.0 * d, True), (lambda d: d, False)):
+        model = xn.Sequential([Doubled(backward), Dense(3)])
+        assert (check_gradients(model, MSE, x, y)["x"] < RIGHT) == right
+
+
+def test_a_factor_that_is_one_at_the_start_is_not_overlooked():
+    x, y = rng(0).normal(size=(6, 4)), rng(1).normal(size=(6, 3))
+    errors = check_gradients(xn.Sequential([Dense(4), Gain(), Dense(3)]), MSE, x, y)
+    assert errors["0.W"] > 1e-3
+    assert errors["1.s"] < RIGHT
+
+
+def test_a_backward_of_another_shape_is_told_with_its_layer():
+    model = xn.Sequential([Doubled(lambda d: d[:, :3]), Dense(3)])
+    with pytest.raises(ValueError, match=r"layer \d \(Doubled\): backward: expected δ"):
+        check_gradients(model, MSE, np.ones((6, 4)), np.ones((6, 3)))
