@@ -9,7 +9,8 @@ from xpnet.backend.loops import available
 from xpnet.backend.program import Program
 
 WORTH = 1.0  # seconds: about what importing Numba and compiling a program's loops costs
-SAMPLE = 64  # replays for each one that is timed
+SAMPLE = 64  # at most so many replays for each one that is timed
+SPAN = 0.05  # seconds between timed replays, about
 
 
 class Replay:
@@ -41,7 +42,7 @@ class Replay:
             raise ImportError("jit=True needs Numba: pip install 'xpnet[jit]'")
         self._record, self._first = record, first
         self._waiting = jit is None and backend.is_host and available()
-        self._left, self._spent = SAMPLE, 0.0
+        self._left, self._spent = 1, 0.0
         self.compiled = bool(jit) and backend.is_host
         self.program = record(self.compiled)
 
@@ -73,5 +74,6 @@ class Replay:
             self._compile()
         began = time.perf_counter()
         self.program.run(segment)
-        self._spent += SAMPLE * (time.perf_counter() - began)
-        self._left = SAMPLE
+        took = time.perf_counter() - began
+        self._left = max(1, min(SAMPLE, int(SPAN / max(took, 1e-9))))
+        self._spent += self._left * took
