@@ -54,7 +54,9 @@ def commands():
 def test_the_commands_of_the_readme_are_there():
     found = commands()
     assert "train digits" in found
-    assert {line.split()[0] for line in found} == {"train", "predict", "info"}
+    assert {line.split()[0] for line in found} == {
+        *("train", "predict", "bench", "compare", "info")
+    }
     for line in found:
         _parser().parse_args(shlex.split(line))
 
