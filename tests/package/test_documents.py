@@ -48,7 +48,9 @@ def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch):
 def commands():
     """Every use of the command in the README's shell blocks and inline code."""
     text = "\n".join([*blocks("bash"), *re.findall(r"`([^`\n]+)`", README)])
-    return re.findall(r"(?:^|[\s/&])xpnet ((?:train|predict|info)\b[^\n&|]*)", text)
+    return re.findall(
+        r"(?:^|[\s/&])xpnet ((?:train|predict|bench|compare|info)\b[^\n&|]*)", text
+    )
 
 
 def test_the_commands_of_the_readme_are_there():
