@@ -445,6 +445,9 @@ class Trainer:
     def load(directory: str | Path, device: str | Backend = "auto") -> "Trainer":
         """The trainer that `save` wrote, ready to predict or to go on training.
 
+        Metrics, `eager` and `jit` are those of a new Trainer: they are no part of the
+        model.
+
         Raises:
             FileNotFoundError: there is no saved model.
             ValueError: a damaged one, with the file and what is wrong with it.
