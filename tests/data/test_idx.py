@@ -34,7 +34,7 @@ def test_an_array_comes_back_as_it_was_written(tmp_path, dtype, shape, zipped):
     values[0] = 100
     path = tmp_path / "values"  # no ending: the first bytes tell what it is
     data = idx_bytes(values)
-    path.write_bytes(gzip.compress(data) if zipped else data)
+    path.write_bytes(gzip.compress(data, mtime=0) if zipped else data)
     got = load_idx(path)
     assert got.dtype == values.dtype
     assert np.array_equal(got, values)
@@ -75,11 +75,20 @@ BAD_FILES = [
     (GOOD[:-1], "expected 18 bytes.*\\(2, 3\\).*uint8, got 17 bytes; hint.*truncated"),
     (GOOD + b"x", "expected 18 bytes.*got more; hint.*trailing bytes"),
     (HUGE, "expected 6338252.* bytes .*got 16 bytes; hint.*truncated"),
-    (gzip.compress(GOOD)[:-9], "whole gzip file.*damaged or truncated one; hint"),
-    (gzip.compress(GOOD) + b"junk", "whole gzip file.*; hint"),
-    (gzip.compress(GOOD[:-1]), "expected 18 bytes.*got 17 bytes; hint.*truncated"),
-    (gzip.compress(GOOD + b"x"), "expected 18 bytes.*got more; hint.*trailing"),
-    (gzip.compress(HUGE), "whole gzip file.*; hint"),
+    (
+        gzip.compress(GOOD, mtime=0)[:-9],
+        "whole gzip file.*damaged or truncated one; hint",
+    ),
+    (gzip.compress(GOOD, mtime=0) + b"junk", "whole gzip file.*; hint"),
+    (
+        gzip.compress(GOOD[:-1], mtime=0),
+        "expected 18 bytes.*got 17 bytes; hint.*truncated",
+    ),
+    (
+        gzip.compress(GOOD + b"x", mtime=0),
+        "expected 18 bytes.*got more; hint.*trailing",
+    ),
+    (gzip.compress(HUGE, mtime=0), "whole gzip file.*; hint"),
 ]
 
 
@@ -107,7 +116,9 @@ def write_mnist(folder, zipped=False, joint="-"):
         ):
             name = f"{part}-{kind}{joint}idx{axes}-ubyte" + ".gz" * zipped
             data = idx_bytes(values)
-            (folder / name).write_bytes(gzip.compress(data) if zipped else data)
+            (folder / name).write_bytes(
+                gzip.compress(data, mtime=0) if zipped else data
+            )
     return images
 
 
@@ -149,7 +160,9 @@ def test_images_find_their_labels_gzipped_or_not(tmp_path, joint):
     path = tmp_path / "train-labels-idx1-ubyte"
     labels = tmp_path / f"train-labels{joint}idx1-ubyte"
     path.with_suffix(".gz").write_bytes(b"")  # no spelling of the labels' name
-    (tmp_path / (path.name + ".gz")).write_bytes(gzip.compress(labels.read_bytes()))
+    (tmp_path / (path.name + ".gz")).write_bytes(
+        gzip.compress(labels.read_bytes(), mtime=0)
+    )
     labels.unlink()
     data = load_images(tmp_path / f"train-images{joint}idx3-ubyte")
     assert data.x.shape == (40, 12)
