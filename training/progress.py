@@ -33,8 +33,14 @@ class Progress:
         from tqdm import tqdm
 
         label = f"epoch {epoch}/{epochs}"
-        options = {"leave": False, "delay": 1.0, "unit": "batch"}
-        with tqdm(total=batches, desc=label, file=self.stream, **options) as bar:
+        with tqdm(
+            total=batches,
+            desc=label,
+            leave=False,
+            delay=1.0,
+            file=self.stream,
+            unit="batch",
+        ) as bar:
             yield bar.update
 
     def epoch(self, history: History) -> None:
