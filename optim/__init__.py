@@ -3,6 +3,7 @@
 from xpnet.optim.adam_variants import Adamax, Nadam, RAdam
 from xpnet.optim.adaptive import Adadelta, Adagrad, RMSprop
 from xpnet.optim.descend import descend
+from xpnet.optim.genetic import GeneticAlgorithm
 from xpnet.optim.lbfgs import LBFGS
 from xpnet.optim.lion import Lion
 from xpnet.optim.minimizer import (
@@ -26,7 +27,7 @@ from xpnet.optim.schedules import (
     schedule_config,
     schedule_from,
 )
-from xpnet.optim.search import GeneticAlgorithm, GridSearch, RandomSearch
+from xpnet.optim.search import GridSearch, RandomSearch
 from xpnet.optim.table import MINIMIZERS, OPTIMIZERS, get_minimizer, get_optimizer
 
 __all__ = [

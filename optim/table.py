@@ -5,12 +5,13 @@ from typing import Any
 from xpnet.backend import choose
 from xpnet.optim.adam_variants import Adamax, Nadam, RAdam
 from xpnet.optim.adaptive import Adadelta, Adagrad, RMSprop
+from xpnet.optim.genetic import GeneticAlgorithm
 from xpnet.optim.lbfgs import LBFGS
 from xpnet.optim.lion import Lion
 from xpnet.optim.minimizer import Minimizer
 from xpnet.optim.optimizer import Optimizer
 from xpnet.optim.rules import SGD, Adam, AdamW, AMSGrad
-from xpnet.optim.search import GeneticAlgorithm, GridSearch, RandomSearch
+from xpnet.optim.search import GridSearch, RandomSearch
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "sgd": SGD,
