@@ -1,6 +1,5 @@
 """Selection, crossover and mutation: a search that keeps many points."""
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -87,7 +86,6 @@ class GeneticAlgorithm(Minimizer):
 
 
 def _sorted(members: Vector, values: Vector) -> tuple[Vector, Vector]:
-    """Best first; a value that is not finite comes last."""
-    values = np.where(np.isfinite(values), values, math.inf)
+    """Best first; NaN comes last."""
     order = np.argsort(values, kind="stable")
     return members[order], values[order]

@@ -194,6 +194,33 @@ def test_guesses_leave_no_trace_in_running_statistics():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("method", MINIMIZERS)
+def test_with_batch_norm_the_loss_is_that_of_training(method):
+    x, y = curved()
+    trainer = network(xn.BatchNorm())
+    history = xn.minimize(trainer, x, y, method, steps=3)
+    assert history["loss"][-1] == pytest.approx(trainer.loss, rel=1e-12)
+    assert trainer.loss != pytest.approx(trainer.evaluate(x, y)["loss"], rel=1e-6)
+
+
+def test_the_trainer_is_left_where_the_method_is_wherever_it_has_looked():
+    class LooksAside(Minimizer):
+        def iterate(self, objective, start):
+            for _ in range(2):
+                value, _g = objective.slope(start)
+                objective.value(start + 1.0)
+                yield Iterate(start, value)
+
+    x, y = curved()
+    trainer = network()
+    trainer.build(4)
+    before = {k: v.copy() for k, v in trainer.parameters().items()}
+    history = xn.minimize(trainer, x, y, LooksAside(), steps=1)
+    for name, values in trainer.parameters().items():
+        np.testing.assert_array_equal(values, before[name])
+    assert trainer.loss == history["loss"][-1]
+
+
 def test_early_stopping_puts_the_best_weights_back():
     x, y = curved()
     xv = np.random.Generator(np.random.Philox(5)).standard_normal(x.shape)

@@ -103,11 +103,13 @@ def test_lbfgs_is_as_good_as_scipys(problem):
     np.testing.assert_allclose(ours.x, theirs.x, rtol=0, atol=1e-4)
 
 
-def test_lbfgs_goes_around_where_f_is_not_defined():
-    """log x - of a negative x there is none, and the first steps try one."""
+@pytest.mark.parametrize("start", [1e-3, 5.0, 50.0])
+def test_lbfgs_goes_around_where_f_is_not_defined(start):
+    """log x: of a negative x there is none, and the first steps try one."""
     f = lambda x: float(x[0] - math.log(x[0])) if x[0] > 0 else math.nan  # noqa: E731
-    found = xn.LBFGS().minimize(f, lambda x: 1.0 - 1.0 / x, [1e-3])
+    found = xn.LBFGS().minimize(f, lambda x: 1.0 - 1.0 / x, [start])
     np.testing.assert_allclose(found.x, [1.0], rtol=1e-7)
+    assert (found.path > 0.0).all()
 
 
 def test_lbfgs_at_the_minimum_stays_there():
