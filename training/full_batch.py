@@ -30,7 +30,8 @@ class FullBatch(Objective):
         kind = samples.kind(samples.count)
         self.step = trainer.training_step(kind)
         self.guess = trainer.evaluation_step(kind, targets=True)
-        self.total = samples.weight(np.arange(samples.count))
+        every = np.arange(samples.count)
+        self.total = float(samples.weights(every, samples.count)[0])
         slots = trainer.model.layout.trained
         places = [np.arange(slot.start, slot.start + slot.size) for slot in slots]
         self._places = np.concatenate(places)
@@ -41,7 +42,7 @@ class FullBatch(Objective):
         self._full = np.zeros(buffers.params.shape, trainer.dtype)
         self._at: Vector | None = None  # where the gradients in the buffers are of
         with trainer.backend.active():
-            rows = trainer.backend.asarray(np.arange(samples.count))
+            rows = trainer.backend.asarray(every)
             self.step.unbind()
             for batch in (self.step.batch, self.guess.batch):
                 samples.gather(rows, batch)

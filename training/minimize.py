@@ -1,5 +1,6 @@
 """Full-batch minimisers on a Trainer: L-BFGS, guesses, grids, populations."""
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -127,6 +128,9 @@ class _Run:
             ends.enter_context(np.errstate(all="ignore"))
             self._iterate(steps, ends.enter_context(Interrupt()))
         self.history.stopped = trainer.stop
+        if trainer.stop.startswith("interrupted") and not self.progress.verbose:
+            # As in fit: nobody may take this for a finished training.
+            print(f"minimize: {trainer.stop}; returning", file=sys.stderr)
         if trainer.stop:
             self.progress.note(f"stopped: {trainer.stop}")
         return self.history

@@ -278,7 +278,8 @@ def test_an_error_leaves_the_weights_of_the_last_iteration():
         np.testing.assert_allclose(values, before[name] + 0.5, rtol=1e-15)
 
 
-def test_ctrl_c_ends_after_the_iteration(capsys):
+@pytest.mark.parametrize("verbose", [True, False])
+def test_ctrl_c_ends_after_the_iteration(capsys, verbose):
     x, y = curved()
 
     class Press(xn.Callback):
@@ -286,11 +287,16 @@ def test_ctrl_c_ends_after_the_iteration(capsys):
             if len(trainer.history) == 3:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    history = xn.minimize(network(), x, y, steps=50, callbacks=Press(), verbose=True)
+    trainer = network()
+    history = xn.minimize(trainer, x, y, steps=50, callbacks=Press(), verbose=verbose)
     assert history.stopped == "interrupted after iteration 3"
-    shown = capsys.readouterr().out
-    assert "stopped: interrupted" in shown
-    assert len(shown.splitlines()) == 5
+    shown = capsys.readouterr()
+    if verbose:
+        assert "stopped: interrupted" in shown.out
+        assert len(shown.out.splitlines()) == 5
+    else:
+        wanted = "minimize: interrupted after iteration 3; returning\n"
+        assert (shown.out, shown.err) == ("", wanted)
 
 
 @pytest.mark.parametrize("layer", [xn.Dropout(0.5), xn.GaussianNoise(0.1)])
