@@ -12,9 +12,11 @@ from xpnet.gallery.pictures import (
     points,
 )
 from xpnet.gallery.run import main, prepare, run
+from xpnet.gallery.style import COLORS
 from xpnet.gallery.table import LESSONS, get_lesson, title_of
 
 __all__ = [
+    "COLORS",
     "LESSONS",
     "Lesson",
     "bowl",

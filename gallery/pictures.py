@@ -10,7 +10,7 @@ from xpnet.gallery.style import COLORS, GREY, MARKERS, SIGNED, SURFACE, line_sty
 
 Plane = Callable[[NDArray[np.float64]], ArrayLike]  # f of points (n, 2): values (n,)
 Range = tuple[float, float]
-GRID = 120  # points along each side of a plane
+GRID = 200  # points along each side of a plane
 LEVELS = 18
 
 
@@ -73,8 +73,9 @@ def contour(axes: Any, f: Plane, x: Range, y: Range, log: bool = True) -> Any:
     u, v, height = _over(f, x, y)
     shown = np.log10(np.maximum(height, np.nanmax(height) * 1e-9)) if log else height
     levels = _levels(shown)
-    filled = axes.contourf(u, v, shown, levels, cmap=SURFACE, extend="both")
-    axes.contour(u, v, shown, levels[::2], colors="white", linewidths=0.4, alpha=0.6)
+    filled = axes.contourf(u, v, shown, levels, cmap=SURFACE, extend="both", alpha=0.5)
+    look = {"colors": GREY, "linewidths": 0.5, "linestyles": "-"}
+    axes.contour(u, v, shown, levels[::2], **look)
     axes.set_xlim(*x)
     axes.set_ylim(*y)
     axes.grid(False)
@@ -84,20 +85,19 @@ def contour(axes: Any, f: Plane, x: Range, y: Range, log: bool = True) -> Any:
 def bowl(axes: Any, f: Plane, x: Range, y: Range, label: str) -> None:
     """The surface z = f over the plane, on three-dimensional axes."""
     u, v, height = _over(f, x, y, 60)
-    axes.plot_surface(u, v, height, cmap=SURFACE, linewidth=0, alpha=0.9)
+    axes.plot_surface(u, v, height, cmap=SURFACE, norm=_stretched(height), alpha=0.85)
     axes.set_zlabel(label)
     axes.view_init(elev=32, azim=-58)
 
 
-def path(axes: Any, steps: Any, label: str = "", number: int = 1) -> None:
+def path(axes: Any, steps: Any, label: str = "", number: int | None = None) -> None:
     """The way (n, 2) of a descent: a line, its start a ring, its end a disc."""
     steps = np.asarray(steps, float)
     steps = steps[np.isfinite(steps).all(axis=1)]
-    look = line_style(number)
-    axes.plot(*steps.T, label=label or None, lw=1.5, **look)
-    mark = {"color": look["color"], "marker": "o", "markeredgecolor": "white"}
-    axes.plot(*steps[0], ms=7, **{**mark, "color": "white", "markeredgecolor": "black"})
-    axes.plot(*steps[-1], ms=7, **mark)
+    look = line_style(number) if number is not None else {"color": COLORS[1]}
+    axes.plot(*steps.T, label=label or None, **look)
+    axes.plot(*steps[0], "o", ms=7, color="white", mec="black", zorder=3)
+    axes.plot(*steps[-1], "o", ms=7, color=look["color"], mec="black", zorder=3)
 
 
 def images(
@@ -149,6 +149,13 @@ def _over(
     u, v = np.meshgrid(np.linspace(*x, side), np.linspace(*y, side))
     values = np.asarray(f(np.stack([u.ravel(), v.ravel()], axis=1)))
     return u, v, values.reshape(u.shape)
+
+
+def _stretched(height: NDArray[Any]) -> Any:
+    """Colours that tell low heights apart better than high ones."""
+    from matplotlib.colors import PowerNorm
+
+    return PowerNorm(0.4, float(np.nanmin(height)), float(np.nanmax(height)))
 
 
 def _levels(height: NDArray[Any]) -> NDArray[Any]:

@@ -11,6 +11,9 @@ from xpnet.gallery.lesson import Lesson
 # name: the module with its `lesson(out)`, in the order to read them in.
 LESSONS = {
     "line": "xpnet.examples.line",
+    "xor": "xpnet.examples.xor",
+    "curse": "xpnet.examples.curse",
+    "spirals": "xpnet.examples.spirals",
 }
 
 
