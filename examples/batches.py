@@ -3,12 +3,12 @@
 The gradient of a batch of m samples is the mean of theirs: an estimate of the gradient
 over all of them, whose error is that of any mean,
 
-    ‖g_m - g‖ ∝ 1/√m        (drawn without replacement: times √((n - m) / (n - 1))).
+    ‖gₘ - g‖ ∝ 1/√m        (drawn without replacement: times √((n - m) / (n - 1))).
 
-So a batch a hundred times smaller costs a hundred times less and is only ten times
-noisier. In one pass over the data small batches take many noisy steps, the full batch a
-single exact one; the many steps win by far. What speaks for larger batches is time: a
-step on 32 samples takes hardly longer than a step on one.
+So a batch a hundred times smaller is only ten times noisier. In one pass over the data
+small batches take many noisy steps, the full batch a single exact one; the many steps
+win by far. What speaks for larger batches is time: a step on 32 samples takes hardly
+longer than a step on one.
 
     python examples/batches.py
 """
@@ -20,14 +20,15 @@ import numpy as np
 import xpnet as xn
 from xpnet.gallery import Lesson, curves, main
 
-RATES = {1: 0.02, 32: 0.2, 1797: 0.5}  # samples a batch: a learning rate that suits it
+RATES = {1: 0.05, 32: 0.5, 1797: 1.0}  # samples a batch: a learning rate that suits it
+EPOCHS = 10
 DRAWS = 40  # batches of each size whose gradients are compared
 
 
-def trainer_for(rate, seed=0):
+def trainer_for(rate):
     """A 64-32-10 net for the digits."""
     model = xn.Sequential([xn.Dense(32, activation="tanh"), xn.Dense(10)])
-    return xn.Trainer(model, "softmax_cross_entropy", xn.SGD(rate), seed=seed)
+    return xn.Trainer(model, "softmax_cross_entropy", xn.SGD(rate))
 
 
 def gradient(trainer, x, y):
@@ -39,7 +40,7 @@ def gradient(trainer, x, y):
 
 
 def noise(x, y, sizes):
-    """‖g_m - g‖ / ‖g‖, the root of its mean square over DRAWS batches of each size."""
+    """‖gₘ - g‖ / ‖g‖ for each size m: the root mean square over DRAWS batches."""
     trainer, rng = trainer_for(0.1), np.random.default_rng(0)
     trainer.build(x.shape[1])
     exact = gradient(trainer, x, y)
@@ -54,18 +55,33 @@ def noise(x, y, sizes):
 def lesson(out: Lesson) -> None:
     """The noise of a batch's gradient, and ten passes with batches of three sizes."""
     x, y = xn.datasets.digits()
-    x = x / np.float32(16)
-    out.claim("the noise of a batch's gradient falls as 1/√m; small batches learn sooner")
+    x /= 16
+    out.claim(
+        "the noise of a batch's gradient falls as 1/√m; small batches learn sooner"
+    )
     sizes = 2 ** np.arange(8)
     errors = noise(x, y, sizes)
     slope = np.polyfit(np.log(sizes), np.log(errors), 1)[0]
-    out.number("gradient noise by batch size", dict(zip(sizes, errors, strict=True)))
+    out.number(f"gradient noise with batches of {sizes}", errors)
     out.check(f"noise ∝ m^{slope:.2f}, within 0.1 of -1/2", abs(slope + 0.5) < 0.1)
-    losses = {}
+    losses, final = {}, []
     for size, rate in RATES.items():
         trainer, start = trainer_for(rate), time.perf_counter()
-        history = trainer.fit(x, y, epochs=10, batch_size=size, verbose=False)
-        seconds, losses[size] = time.perf_counter() - start, history["loss"]
-        final = trainer.evaluate(x, y)["loss"]
-        row = {"steps": trainer.steps_done, "seconds": seconds, "final loss": final}
-        out.number(f"batches of {size}", row)
+        history = trainer.fit(x, y, epochs=EPOCHS, batch_size=size, verbose=False)
+        seconds = time.perf_counter() - start
+        final.append(trainer.evaluate(x, y)["loss"])
+        row = {"steps": trainer.steps_done, "seconds": seconds, "loss": final[-1]}
+        out.number(f"batches of {size}, {EPOCHS} epochs", row)
+        losses[f"batches of {size}"] = history["loss"]
+    one, some, every = final
+    text = f"loss with 1 < 32 < all: {one:.3f} < {some:.3f} < {every:.3f}"
+    out.check(text, one < some < every)
+    with out.figure("noise", columns=2) as (left, right):
+        pair = {"measured": errors, "∝ 1/√m": errors[0] / np.sqrt(sizes)}
+        curves(left, pair, sizes, "batch size m", "gradient noise ‖gₘ - g‖ / ‖g‖")
+        left.set_xscale("log", base=2)
+        curves(right, losses)
+
+
+if __name__ == "__main__":
+    main(lesson)

@@ -49,10 +49,8 @@ def guess(pixels, hidden, seed):
 
 def descend(pixels, hidden, seed):
     """The loss before each of BUDGET / 3 full-batch steps."""
-    trainer = fresh(pixels, hidden, seed)
-    x, y = zeros(pixels)
-    epochs = BUDGET // 3
-    return trainer.fit(x, y, epochs=epochs, batch_size=None, verbose=False)["loss"]
+    options = {"epochs": BUDGET // 3, "batch_size": None, "verbose": False}
+    return fresh(pixels, hidden, seed).fit(*zeros(pixels), **options)["loss"]
 
 
 def lesson(out: Lesson) -> None:
@@ -60,10 +58,10 @@ def lesson(out: Lesson) -> None:
     out.claim("guessing keeps up on 2 weights, and falls far behind on 12,000")
     seeds = range(out.size(3, 1))
     sizes = [fresh(*net, 0).model.parameter_count for net in NETS]
-    guesses = [[guess(*net, seed) for seed in seeds] for net in NETS]
-    descents = [[descend(*net, seed) for seed in seeds] for net in NETS]
-    guessed = np.median([[run[-1] for run in runs] for runs in guesses], axis=1)
-    descended = np.median([[run[-1] for run in runs] for runs in descents], axis=1)
+    # (nets, seeds, passes or steps)
+    guesses = np.array([[guess(*net, s) for s in seeds] for net in NETS])
+    descents = np.array([[descend(*net, s) for s in seeds] for net in NETS])
+    guessed, descended = (np.median(r[..., -1], axis=1) for r in (guesses, descents))
     out.number("weights", sizes)
     out.number("loss of the best guess", guessed)
     out.number("loss after descent", descended)
@@ -76,10 +74,10 @@ def lesson(out: Lesson) -> None:
         curves(left, pair, sizes, f"weights (budget: {BUDGET} forward passes)")
         left.set_xscale("log")
         for i in (0, -1):
-            look = {"color": COLORS[i], "label": f"{sizes[i]:,} weights, guessed"}
-            right.plot(guesses[i][0], ":", **look)
-            look["label"] = f"{sizes[i]:,} weights, descent"
-            right.plot(range(0, BUDGET, 3), descents[i][0], **look)
+            look, many = {"color": COLORS[i]}, f"{sizes[i]:,} weights"
+            right.plot(guesses[i][0], ":", label=f"{many}, guessed", **look)
+            steps = range(0, BUDGET, 3)
+            right.plot(steps, descents[i][0], label=f"{many}, descent", **look)
         right.set(xlabel="forward passes", ylabel="best loss so far", yscale="log")
         right.legend(loc="center right", bbox_to_anchor=(1, 0.42))
 

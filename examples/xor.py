@@ -1,9 +1,7 @@
 """Exclusive or: three hidden units, then fifty, then a rate that explodes.
 
-Points lie around the corners (±4, ±4); the class is 1 where the signs differ. One
-hidden layer of sigmoids and a softmax are trained on batches of five,
-
-    W ← W - η (∂J/∂W + λ W),       λ the L2 penalty.
+Points lie around the corners (±4, ±4); the class is 1 where the signs differ. A hidden
+layer of sigmoids and a softmax are trained by W ← W - η (∂J/∂W + λ W), λ the L2 penalty.
 
 Three hidden units are enough. Fifty sigmoids push the output together, so that a high
 rate overshoots: each step throws the weights to the far side of the valley, and the

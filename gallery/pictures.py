@@ -31,8 +31,17 @@ def curves(
     axes.set_ylabel(ylabel)
     if log:
         axes.set_yscale("log")
+        _plain_ticks(axes)
     if len(values) > 1:
         axes.legend()
+
+
+def _plain_ticks(axes: Any) -> None:
+    """0.2 instead of 2 × 10⁻¹, where a logarithmic axis spans less than two decades."""
+    low, high = axes.get_ylim()
+    if high < 60 * low:
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
 
 
 def points(axes: Any, x: ArrayLike, y: ArrayLike) -> None:
@@ -109,11 +118,11 @@ def images(
 ) -> Any:
     """Each row of `rows` (n, h·w) as an h × w image, ink dark.
 
-    With `signed`, for weights: one scale for all, with 0 in its middle. Returns what a
-    colour bar needs.
+    With `signed`, for weights: one scale for all, 0 in its middle, the largest
+    hundredth cut off. Returns what a colour bar needs.
     """
     rows = np.asarray(rows, float)
-    limit = float(np.abs(rows).max())
+    limit = float(np.quantile(np.abs(rows), 0.99))
     look: dict[str, Any] = {"cmap": "Greys"}
     if signed:
         look = {"cmap": SIGNED, "vmin": -limit, "vmax": limit}

@@ -13,6 +13,9 @@ LESSONS = {
     "line": "xpnet.examples.line",
     "xor": "xpnet.examples.xor",
     "curse": "xpnet.examples.curse",
+    "batches": "xpnet.examples.batches",
+    "overfit": "xpnet.examples.overfit",
+    "digits": "xpnet.examples.digits",
     "spirals": "xpnet.examples.spirals",
 }
 
