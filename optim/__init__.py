@@ -1,7 +1,10 @@
 """How parameters move: update rules, learning rates, clipping, penalties."""
 
+from xpnet.optim.adam_variants import Adamax, Nadam, RAdam
+from xpnet.optim.adaptive import Adadelta, Adagrad, RMSprop
+from xpnet.optim.lion import Lion
 from xpnet.optim.optimizer import Optimizer
-from xpnet.optim.rules import OPTIMIZERS, SGD, Adam, AdamW, get_optimizer
+from xpnet.optim.rules import SGD, Adam, AdamW, AMSGrad
 from xpnet.optim.schedules import (
     SCHEDULES,
     Constant,
@@ -14,17 +17,26 @@ from xpnet.optim.schedules import (
     schedule_config,
     schedule_from,
 )
+from xpnet.optim.table import OPTIMIZERS, get_optimizer
 
 __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "SGD",
+    "AMSGrad",
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Constant",
     "Cosine",
     "ExponentialDecay",
+    "Lion",
+    "Nadam",
     "Optimizer",
+    "RAdam",
+    "RMSprop",
     "Schedule",
     "StepDecay",
     "WarmUp",

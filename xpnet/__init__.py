@@ -47,12 +47,20 @@ if TYPE_CHECKING:
     )
     from xpnet.optim import (
         SGD,
+        Adadelta,
+        Adagrad,
         Adam,
+        Adamax,
         AdamW,
+        AMSGrad,
         Constant,
         Cosine,
         ExponentialDecay,
+        Lion,
+        Nadam,
         Optimizer,
+        RAdam,
+        RMSprop,
         StepDecay,
         WarmUp,
     )
@@ -83,7 +91,8 @@ _ROOMS = {
         Sequential SoftmaxCrossEntropy
     """,
     "optim": """
-        SGD Adam AdamW Constant Cosine ExponentialDecay Optimizer StepDecay WarmUp
+        SGD Adadelta Adagrad Adam AdamW Adamax AMSGrad Constant Cosine ExponentialDecay
+        Lion Nadam Optimizer RAdam RMSprop StepDecay WarmUp
     """,
     "training": """
         Callback DivergenceError EarlyStopping History ReduceOnPlateau Trainer
@@ -94,10 +103,14 @@ _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 __all__ = [
     "SGD",
+    "AMSGrad",
     "Activation",
     "ActivationFunction",
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Backend",
     "BatchNorm",
     "BinaryCrossEntropy",
@@ -117,11 +130,15 @@ __all__ = [
     "Huber",
     "Layer",
     "LayerNorm",
+    "Lion",
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "MinMaxScaler",
+    "Nadam",
     "Optimizer",
+    "RAdam",
+    "RMSprop",
     "ReduceOnPlateau",
     "Sequential",
     "SoftmaxCrossEntropy",
