@@ -3,7 +3,7 @@
 import inspect
 
 from xpnet.optim.conventions import CONVENTIONS, Convention
-from xpnet.optim.table import OPTIMIZERS
+from xpnet.optim.table import MINIMIZERS, OPTIMIZERS
 
 HEAD = """# Update rules
 
@@ -25,6 +25,11 @@ columns were read in the sources of PyTorch 2.13, Keras 3 and optax 0.2.
 
 "Outside" is √v + eps, "inside" √(v + eps).
 """
+TAIL = """## Methods that are no update rules
+
+They look at the whole objective in every iteration: `xpnet.minimize(trainer, x, y,
+"lbfgs")` on a network, `LBFGS().minimize(f, gradient, start)` on a plain function.
+"""
 ROWS = {
     "name": "name",
     "rate": "learning rate",
@@ -39,7 +44,8 @@ ROWS = {
 def page() -> str:
     """docs/optimizers.md, from the rules' docstrings and conventions."""
     sections = [section(row) for row in OPTIMIZERS]
-    return "\n".join([HEAD, overview(), *sections])
+    others = [f"### {_text(name, kind)}\n" for name, kind in MINIMIZERS.items()]
+    return "\n".join([HEAD, overview(), *sections, TAIL, *others])
 
 
 def overview() -> str:
@@ -54,16 +60,19 @@ def overview() -> str:
 
 def section(row: str) -> str:
     """One rule: its docstring up to the arguments, then the libraries side by side."""
-    text = (inspect.getdoc(OPTIMIZERS[row]) or "").split("\nArgs:")[0].rstrip()
     conventions = CONVENTIONS[row]
     lines = [_line(["", *(c.library for c in conventions)])]
     lines.append(_line(["---"] * (1 + len(conventions))))
     for key, title in ROWS.items():
         if any(getattr(c, key) for c in conventions):
             lines.append(_line([title, *(_cell(c, key) for c in conventions)]))
-    return f"## {OPTIMIZERS[row].__name__}\n\n`{row}`. {text}\n\n" + "\n".join(
-        [*lines, ""]
-    )
+    return f"## {_text(row, OPTIMIZERS[row])}\n\n" + "\n".join([*lines, ""])
+
+
+def _text(name: str, kind: type) -> str:
+    """Class, name, and the docstring up to the arguments."""
+    text = (inspect.getdoc(kind) or "").split("\nArgs:")[0].rstrip()
+    return f"{kind.__name__}\n\n`{name}`. {text}"
 
 
 def _cell(convention: Convention, key: str) -> str:

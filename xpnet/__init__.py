@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         SoftmaxCrossEntropy,
     )
     from xpnet.optim import (
+        LBFGS,
         SGD,
         Adadelta,
         Adagrad,
@@ -56,10 +57,13 @@ if TYPE_CHECKING:
         Constant,
         Cosine,
         ExponentialDecay,
+        GeneticAlgorithm,
+        GridSearch,
         Lion,
         Nadam,
         Optimizer,
         RAdam,
+        RandomSearch,
         RMSprop,
         StepDecay,
         WarmUp,
@@ -73,6 +77,7 @@ if TYPE_CHECKING:
         Trainer,
         check_gradients,
         confusion_matrix,
+        minimize,
     )
 
 __version__ = "0.1.0"
@@ -92,16 +97,18 @@ _ROOMS = {
     """,
     "optim": """
         SGD Adadelta Adagrad Adam AdamW Adamax AMSGrad Constant Cosine ExponentialDecay
-        Lion Nadam Optimizer RAdam RMSprop StepDecay WarmUp
+        GeneticAlgorithm GridSearch LBFGS Lion Nadam Optimizer RAdam RandomSearch
+        RMSprop StepDecay WarmUp
     """,
     "training": """
         Callback DivergenceError EarlyStopping History ReduceOnPlateau Trainer
-        check_gradients confusion_matrix
+        check_gradients confusion_matrix minimize
     """,
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 __all__ = [
+    "LBFGS",
     "SGD",
     "AMSGrad",
     "Activation",
@@ -126,6 +133,8 @@ __all__ = [
     "ExponentialDecay",
     "Flatten",
     "GaussianNoise",
+    "GeneticAlgorithm",
+    "GridSearch",
     "History",
     "Huber",
     "Layer",
@@ -139,6 +148,7 @@ __all__ = [
     "Optimizer",
     "RAdam",
     "RMSprop",
+    "RandomSearch",
     "ReduceOnPlateau",
     "Sequential",
     "SoftmaxCrossEntropy",
@@ -158,6 +168,7 @@ __all__ = [
     "load_idx",
     "load_mnist",
     "load_npz",
+    "minimize",
     "split",
     "split_indices",
 ]
