@@ -17,6 +17,10 @@ LESSONS = {
     "overfit": "xpnet.examples.overfit",
     "digits": "xpnet.examples.digits",
     "spirals": "xpnet.examples.spirals",
+    "worked": "xpnet.examples.worked",
+    "gradients": "xpnet.examples.gradients",
+    "momentum": "xpnet.examples.momentum",
+    "vanishing": "xpnet.examples.vanishing",
 }
 
 
