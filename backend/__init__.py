@@ -5,7 +5,7 @@ from xpnet.backend.checks import check_number, check_whole, choose, nearest
 from xpnet.backend.compile import compile_tape
 from xpnet.backend.devices import DeviceError, cuda_status, get_backend
 from xpnet.backend.formula import Formula, derivative
-from xpnet.backend.program import Program
+from xpnet.backend.program import Call, Program
 from xpnet.backend.random import (
     NOISE,
     ORDER,
@@ -25,6 +25,7 @@ __all__ = [
     "WEIGHTS",
     "Array",
     "Backend",
+    "Call",
     "DeviceError",
     "Formula",
     "Noise",

@@ -15,7 +15,8 @@ class Rule:
     Attributes:
         optimizer: the update rule.
         slots: the flat arrays that it keeps between steps, (..., n), 0 at the start.
-        scalars: arrays with the numbers of this step, by name.
+        numbers: (..., k), the numbers of this step in one array.
+        scalars: views of them, by name.
     """
 
     def __init__(self, optimizer: Optimizer, buffers: Buffers) -> None:
@@ -26,11 +27,11 @@ class Rule:
         with buffers.backend.active():
             shape = buffers.params.shape
             self.slots = [zeros(shape, buffers.dtype) for _ in optimizer.slots]
-            self._numbers = zeros((*buffers.lead, len(names)), buffers.dtype)
+            self.numbers = zeros((*buffers.lead, len(names)), buffers.dtype)
         # One network's numbers are 0-d, which NumPy broadcasts fastest.
         places = [slice(i, i + 1) if buffers.lead else i for i in range(len(names))]
         self.scalars: dict[str, Array] = {
-            name: self._numbers[..., at] for name, at in zip(names, places, strict=True)
+            name: self.numbers[..., at] for name, at in zip(names, places, strict=True)
         }
         self._newest: tuple[float, ...] = ()
 
@@ -39,5 +40,15 @@ class Rule:
         numbers = tuple(self.optimizer.scalars(rate, step).values())
         if numbers != self._newest:
             values: Any = np.asarray(numbers, self._dtype)
-            self._backend.upload(self._numbers, values)
+            self._backend.upload(self.numbers, values)
             self._newest = numbers
+
+    def table(self, rates: list[float], first: int) -> np.ndarray[Any, Any]:
+        """The numbers of steps first, first + 1, ... with these rates, a row each.
+
+        Whoever writes rows of it into `numbers` takes the place of `write`.
+        """
+        self._newest = ()
+        scalars = self.optimizer.scalars
+        rows = [tuple(scalars(r, t).values()) for t, r in enumerate(rates, first)]
+        return np.array(rows, self._dtype)
