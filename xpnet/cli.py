@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_compare(commands)
     _add_bench(commands)
+    _add_gallery(commands)
     info = commands.add_parser("info", help="device, BLAS, threads and versions")
     info.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
@@ -176,3 +177,25 @@ def _add_bench(
     add("--json", metavar="FILE", help="write the record there")
     add("--html", metavar="FILE", help="write a page with tables and plots there")
     add("--from", dest="source", metavar="FILE", help="show a record, measure nothing")
+
+
+def _add_gallery(
+    commands: "argparse._SubParsersAction[Parser]",
+) -> None:
+    gallery = commands.add_parser(
+        "gallery",
+        help="lessons: a claim, the experiment, its pictures",
+        description="Run the lesson NAME: it states a claim, measures it, draws it and "
+        "says whether it held (exit status 1 if not). Without NAME, the lessons.",
+    )
+    gallery.add_argument("name", metavar="NAME", nargs="?", help="line, ... or all")
+    add_gallery_options(gallery)
+
+
+def add_gallery_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `xpnet gallery` and of `python examples/NAME.py`."""
+    add = parser.add_argument
+    add("--out", metavar="DIR", default="xpnet-gallery", help="pictures [%(default)s]")
+    add("--json", metavar="FILE", help="write the numbers there")
+    add("--data", metavar="DIR", help="MNIST's files, for digits [$XPNET_MNIST]")
+    add("--quick", action="store_true", help="smaller experiments, as the tests run")
