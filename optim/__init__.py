@@ -1,5 +1,6 @@
-"""How parameters move: update rules, learning rates, clipping, penalties."""
+"""How parameters move: update rules, learning rates, clipping, penalties, averages."""
 
+from xpnet.optim.average import WeightAverage
 from xpnet.optim.optimizer import Optimizer
 from xpnet.optim.rules import OPTIMIZERS, SGD, Adam, AdamW, get_optimizer
 from xpnet.optim.schedules import (
@@ -28,6 +29,7 @@ __all__ = [
     "Schedule",
     "StepDecay",
     "WarmUp",
+    "WeightAverage",
     "get_optimizer",
     "get_schedule",
     "schedule_config",

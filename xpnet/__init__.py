@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         Optimizer,
         StepDecay,
         WarmUp,
+        WeightAverage,
     )
     from xpnet.training import (
         Callback,
@@ -84,6 +85,7 @@ _ROOMS = {
     """,
     "optim": """
         SGD Adam AdamW Constant Cosine ExponentialDecay Optimizer StepDecay WarmUp
+        WeightAverage
     """,
     "training": """
         Callback DivergenceError EarlyStopping History ReduceOnPlateau Trainer
@@ -130,6 +132,7 @@ __all__ = [
     "TraceError",
     "Trainer",
     "WarmUp",
+    "WeightAverage",
     "__version__",
     "check_gradients",
     "confusion_matrix",
