@@ -20,6 +20,7 @@ from xpnet.training import checks, evaluation
 from xpnet.training.callbacks import Callback, check_callbacks
 from xpnet.training.dataset import Samples
 from xpnet.training.divergence import divergence
+from xpnet.training.doctor import Doctor
 from xpnet.training.history import History
 from xpnet.training.loop import Loop
 from xpnet.training.metrics import get_metrics
@@ -203,6 +204,7 @@ class Trainer:
         class_weight: Any = None,
         shuffle: bool = True,
         verbose: bool | None = None,
+        diagnose: bool = False,
     ) -> History:
         """Train for `epochs` passes over the samples.
 
@@ -221,6 +223,8 @@ class Trainer:
             class_weight: {label: weight} or "balanced"; multiplies sample_weight.
             shuffle: a new order each epoch, drawn from (seed, epoch).
             verbose: a table row an epoch; None prints on a terminal only.
+            diagnose: look at each layer a few times an epoch; what is found, in words,
+                is `history.diagnosis` (a `Diagnosis`). The training is the same.
 
         Returns:
             The `History`, also found as `trainer.history`. After Ctrl-C, which ends
@@ -248,7 +252,8 @@ class Trainer:
         held = None if validation is None else self._validation(validation)
         self.history = History()
         progress = Progress(verbose)
-        loop = Loop(self, samples, held, size, shuffle, hooks, progress)
+        doctor = Doctor(self, samples, size, epochs, progress) if diagnose else None
+        loop = Loop(self, samples, held, size, shuffle, hooks, progress, doctor)
         return loop.run(epochs)
 
     def _samples(self, *arguments: Any) -> Samples:
