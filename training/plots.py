@@ -15,15 +15,29 @@ LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000
 STYLES = ("-", "--", "-.", ":")
 
 
-def figure(columns: int) -> tuple[Any, Any]:
-    """A matplotlib figure with `columns` panels that needs no display."""
+def need_matplotlib() -> Any:
+    """The module; raises ImportError with the install line where it is missing."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        import matplotlib
     except ImportError:
         raise ImportError("plots need matplotlib: pip install 'xpnet[plot]'") from None
-    fig = Figure(figsize=(5.0 * columns, 3.8), layout="constrained")
+    return matplotlib
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty matplotlib figure, in inches, that needs no display."""
+    need_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(fig)
+    return fig
+
+
+def figure(columns: int) -> tuple[Any, Any]:
+    """A figure with `columns` panels."""
+    fig = new_figure(5.0 * columns, 3.8)
     return fig, fig.subplots(1, columns, squeeze=False)[0]
 
 

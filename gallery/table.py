@@ -1,0 +1,37 @@
+"""The lessons there are. A new one is a file examples/NAME.py and its row here."""
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from xpnet.backend import choose
+from xpnet.gallery.lesson import Lesson
+
+# name: the module with its `lesson(out)`, in the order to read them in.
+LESSONS = {
+    "line": "xpnet.examples.line",
+    "xor": "xpnet.examples.xor",
+    "curse": "xpnet.examples.curse",
+    "batches": "xpnet.examples.batches",
+    "overfit": "xpnet.examples.overfit",
+    "digits": "xpnet.examples.digits",
+    "spirals": "xpnet.examples.spirals",
+}
+
+
+def get_lesson(name: str) -> Callable[[Lesson], None]:
+    """The function `lesson(out)` of that name.
+
+    Raises:
+        ValueError: an unknown name, with the nearest and all.
+    """
+    module: Any = import_module(choose(name, LESSONS, "lesson"))
+    lesson: Callable[[Lesson], None] = module.lesson
+    return lesson
+
+
+def title_of(lesson: Callable[[Lesson], None]) -> str:
+    """The first line of the docstring of the lesson's file, without the full stop."""
+    text = inspect.getdoc(inspect.getmodule(lesson)) or lesson.__name__
+    return text.splitlines()[0].removesuffix(".")
