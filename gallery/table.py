@@ -15,6 +15,7 @@ LESSONS = {
     "curse": "xpnet.examples.curse",
     "batches": "xpnet.examples.batches",
     "overfit": "xpnet.examples.overfit",
+    "remedies": "xpnet.examples.remedies",
     "digits": "xpnet.examples.digits",
     "spirals": "xpnet.examples.spirals",
 }

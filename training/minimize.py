@@ -114,7 +114,7 @@ class FullBatch(Objective):
         kind = samples.kind(samples.count)
         self.step = trainer.training_step(kind)
         self.guess = trainer.evaluation_step(kind, targets=True)
-        self.total = samples.weight(np.arange(samples.count))
+        self.total = float(samples.weights(np.arange(samples.count), samples.count)[0])
         slots = trainer.model.layout.trained
         places = [np.arange(slot.start, slot.start + slot.size) for slot in slots]
         self._places = np.concatenate(places)
