@@ -16,23 +16,20 @@ import numpy as np
 import xpnet as xn
 from xpnet.gallery import Lesson, confusion, curves, images, main
 
-HIDDEN = 15
-
 
 def train(train_part, test_part, seed=0, epochs=60, batch=32):
     """A trainer of pixels-15-10, its curves measured on the test part."""
-    model = xn.Sequential([xn.Dense(HIDDEN, activation="tanh"), xn.Dense(10)])
+    model = xn.Sequential([xn.Dense(15, activation="tanh"), xn.Dense(10)])
     steps = epochs * -(-len(train_part[0]) // batch)
     adam = xn.Adam(xn.Cosine(0.01, steps), l2=1e-4)
     trainer = xn.Trainer(model, "softmax_cross_entropy", adam, seed=seed)
-    options = {"validation": test_part, "epochs": epochs, "batch_size": batch}
-    trainer.fit(*train_part, **options, verbose=False)
+    trainer.fit(*train_part, epochs, batch, test_part, verbose=False)
     return trainer
 
 
 def mnist(out):
     """The larger net: its size in any case, its accuracy where the files are."""
-    large = xn.Sequential([xn.Dense(HIDDEN, activation="tanh"), xn.Dense(10)])
+    large = xn.Sequential([xn.Dense(15, activation="tanh"), xn.Dense(10)])
     count = large.build(784).parameter_count
     out.check(f"784-15-10 has {count:,} parameters, 11,935 by hand", count == 11_935)
     if out.data is None:

@@ -1,5 +1,6 @@
 """Lessons: a claim, the experiment that measures it, and its pictures."""
 
+from xpnet.gallery.fields import FIELDS, Field
 from xpnet.gallery.lesson import Lesson
 from xpnet.gallery.pictures import (
     bowl,
@@ -17,7 +18,9 @@ from xpnet.gallery.table import LESSONS, get_lesson, title_of
 
 __all__ = [
     "COLORS",
+    "FIELDS",
     "LESSONS",
+    "Field",
     "Lesson",
     "bowl",
     "confusion",

@@ -148,8 +148,13 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {shown(part)}" for key, part in value.items())
+        return ", ".join(f"{key} {_inner(part)}" for key, part in value.items())
     if isinstance(value, list):
         rest = f", ... ({len(value)} in all)" if len(value) > SHOWN else ""
-        return ", ".join(map(shown, value[:SHOWN])) + rest
+        return ", ".join(map(_inner, value[:SHOWN])) + rest
     return str(value)
+
+
+def _inner(value: Any) -> str:
+    """A part of a list or table, with brackets around lists."""
+    return f"[{shown(value)}]" if isinstance(value, list) else shown(value)

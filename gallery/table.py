@@ -14,6 +14,7 @@ LESSONS = {
     "xor": "xpnet.examples.xor",
     "curse": "xpnet.examples.curse",
     "batches": "xpnet.examples.batches",
+    "race": "xpnet.examples.race",
     "overfit": "xpnet.examples.overfit",
     "remedies": "xpnet.examples.remedies",
     "digits": "xpnet.examples.digits",

@@ -26,7 +26,7 @@ ARROWS = {
         "commands",
     },
     "gallery": {"backend", "layers", "optim", "data", "training", "cli"},
-    "examples": {"gallery", "xpnet"},
+    "examples": {"gallery", "optim", "xpnet"},
     "xpnet": {
         "backend",
         "layers",
