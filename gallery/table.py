@@ -16,6 +16,7 @@ LESSONS = {
     "batches": "xpnet.examples.batches",
     "race": "xpnet.examples.race",
     "overfit": "xpnet.examples.overfit",
+    "remedies": "xpnet.examples.remedies",
     "digits": "xpnet.examples.digits",
     "spirals": "xpnet.examples.spirals",
     "worked": "xpnet.examples.worked",

@@ -54,7 +54,8 @@ def commands():
     """Every use of the command in the README's shell blocks and inline code."""
     text = "\n".join([*blocks("bash"), *re.findall(r"`([^`\n]+)`", README)])
     return re.findall(
-        r"(?:^|[\s/&])xpnet ((?:train|predict|bench|compare|gallery|info)\b[^\n&|]*)",
+        r"(?:^|[\s/&])xpnet "
+        r"((?:train|doctor|predict|bench|compare|gallery|info)\b[^\n&|]*)",
         text,
     )
 
@@ -63,7 +64,7 @@ def test_the_commands_of_the_readme_are_there():
     found = commands()
     assert "train digits" in found
     assert {line.split()[0] for line in found} == {
-        *("train", "predict", "bench", "compare", "gallery", "info")
+        *("train", "doctor", "predict", "bench", "compare", "gallery", "info")
     }
     for line in found:
         _parser().parse_args(shlex.split(line))

@@ -25,7 +25,7 @@ ARROWS = {
         "xpnet",
         "commands",
     },
-    "gallery": {"backend", "training", "cli"},
+    "gallery": {"backend", "layers", "optim", "data", "training", "cli"},
     "examples": {"gallery", "optim", "xpnet"},
     "xpnet": {
         "backend",
