@@ -201,33 +201,27 @@ def _call(
     gemm: Gemm, seen: list[_Matrix], addresses: list[int], batch: Axis | None
 ) -> Call:
     """One call: outᵀ = bᵀ aᵀ; where `out` lies transposed, out = a b."""
-    a, b, out = seen
-    m, n, k = gemm.out.shape[-2], gemm.out.shape[-1], gemm.a.shape[-1]
-    kinds = [TYPES[x.dtype] for x in (gemm.a, gemm.b, gemm.out)]
+    (m, n), k = gemm.out.shape[-2:], gemm.a.shape[-1]
     steps = (0, 0, 0) if batch is None else batch[1:]
-    # To a column-major library a row-major matrix is its transpose.
-    first = (int(not a.transposed), addresses[0], kinds[0], a.ld, steps[0])
-    second = (int(not b.transposed), addresses[1], kinds[1], b.ld, steps[1])
-    if not out.transposed:
-        m, n = n, m
-        first, second = (
-            (int(b.transposed), *second[1:]),
-            (int(a.transposed), *first[1:]),
+    parts = 3 if batch is None else 4  # one product has no steps
+    a, b, out = (
+        (address, TYPES[x.dtype], matrix.ld, step)[:parts]
+        for x, matrix, address, step in zip(
+            (gemm.a, gemm.b, gemm.out), seen, addresses, steps, strict=True
         )
-    target = (addresses[2], kinds[2], out.ld, steps[2])
-    if batch is None:
-        left, right, into = first[1:4], second[1:4], target[:3]
-        name, count = "cublasGemmEx", ()
+    )
+    # To a column-major library a row-major matrix is its transpose.
+    turned = [int(matrix.transposed) for matrix in seen[:2]]
+    if seen[2].transposed:
+        turned = [1 - flag for flag in turned]
     else:
-        left, right, into = first[1:], second[1:], target
-        name, count = "cublasGemmStridedBatchedEx", (batch[0],)
-    # fmt: off
-    return Call(name, (
-        first[0], second[0], m, n, k,
-        gemm.alpha, *left, *right, gemm.beta, *into, *count,
-        gemm.compute, DEFAULT_ALGORITHM,
-    ))
-    # fmt: on
+        m, n, a, b, turned = n, m, b, a, turned[::-1]
+    alpha, beta, last = gemm.alpha, gemm.beta, (gemm.compute, DEFAULT_ALGORITHM)
+    if batch is None:
+        arguments = (*turned, m, n, k, alpha, *a, *b, beta, *out, *last)
+        return Call("cublasGemmEx", arguments)
+    arguments = (*turned, m, n, k, alpha, *a, *b, beta, *out, batch[0], *last)
+    return Call("cublasGemmStridedBatchedEx", arguments)
 
 
 def _address(array: Array) -> int:
