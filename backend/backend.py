@@ -60,10 +60,9 @@ class Backend:
         """
         choose(precision, dict.fromkeys(PRECISIONS), "precision")
         if precision != "float32" and (self.driver is None or dtype != np.float32):
-            where = f"{self.device} with {dtype.name}"
             raise ValueError(
-                f"precision: {precision!r} is for products of float32 on a CUDA device, "
-                f"this is {where}; leave precision='float32', which is exact"
+                f"precision: {precision!r} is for products of float32 on a GPU, got "
+                f"{self.device} with {dtype.name}; leave it at 'float32'"
             )
         return replace(self, precision=precision)
 
