@@ -83,6 +83,11 @@ def reset() -> None:
     _driver.__init__(generation=_driver.generation + 1)  # type: ignore[misc]
 
 
+def counts() -> Counts:
+    """What was counted so far."""
+    return _driver.counts
+
+
 @contextmanager
 def counting() -> Iterator[Counts]:
     """The counts of the block alone."""

@@ -104,6 +104,11 @@ class Trainer:
         self.dtype = _dtype(dtype)
         backend = get_backend(device, _work(model), self.dtype.name)
         self.backend = backend.with_precision(precision, self.dtype)
+        if eager and precision != "float32":
+            raise ValueError(
+                f"precision: {precision!r} needs recorded steps, eager=True runs "
+                "CuPy's own products; leave one of them out"
+            )
         self.steps_per_graph = check_whole("", "steps_per_graph", steps_per_graph, 0)
         self.seed = check_whole("", "seed", seed, 0)
         self.metrics = get_metrics(metrics, self.loss_function.targets)
