@@ -42,7 +42,8 @@ class Backend:
         xp: the array module, `numpy` or `cupy`.
         reason: why `get_backend("auto")` chose this one; empty otherwise.
         precision: of products on a GPU, see `PRECISIONS`.
-        driver: what a GPU is asked for beyond CuPy's arrays; None does without.
+        driver: compiles and launches kernels on this device, and multiplies; None for
+            the CPU, and where every recorded operation is to be a call of CuPy.
     """
 
     name: str

@@ -16,18 +16,19 @@ from tests.backend.test_training_on_the_standin import (
     plain_rows,
     trainer,
 )
-from tests.cuda.hostdriver import HostDriver
+from tests.cuda.fibers import FiberDriver, needs_compiler
 from tests.standin import cupy, standin_backend
 from xpnet.layers import LOSSES, BatchNorm, Dense, Dropout, Sequential
 from xpnet.training import Callback, DivergenceError, ReduceOnPlateau, Trainer
 from xpnet.training.step import Kind
 
+pytestmark = needs_compiler
 SAMPLES, BATCH = 46, 8  # 5 full batches and one of 6
 
 
 def device(ordinal=0):
     """A device with a driver that runs on the CPU."""
-    return replace(standin_backend(ordinal), driver=HostDriver(ordinal))
+    return replace(standin_backend(ordinal), driver=FiberDriver(ordinal))
 
 
 def fitted(graph, loss="softmax_cross_entropy", optimizer="adam", ordinal=0, **fit):
@@ -56,7 +57,7 @@ CASES += [("mean_squared_error", name) for name in OPTIMIZERS if name != "adam"]
 @pytest.mark.parametrize(("loss", "optimizer"), CASES)
 def test_graphs_give_the_bits_of_the_calls(standin, loss, optimizer):
     _, wanted = fitted(0, loss, optimizer)
-    for together in (1, 2, 8):
+    for together in (1, 4):
         _, found = fitted(together, loss, optimizer)
         assert_same(found, wanted)
 
@@ -69,7 +70,7 @@ def test_graphs_give_the_bits_of_the_calls(standin, loss, optimizer):
         {"shuffle": False},
         {"batch_size": SAMPLES},
         {"batch_size": SAMPLES - 2},
-        {"batch_size": 2, "epochs": 2},
+        {"batch_size": 3, "epochs": 2},
         {"epochs": 1},
     ],
     ids=str,
@@ -179,7 +180,7 @@ def test_a_saved_training_goes_on(standin, tmp_path):
 
 
 def test_replays_amid_other_work(standin):
-    """A thousand steps while arrays come and go, then the bits of the calls."""
+    """Arrays come and go between epochs, other programs run: the bits stay."""
 
     class Busy(Callback):
         def on_epoch_end(self, trainer, row):
@@ -192,17 +193,17 @@ def test_replays_amid_other_work(standin):
     for graph in (0, 8):
         trained = trainer(device(), steps_per_graph=graph, dtype="float32")
         with standin.counting() as counts:
-            trained.fit(x, y, epochs=40, batch_size=2, callbacks=Busy())
-        assert trained.steps_done == 40 * 23
+            trained.fit(x, y, epochs=5, batch_size=2, callbacks=Busy())
+        assert trained.steps_done == 5 * 23
         found.append(everything(trained))
-    assert counts.graphs > 100
+    assert counts.graphs > 40
     assert_same(*found)
 
 
 # What goes wrong.
 
 
-class Refusing(HostDriver):
+class Refusing(FiberDriver):
     """Products by CuPy, which do not let themselves be captured."""
 
     def gemm(self, gemm):
@@ -229,7 +230,7 @@ def test_what_cannot_be_captured_runs_call_by_call_and_warns_once(standin):
 
 
 def test_an_interrupt_within_a_capture_leaves_the_trainer_usable(standin):
-    class Interrupted(HostDriver):
+    class Interrupted(FiberDriver):
         once = True
 
         def gemm(self, gemm):
@@ -347,5 +348,5 @@ def test_precision_is_for_float32_on_a_gpu(standin, precision):
 
 
 def test_a_misspelt_precision_names_the_nearest(standin):
-    with pytest.raises(ValueError, match="unknown precision 'fp32'.*float32"):
+    with pytest.raises(ValueError, match=r"unknown precision 'fp32'.*float32"):
         trainer(device(), precision="fp32")
