@@ -41,17 +41,17 @@ class Backend:
         device: "cpu", "cuda:0", ...
         xp: the array module, `numpy` or `cupy`.
         reason: why `get_backend("auto")` chose this one; empty otherwise.
-        precision: of products on a GPU, see `PRECISIONS`.
         driver: compiles and launches kernels on this device, and multiplies; None for
             the CPU, and where every recorded operation is to be a call of CuPy.
+        precision: of products on a GPU, see `PRECISIONS`.
     """
 
     name: str
     device: str
     xp: ModuleType
     reason: str = ""
-    precision: str = "float32"
     driver: Driver | None = field(default=None, compare=False, repr=False)
+    precision: str = "float32"
 
     def with_precision(self, precision: str, dtype: np.dtype[Any]) -> "Backend":
         """This backend with products of `precision` over arrays of `dtype`.

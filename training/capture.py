@@ -20,7 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.backend import Array, Call, Driver, Repeated, handwritten
+from xpnet.backend import (
+    Array,
+    Call,
+    DeviceError,
+    Driver,
+    Module,
+    Repeated,
+    handwritten,
+)
 from xpnet.training.dataset import Samples
 from xpnet.training.step import TrainingStep
 
@@ -49,7 +57,6 @@ class Captured:
         backend = trainer.backend
         assert backend.driver is not None
         self._driver: Driver = backend.driver
-        self._module = self._driver.load(handwritten())
         self._full, rest = divmod(samples.count, batch_size)
         self._steps = len(losses)
         numbers = trainer.rule.table(trainer.rates, trainer.steps_done, 1)
@@ -105,24 +112,27 @@ class Captured:
         return step, Repeated(calls, trainer.backend, together, self._refuse)
 
     def _calls(self, step: TrainingStep, start: int) -> list[Call]:
-        assert step.program is not None
-        segments = step.program.segments
+        program = step.program
+        assert program is not None
+        segments = program.segments
+        # The kernels of the program are one module with these.
+        module = self._driver.load(program.source or handwritten())
         float_ = SUFFIX[self._losses.dtype.name]
         numbers = self._trainer.rule.numbers
         count, steps = np.int32(numbers.size), np.int32(self._steps)
         scalars = (self._table, self._step, numbers, count, steps)
         loss = (step.loss, self._losses, self._step, steps)
         return [
-            *self._gathers(step, start),
-            self._launch(f"load_scalars_{float_}", int(count), scalars),
+            *self._gathers(module, step, start),
+            self._launch(module, f"load_scalars_{float_}", int(count), scalars),
             *segments["gradients"],
             *segments["loss"],
-            self._launch(f"keep_loss_{float_}", 1, loss),
+            self._launch(module, f"keep_loss_{float_}", 1, loss),
             *segments["update"],
-            self._launch("advance", 1, (self._step,)),
+            self._launch(module, "advance", 1, (self._step,)),
         ]
 
-    def _gathers(self, step: TrainingStep, start: int) -> list[Call]:
+    def _gathers(self, module: Module, step: TrainingStep, start: int) -> list[Call]:
         """x, y and weights of a batch into its buffers."""
         samples, batch = self._samples, step.batch
         if batch.samples == samples.count:
@@ -141,12 +151,14 @@ class Captured:
             width = np.int32(target.size // batch.samples)
             sizes = (rows, width, np.int32(batch.samples))
             arguments = (source, order, counter, target, *sizes)
-            calls.append(self._launch(name, target.size, arguments))
+            calls.append(self._launch(module, name, target.size, arguments))
         return calls
 
-    def _launch(self, name: str, threads: int, arguments: tuple[Any, ...]) -> Call:
+    def _launch(
+        self, module: Module, name: str, threads: int, arguments: tuple[Any, ...]
+    ) -> Call:
         grid, block = (math.ceil(threads / THREADS), 1, 1), (THREADS, 1, 1)
-        function = self._module.function(name)
+        function = module.function(name)
         return self._driver.launch, (function, grid, block, arguments)
 
     def _refuse(self, reason: str) -> None:
@@ -171,4 +183,8 @@ def captured(
     widest = max(samples.x.size // max(samples.count, 1), samples.count)
     if trainer.steps_per_graph == 0 or widest >= 2**31:  # kernels count in int
         return None
-    return Captured(trainer, samples, batch_size, losses)
+    try:
+        return Captured(trainer, samples, batch_size, losses)
+    except DeviceError as error:
+        warnings.warn(f"{error}; no CUDA graphs", RuntimeWarning, stacklevel=2)
+        return None

@@ -70,7 +70,7 @@ def test_graphs_give_the_bits_of_the_calls(standin, loss, optimizer):
         {"shuffle": False},
         {"batch_size": SAMPLES},
         {"batch_size": SAMPLES - 2},
-        {"batch_size": 3, "epochs": 2},
+        {"batch_size": 4, "epochs": 2},
         {"epochs": 1},
     ],
     ids=str,
