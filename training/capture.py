@@ -62,7 +62,7 @@ class Captured:
         numbers = trainer.rule.table(trainer.rates, trainer.steps_done, 1)
         self._order = backend.zeros((samples.count,), np.int64)
         self._table = backend.zeros((self._steps, numbers.shape[1]), numbers.dtype)
-        self._step, self._first = (backend.zeros((1,), np.int32) for _ in range(2))
+        self._step = backend.zeros((1,), np.int32)
         self._queued = 0
         self._parts = [self._part(batch_size, 0)]
         if rest:
@@ -92,8 +92,6 @@ class Captured:
             self._queued += times
             self._trainer.steps_done += times
             self._trainer.took(step)
-            if not self._whole:
-                step.batch.holds = None
         return self._queued == i + 1
 
     @property
@@ -137,8 +135,8 @@ class Captured:
         samples, batch = self._samples, step.batch
         if batch.samples == samples.count:
             return []
-        # The last batch counts from its own first row, whatever step it is.
-        counter = self._first if start else self._step
+        # Rows are counted modulo their number: the short last batch, whatever step it
+        # is, begins with its own first row.
         order = self._order[start:]
         rows = np.int32(batch.samples if start else samples.count)
         pairs = [(samples.x, batch.x), (samples.y, batch.y)]
@@ -150,7 +148,7 @@ class Captured:
             name = "gather_i32" if kinds[0] == "i32" else "gather_{}_{}".format(*kinds)
             width = np.int32(target.size // batch.samples)
             sizes = (rows, width, np.int32(batch.samples))
-            arguments = (source, order, counter, target, *sizes)
+            arguments = (source, order, self._step, target, *sizes)
             calls.append(self._launch(module, name, target.size, arguments))
         return calls
 

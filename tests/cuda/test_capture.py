@@ -169,6 +169,21 @@ def test_rates_are_those_of_each_step_and_may_change_between_epochs(standin):
     assert_same(*found)
 
 
+def test_a_step_between_two_fits_has_its_own_rate(standin):
+    """The numbers that graphs have written are no longer those of the last step."""
+    x, y = data("mean_squared_error")
+    found = []
+    for graph in (0, 4):
+        trained = trainer(device(), "mean_squared_error", "sgd", steps_per_graph=graph)
+        trained.step(x[:4], y[:4])
+        trained.learning_rate = 0.25
+        trained.fit(x, y, epochs=1, batch_size=BATCH)
+        trained.learning_rate = 0.05
+        trained.step(x[:4], y[:4])
+        found.append(everything(trained))
+    assert_same(*found)
+
+
 def test_a_saved_training_goes_on(standin, tmp_path):
     x, y = data("softmax_cross_entropy")
     trained, _ = fitted(4)
