@@ -30,7 +30,7 @@ from xpnet.backend import (
     handwritten,
 )
 from xpnet.training.dataset import Samples
-from xpnet.training.step import TrainingStep
+from xpnet.training.step import TrainingStep, warn_of_refusal
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -162,12 +162,7 @@ class Captured:
     def _refuse(self, reason: str) -> None:
         for _, repeated in self._parts:
             repeated.captures = False
-        warnings.warn(
-            f"steps run call by call, not as CUDA graphs: {reason}; the results are "
-            "the same, steps_per_graph=0 keeps graphs from being tried",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        warn_of_refusal(reason)
 
 
 def captured(

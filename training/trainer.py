@@ -68,8 +68,9 @@ class Trainer:
         precision: of products on a GPU: "float32", "tf32" or "bfloat16". Arrays, sums
             and updates stay float32; operands are rounded to 10 or 7 bits of mantissa,
             which tensor cores multiply faster.
-        steps_per_graph: how many steps of `fit` one CUDA graph holds; 0 does without
-            graphs. The numbers are the same. Without a meaning on the CPU.
+        steps_per_graph: how many steps of `fit` one CUDA graph holds (`step` has one
+            of its own); 0 does without graphs. The numbers are the same. Without a
+            meaning on the CPU.
 
     Attributes:
         history: the `History` of the last `fit`.
@@ -189,9 +190,9 @@ class Trainer:
         return step
 
     def _new_step(self, kind: Kind) -> TrainingStep:
-        return TrainingStep(
-            self.model, self.loss_function, self.rule, kind, self.eager, self.jit
-        )
+        graphs = self.backend.driver is not None and self.steps_per_graph > 0
+        options = (self.eager, self.jit, graphs)
+        return TrainingStep(self.model, self.loss_function, self.rule, kind, *options)
 
     def _recorded(self, kind: Kind, record: Callable[[Kind], S]) -> S:
         """`record(kind)`; raises MemoryError if the device has no room for it."""
@@ -333,8 +334,7 @@ class Trainer:
         with np.errstate(all="ignore"), self.backend.active():
             step = self._staging.stage(x, y, sample_weight)
             self.set_scalars()
-            step.run("gradients")
-            step.run("update")
+            step.run_whole()
         self.took(step)
         self.steps_done += 1
 

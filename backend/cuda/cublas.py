@@ -15,6 +15,7 @@ from typing import Any
 
 from xpnet.backend.cuda.launch import address
 from xpnet.backend.cuda.products import COMPUTE_64F, Call, Gemm
+from xpnet.backend.devices import DeviceError
 from xpnet.backend.trace import Array
 
 WORKSPACE = 32 << 20  # bytes
@@ -53,7 +54,7 @@ STATUS = {
 }
 
 
-class CublasError(RuntimeError):
+class CublasError(DeviceError):
     """cuBLAS is missing, or a call of it failed."""
 
 

@@ -169,6 +169,42 @@ def test_rates_are_those_of_each_step_and_may_change_between_epochs(standin):
     assert_same(*found)
 
 
+def test_a_step_of_ones_own_loop_is_one_graph(standin):
+    x, y = data("softmax_cross_entropy")
+    found = []
+    for graph in (0, 8):
+        trained = trainer(device(), dtype="float32", steps_per_graph=graph)
+        with trained.backend.active():
+            there = [trained.backend.asarray(a) for a in (x, y)]
+        for _ in range(5):
+            with standin.counting() as counts:
+                trained.step(*there)
+        found.append(everything(trained) | {"loss": trained.loss})
+    program = trained.newest.program
+    both = sum(len(program.segments[name]) for name in ("gradients", "update"))
+    assert (counts.graphs, counts.nodes) == (1, both)
+    assert counts.unsafe == 0
+    assert_same(*found)
+
+
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_data_on_the_device_need_not_be_contiguous(standin, name):
+    x, y = data("mean_squared_error")
+    found = []
+    for turned in (False, True):
+        trained = trainer(device(), "mean_squared_error", "sgd")
+        there = {}
+        with trained.backend.active():
+            for key, values in {"x": x, "y": y}.items():
+                if turned and key == name:
+                    there[key] = trained.backend.asarray(values.T.copy()).T
+                else:
+                    there[key] = trained.backend.asarray(values)
+        trained.fit(**there, epochs=2, batch_size=BATCH)
+        found.append(everything(trained))
+    assert_same(*found)
+
+
 def test_a_step_between_two_fits_has_its_own_rate(standin):
     """The numbers that graphs have written are no longer those of the last step."""
     x, y = data("mean_squared_error")
