@@ -53,17 +53,17 @@ class Backend:
     driver: Driver | None = field(default=None, compare=False, repr=False)
     precision: str = "float32"
 
-    def with_precision(self, precision: str, dtype: np.dtype[Any]) -> "Backend":
-        """This backend with products of `precision` over arrays of `dtype`.
+    def with_precision(self, precision: str) -> "Backend":
+        """This backend with float32 products of `precision`, see `PRECISIONS`.
 
         Raises:
-            ValueError: no such precision, or one that this backend does not have.
+            ValueError: no such precision, or none but "float32" on this device.
         """
         choose(precision, dict.fromkeys(PRECISIONS), "precision")
-        if precision != "float32" and (self.driver is None or dtype != np.float32):
+        if precision != "float32" and self.driver is None:
             raise ValueError(
-                f"precision: {precision!r} is for products of float32 on a GPU, got "
-                f"{self.device} with {dtype.name}; leave it at 'float32'"
+                f"precision: {precision!r} is for products on a GPU, the device is "
+                f"{self.device}; leave it at 'float32'"
             )
         return replace(self, precision=precision)
 

@@ -388,14 +388,30 @@ def test_precision_rounds_the_operands_of_products_alone(standin):
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
-def test_precision_is_for_float32_on_a_gpu(standin, precision):
-    for where, options in [("cpu", {}), (device(), {"dtype": "float64"})]:
+def test_precision_is_for_recorded_float32_on_a_gpu(standin, precision):
+    cases = [
+        ("cpu", {}, "on a GPU, the device is cpu"),
+        (standin_backend(), {}, "on a GPU, the device is cuda:0"),
+        (device(), {"dtype": "float64"}, "not for dtype='float64'"),
+        (device(), {"eager": True}, "not for eager=True"),
+    ]
+    for where, options, told in cases:
         with pytest.raises(
-            ValueError, match=rf"precision: '{precision}' is for .* GPU"
+            ValueError, match=rf"precision: '{precision}' is for .*{told}"
         ):
             trainer(where, precision=precision, **{"dtype": "float32", **options})
-    with pytest.raises(ValueError, match="eager"):
-        trainer(device(), precision=precision, dtype="float32", eager=True)
+
+
+def test_a_saved_training_goes_on_in_the_precision_of_its_backend(standin, tmp_path):
+    x, y = data("softmax_cross_entropy")
+    trained = trainer(device(), dtype="float32", precision="tf32")
+    trained.fit(x, y, epochs=1)
+    trained.save(tmp_path)
+    loaded = Trainer.load(tmp_path, device().with_precision("tf32"))
+    assert loaded.backend.precision == "tf32"
+    for t in (trained, loaded):
+        t.fit(x, y, epochs=1)
+    assert_same(everything(loaded), everything(trained))
 
 
 def test_a_misspelt_precision_names_the_nearest(standin):
