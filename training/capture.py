@@ -47,52 +47,50 @@ class Captured:
         trainer: on a device with a driver.
         samples: the training set, which lies there.
         batch_size: samples a step.
+        order: (count,), the numbers of the samples in the order of the epoch.
         losses: (steps,), where the losses of an epoch are left.
     """
 
     def __init__(
-        self, trainer: "Trainer", samples: Samples, batch_size: int, losses: Array
+        self,
+        trainer: "Trainer",
+        samples: Samples,
+        batch_size: int,
+        order: Array,
+        losses: Array,
     ) -> None:
-        self._trainer, self._samples, self._losses = trainer, samples, losses
+        self._trainer, self._samples = trainer, samples
+        self._order, self._losses = order, losses
         backend = trainer.backend
         assert backend.driver is not None
         self._driver: Driver = backend.driver
         self._full, rest = divmod(samples.count, batch_size)
         self._steps = len(losses)
-        numbers = trainer.rule.table(trainer.rates, trainer.steps_done, 1)
-        self._order = backend.zeros((samples.count,), np.int64)
-        self._table = backend.zeros((self._steps, numbers.shape[1]), numbers.dtype)
+        numbers = trainer.rule.numbers
+        self._table = backend.zeros((self._steps, numbers.size), numbers.dtype)
         self._step = backend.zeros((1,), np.int32)
-        self._queued = 0
         self._parts = [self._part(batch_size, 0)]
         if rest:
             self._parts.append(self._part(rest, self._full * batch_size))
 
-    def begin(self, rows: np.ndarray[Any, Any]) -> Array:
-        """Bring what an epoch in this order needs; gives the order on the device."""
-        trainer = self._trainer
-        table = trainer.rule.table(trainer.rates, trainer.steps_done, self._steps)
-        trainer.backend.upload(self._order, rows)
-        trainer.backend.upload(self._table, table)
+    def begin(self) -> None:
+        """Bring what an epoch needs, when `order` holds the order of its samples."""
+        trainer, done = self._trainer, self._trainer.steps_done
+        rates = [trainer.rates.at(step) for step in range(done, done + self._steps)]
+        trainer.backend.upload(self._table, trainer.rule.table(rates, done + 1))
         self._step[...] = 0
-        self._queued = 0
-        if self._whole:
-            step = self._parts[0][0]
-            if step.batch.holds is not self._samples:
-                self._samples.gather(self._order, step.batch)
-                step.batch.holds = self._samples
-        return self._order
+        step = self._parts[0][0]
+        if self._whole and step.batch.holds is not self._samples:
+            self._samples.gather(self._order, step.batch)
+            step.batch.holds = self._samples
 
-    def reach(self, i: int) -> bool:
-        """Queue steps until step `i` of the epoch is; whether it is the last queued."""
-        while self._queued <= i:
-            step, repeated = self._parts[self._queued >= self._full]
-            left = max(self._full - self._queued, 1)
-            times = repeated.run(left)
-            self._queued += times
-            self._trainer.steps_done += times
-            self._trainer.took(step)
-        return self._queued == i + 1
+    def run(self, i: int) -> int:
+        """Queue step `i` of the epoch, and others after it in one go; how many."""
+        step, repeated = self._parts[i >= self._full]
+        done = repeated.run(max(self._full - i, 1))
+        self._trainer.steps_done += done
+        self._trainer.took(step)
+        return done
 
     @property
     def _whole(self) -> bool:
@@ -166,7 +164,11 @@ class Captured:
 
 
 def captured(
-    trainer: "Trainer", samples: Samples, batch_size: int, losses: Array
+    trainer: "Trainer",
+    samples: Samples,
+    batch_size: int,
+    order: Array,
+    losses: Array,
 ) -> Captured | None:
     """The epochs of a `fit` as graphs; None where the host has a part in each step."""
     backend = trainer.backend
@@ -177,7 +179,7 @@ def captured(
     if trainer.steps_per_graph == 0 or widest >= 2**31:  # kernels count in int
         return None
     try:
-        return Captured(trainer, samples, batch_size, losses)
+        return Captured(trainer, samples, batch_size, order, losses)
     except DeviceError as error:
         warnings.warn(f"{error}; no CUDA graphs", RuntimeWarning, stacklevel=2)
         return None

@@ -28,6 +28,7 @@ from xpnet.training.checks import quickly_finite
 from xpnet.training.rule import Rule
 
 SEGMENTS = ("gradients", "update", "loss")
+UNSIGNED = {np.dtype(f"i{n}"): np.dtype(f"u{n}") for n in (1, 2, 4, 8)}
 TINY = 1e-30  # a batch whose weights are all 0 has gradient 0, not 0/0
 
 
@@ -193,8 +194,11 @@ class TrainingStep:
             values = self.loss_function.targets == "values"
             return values and narrow and quickly_finite(y)
         # Seen as unsigned numbers, negative labels are the largest of all.
-        unsigned = y.view(y.dtype.str.replace("i", "u")) if y.dtype.kind == "i" else y
-        return bool(np.maximum.reduce(unsigned) < self.model.n_outputs)
+        if y.dtype.kind == "i":
+            if y.dtype not in UNSIGNED:  # of the other byte order
+                return False
+            y = y.view(UNSIGNED[y.dtype])
+        return bool(y[y.argmax()] < self.model.n_outputs)
 
     def run(self, segment: str) -> None:
         """One segment: replayed, or in eager mode run as it is written."""
