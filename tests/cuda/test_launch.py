@@ -51,8 +51,8 @@ def test_a_signature_is_read_from_the_source():
 def test_the_kernels_written_by_hand_are_those_that_were_agreed_on():
     found = signatures(handwritten())
     kinds = [f"{a}_{b}" for a in ("u8", "f32", "f64") for b in ("f32", "f64")]
-    wanted = {f"gather_{kind}" for kind in kinds} | {"gather_i32", "advance"}
-    for name in ("load_scalars", "keep_loss", "dot_parts", "add_parts"):
+    wanted = {f"gather_{kind}" for kind in kinds} | {"gather_i32"}
+    for name in ("load_scalars", "end_step", "dot_parts", "add_parts"):
         wanted |= {f"{name}_f32", f"{name}_f64"}
     assert set(found) == wanted
     assert handwritten().count('extern "C"') == len(wanted) + 1  # a comment says it
