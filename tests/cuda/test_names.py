@@ -12,7 +12,7 @@ import pytest
 
 from tests import standin
 from tests.cuda.cupy_names import accepts, kept, look_up, parameters, table
-from tests.cuda.uses import uses, used_in
+from tests.cuda.uses import used_in, uses
 from tests.package.test_structure import ROOMS, ROOT, sources
 
 FILES = [path for room in ROOMS for path in sources(room)]

@@ -34,7 +34,7 @@ def uses(source: str, file: str) -> list[Use]:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     scopes = [tree, *(n for n in ast.walk(tree) if isinstance(n, functions))]
     for scope in scopes:
-        own = [n for n in _own(scope)]
+        own = list(_own(scope))
         found += _in_scope(own, _aliases(own), file)
     return found
 
