@@ -400,6 +400,8 @@ def _module() -> ModuleType:
     names |= {t: getattr(np, t) for t in ("float32", "float64", "int32", "uint8")}
     runtime = SimpleNamespace(
         getDeviceCount=lambda: _driver.devices,
+        driverGetVersion=lambda: 13000,
+        runtimeGetVersion=lambda: 13020,
         memGetInfo=lambda: (3 << 30, (4 + _driver.current) << 30),  # (free, total)
     )
     names["cuda"] = SimpleNamespace(
