@@ -3,9 +3,12 @@
 from xpnet.backend.backend import Backend
 from xpnet.backend.checks import check_number, check_whole, choose, nearest
 from xpnet.backend.compile import compile_tape
+from xpnet.backend.cuda.driver import Driver
+from xpnet.backend.cuda.graph import Repeated
+from xpnet.backend.cuda.source import kernels
 from xpnet.backend.devices import DeviceError, cuda_status, get_backend
 from xpnet.backend.formula import Formula, derivative
-from xpnet.backend.program import Program
+from xpnet.backend.program import Call, Program
 from xpnet.backend.random import (
     NOISE,
     ORDER,
@@ -25,10 +28,13 @@ __all__ = [
     "WEIGHTS",
     "Array",
     "Backend",
+    "Call",
     "DeviceError",
+    "Driver",
     "Formula",
     "Noise",
     "Program",
+    "Repeated",
     "Replay",
     "Shape",
     "Tape",
@@ -44,6 +50,7 @@ __all__ = [
     "feature_sum",
     "generator",
     "get_backend",
+    "kernels",
     "nearest",
     "stream_key",
 ]

@@ -1,13 +1,16 @@
 """Where arrays live and which functions run there: one immutable object a device."""
 
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from xpnet.backend.checks import choose
+from xpnet.backend.cuda.driver import Driver
+from xpnet.backend.cuda.products import PRECISIONS, Gemm, ProductError
 from xpnet.backend.program import Call
 from xpnet.backend.trace import Array, Shape
 
@@ -38,12 +41,31 @@ class Backend:
         device: "cpu", "cuda:0", ...
         xp: the array module, `numpy` or `cupy`.
         reason: why `get_backend("auto")` chose this one; empty otherwise.
+        precision: of products on a GPU, see `PRECISIONS`.
+        driver: what a GPU is asked for beyond CuPy's arrays; None does without.
     """
 
     name: str
     device: str
     xp: ModuleType
     reason: str = ""
+    precision: str = "float32"
+    driver: Driver | None = field(default=None, compare=False, repr=False)
+
+    def with_precision(self, precision: str, dtype: np.dtype[Any]) -> "Backend":
+        """This backend with products of `precision` over arrays of `dtype`.
+
+        Raises:
+            ValueError: no such precision, or one that this backend does not have.
+        """
+        choose(precision, dict.fromkeys(PRECISIONS), "precision")
+        if precision != "float32" and (self.driver is None or dtype != np.float32):
+            where = f"{self.device} with {dtype.name}"
+            raise ValueError(
+                f"precision: {precision!r} is for products of float32 on a CUDA device, "
+                f"this is {where}; leave precision='float32', which is exact"
+            )
+        return replace(self, precision=precision)
 
     @property
     def is_host(self) -> bool:
@@ -156,6 +178,12 @@ class Backend:
         """Compute out = a @ b."""
         if self.is_host and a.ndim == b.ndim == 2 and out.flags.c_contiguous:
             return a.dot, (b, out)  # the same GEMM behind less dispatch
+        if self.driver is not None:
+            # Vectors, and the sum of squares of a norm, gain nothing by rounding.
+            thin = min(a.shape[-2], b.shape[-1]) == 1
+            precision = "float32" if thin else self.precision
+            with suppress(ProductError):  # cuBLAS cannot read these views
+                return self.driver.gemm, (Gemm(a, b, out, precision=precision),)
         return self.xp.matmul, (a, b, out)
 
     def product_sum(self, x: Array, axis: int, out: Array) -> Call:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.training.callbacks import Callback
+from xpnet.training.capture import captured
 from xpnet.training.checks import quickly_finite
 from xpnet.training.dataset import Samples, order
 from xpnet.training.divergence import divergence
@@ -47,6 +48,7 @@ class Loop:
         steps = math.ceil(samples.count / batch_size)
         with trainer.backend.active():
             self.losses = trainer.backend.zeros((steps,), trainer.dtype)
+            self.captured = captured(trainer, samples, batch_size, self.losses)
 
     def run(self, epochs: int) -> History:
         """Train; callbacks see the end however it comes."""
@@ -79,21 +81,29 @@ class Loop:
         with trainer.backend.active():
             if not self.safety.each_step:
                 self.safety.keep()
-            self.rows = trainer.backend.asarray(rows)
+            if self.captured is None:
+                self.rows = trainer.backend.asarray(rows)
+            else:
+                self.rows = self.captured.begin(rows)
             for i, start in enumerate(self.progress.batches(starts, epoch, epochs)):
-                self._step(i)
+                settled = self._step(i)
                 seen = min(start + self.batch_size, count)
                 weights.append(self.samples.weight(rows[start:seen]))
-                if interrupt.asked:
+                if interrupt.asked and settled:
                     trainer.stop = f"interrupted in epoch {epoch} after batch {i + 1}"
                     break
             losses = trainer.backend.to_numpy(self.losses)[: len(weights)]
             self._check(losses)
         self._finish(losses, weights, seen, time.perf_counter() - began)
 
-    def _step(self, i: int) -> None:
-        """Batch i; on the host a bad step stops before its update."""
+    def _step(self, i: int) -> bool:
+        """Batch i; on the host a bad step stops before its update.
+
+        Whether no later batch is under way already.
+        """
         trainer = self.trainer
+        if self.captured is not None:
+            return self.captured.reach(i)
         if self.safety.each_step:
             self.safety.keep()
         step = self._gradients(i)
@@ -105,6 +115,7 @@ class Loop:
                 raise divergence(trainer, step, trainer.steps_done + 1, loss)
         step.run("update")
         trainer.steps_done += 1
+        return True
 
     def _gradients(self, i: int) -> TrainingStep:
         """Gather batch i, compute its gradients and loss."""

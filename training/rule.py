@@ -7,6 +7,7 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.layers import Buffers
 from xpnet.optim import Optimizer
+from xpnet.training.rates import Rates
 
 
 class Rule:
@@ -15,7 +16,8 @@ class Rule:
     Attributes:
         optimizer: the update rule.
         slots: the flat arrays that it keeps between steps, (..., n), 0 at the start.
-        scalars: arrays with the numbers of this step, by name.
+        numbers: the numbers of this step, (*lead, count).
+        scalars: views of them, by name.
     """
 
     def __init__(self, optimizer: Optimizer, buffers: Buffers) -> None:
@@ -26,11 +28,11 @@ class Rule:
         with buffers.backend.active():
             shape = buffers.params.shape
             self.slots = [zeros(shape, buffers.dtype) for _ in optimizer.slots]
-            self._numbers = zeros((*buffers.lead, len(names)), buffers.dtype)
+            self.numbers = zeros((*buffers.lead, len(names)), buffers.dtype)
         # One network's numbers are 0-d, which NumPy broadcasts fastest.
         places = [slice(i, i + 1) if buffers.lead else i for i in range(len(names))]
         self.scalars: dict[str, Array] = {
-            name: self._numbers[..., at] for name, at in zip(names, places, strict=True)
+            name: self.numbers[..., at] for name, at in zip(names, places, strict=True)
         }
         self._newest: tuple[float, ...] = ()
 
@@ -39,5 +41,18 @@ class Rule:
         numbers = tuple(self.optimizer.scalars(rate, step).values())
         if numbers != self._newest:
             values: Any = np.asarray(numbers, self._dtype)
-            self._backend.upload(self._numbers, values)
+            self._backend.upload(self.numbers, values)
             self._newest = numbers
+
+    def table(self, rates: Rates, done: int, steps: int) -> np.ndarray[Any, Any]:
+        """The numbers of `steps` steps after `done` ones, a row each.
+
+        For a device that writes them into `numbers` by itself.
+        """
+        self._newest = ()  # what `numbers` holds is not known from now on
+        scalars = self.optimizer.scalars
+        rows = [
+            tuple(scalars(rates.at(step), step + 1).values())
+            for step in range(done, done + steps)
+        ]
+        return np.asarray(rows, self._dtype).reshape(steps, -1)

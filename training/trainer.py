@@ -18,6 +18,7 @@ from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
 from xpnet.optim import Optimizer, get_optimizer
 from xpnet.training import checks, evaluation
 from xpnet.training.callbacks import Callback, check_callbacks
+from xpnet.training.capture import STEPS_PER_GRAPH
 from xpnet.training.dataset import Samples
 from xpnet.training.divergence import divergence
 from xpnet.training.history import History
@@ -60,6 +61,11 @@ class Trainer:
         jit: compile the elementwise parts of a step with Numba (extra `jit`): None
             when a program has run long enough to repay it, True at once, False never.
             The numbers are the same.
+        precision: of products on a GPU: "float32", "tf32" or "bfloat16". Arrays, sums
+            and updates stay float32; operands are rounded to 10 or 7 bits of mantissa,
+            which tensor cores multiply faster.
+        steps_per_graph: how many steps of `fit` one CUDA graph holds; 0 does without
+            graphs. The numbers are the same. Without a meaning on the CPU.
 
     Attributes:
         history: the `History` of the last `fit`.
@@ -83,6 +89,8 @@ class Trainer:
         metrics: Any = None,
         eager: bool = False,
         jit: bool | None = None,
+        precision: str = "float32",
+        steps_per_graph: int = STEPS_PER_GRAPH,
     ):
         if not isinstance(model, Sequential):
             raise TypeError(f"model: expected a Sequential, got {model!r}")
@@ -90,7 +98,9 @@ class Trainer:
         _check_logits(model, self.loss_function)
         self.optimizer = get_optimizer(optimizer)
         self.dtype = _dtype(dtype)
-        self.backend = get_backend(device, _work(model), self.dtype.name)
+        backend = get_backend(device, _work(model), self.dtype.name)
+        self.backend = backend.with_precision(precision, self.dtype)
+        self.steps_per_graph = check_whole("", "steps_per_graph", steps_per_graph, 0)
         self.seed = check_whole("", "seed", seed, 0)
         self.metrics = get_metrics(metrics, self.loss_function.targets)
         self.eager, self.jit = eager, jit

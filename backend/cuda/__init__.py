@@ -1,0 +1,1 @@
+"""What a CUDA device is asked for beyond CuPy's arrays: kernels, products, graphs."""

@@ -1,0 +1,174 @@
+"""An epoch on a GPU without the host: steps replayed as CUDA graphs.
+
+What a step needs from the host is brought once an epoch: the order of the samples, and
+a table with the numbers of every step (learning rate, bias corrections). A counter on
+the device says which step it is. So one recorded step is
+
+    gather rows order[step · batch ...]  →  scalars ← table[step]  →  gradients  →  loss
+    →  losses[step] ← loss  →  update  →  step ← step + 1
+
+and several of them are one graph, whose launch costs the host a few microseconds. The
+short last batch is a graph of its own. The losses are read when the epoch has ended.
+
+The calls are those of the recorded step, on the same buffers, in the same order: so are
+the results, to the bit.
+"""
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.backend import Array, Call, Driver, Repeated, kernels
+from xpnet.training.dataset import Samples
+from xpnet.training.step import TrainingStep
+
+if TYPE_CHECKING:
+    from xpnet.training.trainer import Trainer
+
+STEPS_PER_GRAPH = 8
+THREADS = 256  # of a block
+SUFFIX = {"float32": "f32", "float64": "f64", "int32": "i32"}
+
+
+class Captured:
+    """The epochs of one `fit`, with all that their steps need on the device.
+
+    Args:
+        trainer: on a device with a driver.
+        samples: the training set, which lies there.
+        batch_size: samples a step.
+        losses: (steps,), where the losses of an epoch are left.
+    """
+
+    def __init__(
+        self, trainer: "Trainer", samples: Samples, batch_size: int, losses: Array
+    ) -> None:
+        self._trainer, self._samples, self._losses = trainer, samples, losses
+        backend = trainer.backend
+        assert backend.driver is not None
+        self._driver: Driver = backend.driver
+        self._module = self._driver.load(kernels())
+        self._full, rest = divmod(samples.count, batch_size)
+        self._steps = len(losses)
+        numbers = trainer.rule.table(trainer.rates, trainer.steps_done, 1)
+        self._order = backend.zeros((samples.count,), np.int64)
+        self._table = backend.zeros((self._steps, numbers.shape[1]), numbers.dtype)
+        self._step, self._first = (backend.zeros((1,), np.int32) for _ in range(2))
+        self._queued = 0
+        self._parts = [self._part(batch_size, 0)]
+        if rest:
+            self._parts.append(self._part(rest, self._full * batch_size))
+
+    def begin(self, rows: np.ndarray[Any, Any]) -> Array:
+        """Bring what an epoch in this order needs; gives the order on the device."""
+        trainer = self._trainer
+        table = trainer.rule.table(trainer.rates, trainer.steps_done, self._steps)
+        trainer.backend.upload(self._order, rows)
+        trainer.backend.upload(self._table, table)
+        self._step[...] = 0
+        self._queued = 0
+        if self._whole:
+            step = self._parts[0][0]
+            if step.batch.holds is not self._samples:
+                self._samples.gather(self._order, step.batch)
+                step.batch.holds = self._samples
+        return self._order
+
+    def reach(self, i: int) -> bool:
+        """Queue steps until step `i` of the epoch is; whether it is the last queued."""
+        while self._queued <= i:
+            step, repeated = self._parts[self._queued >= self._full]
+            left = max(self._full - self._queued, 1)
+            times = repeated.run(left)
+            self._queued += times
+            self._trainer.steps_done += times
+            self._trainer.took(step)
+            if not self._whole:
+                step.batch.holds = None
+        return self._queued == i + 1
+
+    @property
+    def _whole(self) -> bool:
+        """Whether a batch is the whole set: then it stays where it is."""
+        return self._full == 1 and len(self._parts) == 1
+
+    # One step.
+
+    def _part(self, size: int, start: int) -> tuple[TrainingStep, Repeated]:
+        """The step for batches of `size`, of which the first begins at `start`."""
+        trainer = self._trainer
+        step = trainer.training_step(self._samples.kind(size))
+        calls = self._calls(step, start)
+        together = trainer.steps_per_graph
+        return step, Repeated(calls, trainer.backend, together, self._refuse)
+
+    def _calls(self, step: TrainingStep, start: int) -> list[Call]:
+        assert step.program is not None
+        segments = step.program.segments
+        float_ = SUFFIX[self._losses.dtype.name]
+        numbers = self._trainer.rule.numbers
+        count, steps = np.int32(numbers.size), np.int32(self._steps)
+        scalars = (self._table, self._step, numbers, count, steps)
+        loss = (step.loss, self._losses, self._step, steps)
+        return [
+            *self._gathers(step, start),
+            self._launch(f"load_scalars_{float_}", int(count), scalars),
+            *segments["gradients"],
+            *segments["loss"],
+            self._launch(f"keep_loss_{float_}", 1, loss),
+            *segments["update"],
+            self._launch("advance", 1, (self._step,)),
+        ]
+
+    def _gathers(self, step: TrainingStep, start: int) -> list[Call]:
+        """x, y and weights of a batch into its buffers."""
+        samples, batch = self._samples, step.batch
+        if batch.samples == samples.count:
+            return []
+        # The last batch counts from its own first row, whatever step it is.
+        counter = self._first if start else self._step
+        order = self._order[start:]
+        rows = np.int32(batch.samples if start else samples.count)
+        pairs = [(samples.x, batch.x), (samples.y, batch.y)]
+        if samples.w is not None:
+            pairs.append((samples.w, batch.w))
+        calls = []
+        for source, target in pairs:
+            kinds = (SUFFIX[source.dtype.name], SUFFIX[target.dtype.name])
+            name = "gather_i32" if kinds[0] == "i32" else "gather_{}_{}".format(*kinds)
+            width = np.int32(target.size // batch.samples)
+            sizes = (rows, width, np.int32(batch.samples))
+            arguments = (source, order, counter, target, *sizes)
+            calls.append(self._launch(name, target.size, arguments))
+        return calls
+
+    def _launch(self, name: str, threads: int, arguments: tuple[Any, ...]) -> Call:
+        grid, block = (math.ceil(threads / THREADS), 1, 1), (THREADS, 1, 1)
+        function = self._module.function(name)
+        return self._driver.launch, (function, grid, block, arguments)
+
+    def _refuse(self, reason: str) -> None:
+        for _, repeated in self._parts:
+            repeated.captures = False
+        warnings.warn(
+            f"steps run call by call, not as CUDA graphs: {reason}; the results are "
+            "the same, steps_per_graph=0 keeps graphs from being tried",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def captured(
+    trainer: "Trainer", samples: Samples, batch_size: int, losses: Array
+) -> Captured | None:
+    """The epochs of a `fit` as graphs; None where the host has a part in each step."""
+    backend = trainer.backend
+    assert trainer.model.buffers is not None
+    if backend.driver is None or trainer.eager or trainer.model.buffers.lead:
+        return None
+    widest = max(samples.x.size // max(samples.count, 1), samples.count)
+    if trainer.steps_per_graph == 0 or widest >= 2**31:  # kernels count in int
+        return None
+    return Captured(trainer, samples, batch_size, losses)
