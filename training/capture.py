@@ -90,6 +90,11 @@ class Captured:
         return self._queued == i + 1
 
     @property
+    def nodes(self) -> int:
+        """Calls of a full step, the nodes of its graph."""
+        return len(self._parts[0][1].calls)
+
+    @property
     def _whole(self) -> bool:
         """Whether a batch is the whole set: then it stays where it is."""
         return self._full == 1 and len(self._parts) == 1

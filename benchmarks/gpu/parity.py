@@ -54,9 +54,7 @@ class Subject:
         jit = False if backend.is_host else None
         common = (kind, eager, jit)
         self.step = TrainingStep(self.model, case.loss, self.rule, *common)
-        self.evaluation = EvaluationStep(
-            self.model, case.loss, kind, True, eager, jit
-        )
+        self.evaluation = EvaluationStep(self.model, case.loss, kind, True, eager, jit)
         for step in (self.step, self.evaluation):
             x, y, w = data(case, lead)
             self.write(step.batch.x, x)
@@ -191,6 +189,8 @@ def _checks(backend: Backend, eager: bool, quick: bool) -> Iterator[Check]:
     for case in all_cases():
         for dtype in DTYPES[:1] if quick else DTYPES:
             for lead in LEADS[:1] if quick else LEADS:
-                name = f"{case.name}, {dtype}" + (f", {lead[0]} stacked" if lead else "")
+                name = f"{case.name}, {dtype}" + (
+                    f", {lead[0]} stacked" if lead else ""
+                )
                 run: Any = partial(compare, case, backend, dtype, lead, eager)
                 yield Check(name, run)

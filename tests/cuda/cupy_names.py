@@ -34,7 +34,7 @@ LISTED = (
     "cuda.MemoryPool",
     "cuda.MemoryPointer",
     "cuda.Stream",
-    "cuda.graph.Graph",
+    "cuda.Graph",
 )
 
 

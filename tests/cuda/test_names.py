@@ -92,7 +92,10 @@ def offered(module, prefix=""):
         yield f"{prefix}{name}", value
         if isinstance(value, type(standin.cupy.cuda)):
             yield from offered(value, f"{prefix}{name}.")
-        elif isinstance(value, type) and value.__module__ == standin.__name__:
+        elif isinstance(value, type) and (value.__module__, value.__name__) == (
+            standin.__name__,
+            name,
+        ):
             own = {k: v for k, v in vars(value).items() if not k.startswith("_")}
             yield from ((f"{prefix}{name}.{key}", v) for key, v in own.items())
 
