@@ -5,7 +5,7 @@ from xpnet.backend.checks import check_number, check_whole, choose, nearest
 from xpnet.backend.compile import compile_tape
 from xpnet.backend.cuda.driver import Driver
 from xpnet.backend.cuda.graph import Repeated
-from xpnet.backend.cuda.source import kernels
+from xpnet.backend.cuda.program import handwritten
 from xpnet.backend.devices import DeviceError, cuda_status, get_backend
 from xpnet.backend.formula import Formula, derivative
 from xpnet.backend.program import Call, Program
@@ -50,7 +50,7 @@ __all__ = [
     "feature_sum",
     "generator",
     "get_backend",
-    "kernels",
+    "handwritten",
     "nearest",
     "stream_key",
 ]

@@ -42,7 +42,8 @@ class Backend:
         xp: the array module, `numpy` or `cupy`.
         reason: why `get_backend("auto")` chose this one; empty otherwise.
         precision: of products on a GPU, see `PRECISIONS`.
-        driver: what a GPU is asked for beyond CuPy's arrays; None does without.
+        driver: compiles and launches kernels on this device, and multiplies; None for
+            the CPU, and where every recorded operation is to be a call of CuPy.
     """
 
     name: str
@@ -60,10 +61,9 @@ class Backend:
         """
         choose(precision, dict.fromkeys(PRECISIONS), "precision")
         if precision != "float32" and (self.driver is None or dtype != np.float32):
-            where = f"{self.device} with {dtype.name}"
             raise ValueError(
-                f"precision: {precision!r} is for products of float32 on a CUDA device, "
-                f"this is {where}; leave precision='float32', which is exact"
+                f"precision: {precision!r} is for products of float32 on a GPU, got "
+                f"{self.device} with {dtype.name}; leave it at 'float32'"
             )
         return replace(self, precision=precision)
 

@@ -10,6 +10,7 @@ graph that comes of it does the recorded work again each time it is launched, on
 memory that the work was recorded on.
 """
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -62,6 +63,7 @@ class _Driver:
     streams: list["Stream"] = field(default_factory=list)
     pools: list["MemoryPool"] = field(default_factory=list)
     free: int = 3 << 30  # bytes that can still be allocated
+    generation: int = 0
 
     @property
     def captured(self) -> list[Callable[[], Any]] | None:
@@ -78,7 +80,12 @@ _driver = _Driver()
 
 def reset() -> None:
     """Forget counts, devices and capture."""
-    _driver.__init__()  # type: ignore[misc]
+    _driver.__init__(generation=_driver.generation + 1)  # type: ignore[misc]
+
+
+def counts() -> Counts:
+    """What was counted so far."""
+    return _driver.counts
 
 
 @contextmanager
@@ -106,7 +113,7 @@ def capture() -> Iterator[list[Callable[[], Any]]]:
 
 def set_free_bytes(free: int) -> None:
     """How many bytes can still be allocated, until `reset`."""
-    _driver.free = free
+    _driver.free, _driver.generation = free, _driver.generation + 1
 
 
 def enqueue(work: Callable[[], Any]) -> None:
@@ -118,21 +125,29 @@ def enqueue(work: Callable[[], Any]) -> None:
     work()
 
 
-def _allocate(nbytes: int) -> None:
+def _allocate(array: Any) -> None:
+    """Take the memory of `array`, and give it back when the last view has gone."""
+    nbytes = array.nbytes
     if nbytes > _driver.free:
         raise OutOfMemoryError(
             f"Out of memory allocating {nbytes:,} bytes (allocated so far: 0 bytes)."
         )
     _driver.free -= nbytes
+    weakref.finalize(array, _give_back, nbytes, _driver.generation)
     _driver.counts.allocations += 1
     if _driver.capturing and not _driver.pools:
         _driver.counts.unsafe += 1
 
 
+def _give_back(nbytes: int, generation: int) -> None:
+    if generation == _driver.generation:
+        _driver.free += nbytes
+
+
 def _new(compute: Callable[[], Any], launches: bool = True) -> "ndarray":
     """A new array of what `compute` gives."""
     array = np.array(compute())
-    _allocate(array.nbytes)
+    _allocate(array)
     if _driver.capturing:
         array.reshape(-1).view(np.uint8).fill(0xFF)  # it is not computed yet
         enqueue(lambda: np.copyto(array, compute()))
@@ -526,7 +541,7 @@ def _asarray(a: Any, dtype: Any = None) -> ndarray:
         return a.astype(dtype or a.dtype, copy=False)
     _uploads("asarray")
     host = np.array(a, dtype)
-    _allocate(host.nbytes)
+    _allocate(host)
     return ndarray(host)
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.backend import Array, Call, Driver, Repeated, kernels
+from xpnet.backend import Array, Call, Driver, Repeated, handwritten
 from xpnet.training.dataset import Samples
 from xpnet.training.step import TrainingStep
 
@@ -49,7 +49,7 @@ class Captured:
         backend = trainer.backend
         assert backend.driver is not None
         self._driver: Driver = backend.driver
-        self._module = self._driver.load(kernels())
+        self._module = self._driver.load(handwritten())
         self._full, rest = divmod(samples.count, batch_size)
         self._steps = len(losses)
         numbers = trainer.rule.table(trainer.rates, trainer.steps_done, 1)

@@ -1,9 +1,10 @@
 """The Trainer: a model, a loss, an update rule and a device."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from xpnet.training.dataset import Samples
 from xpnet.training.divergence import divergence
 from xpnet.training.history import History
 from xpnet.training.loop import Loop
+from xpnet.training.memory import DeviceMemoryError, batch_too_large, no_room
 from xpnet.training.metrics import get_metrics
 from xpnet.training.progress import Progress
 from xpnet.training.rates import Rates
@@ -30,6 +32,8 @@ from xpnet.training.rule import Rule
 from xpnet.training.staging import Staging
 from xpnet.training.step import EvaluationStep, Kind, TrainingStep
 
+T = TypeVar("T")
+S = TypeVar("S", TrainingStep, EvaluationStep)
 DTYPES = ("float32", "float64")
 PREDICT_ROWS = 1024  # samples a batch, where the caller names no batch size
 
@@ -100,6 +104,11 @@ class Trainer:
         self.dtype = _dtype(dtype)
         backend = get_backend(device, _work(model), self.dtype.name)
         self.backend = backend.with_precision(precision, self.dtype)
+        if eager and precision != "float32":
+            raise ValueError(
+                f"precision: {precision!r} needs recorded steps, eager=True runs "
+                "CuPy's own products; leave one of them out"
+            )
         self.steps_per_graph = check_whole("", "steps_per_graph", steps_per_graph, 0)
         self.seed = check_whole("", "seed", seed, 0)
         self.metrics = get_metrics(metrics, self.loss_function.targets)
@@ -142,7 +151,11 @@ class Trainer:
         if hasattr(self, "rule"):
             self.check_owner()
             return
-        model.allocate(self.backend, self.dtype, (self.seed,))
+        what, hint = "the model", "use fewer or narrower layers"
+        self._placed(what, hint, self._allocate)
+
+    def _allocate(self) -> None:
+        self.model.allocate(self.backend, self.dtype, (self.seed,))
         self._make_rule()
 
     def check_owner(self) -> None:
@@ -172,23 +185,34 @@ class Trainer:
             ]
             checks.check_batch(self.model, samples)
             self.model.bind_noise((self.seed,))
-            step = TrainingStep(
-                self.model,
-                self.loss_function,
-                self.rule,
-                kind,
-                self.eager,
-                self.jit,
-            )
-            self._steps[kind] = step
+            step = self._steps[kind] = self._recorded(kind, self._new_step)
         return step
+
+    def _new_step(self, kind: Kind) -> TrainingStep:
+        return TrainingStep(
+            self.model, self.loss_function, self.rule, kind, self.eager, self.jit
+        )
+
+    def _recorded(self, kind: Kind, record: Callable[[Kind], S]) -> S:
+        """`record(kind)`; raises MemoryError if the device has no room for it."""
+        try:
+            return record(kind)
+        except MemoryError as error:
+            if self.backend.is_host or isinstance(error, DeviceMemoryError):
+                raise
+            problem = str(error)
+        # With the error go the arrays that were made before it.
+        raise batch_too_large(self.backend, kind, problem, record)
 
     def evaluation_step(self, kind: Kind, targets: bool) -> EvaluationStep:
         """Likewise for predictions."""
         key = (kind, targets)
         if key not in self._evaluations:
-            self._evaluations[key] = EvaluationStep(
-                self.model, self.loss_function, kind, targets, self.eager, self.jit
+            self._evaluations[key] = self._recorded(
+                kind,
+                lambda kind: EvaluationStep(
+                    self.model, self.loss_function, kind, targets, self.eager, self.jit
+                ),
             )
         return self._evaluations[key]
 
@@ -231,6 +255,8 @@ class Trainer:
 
         Raises:
             ValueError, TypeError: unfit data or arguments.
+            MemoryError: the device's memory does not hold the data or a batch; weights
+                are as before, and the message names a batch size that fits.
             DivergenceError: a loss or gradient became NaN or infinite; weights, the
                 rule's arrays and the history are as before that step (on a GPU, which
                 is asked once an epoch: as before that epoch).
@@ -251,12 +277,26 @@ class Trainer:
         held = None if validation is None else self._validation(validation)
         self.history = History()
         progress = Progress(verbose)
-        loop = Loop(self, samples, held, size, shuffle, hooks, progress)
-        return loop.run(epochs)
+        parts = (samples, held, size, shuffle, hooks, progress)
+        what = "a copy of the parameters, in case training diverges,"
+        hint = "use fewer or narrower layers, or a smaller data set"
+        return self._placed(what, hint, partial(Loop, self, *parts)).run(epochs)
+
+    def _placed(self, what: str, hint: str, place: Callable[[], T]) -> T:
+        """`place()`; raises MemoryError if the device has no room for `what`."""
+        try:
+            return place()
+        except MemoryError as error:
+            if self.backend.is_host or isinstance(error, DeviceMemoryError):
+                raise
+            problem = str(error)
+        raise no_room(self.backend, what, problem, hint)
 
     def _samples(self, *arguments: Any) -> Samples:
+        hint = "train on parts of it with trainer.step(x, y), or use float32"
         with self.backend.active(), self.left_as_it_was():
-            return Samples(self, *arguments)
+            place = partial(Samples, self, *arguments)
+            return self._placed("x, y: the data set", hint, place)
 
     @contextmanager
     def left_as_it_was(self) -> Iterator[None]:
@@ -264,7 +304,7 @@ class Trainer:
         built = self.model.sample_shape is not None
         try:
             yield
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, MemoryError):
             if not built:
                 self.model.unbuild()
                 vars(self).pop("rule", None)

@@ -12,6 +12,7 @@ import ctypes
 import weakref
 from typing import Any
 
+from xpnet.backend.cuda.launch import address
 from xpnet.backend.cuda.products import COMPUTE_64F, Call
 from xpnet.backend.trace import Array
 
@@ -115,9 +116,8 @@ class Cublas:
 
     def _use(self, stream: int) -> None:
         self._check("cublasSetStream_v2", self._handle, stream)
-        address = int(self._workspace.__cuda_array_interface__["data"][0])
-        size = int(self._workspace.nbytes)
-        self._check("cublasSetWorkspace_v2", self._handle, address, size)
+        start, size = address(self._workspace), int(self._workspace.nbytes)
+        self._check("cublasSetWorkspace_v2", self._handle, start, size)
         self._stream = stream
 
     def _check(self, function: str, *arguments: Any) -> None:

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from xpnet.backend.cuda.launch import address
 from xpnet.backend.trace import Array
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
@@ -158,7 +159,7 @@ def _calls(gemm: Gemm) -> Iterator[Call]:
     axes = _merged(lead, *(matrix.strides for matrix in seen))
     batch = _batch_axis(axes)
     others = [axis for i, axis in enumerate(axes) if i != batch]
-    starts = [_address(x) for x in (a, b, out)]
+    starts = [address(x) for x in (a, b, out)]
     for place in product(*(range(axis[0]) for axis in others)):
         moved = [
             start
@@ -205,8 +206,8 @@ def _call(
     steps = (0, 0, 0) if batch is None else batch[1:]
     parts = 3 if batch is None else 4  # one product has no steps
     a, b, out = (
-        (address, TYPES[x.dtype], matrix.ld, step)[:parts]
-        for x, matrix, address, step in zip(
+        (at, TYPES[x.dtype], matrix.ld, step)[:parts]
+        for x, matrix, at, step in zip(
             (gemm.a, gemm.b, gemm.out), seen, addresses, steps, strict=True
         )
     )
@@ -222,8 +223,3 @@ def _call(
         return Call("cublasGemmEx", arguments)
     arguments = (*turned, m, n, k, alpha, *a, *b, beta, *out, batch[0], *last)
     return Call("cublasGemmStridedBatchedEx", arguments)
-
-
-def _address(array: Array) -> int:
-    """Where the first element lies on the device."""
-    return int(array.__cuda_array_interface__["data"][0])
