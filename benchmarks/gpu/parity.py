@@ -189,8 +189,7 @@ def _checks(backend: Backend, eager: bool, quick: bool) -> Iterator[Check]:
     for case in all_cases():
         for dtype in DTYPES[:1] if quick else DTYPES:
             for lead in LEADS[:1] if quick else LEADS:
-                name = f"{case.name}, {dtype}" + (
-                    f", {lead[0]} stacked" if lead else ""
-                )
+                stacked = f", {lead[0]} stacked" if lead else ""
+                name = f"{case.name}, {dtype}{stacked}"
                 run: Any = partial(compare, case, backend, dtype, lead, eager)
                 yield Check(name, run)

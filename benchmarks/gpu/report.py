@@ -37,7 +37,7 @@ def head_text(record: Facts) -> str:
 
 
 def part_text(part: Facts) -> str:
-    """How many of its checks came out how, those that did not come out right, figures."""
+    """Its verdicts counted, those that are not "ok" in full, its figures."""
     counts = Counter(line["verdict"] for line in part["lines"])
     words = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
     lines = [f"\n{part['title']}: {words or 'nothing'} ({part['seconds']:.0f} s)"]

@@ -3,6 +3,7 @@
 JAX has no events: its device's time is that until the results are ready.
 """
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +21,7 @@ def prepare(case: Case, way: str, device: str = "gpu") -> Subject:
     Raises:
         RuntimeError: JAX that is installed without support for the GPU.
     """
-    import jax
-
+    jax: Any = importlib.import_module("jax")
     jax.config.update("jax_default_matmul_precision", "highest")
     jax.config.update("jax_default_device", jax.devices(device)[0])
     update, state, x, y, loss = parts(case)

@@ -59,9 +59,10 @@ def _compiled(
     """Forward and backward compiled, with CUDA graphs where it finds that they pay."""
     import torch
 
-    forward: Any = torch.compile(
-        lambda x, y: objective(model(x), y), mode="reduce-overhead"
-    )
+    def whole(x: Any, y: Any) -> Any:
+        return objective(model(x), y)
+
+    forward: Any = torch.compile(whole, mode="reduce-overhead")
 
     def work() -> None:
         rule.zero_grad(set_to_none=True)
@@ -75,16 +76,17 @@ def _graph(model: Any, rule: Any, objective: Any, x: Any, y: Any) -> Callable[[]
     """The whole step captured; what warming up has changed is undone."""
     import torch
 
+    cuda: Any = torch.cuda
     step = _eager(model, rule, objective, x, y)
     before = [p.detach().clone() for p in model.parameters()]
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
+    stream = cuda.Stream()
+    stream.wait_stream(cuda.current_stream())
+    with cuda.stream(stream):
         for _ in range(WARM_UP):
             step()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    cuda.current_stream().wait_stream(stream)
+    graph = cuda.CUDAGraph()
+    with cuda.graph(graph):
         step()
     reset(model, rule, before)
     replay: Callable[[], None] = graph.replay

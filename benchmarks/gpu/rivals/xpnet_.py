@@ -1,8 +1,8 @@
 """xpnet's step on a GPU: as CuPy's calls, as own kernels, as graphs of them.
 
 The first two replay a recorded step call by call on a batch that lies in its place.
-Graphs are those of `fit`: each step also gathers its batch, reads its learning rate from
-a table and keeps its loss, and a piece of work is an epoch.
+Graphs are those of `fit`: each step also gathers its batch, reads its learning rate
+from a table and keeps its loss, and a piece of work is an epoch.
 """
 
 import warnings
