@@ -112,4 +112,5 @@ def _cuda(ordinal: int, reason: str) -> Backend:
 
     from xpnet.backend.cuda.cupy_driver import cupy_driver
 
-    return Backend("cupy", f"cuda:{ordinal}", cupy, reason, cupy_driver(ordinal))
+    driver = cupy_driver(ordinal)
+    return Backend("cupy", f"cuda:{ordinal}", cupy, reason, driver=driver)

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import numpy as np
+
+from xpnet.backend.cuda.launch import signatures
+
 ARCHITECTURES = (75, 80, 90, 100, 120)
 # What CuPy's RawModule adds to a module's own options (cupy/cuda/compiler.py).
 OPTIONS = ("--std=c++17", "-ftz=true")
-KERNEL = re.compile(r"__global__\s+void\s+(?:__\w+\([^)]*\)\s*)*(\w+)\s*\(([^)]*)\)")
 
 
 @dataclass
@@ -83,17 +86,28 @@ def resources(log: str) -> dict[str, Kernel]:
 
 
 def add_float64(kernels: dict[str, Kernel], ptx: str) -> None:
-    """Note the lines of PTX that work in float64, each with its kernel."""
+    """Note the lines of PTX in float64, of a kernel and of the functions it calls."""
+    bodies: dict[str, list[str]] = {"": []}
     name = ""
     for line in ptx.splitlines():
         if match := re.search(r"\.(?:entry|func)\b.*?(\w+)\($", line):
             name = match[1]
-        elif ".f64" in line.partition("//")[0] and not line.strip().startswith(".reg"):
-            owners = [kernels[name]] if name in kernels else kernels.values()
-            for kernel in owners:
-                kernel.float64.append(line.strip())
+        bodies.setdefault(name, []).append(line.partition("//")[0].strip())
+    found = {k: [x for x in body if _is_float64(x)] for k, body in bodies.items()}
+    functions = [k for k in bodies if k and k not in kernels and found[k]]
+    for k, kernel in kernels.items():
+        body = bodies[k]
+        called = [f for f in functions if any(line.startswith(f) for line in body)]
+        kernel.float64 = [line for f in (k, *called) for line in found[f]]
+
+
+def _is_float64(line: str) -> bool:
+    return ".f64" in line and not line.startswith(".")
 
 
 def takes_float64(source: str) -> dict[str, bool]:
     """For each kernel in `source`, whether a parameter of it is a double."""
-    return {name: "double" in words for name, words in KERNEL.findall(source)}
+    return {
+        name: any(p.dtype == np.float64 for p in signature.parameters)
+        for name, signature in signatures(source).items()
+    }
