@@ -9,6 +9,7 @@ import queue
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 from xpnet.benchmarks.machine import clean_environment
@@ -42,7 +43,8 @@ class Process:
             text=True,
         )
         self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -53,11 +55,9 @@ class Process:
     def send(self, request: Answer) -> None:
         """Ask, without waiting for the answer."""
         assert self._process.stdin is not None
-        try:
+        with suppress(OSError):  # it has ended: `receive` says so
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
-        except OSError:
-            pass  # it has ended: `receive` says so
 
     def receive(self, seconds: float) -> Answer:
         """The next answer.
@@ -85,6 +85,8 @@ class Process:
         """End the process."""
         self._process.kill()
         self._process.wait()
+        self._reader.join()
         for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
+            assert stream is not None
+            with suppress(OSError):  # a request that was never read
                 stream.close()

@@ -1,4 +1,4 @@
-"""The comparisons of `gpu-check`: right where the device is right, red where it is not."""
+"""The comparisons of `gpu-check`: right where the device is, red where it is not."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -98,7 +98,7 @@ def test_every_case_agrees_on_the_stand_in(eager):
 
 
 @needs_compiler
-@pytest.mark.parametrize("kind", ["layer BatchNorm", "loss softmax", "optimizer sgd, e"])
+@pytest.mark.parametrize("kind", ["BatchNorm", "loss softmax", "optimizer sgd, e"])
 def test_own_kernels_agree_when_fibers_run_them(kind):
     backend = fiber_backend()
     chosen = named(parity.checks(backend), kind, "float32")
@@ -142,9 +142,7 @@ PLANTED = {
 
 @pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant[0])
 def test_a_wrong_result_of_the_device_is_found(plant):
-    (check,) = [
-        c for c in parity.checks(wrong(*plant)) if c.name == PLANTED[plant]
-    ]
+    (check,) = [c for c in parity.checks(wrong(*plant)) if c.name == PLANTED[plant]]
     line = check.line()
     assert line.verdict == DIFFERS
     assert "off by" in line.note
