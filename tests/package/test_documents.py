@@ -49,7 +49,7 @@ def commands():
     """Every use of the command in the README's shell blocks and inline code."""
     text = "\n".join([*blocks("bash"), *re.findall(r"`([^`\n]+)`", README)])
     return re.findall(
-        r"(?:^|[\s/&])xpnet ((?:train|predict|bench|compare|info)\b[^\n&|]*)", text
+        r"(?:^|[\s/&])xpnet ((?:train|predict|bench|compare|gpu-check|info)\b[^\n&|]*)", text
     )
 
 
@@ -57,7 +57,7 @@ def test_the_commands_of_the_readme_are_there():
     found = commands()
     assert "train digits" in found
     assert {line.split()[0] for line in found} == {
-        *("train", "predict", "bench", "compare", "info")
+        *("train", "predict", "bench", "compare", "gpu-check", "info")
     }
     for line in found:
         _parser().parse_args(shlex.split(line))
