@@ -3,7 +3,7 @@
 from xpnet.backend.backend import Backend
 from xpnet.backend.checks import check_number, check_whole, choose, nearest
 from xpnet.backend.compile import compile_tape
-from xpnet.backend.cuda.driver import Driver
+from xpnet.backend.cuda.driver import Driver, Module
 from xpnet.backend.cuda.graph import Repeated
 from xpnet.backend.cuda.program import handwritten
 from xpnet.backend.devices import DeviceError, cuda_status, get_backend
@@ -32,6 +32,7 @@ __all__ = [
     "DeviceError",
     "Driver",
     "Formula",
+    "Module",
     "Noise",
     "Program",
     "Repeated",

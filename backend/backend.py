@@ -41,29 +41,29 @@ class Backend:
         device: "cpu", "cuda:0", ...
         xp: the array module, `numpy` or `cupy`.
         reason: why `get_backend("auto")` chose this one; empty otherwise.
-        precision: of products on a GPU, see `PRECISIONS`.
         driver: compiles and launches kernels on this device, and multiplies; None for
             the CPU, and where every recorded operation is to be a call of CuPy.
+        precision: of products on a GPU, see `PRECISIONS`.
     """
 
     name: str
     device: str
     xp: ModuleType
     reason: str = ""
-    precision: str = "float32"
     driver: Driver | None = field(default=None, compare=False, repr=False)
+    precision: str = "float32"
 
-    def with_precision(self, precision: str, dtype: np.dtype[Any]) -> "Backend":
-        """This backend with products of `precision` over arrays of `dtype`.
+    def with_precision(self, precision: str) -> "Backend":
+        """This backend with float32 products of `precision`, see `PRECISIONS`.
 
         Raises:
-            ValueError: no such precision, or one that this backend does not have.
+            ValueError: no such precision, or none but "float32" on this device.
         """
         choose(precision, dict.fromkeys(PRECISIONS), "precision")
-        if precision != "float32" and (self.driver is None or dtype != np.float32):
+        if precision != "float32" and self.driver is None:
             raise ValueError(
-                f"precision: {precision!r} is for products of float32 on a GPU, got "
-                f"{self.device} with {dtype.name}; leave it at 'float32'"
+                f"precision: {precision!r} is for products on a GPU, the device is "
+                f"{self.device}; leave it at 'float32'"
             )
         return replace(self, precision=precision)
 

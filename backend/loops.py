@@ -273,7 +273,7 @@ class Loop(Fused):
         return (stop - start, *self.shape[1:], *arrays)
 
 
-SHARED = 1 << 18  # elements from which a second thread repays its start
+SHARED = 1 << 22  # elements from which a second thread repays its start
 
 
 @cache

@@ -65,12 +65,21 @@ class Replay:
                 return
         self.program.run(segment)
 
+    def spend(self, seconds: float) -> None:
+        """Count replays that somebody has run from `program` itself."""
+        if self._waiting:
+            self._spent += seconds
+            self._left = 1
+            if self._spent > WORTH:
+                self._waiting = False
+                self._compile()
+
     def _compile(self) -> None:
         try:
             self.program = self._record(True)
             self.compiled = True
         except Exception as error:  # Numba's own; training goes on as it was
-            line = str(error).strip().splitlines()[0]
+            line = next(iter(str(error).strip().splitlines()), "no reason given")
             warnings.warn(
                 f"loops were not compiled ({type(error).__name__}: {line}); the NumPy "
                 "calls go on, jit=False keeps this from being tried",
@@ -79,9 +88,7 @@ class Replay:
             )
 
     def _consider(self, segment: str) -> None:
-        if self._spent > WORTH:
-            self._waiting = False
-            self._compile()
+        self.spend(0.0)
         began = time.perf_counter()
         self.program.run(segment)
         took = time.perf_counter() - began

@@ -20,9 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.backend import Array, Call, Driver, Repeated, handwritten
+from xpnet.backend import (
+    Array,
+    Call,
+    DeviceError,
+    Driver,
+    Module,
+    Repeated,
+    handwritten,
+)
 from xpnet.training.dataset import Samples
-from xpnet.training.step import TrainingStep
+from xpnet.training.step import TrainingStep, warn_of_refusal
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -39,55 +47,50 @@ class Captured:
         trainer: on a device with a driver.
         samples: the training set, which lies there.
         batch_size: samples a step.
+        order: (count,), the numbers of the samples in the order of the epoch.
         losses: (steps,), where the losses of an epoch are left.
     """
 
     def __init__(
-        self, trainer: "Trainer", samples: Samples, batch_size: int, losses: Array
+        self,
+        trainer: "Trainer",
+        samples: Samples,
+        batch_size: int,
+        order: Array,
+        losses: Array,
     ) -> None:
-        self._trainer, self._samples, self._losses = trainer, samples, losses
+        self._trainer, self._samples = trainer, samples
+        self._order, self._losses = order, losses
         backend = trainer.backend
         assert backend.driver is not None
         self._driver: Driver = backend.driver
-        self._module = self._driver.load(handwritten())
         self._full, rest = divmod(samples.count, batch_size)
         self._steps = len(losses)
-        numbers = trainer.rule.table(trainer.rates, trainer.steps_done, 1)
-        self._order = backend.zeros((samples.count,), np.int64)
-        self._table = backend.zeros((self._steps, numbers.shape[1]), numbers.dtype)
-        self._step, self._first = (backend.zeros((1,), np.int32) for _ in range(2))
-        self._queued = 0
+        numbers = trainer.rule.numbers
+        self._table = backend.zeros((self._steps, numbers.size), numbers.dtype)
+        self._step = backend.zeros((1,), np.int32)
         self._parts = [self._part(batch_size, 0)]
         if rest:
             self._parts.append(self._part(rest, self._full * batch_size))
 
-    def begin(self, rows: np.ndarray[Any, Any]) -> Array:
-        """Bring what an epoch in this order needs; gives the order on the device."""
-        trainer = self._trainer
-        table = trainer.rule.table(trainer.rates, trainer.steps_done, self._steps)
-        trainer.backend.upload(self._order, rows)
-        trainer.backend.upload(self._table, table)
+    def begin(self) -> None:
+        """Bring what an epoch needs, when `order` holds the order of its samples."""
+        trainer, done = self._trainer, self._trainer.steps_done
+        rates = [trainer.rates.at(step) for step in range(done, done + self._steps)]
+        trainer.backend.upload(self._table, trainer.rule.table(rates, done + 1))
         self._step[...] = 0
-        self._queued = 0
-        if self._whole:
-            step = self._parts[0][0]
-            if step.batch.holds is not self._samples:
-                self._samples.gather(self._order, step.batch)
-                step.batch.holds = self._samples
-        return self._order
+        step = self._parts[0][0]
+        if self._whole and step.batch.holds is not self._samples:
+            self._samples.gather(self._order, step.batch)
+            step.batch.holds = self._samples
 
-    def reach(self, i: int) -> bool:
-        """Queue steps until step `i` of the epoch is; whether it is the last queued."""
-        while self._queued <= i:
-            step, repeated = self._parts[self._queued >= self._full]
-            left = max(self._full - self._queued, 1)
-            times = repeated.run(left)
-            self._queued += times
-            self._trainer.steps_done += times
-            self._trainer.took(step)
-            if not self._whole:
-                step.batch.holds = None
-        return self._queued == i + 1
+    def run(self, i: int) -> int:
+        """Queue step `i` of the epoch, and others after it in one go; how many."""
+        step, repeated = self._parts[i >= self._full]
+        done = repeated.run(max(self._full - i, 1))
+        self._trainer.steps_done += done
+        self._trainer.took(step)
+        return done
 
     @property
     def nodes(self) -> int:
@@ -110,30 +113,33 @@ class Captured:
         return step, Repeated(calls, trainer.backend, together, self._refuse)
 
     def _calls(self, step: TrainingStep, start: int) -> list[Call]:
-        assert step.program is not None
-        segments = step.program.segments
+        program = step.program
+        assert program is not None
+        segments = program.segments
+        # The kernels of the program are one module with these.
+        module = self._driver.load(program.source or handwritten())
         float_ = SUFFIX[self._losses.dtype.name]
         numbers = self._trainer.rule.numbers
         count, steps = np.int32(numbers.size), np.int32(self._steps)
         scalars = (self._table, self._step, numbers, count, steps)
         loss = (step.loss, self._losses, self._step, steps)
         return [
-            *self._gathers(step, start),
-            self._launch(f"load_scalars_{float_}", int(count), scalars),
+            *self._gathers(module, step, start),
+            self._launch(module, f"load_scalars_{float_}", int(count), scalars),
             *segments["gradients"],
             *segments["loss"],
-            self._launch(f"keep_loss_{float_}", 1, loss),
+            self._launch(module, f"keep_loss_{float_}", 1, loss),
             *segments["update"],
-            self._launch("advance", 1, (self._step,)),
+            self._launch(module, "advance", 1, (self._step,)),
         ]
 
-    def _gathers(self, step: TrainingStep, start: int) -> list[Call]:
+    def _gathers(self, module: Module, step: TrainingStep, start: int) -> list[Call]:
         """x, y and weights of a batch into its buffers."""
         samples, batch = self._samples, step.batch
         if batch.samples == samples.count:
             return []
-        # The last batch counts from its own first row, whatever step it is.
-        counter = self._first if start else self._step
+        # Rows are counted modulo their number: the short last batch, whatever step it
+        # is, begins with its own first row.
         order = self._order[start:]
         rows = np.int32(batch.samples if start else samples.count)
         pairs = [(samples.x, batch.x), (samples.y, batch.y)]
@@ -145,28 +151,29 @@ class Captured:
             name = "gather_i32" if kinds[0] == "i32" else "gather_{}_{}".format(*kinds)
             width = np.int32(target.size // batch.samples)
             sizes = (rows, width, np.int32(batch.samples))
-            arguments = (source, order, counter, target, *sizes)
-            calls.append(self._launch(name, target.size, arguments))
+            arguments = (source, order, self._step, target, *sizes)
+            calls.append(self._launch(module, name, target.size, arguments))
         return calls
 
-    def _launch(self, name: str, threads: int, arguments: tuple[Any, ...]) -> Call:
+    def _launch(
+        self, module: Module, name: str, threads: int, arguments: tuple[Any, ...]
+    ) -> Call:
         grid, block = (math.ceil(threads / THREADS), 1, 1), (THREADS, 1, 1)
-        function = self._module.function(name)
+        function = module.function(name)
         return self._driver.launch, (function, grid, block, arguments)
 
     def _refuse(self, reason: str) -> None:
         for _, repeated in self._parts:
             repeated.captures = False
-        warnings.warn(
-            f"steps run call by call, not as CUDA graphs: {reason}; the results are "
-            "the same, steps_per_graph=0 keeps graphs from being tried",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        warn_of_refusal(reason)
 
 
 def captured(
-    trainer: "Trainer", samples: Samples, batch_size: int, losses: Array
+    trainer: "Trainer",
+    samples: Samples,
+    batch_size: int,
+    order: Array,
+    losses: Array,
 ) -> Captured | None:
     """The epochs of a `fit` as graphs; None where the host has a part in each step."""
     backend = trainer.backend
@@ -176,4 +183,8 @@ def captured(
     widest = max(samples.x.size // max(samples.count, 1), samples.count)
     if trainer.steps_per_graph == 0 or widest >= 2**31:  # kernels count in int
         return None
-    return Captured(trainer, samples, batch_size, losses)
+    try:
+        return Captured(trainer, samples, batch_size, order, losses)
+    except DeviceError as error:
+        warnings.warn(f"{error}; no CUDA graphs", RuntimeWarning, stacklevel=2)
+        return None

@@ -4,6 +4,7 @@ Every message names the argument, what was expected, what came, and a way out. N
 here writes into what it is given.
 """
 
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,7 @@ def quickly_finite(values: np.ndarray[Any, Any]) -> bool:
         return True
     flat = values.reshape(-1)
     # A sum of squares is finite only if every term is; it may overflow, though.
-    return bool(np.isfinite(np.dot(flat, flat)) or np.isfinite(flat).all())
+    return isfinite(flat.dot(flat)) or bool(np.isfinite(flat).all())
 
 
 def check_fits(values: Array, name: str, dtype: np.dtype[Any]) -> None:

@@ -65,7 +65,10 @@ class Samples:
         if self.backend.is_host and isinstance(values, np.memmap):
             return values
         with self.backend.active():
-            return self.backend.asarray(values, dtype)
+            array = self.backend.asarray(values, dtype)
+            if self.backend.is_host or array.flags.c_contiguous:
+                return array
+            return array.copy()  # kernels read rows that lie one after the other
 
     def kind(self, size: int) -> Kind:
         """The kind of a batch of `size` samples."""
@@ -73,14 +76,17 @@ class Samples:
 
     def gather(self, rows: Array, batch: Batch) -> None:
         """Copy samples `rows` (whole numbers on the device) into `batch`."""
-        if batch not in self._gathers:
-            self._gathers[batch] = self._record(batch)
-        program, indices = self._gathers[batch]
+        program, indices = self.gathering(batch)
         indices[...] = rows
         program.run("gather")
 
+    def gathering(self, batch: Batch) -> tuple[Program, Array]:
+        """The program that fills `batch`, and the row numbers that it reads."""
+        if batch not in self._gathers:
+            self._gathers[batch] = self._record(batch)
+        return self._gathers[batch]
+
     def _record(self, batch: Batch) -> tuple[Program, Array]:
-        """The gathering of one kind of batch, and the row numbers that it reads."""
         indices = self.backend.zeros((batch.samples,), np.int64)
         pairs = [(self.x, batch.x), (self.y, batch.y_rows)]
         if self.w is not None:
@@ -88,11 +94,12 @@ class Samples:
         calls = [self.backend.take(rows, indices, out) for rows, out in pairs]
         return Program({"gather": calls}, {}, 0, [indices]), indices
 
-    def weight(self, rows: np.ndarray[Any, Any]) -> float:
-        """Σ w of samples `rows`; their number where there are no weights."""
+    def weights(self, rows: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
+        """Σ w of each batch of `size` of `rows`; its samples where w is not given."""
+        starts = np.arange(0, len(rows), size)
         if self.host_w is None:
-            return float(len(rows))
-        return float(self.host_w[rows].sum(dtype=np.float64))
+            return np.minimum(size, len(rows) - starts).astype(np.float64)
+        return np.add.reduceat(self.host_w[rows].astype(np.float64), starts)
 
 
 def order(seed: int, epoch: int, count: int, shuffle: bool) -> np.ndarray[Any, Any]:

@@ -19,6 +19,7 @@ from xpnet.training.interrupt import Interrupt
 from xpnet.training.progress import Progress
 from xpnet.training.safety import Safety
 from xpnet.training.step import TrainingStep
+from xpnet.training.stretch import Stretch
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -44,11 +45,16 @@ class Loop:
         self.history.monitor = "loss" if validation is None else "val_loss"
         self.shuffle = shuffle and batch_size < samples.count
         self.safety = Safety(trainer)
-        # The losses of an epoch stay on the device until it ends.
-        steps = math.ceil(samples.count / batch_size)
+        self.steps = math.ceil(samples.count / batch_size)
         with trainer.backend.active():
-            self.losses = trainer.backend.zeros((steps,), trainer.dtype)
-            self.captured = captured(trainer, samples, batch_size, self.losses)
+            self.rows = trainer.backend.zeros((samples.count,), np.int64)
+            # The losses of an epoch stay on the device until it ends.
+            self.losses = trainer.backend.zeros((self.steps,), trainer.dtype)
+            batches = (samples, batch_size, self.rows)
+            self.captured = captured(trainer, *batches, self.losses)
+        self.stretch: Stretch | None = None
+        if trainer.backend.is_host and not trainer.eager:
+            self.stretch = Stretch(trainer, samples, batch_size, self.rows, self.safety)
 
     def run(self, epochs: int) -> History:
         """Train; callbacks see the end however it comes."""
@@ -74,36 +80,41 @@ class Loop:
 
     def _epoch(self, epoch: int, epochs: int, interrupt: Interrupt) -> None:
         trainer, count = self.trainer, self.samples.count
-        began, seen = time.perf_counter(), 0
+        began, done = time.perf_counter(), 0
         rows = order(trainer.seed, trainer.epochs_done, count, self.shuffle)
-        starts = range(0, count, self.batch_size)
-        weights = []
-        with trainer.backend.active():
+        bar = self.progress.bar(self.steps, epoch, epochs)
+        with trainer.backend.active(), bar as advance:
             if not self.safety.each_step:
                 self.safety.keep()
-            if self.captured is None:
-                self.rows = trainer.backend.asarray(rows)
-            else:
-                self.rows = self.captured.begin(rows)
-            for i, start in enumerate(self.progress.batches(starts, epoch, epochs)):
-                settled = self._step(i)
-                seen = min(start + self.batch_size, count)
-                weights.append(self.samples.weight(rows[start:seen]))
-                if interrupt.asked and settled:
-                    trainer.stop = f"interrupted in epoch {epoch} after batch {i + 1}"
-                    break
-            losses = trainer.backend.to_numpy(self.losses)[: len(weights)]
+            trainer.backend.upload(self.rows, rows)
+            if self.captured is not None:
+                self.captured.begin()
+            while done < self.steps and not trainer.stop:
+                taken = self._steps(done, interrupt)
+                done += taken
+                advance(taken)
+                if interrupt.asked:
+                    trainer.stop = f"interrupted in epoch {epoch} after batch {done}"
+            losses = trainer.backend.to_numpy(self.losses)[:done]
             self._check(losses)
+        weights = self.samples.weights(rows, self.batch_size)[:done]
+        seen = min(done * self.batch_size, count)
         self._finish(losses, weights, seen, time.perf_counter() - began)
 
-    def _step(self, i: int) -> bool:
-        """Batch i; on the host a bad step stops before its update.
-
-        Whether no later batch is under way already.
-        """
-        trainer = self.trainer
+    def _steps(self, i: int, interrupt: Interrupt) -> int:
+        """Batch i, and others after it where they are one record; how many."""
         if self.captured is not None:
-            return self.captured.reach(i)
+            return self.captured.run(i)
+        if self.stretch is None or i >= len(self.stretch.batches):
+            self._step(i)
+            return 1
+        losses = self.stretch.run(i, interrupt)
+        self.losses[i : i + len(losses)] = losses
+        return len(losses)
+
+    def _step(self, i: int) -> None:
+        """Batch i; on the host a bad step stops before its update."""
+        trainer = self.trainer
         if self.safety.each_step:
             self.safety.keep()
         step = self._gradients(i)
@@ -115,7 +126,6 @@ class Loop:
                 raise divergence(trainer, step, trainer.steps_done + 1, loss)
         step.run("update")
         trainer.steps_done += 1
-        return True
 
     def _gradients(self, i: int) -> TrainingStep:
         """Gather batch i, compute its gradients and loss."""
@@ -152,13 +162,13 @@ class Loop:
     def _finish(
         self,
         losses: np.ndarray[Any, Any],
-        weights: list[float],
+        weights: np.ndarray[Any, Any],
         seen: int,
         seconds: float,
     ) -> None:
         """The epoch's row of the history."""
         trainer = self.trainer
-        total = sum(weights)
+        total = float(weights.sum())
         weighted = float(np.dot(losses.astype(np.float64), weights))
         row = {"loss": weighted / total if total > 0.0 else 0.0}
         if self.validation is not None and not trainer.stop:

@@ -1,12 +1,11 @@
 """What a person sees while training: a bar on a terminal, a table row an epoch."""
 
 import sys
-from collections.abc import Iterable, Iterator
-from typing import TextIO, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 from xpnet.training.history import History, header, line
-
-T = TypeVar("T")
 
 
 class Progress:
@@ -23,17 +22,26 @@ class Progress:
         self.verbose = self.terminal if verbose is None else verbose
         self._header = ""
 
-    def batches(self, batches: Iterable[T], epoch: int, epochs: int) -> Iterator[T]:
-        """`batches`, with a bar while they take longer than a second."""
+    @contextmanager
+    def bar(
+        self, batches: int, epoch: int, epochs: int
+    ) -> Iterator[Callable[[int], Any]]:
+        """What counts batches done: a bar, where they take longer than a second."""
         if not (self.verbose and self.terminal):
-            yield from batches
+            yield lambda done: None
             return
         from tqdm import tqdm
 
         label = f"epoch {epoch}/{epochs}"
-        yield from tqdm(
-            batches, label, leave=False, delay=1.0, file=self.stream, unit="batch"
-        )
+        with tqdm(
+            total=batches,
+            desc=label,
+            leave=False,
+            delay=1.0,
+            file=self.stream,
+            unit="batch",
+        ) as bar:
+            yield bar.update
 
     def epoch(self, history: History) -> None:
         """The newest row; the header first, and again when the columns change."""

@@ -7,7 +7,6 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.layers import Buffers
 from xpnet.optim import Optimizer
-from xpnet.training.rates import Rates
 
 
 class Rule:
@@ -16,7 +15,7 @@ class Rule:
     Attributes:
         optimizer: the update rule.
         slots: the flat arrays that it keeps between steps, (..., n), 0 at the start.
-        numbers: the numbers of this step, (*lead, count).
+        numbers: (..., k), the numbers of this step in one array.
         scalars: views of them, by name.
     """
 
@@ -44,15 +43,12 @@ class Rule:
             self._backend.upload(self.numbers, values)
             self._newest = numbers
 
-    def table(self, rates: Rates, done: int, steps: int) -> np.ndarray[Any, Any]:
-        """The numbers of `steps` steps after `done` ones, a row each.
+    def table(self, rates: list[float], first: int) -> np.ndarray[Any, Any]:
+        """The numbers of steps first, first + 1, ... with these rates, a row each.
 
-        For a device that writes them into `numbers` by itself.
+        Whoever writes rows of it into `numbers` takes the place of `write`.
         """
-        self._newest = ()  # what `numbers` holds is not known from now on
+        self._newest = ()
         scalars = self.optimizer.scalars
-        rows = [
-            tuple(scalars(rates.at(step), step + 1).values())
-            for step in range(done, done + steps)
-        ]
-        return np.asarray(rows, self._dtype).reshape(steps, -1)
+        rows = [tuple(scalars(r, t).values()) for t, r in enumerate(rates, first)]
+        return np.array(rows, self._dtype)

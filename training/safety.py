@@ -2,6 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from xpnet.backend import Call
+
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
 
@@ -12,6 +16,10 @@ class Safety:
     On the CPU each step is looked at before its update: only running statistics have
     moved by then, and they are kept every step. A GPU is asked once an epoch, so there
     everything is kept, once an epoch.
+
+    Attributes:
+        each_step: whether it is kept every step.
+        calls: the recorded form of `keep`, where that is so.
     """
 
     def __init__(self, trainer: "Trainer") -> None:
@@ -25,6 +33,11 @@ class Safety:
         self._arrays = [array for array in arrays if array.size]
         with trainer.backend.active():
             self._copies = [array.copy() for array in self._arrays]
+        self.calls: list[Call] = [
+            (np.copyto, (copy, array))
+            for copy, array in zip(self._copies, self._arrays, strict=True)
+            if self.each_step
+        ]
         self._steps = trainer.steps_done
 
     def keep(self) -> None:

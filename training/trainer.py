@@ -65,11 +65,13 @@ class Trainer:
         jit: compile the elementwise parts of a step with Numba (extra `jit`): None
             when a program has run long enough to repay it, True at once, False never.
             The numbers are the same.
-        precision: of products on a GPU: "float32", "tf32" or "bfloat16". Arrays, sums
-            and updates stay float32; operands are rounded to 10 or 7 bits of mantissa,
-            which tensor cores multiply faster.
-        steps_per_graph: how many steps of `fit` one CUDA graph holds; 0 does without
-            graphs. The numbers are the same. Without a meaning on the CPU.
+        precision: of products on a GPU: "float32", "tf32" or "bfloat16"; None takes
+            the backend's, "float32". Arrays, sums and updates stay float32; operands
+            may be rounded to 10 or 7 bits of mantissa, which tensor cores multiply
+            faster.
+        steps_per_graph: how many steps of `fit` one CUDA graph holds (`step` has one
+            of its own); 0 does without graphs. The numbers are the same. Without a
+            meaning on the CPU.
 
     Attributes:
         history: the `History` of the last `fit`.
@@ -93,7 +95,7 @@ class Trainer:
         metrics: Any = None,
         eager: bool = False,
         jit: bool | None = None,
-        precision: str = "float32",
+        precision: str | None = None,
         steps_per_graph: int = STEPS_PER_GRAPH,
     ):
         if not isinstance(model, Sequential):
@@ -103,12 +105,15 @@ class Trainer:
         self.optimizer = get_optimizer(optimizer)
         self.dtype = _dtype(dtype)
         backend = get_backend(device, _work(model), self.dtype.name)
-        self.backend = backend.with_precision(precision, self.dtype)
-        if eager and precision != "float32":
+        if precision is not None:
+            backend = backend.with_precision(precision)
+        if backend.precision != "float32" and (eager or self.dtype != np.float32):
+            what = "eager=True" if eager else f"dtype={self.dtype.name!r}"
             raise ValueError(
-                f"precision: {precision!r} needs recorded steps, eager=True runs "
-                "CuPy's own products; leave one of them out"
+                f"precision: {backend.precision!r} is for recorded products of "
+                f"float32, not for {what}; leave one of them out"
             )
+        self.backend = backend
         self.steps_per_graph = check_whole("", "steps_per_graph", steps_per_graph, 0)
         self.seed = check_whole("", "seed", seed, 0)
         self.metrics = get_metrics(metrics, self.loss_function.targets)
@@ -189,9 +194,9 @@ class Trainer:
         return step
 
     def _new_step(self, kind: Kind) -> TrainingStep:
-        return TrainingStep(
-            self.model, self.loss_function, self.rule, kind, self.eager, self.jit
-        )
+        graphs = self.backend.driver is not None and self.steps_per_graph > 0
+        options = (self.eager, self.jit, graphs)
+        return TrainingStep(self.model, self.loss_function, self.rule, kind, *options)
 
     def _recorded(self, kind: Kind, record: Callable[[Kind], S]) -> S:
         """`record(kind)`; raises MemoryError if the device has no room for it."""
@@ -333,8 +338,7 @@ class Trainer:
         with np.errstate(all="ignore"), self.backend.active():
             step = self._staging.stage(x, y, sample_weight)
             self.set_scalars()
-            step.run("gradients")
-            step.run("update")
+            step.run_whole()
         self.took(step)
         self.steps_done += 1
 

@@ -10,10 +10,12 @@ https://docs.nvidia.com/cuda/cublas/
 
 import ctypes
 import weakref
+from functools import cached_property
 from typing import Any
 
 from xpnet.backend.cuda.launch import address
-from xpnet.backend.cuda.products import COMPUTE_64F, Call
+from xpnet.backend.cuda.products import COMPUTE_64F, Call, Gemm
+from xpnet.backend.devices import DeviceError
 from xpnet.backend.trace import Array
 
 WORKSPACE = 32 << 20  # bytes
@@ -52,7 +54,7 @@ STATUS = {
 }
 
 
-class CublasError(RuntimeError):
+class CublasError(DeviceError):
     """cuBLAS is missing, or a call of it failed."""
 
 
@@ -126,6 +128,26 @@ class Cublas:
             what = STATUS.get(status, "unknown")
             shown = ", ".join(str(a) for a in arguments if isinstance(a, int))
             raise CublasError(f"cuBLAS: {function}({shown}): status {status}, {what}")
+
+
+class Products:
+    """The products of a driver: a handle of its own, made when the first one comes."""
+
+    @cached_property
+    def _cublas(self) -> Cublas:
+        import cupy
+
+        return Cublas(cupy.empty((WORKSPACE,), cupy.uint8))
+
+    def gemm(self, gemm: Gemm) -> None:
+        """Queue `gemm` on the current stream.
+
+        Raises:
+            CublasError: the library is missing, or does not compute it.
+        """
+        import cupy
+
+        self._cublas.run(gemm.calls, int(cupy.cuda.get_current_stream().ptr))
 
 
 def _with_pointers(function: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:

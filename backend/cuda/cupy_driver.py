@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+from xpnet.backend.cuda.cublas import Products
 from xpnet.backend.cuda.driver import Dim, Function
 from xpnet.backend.cuda.launch import Signature, bind, check_grid, signatures
 from xpnet.backend.devices import DeviceError
@@ -46,8 +47,8 @@ class CupyModule:
         return self._functions[name]
 
 
-class CupyDriver:
-    """Kernels on `cuda:ordinal`, on CuPy's current stream there."""
+class CupyDriver(Products):
+    """Kernels and products on `cuda:ordinal`, on CuPy's current stream there."""
 
     def __init__(self, ordinal: int) -> None:
         self.ordinal = ordinal

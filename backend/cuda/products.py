@@ -10,10 +10,11 @@ Products over leading axes become one strided batch; an operand that all share h
 stride 0. Where leading axes of a view do not lie at one stride, one batch is asked for
 each step of the others.
 
-Precision is that of the multiplication alone; arrays stay float32 and sums are float32:
+Precision is that of the multiplication alone; arrays stay float32 and sums are float32.
+Tensor cores multiply faster what may be rounded:
 
     float32    every bit of the operands (strict)
-    tf32       operands rounded to 10 bits of mantissa by the tensor cores
+    tf32       operands rounded to 10 bits of mantissa
     bfloat16   operands rounded to 7 bits of mantissa
 
 Source: cuBLAS library, cublasGemmEx and cublasGemmStridedBatchedEx,

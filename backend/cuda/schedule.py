@@ -7,7 +7,6 @@ stand between them move behind the kernel. What the order must respect is known 
 who reads whose value, and who reads or writes which bytes of which array.
 """
 
-
 import numpy as np
 
 from xpnet.backend.cuda.emit import (

@@ -70,7 +70,7 @@ def test_graphs_give_the_bits_of_the_calls(standin, loss, optimizer):
         {"shuffle": False},
         {"batch_size": SAMPLES},
         {"batch_size": SAMPLES - 2},
-        {"batch_size": 3, "epochs": 2},
+        {"batch_size": 4, "epochs": 2},
         {"epochs": 1},
     ],
     ids=str,
@@ -166,6 +166,57 @@ def test_rates_are_those_of_each_step_and_may_change_between_epochs(standin):
         trained.fit(x, y, epochs=1, batch_size=4)
         found.append(everything(trained) | {"rates": history["learning_rate"]})
     assert len(set(found[0]["rates"])) > 5
+    assert_same(*found)
+
+
+def test_a_step_of_ones_own_loop_is_one_graph(standin):
+    x, y = data("softmax_cross_entropy")
+    found = []
+    for graph in (0, 8):
+        trained = trainer(device(), dtype="float32", steps_per_graph=graph)
+        with trained.backend.active():
+            there = [trained.backend.asarray(a) for a in (x, y)]
+        for _ in range(5):
+            with standin.counting() as counts:
+                trained.step(*there)
+        found.append(everything(trained) | {"loss": trained.loss})
+    program = trained.newest.program
+    both = sum(len(program.segments[name]) for name in ("gradients", "update"))
+    assert (counts.graphs, counts.nodes) == (1, both)
+    assert counts.unsafe == 0
+    assert_same(*found)
+
+
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_data_on_the_device_need_not_be_contiguous(standin, name):
+    x, y = data("mean_squared_error")
+    found = []
+    for turned in (False, True):
+        trained = trainer(device(), "mean_squared_error", "sgd")
+        there = {}
+        with trained.backend.active():
+            for key, values in {"x": x, "y": y}.items():
+                if turned and key == name:
+                    there[key] = trained.backend.asarray(values.T.copy()).T
+                else:
+                    there[key] = trained.backend.asarray(values)
+        trained.fit(**there, epochs=2, batch_size=BATCH)
+        found.append(everything(trained))
+    assert_same(*found)
+
+
+def test_a_step_between_two_fits_has_its_own_rate(standin):
+    """The numbers that graphs have written are no longer those of the last step."""
+    x, y = data("mean_squared_error")
+    found = []
+    for graph in (0, 4):
+        trained = trainer(device(), "mean_squared_error", "sgd", steps_per_graph=graph)
+        trained.step(x[:4], y[:4])
+        trained.learning_rate = 0.25
+        trained.fit(x, y, epochs=1, batch_size=BATCH)
+        trained.learning_rate = 0.05
+        trained.step(x[:4], y[:4])
+        found.append(everything(trained))
     assert_same(*found)
 
 
@@ -337,14 +388,30 @@ def test_precision_rounds_the_operands_of_products_alone(standin):
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
-def test_precision_is_for_float32_on_a_gpu(standin, precision):
-    for where, options in [("cpu", {}), (device(), {"dtype": "float64"})]:
+def test_precision_is_for_recorded_float32_on_a_gpu(standin, precision):
+    cases = [
+        ("cpu", {}, "on a GPU, the device is cpu"),
+        (standin_backend(), {}, "on a GPU, the device is cuda:0"),
+        (device(), {"dtype": "float64"}, "not for dtype='float64'"),
+        (device(), {"eager": True}, "not for eager=True"),
+    ]
+    for where, options, told in cases:
         with pytest.raises(
-            ValueError, match=rf"precision: '{precision}' is for .* GPU"
+            ValueError, match=rf"precision: '{precision}' is for .*{told}"
         ):
             trainer(where, precision=precision, **{"dtype": "float32", **options})
-    with pytest.raises(ValueError, match="eager"):
-        trainer(device(), precision=precision, dtype="float32", eager=True)
+
+
+def test_a_saved_training_goes_on_in_the_precision_of_its_backend(standin, tmp_path):
+    x, y = data("softmax_cross_entropy")
+    trained = trainer(device(), dtype="float32", precision="tf32")
+    trained.fit(x, y, epochs=1)
+    trained.save(tmp_path)
+    loaded = Trainer.load(tmp_path, device().with_precision("tf32"))
+    assert loaded.backend.precision == "tf32"
+    for t in (trained, loaded):
+        t.fit(x, y, epochs=1)
+    assert_same(everything(loaded), everything(trained))
 
 
 def test_a_misspelt_precision_names_the_nearest(standin):

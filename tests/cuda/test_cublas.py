@@ -2,12 +2,14 @@
 
 import ctypes
 import gc
+import sys
 
 import numpy as np
 import pytest
 
 from tests.cuda import emulated_gemm
 from tests.cuda.test_products import OnDevice
+from tests.standin import cupy
 from xpnet.backend import cuda_status
 from xpnet.backend.cuda import cublas
 from xpnet.backend.cuda.cublas import Cublas, CublasError
@@ -136,3 +138,27 @@ def test_a_missing_library_is_told_with_the_way_out(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", missing)
     with pytest.raises(CublasError, match=r"pip install 'xpnet\[cuda13\]'"):
         cublas.library()
+
+
+def test_a_drivers_products_share_one_handle_on_the_current_stream(
+    standin, monkeypatch
+):
+    real = Library()
+    monkeypatch.setattr(cublas, "library", lambda: real)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    driver = cublas.Products()
+    assert real.calls == []  # nothing before the first product
+    *_, product = gemm()
+    for _ in range(2):
+        driver.gemm(product)
+    assert real.names().count("cublasCreate_v2") == 1
+    assert real.names().count("cublasGemmEx") == 2
+    assert real.calls[1][1][1] == 0  # the null stream
+    assert real.calls[2][1][2] == cublas.WORKSPACE
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        driver.gemm(product)
+    assert ("cublasSetStream_v2", stream.ptr) == (
+        real.names()[-3],
+        real.calls[-3][1][1],
+    )
