@@ -158,7 +158,7 @@ def product_checks(device: Device, nets: int = len(NETS)) -> list[Check]:
 
 def time_product(device: Device, product: Product, precision: str) -> Results:
     """The time of a product, and whether it is as exact as its precision says."""
-    backend = device.backend.with_precision(precision, np.dtype(np.float32))
+    backend = device.backend.with_precision(precision)
     rng = np.random.default_rng(3)
     m, k, n = product.m, product.k, product.n
     a, b = (rng.standard_normal(s).astype(np.float32) for s in ((m, k), (k, n)))

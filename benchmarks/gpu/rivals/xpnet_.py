@@ -77,16 +77,18 @@ def _graphs(made: Trainer, case: Case) -> Subject:
 def _epoch(made: Trainer, case: Case, steps: int) -> tuple[Callable[[], Any], int]:
     """(an epoch of `steps` steps on the same batch, the calls of a step)."""
     x, y = case.data()
-    rows = np.arange(steps * len(x))
     backend = made.backend
     with backend.active():
         samples = Samples(made, np.tile(x, (steps, 1)), np.tile(y, steps))
+        order = backend.asarray(np.arange(samples.count))
         losses = backend.zeros((steps,), made.dtype)
-        captured = Captured(made, samples, len(x), losses)
+        captured = Captured(made, samples, len(x), order, losses)
 
     def work() -> None:
-        captured.begin(rows)
-        captured.reach(steps - 1)
+        captured.begin()
+        done = 0
+        while done < steps:
+            done += captured.run(done)
 
     return work, captured.nodes
 
