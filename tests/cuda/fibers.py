@@ -25,8 +25,7 @@ HEADER = Path(__file__).with_name("fibers.h")
 FLAGS = ["-std=c++17", "-O1", "-shared", "-fPIC", "-w", "-U_FORTIFY_SOURCE"]
 # As NVRTC is asked: no contraction, whole numbers wrap round.
 FLAGS += ["-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing"]
-# The C library has an `advance` too: a kernel's name means the kernel.
-FLAGS += ["-Wl,-Bsymbolic"]
+FLAGS += ["-Wl,-Bsymbolic"]  # a kernel may be called as a function of libc
 MEETS = re.compile(r"__shfl|__syncthreads|dot_parts|add_parts")
 
 needs_compiler = pytest.mark.skipif(

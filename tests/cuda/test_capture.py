@@ -18,6 +18,7 @@ from tests.backend.test_training_on_the_standin import (
 )
 from tests.cuda.fibers import FiberDriver, needs_compiler
 from tests.standin import cupy, standin_backend
+from xpnet.backend import DeviceError
 from xpnet.layers import LOSSES, BatchNorm, Dense, Dropout, Sequential
 from xpnet.training import Callback, DivergenceError, ReduceOnPlateau, Trainer
 from xpnet.training.step import Kind
@@ -417,3 +418,34 @@ def test_a_saved_training_goes_on_in_the_precision_of_its_backend(standin, tmp_p
 def test_a_misspelt_precision_names_the_nearest(standin):
     with pytest.raises(ValueError, match=r"unknown precision 'fp32'.*float32"):
         trainer(device(), precision="fp32")
+
+
+def test_without_a_compiler_steps_are_calls_of_cupy(standin):
+    class Uncompiled(FiberDriver):
+        def load(self, source):
+            raise DeviceError("the CUDA kernels of this step were not compiled")
+
+    x, y = data("softmax_cross_entropy")
+    trained = trainer(replace(standin_backend(), driver=Uncompiled()))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        trained.fit(x, y, epochs=2, batch_size=BATCH)
+    assert {warning.category for warning in told} == {RuntimeWarning}
+    assert all("were not compiled" in str(warning.message) for warning in told)
+    wanted = trainer("cpu")
+    wanted.fit(x, y, epochs=2, batch_size=BATCH)
+    assert_close(everything(trained), everything(wanted), "float64")
+
+
+@pytest.mark.parametrize("jit", [False, None])
+def test_recorded_calls_of_cupy_become_graphs_too(standin, jit):
+    """With products of the driver's; their own memory is taken from the graph's."""
+    x, y = data("softmax_cross_entropy")
+    trained = trainer(device(), jit=jit)
+    with standin.counting() as counts:
+        trained.fit(x, y, epochs=3, batch_size=BATCH)
+    assert counts.graphs > 0
+    assert counts.unsafe == 0
+    wanted = trainer("cpu")
+    wanted.fit(x, y, epochs=3, batch_size=BATCH)
+    assert_close(everything(trained), everything(wanted), "float64")
