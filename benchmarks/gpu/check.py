@@ -1,5 +1,7 @@
 """The whole check: each part in a process of its own, within a time, into one record.
 
+Parts that compare run side by side, those that measure time one after the other.
+
 {"format": 1, "kind": "gpu-check", "date", "command", "seconds", "verdict", "device",
  "clocks": {"before", "after"}, "machine", "parts": [{"part", "title", "judged",
  "seconds", "lines": [{"name", "verdict", "note", "figures"}, ...]}, ...]}
@@ -12,6 +14,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,12 @@ from xpnet.benchmarks.gpu.parts import PARTS, QUICK_NETS
 from xpnet.benchmarks.gpu.process import WORKER, NoAnswerError, Process
 from xpnet.benchmarks.gpu.report import contest_text, head_text, part_text, tail_text
 from xpnet.benchmarks.gpu.verdicts import FAILED, OK, Line
+from xpnet.benchmarks.gpu.worker import LOST
+from xpnet.benchmarks.options import cores
 from xpnet.commands.info import collect
 
 Record = dict[str, Any]
 FORMAT = 1
-STARTING = 60.0  # seconds until a part's process has imported all and lists its checks
 TEN_MINUTES = 600.0
 QUICK_SHARE = 0.4  # of a part's time
 CONTEST = "nets"
@@ -73,11 +77,13 @@ class GpuCheck:
     def run(self) -> bool:
         """All parts; whether everything that is judged is right."""
         self.show(head_text(self.record))
+        untimed = [name for name, part in PARTS.items() if not part.timed]
+        with ThreadPoolExecutor(cores()) as pool:
+            for name, found in zip(untimed, pool.map(self.timed, untimed), strict=True):
+                self._part(name, *found)
         for name, part in PARTS.items():
-            began = time.monotonic()
-            lines = list(self.lines_of(name))
-            self.add(name, part.title, part.judged, began, lines)
-            self.show(part_text(self.record["parts"][-1]))
+            if part.timed:
+                self._part(name, *self.timed(name))
         self._contest()
         right = all(
             line["verdict"] == OK
@@ -90,6 +96,17 @@ class GpuCheck:
         self._write()
         self.show(tail_text(self.record))
         return right
+
+    def timed(self, name: str) -> tuple[list[Line], float]:
+        """The lines of a part and the seconds that they took."""
+        began = time.monotonic()
+        lines = list(self.lines_of(name))
+        return lines, time.monotonic() - began
+
+    def _part(self, name: str, lines: list[Line], seconds: float) -> None:
+        part = PARTS[name]
+        self.add(name, part.title, part.judged, lines, seconds)
+        self.show(part_text(self.record["parts"][-1]))
 
     def left(self) -> float:
         """Seconds until the check must be over."""
@@ -106,17 +123,19 @@ class GpuCheck:
         try:
             while at < len(names):
                 if process is None:
-                    process = Process(["part", name, *quick], self.command)
+                    process = Process(["part", name, *quick], self.command, 1)
                     greeting = process.receive(end - time.monotonic())
                     if "checks" not in greeting:
                         yield Line(names[at], FAILED, next(iter(greeting.values())))
                         return
                     names = greeting["checks"]
                 try:
-                    left = end - time.monotonic()
-                    yield Line.from_dict(process.ask({"run": at}, left))
+                    answer = process.ask({"run": at}, end - time.monotonic())
                 except NoAnswerError as error:
-                    yield Line(names[at], FAILED, str(error))
+                    answer = Line(names[at], FAILED, str(error)).to_dict() | LOST
+                lost = answer.pop("lost", False)
+                yield Line.from_dict(answer)
+                if lost:
                     process.close()
                     process = None
                 at += 1
@@ -139,19 +158,19 @@ class GpuCheck:
         lines = contest.run(
             cases(("adam",), nets), lambda found: self.show(contest_text(found))
         )
-        self.add(CONTEST, "steps of whole nets", True, began, lines)
+        seconds = time.monotonic() - began
+        self.add(CONTEST, "steps of whole nets", True, lines, seconds)
 
     def add(
-        self, name: str, title: str, judged: bool, began: float, lines: list[Line]
+        self, name: str, title: str, judged: bool, lines: list[Line], seconds: float
     ) -> None:
         """Put a part into the record, and the record into its file."""
-        seconds = round(time.monotonic() - began, 2)
         self.record["parts"].append(
             {
                 "part": name,
                 "title": title,
                 "judged": judged,
-                "seconds": seconds,
+                "seconds": round(seconds, 2),
                 "lines": [line.to_dict() for line in lines],
             }
         )

@@ -146,10 +146,10 @@ class Contest:
         try:
             answer = entrant.process.receive(min(seconds, self._left()))
         except NoAnswerError as error:
+            answer = {"failed": str(error)}
+        if "failed" in answer:  # a fault of the GPU may have made it useless
             entrant.process.close()
             entrant.process = None
-            answer = {"failed": str(error)}
-        if "failed" in answer:
             entrant.line = Line("", FAILED, answer["failed"])
         return answer
 

@@ -180,13 +180,21 @@ def compare(
     return found.result()
 
 
-def checks(backend: Backend, eager: bool = False, quick: bool = False) -> list[Check]:
+def checks(
+    backend: Backend,
+    eager: bool = False,
+    quick: bool = False,
+    cases: list[Case] | None = None,
+) -> list[Check]:
     """Every case × dtype × stack of networks; quick: one network, float32."""
-    return list(_checks(backend, eager, quick))
+    chosen = all_cases() if cases is None else cases
+    return list(_checks(backend, eager, quick, chosen))
 
 
-def _checks(backend: Backend, eager: bool, quick: bool) -> Iterator[Check]:
-    for case in all_cases():
+def _checks(
+    backend: Backend, eager: bool, quick: bool, cases: list[Case]
+) -> Iterator[Check]:
+    for case in cases:
         for dtype in DTYPES[:1] if quick else DTYPES:
             for lead in LEADS[:1] if quick else LEADS:
                 stacked = f", {lead[0]} stacked" if lead else ""

@@ -31,15 +31,21 @@ class Process:
     Args:
         arguments: for `worker`.
         command: that starts it.
+        threads: of its BLAS; None for one a core.
     """
 
-    def __init__(self, arguments: list[str], command: tuple[str, ...] = WORKER) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        command: tuple[str, ...] = WORKER,
+        threads: int | None = None,
+    ) -> None:
         self._process = subprocess.Popen(
             [*command, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=clean_environment(cores()) | SETTINGS,
+            env=clean_environment(threads or cores()) | SETTINGS,
             text=True,
         )
         self._lines: queue.Queue[str] = queue.Queue()

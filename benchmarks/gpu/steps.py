@@ -156,14 +156,27 @@ def graph_checks(backend: Backend, quick: bool = False) -> list[Check]:
 
 
 def step_calls(trainer: Trainer) -> list[Call]:
-    """The calls of one recorded step on one batch, which is in place."""
+    """The calls of one recorded step on one batch, which is in place.
+
+    They have run once: a capture needs what they load then.
+    """
     x, y, w = (a[:BATCH] for a in data())
     trainer.step(x, y, w)
     with trainer.backend.active():
         step = trainer.training_step(Kind(x.shape, labels=True, weighted=True))
         assert step.program is not None
         segments = step.program.segments
-    return [c for name in ("gradients", "loss", "update") for c in segments[name]]
+    calls = [c for name in ("gradients", "loss", "update") for c in segments[name]]
+    _run(trainer, calls, 1)
+    return calls
+
+
+def _run(trainer: Trainer, calls: list[Call], count: int) -> None:
+    """The calls, one after the other, `count` times."""
+    with trainer.backend.active(), np.errstate(all="ignore"):
+        for _ in range(count):
+            for function, arguments in calls:
+                function(*arguments)
 
 
 def replayed(training: Training, backend: Backend, dtype: str, count: int) -> Any:
@@ -200,10 +213,7 @@ def compare_replays(
     with_graph = replayed(training, backend, dtype, count)
     trainer = training.trainer(backend, dtype, 0)
     calls = step_calls(trainer)
-    with backend.active(), np.errstate(all="ignore"):
-        for _ in range(count):
-            for function, arguments in calls:
-                function(*arguments)
+    _run(trainer, calls, count)
     difference = first_difference(with_graph, left(trainer))
     figures = {"replays": count}
     return (DIFFERS, difference, figures) if difference else (OK, "", figures)

@@ -1,6 +1,7 @@
 """A process of a check: answers requests, a line of JSON each.
 
-worker part NAME [quick]     {"checks": names}, then for {"run": i} a verdict
+worker part NAME [quick]     {"checks": names}, then for {"run": i} a verdict,
+                                 with {"lost": true} where its GPU answers no more
 worker rival NAME            {"versions": ...} or {"missing": why}, then
     {"prepare": case}        {"loss", "seconds", "facts"}
     {"time": seconds}        what `measure` gives
@@ -20,10 +21,12 @@ from xpnet.benchmarks.gpu.clock import measure
 from xpnet.benchmarks.gpu.parts import PARTS
 from xpnet.benchmarks.gpu.rivals import RIVALS
 from xpnet.benchmarks.gpu.rivals.subject import Subject
+from xpnet.benchmarks.gpu.verdicts import FAILED
 from xpnet.benchmarks.worker import versions
 
 Answer = dict[str, Any]
 Handler = Callable[[Answer], Answer]
+LOST: Answer = {"lost": True}  # beside a verdict: the process is of no use any more
 
 
 def first_gpu() -> Backend:
@@ -36,9 +39,21 @@ def serve_part(name: str, quick: bool, backend: Backend) -> tuple[Answer, Handle
     checks = PARTS[name].checks(backend, quick)
 
     def answer(request: Answer) -> Answer:
-        return checks[request["run"]].line().to_dict()
+        line = checks[request["run"]].line()
+        lost = line.verdict == FAILED and _is_lost(backend)
+        return line.to_dict() | (LOST if lost else {})
 
     return {"checks": [check.name for check in checks]}, answer
+
+
+def _is_lost(backend: Backend) -> bool:
+    """Whether CUDA refuses everything since a fault: only a new process helps then."""
+    try:
+        with backend.active():
+            backend.synchronize()
+    except Exception:
+        return True
+    return False
 
 
 class Rival:

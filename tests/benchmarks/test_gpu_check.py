@@ -112,8 +112,34 @@ def test_what_kills_a_process_costs_one_line(checker):
     assert "ended with status 9" in found[1].note
 
 
+def test_a_process_whose_gpu_answers_no_more_is_started_anew(checker):
+    body = """
+say({'checks': ['a', 'b']})
+fresh = True
+for r in requests:
+    failed = {'name': 'a', 'verdict': 'failed', 'note': 'illegal', 'lost': True}
+    fine = {'name': 'b', 'verdict': 'ok' if fresh else 'differs', 'note': ''}
+    fresh = False
+    say(fine if r['run'] else failed)
+"""
+    found = list(checker(body).lines_of("graphs"))
+    assert [(line.name, line.verdict) for line in found] == [("a", FAILED), ("b", OK)]
+
+
+def test_a_failure_after_which_the_device_answers_no_more_is_told(monkeypatch):
+    backend = standin_backend()
+    _, answer = worker.serve_part("graphs", True, backend)
+    assert "lost" not in answer({"run": 0})  # no driver: a failure, no fault
+
+    def fault(device):
+        raise RuntimeError("cudaErrorIllegalAddress")
+
+    monkeypatch.setattr(type(cupy.cuda.Device(0)), "synchronize", fault)
+    assert answer({"run": 0})["lost"] is True
+
+
 def test_a_part_ends_when_its_time_is_over(checker):
-    found = list(checker(MADE.replace("SLEEP", "60"), 0.8).lines_of("graphs"))
+    found = list(checker(MADE.replace("SLEEP", "60"), 0.2).lines_of("graphs"))
     assert [(line.name, line.verdict) for line in found] == [
         ("a", OK), ("b", FAILED), ("c", FAILED), ("the rest", FAILED),
     ]  # fmt: skip
@@ -239,7 +265,7 @@ def test_what_cannot_be_served_is_told(monkeypatch):
     assert greeting == {"failed": "DeviceError: device='cuda' cannot be used"}
     assert answer is None
     monkeypatch.setattr(worker, "first_gpu", standin_backend)
-    assert "no driver" in worker.start(["part", "kernels"])[0]["failed"]
+    assert "no driver" in worker.start(["part", "kernels-losses"])[0]["failed"]
     monkeypatch.setitem(sys.modules, "torch", None)
     assert "missing" in worker.start(["rival", "PyTorch, eager"])[0]
 
@@ -332,7 +358,7 @@ def test_the_record_is_there_after_every_part(named, tmp_path):
     out = tmp_path / "gpu.json"
     made = GpuCheck(standin_backend(), out, show=lambda text: None)
     for i in (1, 2):
-        made.add("graphs", "t", True, made.began, [Line("a", OK, "", {"us": 1.0})])
+        made.add("graphs", "t", True, [Line("a", OK, "", {"us": 1.0})], 1.5)
         found = json.loads(out.read_text())
         assert len(found["parts"]) == i
         assert found["verdict"] == "unfinished"

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.backend.cuda.cupy_driver import OPTIONS as DRIVERS
 from xpnet.backend.cuda.launch import signatures
 
 ARCHITECTURES = (75, 80, 90, 100, 120)
-# What CuPy's RawModule adds to a module's own options (cupy/cuda/compiler.py).
-OPTIONS = ("--std=c++17", "-ftz=true")
+# The driver's own, and what CuPy's RawModule adds to them (cupy/cuda/compiler.py).
+OPTIONS = (*DRIVERS, "-ftz=true")
 
 
 @dataclass

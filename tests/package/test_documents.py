@@ -48,9 +48,8 @@ def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch):
 def commands():
     """Every use of the command in the README's shell blocks and inline code."""
     text = "\n".join([*blocks("bash"), *re.findall(r"`([^`\n]+)`", README)])
-    return re.findall(
-        r"(?:^|[\s/&])xpnet ((?:train|predict|bench|compare|gpu-check|info)\b[^\n&|]*)", text
-    )
+    names = "train|predict|bench|compare|gpu-check|info"
+    return re.findall(rf"(?:^|[\s/&])xpnet ((?:{names})\b[^\n&|]*)", text)
 
 
 def test_the_commands_of_the_readme_are_there():
