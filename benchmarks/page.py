@@ -12,6 +12,7 @@ from xpnet.benchmarks.summary import measured
 from xpnet.benchmarks.tables import (
     Row,
     Table,
+    breakdown_table,
     race_table,
     race_title,
     sweep_tables,
@@ -19,16 +20,27 @@ from xpnet.benchmarks.tables import (
     threads_of,
     training_table,
 )
-from xpnet.benchmarks.words import COLD, METHOD, REACHED, STEPS, facts, method, swept
+from xpnet.benchmarks.words import (
+    BREAKDOWN,
+    COLD,
+    METHOD,
+    REACHED,
+    RULES,
+    STEPS,
+    facts,
+    method,
+    swept,
+    without_jit,
+)
 
 Answer = dict[str, Any]
-RULES = {"sgd": "SGD", "adam": "Adam"}
 
 
 def page(record: Record) -> str:
     """The whole document."""
     parts = [
         *_steps(record["results"]),
+        *_breakdowns(record["breakdown"]),
         *_sweeps(record["sweep"]),
         *_trainings("From process start to process end", COLD, record["cold"], "cold"),
         *_trainings(
@@ -97,6 +109,16 @@ def _ratio_bars(name: str, what: str, results: list[Answer]) -> Iterable[str]:
         heading = f"Distance to the floor: {what}"
         axis = "times the time of the bare products"
         yield _figure(heading, bars(f"{name}-floor", heading, axis, floor))
+
+
+def _breakdowns(results: list[Answer]) -> Iterable[str]:
+    if not results:
+        return
+    words = f"<p>{escape(BREAKDOWN)}</p><p>{escape(without_jit(results))}</p>"
+    yield f"<h2>Where the time of a step goes</h2>{words}"
+    yield '<div class="grid wide">'
+    yield from (_card(_table(breakdown_table(result))) for result in results)
+    yield "</div>"
 
 
 def _sweeps(results: list[Answer]) -> Iterable[str]:

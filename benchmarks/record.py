@@ -1,7 +1,8 @@
 """A record: everything that was measured, and on what, as one JSON object.
 
 {"format": 1, "date", "command", "load_before", "machine", "overrides", "timing",
- "results": [...], "sweep": [...], "cold": [...], "accuracy": [...]}
+ "results": [...], "breakdown": [...], "sweep": [...], "cold": [...],
+ "accuracy": [...]}
 """
 
 import json
@@ -15,7 +16,7 @@ from xpnet.benchmarks.timing import Timing
 
 Record = dict[str, Any]
 FORMAT = 1
-PARTS = ("results", "sweep", "cold", "accuracy")
+PARTS = ("results", "breakdown", "sweep", "cold", "accuracy")
 HEAD = ("date", "command", "load_before", "machine", "overrides", "timing")
 
 

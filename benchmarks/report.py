@@ -8,8 +8,23 @@ import sys
 from pathlib import Path
 
 from xpnet.benchmarks.record import Record, read
-from xpnet.benchmarks.tables import race_table, sweep_tables, training_table
-from xpnet.benchmarks.words import COLD, METHOD, REACHED, STEPS, facts, method, swept
+from xpnet.benchmarks.tables import (
+    breakdown_table,
+    race_table,
+    sweep_tables,
+    training_table,
+)
+from xpnet.benchmarks.words import (
+    BREAKDOWN,
+    COLD,
+    METHOD,
+    REACHED,
+    STEPS,
+    facts,
+    method,
+    swept,
+    without_jit,
+)
 
 
 def report(record: Record, source: str) -> str:
@@ -31,6 +46,10 @@ def report(record: Record, source: str) -> str:
     if record["results"]:
         parts += ["## One training step", STEPS]
         parts += [race_table(result).markdown() for result in record["results"]]
+    if record["breakdown"]:
+        results = record["breakdown"]
+        parts += ["## Where the time of a step goes", BREAKDOWN, without_jit(results)]
+        parts += [breakdown_table(result).markdown() for result in results]
     if record["sweep"]:
         parts += ["## Step time against width and batch", swept(record["sweep"])]
         parts += [table.markdown() for table in sweep_tables(record["sweep"])]

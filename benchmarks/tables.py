@@ -5,8 +5,10 @@ from statistics import median
 from typing import Any
 
 from xpnet.benchmarks.rivals import RIVALS
+from xpnet.benchmarks.words import RULES
 
 Answer = dict[str, Any]
+BREAKDOWN = ("", "calls", "µs in the step", "µs alone", "in the step / floor")
 STEP = ("µs a step", "IQR", "xpnet / this", "this / floor")
 
 
@@ -75,7 +77,7 @@ def figure(value: float) -> str:
 def race_title(result: Answer) -> str:
     """ "784-128-10, batch 128, Adam, 2 threads"."""
     sizes = "-".join(map(str, result["sizes"]))
-    rule = {"sgd": "SGD", "adam": "Adam"}[result["optimizer"]]
+    rule = RULES[result["optimizer"]]
     return f"{sizes}, batch {result['batch']}, {rule}, {threads_of(result)}"
 
 
@@ -107,6 +109,28 @@ def _ratio(row: Answer, key: str) -> str:
     return figure(row[key]) if key in row else ""
 
 
+def breakdown_table(result: Answer) -> Table:
+    """A row a kind of call: how many, their time in the step, and alone."""
+    title = race_title(result)
+    if "note" in result:
+        return Table(title, BREAKDOWN, (Row("", "xpnet", (), result["note"]),))
+    floor, step = result["floor"], result["step"]
+    rows = [
+        Row("", kind, (str(row["calls"]), *_times(row["us"], row["alone_us"], floor)))
+        for kind, row in result["kinds"].items()
+    ]
+    rest = step - sum(row["us"] for row in result["kinds"].values())
+    rows.append(Row("", "checks, Python", ("", *_times(rest, None, floor))))
+    rows.append(Row("", "whole step", ("", *_times(step, None, floor))))
+    rows.append(Row("", "floor", ("", "", figure(floor), "1.00")))
+    return Table(title, BREAKDOWN, tuple(rows))
+
+
+def _times(inside: float, alone: float | None, floor: float) -> tuple[str, ...]:
+    shown = "" if alone is None else figure(alone)
+    return f"{inside:.2f}", shown, f"{inside / floor:.2f}"
+
+
 def sweep_tables(results: list[Answer]) -> list[Table]:
     """A table an axis: a row a width or batch, a column a rival, µs a step."""
     tables = []
@@ -130,7 +154,7 @@ def sweep_title(results: list[Answer]) -> str:
         if results[0]["axis"] == "width"
         else f"batch, {'-'.join(map(str, results[0]['sizes']))}"
     )
-    rule = {"sgd": "SGD", "adam": "Adam"}[results[0]["optimizer"]]
+    rule = RULES[results[0]["optimizer"]]
     return f"µs a step against {net}, {rule}, {threads_of(results[0])}"
 
 

@@ -4,10 +4,19 @@ from typing import Any
 
 from xpnet.benchmarks.record import Record
 
+RULES = {"sgd": "SGD", "adam": "Adam"}
 STEPS = (
     "The time of one update (forward, backward, update rule) on one fixed batch. The "
     "floor is the time of the step's matrix products alone, into arrays that are "
     "there already. xpnet / this below 1 means that xpnet is faster."
+)
+BREAKDOWN = (
+    "A clock between the calls of xpnet's step, and the same calls run alone, over "
+    "and over. What the products take more inside the step than alone is what the "
+    "other calls cost them by taking their data out of the caches; the update has "
+    "parameters, gradients and the rule's arrays to read and write. No code around "
+    "the products can make a step cheaper than the products inside it, so where "
+    "these alone exceed a rival's step or the floor, that is out of reach."
 )
 COLD = (
     "Wall seconds of a whole process: starting Python, importing, loading the data, "
@@ -35,6 +44,21 @@ def swept(results: list[dict[str, Any]]) -> str:
     return (
         f"Measured like the nets above, after {how['warm_up']:g} s of warm-up in "
         f"{how['rounds']} rounds of {how['seconds']:g} s."
+    )
+
+
+def without_jit(results: list[dict[str, Any]]) -> str:
+    """What a step without compiled loops cannot be cheaper than."""
+    rows = [
+        f"{r['net']}, {RULES[r['optimizer']]}: {r['calls_without_jit']} calls, at "
+        f"least {r['calls_without_jit'] * r['smallest_call_us']:.1f} µs"
+        for r in results
+        if "note" not in r
+    ]
+    return (
+        "Without compiled loops every elementwise operation is a call of its own, and "
+        "a NumPy call on single numbers is the least that one can cost: "
+        f"{'; '.join(rows)}."
     )
 
 

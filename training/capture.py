@@ -4,8 +4,8 @@ What a step needs from the host is brought once an epoch: the order of the sampl
 a table with the numbers of every step (learning rate, bias corrections). A counter on
 the device says which step it is. So one recorded step is
 
-    gather rows order[step · batch ...]  →  scalars ← table[step]  →  gradients  →  loss
-    →  losses[step] ← loss  →  update  →  step ← step + 1
+    gather rows order[step · batch ...]  →  gradients  →  loss  →  update
+    →  losses[step] ← loss, step ← step + 1, scalars ← table[step]
 
 and several of them are one graph, whose launch costs the host a few microseconds. The
 short last batch is a graph of its own. The losses are read when the epoch has ended.
@@ -79,6 +79,8 @@ class Captured:
         rates = [trainer.rates.at(step) for step in range(done, done + self._steps)]
         trainer.backend.upload(self._table, trainer.rule.table(rates, done + 1))
         self._step[...] = 0
+        launch, arguments = self._first
+        launch(*arguments)
         step = self._parts[0][0]
         if self._whole and step.batch.holds is not self._samples:
             self._samples.gather(self._order, step.batch)
@@ -118,19 +120,19 @@ class Captured:
         segments = program.segments
         # The kernels of the program are one module with these.
         module = self._driver.load(program.source or handwritten())
-        float_ = SUFFIX[self._losses.dtype.name]
         numbers = self._trainer.rule.numbers
         count, steps = np.int32(numbers.size), np.int32(self._steps)
-        scalars = (self._table, self._step, numbers, count, steps)
-        loss = (step.loss, self._losses, self._step, steps)
+        kind = SUFFIX[numbers.dtype.name]
+        first = (self._table, self._step, numbers, count, steps)
+        self._first = self._launch(module, f"load_scalars_{kind}", int(count), first)
+        tables = (self._losses, self._table, numbers, self._step)
+        end = (step.loss, *tables, count, steps)
         return [
             *self._gathers(module, step, start),
-            self._launch(module, f"load_scalars_{float_}", int(count), scalars),
             *segments["gradients"],
             *segments["loss"],
-            self._launch(module, f"keep_loss_{float_}", 1, loss),
             *segments["update"],
-            self._launch(module, "advance", 1, (self._step,)),
+            self._launch(module, f"end_step_{kind}", 1, end),
         ]
 
     def _gathers(self, module: Module, step: TrainingStep, start: int) -> list[Call]:

@@ -165,7 +165,7 @@ def _add_bench(
     )
     add = bench.add_argument
     add("--full", action="store_true", help="all of it, about half an hour")
-    add("--parts", help="of race,sweep,cold,accuracy [race; all with --full]")
+    add("--parts", help="of race,breakdown,sweep,cold,accuracy [race]")
     add("--nets", help="by number, 0 (2-3-2) to 4 (2048-2048-2048-2048-10) [0,2,3]")
     add("--rivals", help="such as torch,jax [all but torch_compiled; all with --full]")
     add("--optimizers", help="of sgd,adam [adam; both with --full]")

@@ -35,8 +35,7 @@ class CupyModule:
         except Exception as error:
             raise DeviceError(
                 f"the CUDA kernels of this step were not compiled ({_line(error)}); "
-                "NVRTC comes with the extras cuda12 and cuda13; jit=False uses CuPy's "
-                "own kernels"
+                "NVRTC comes with the extras cuda12 and cuda13; jit=False does without"
             ) from error
 
     def function(self, name: str) -> CupyFunction:
@@ -55,7 +54,7 @@ class CupyDriver(Products):
         self._modules: dict[str, CupyModule] = {}
 
     def load(self, source: str) -> CupyModule:
-        """`source`, compiled by NVRTC: once a driver, and once a machine by CuPy's cache.
+        """`source` compiled by NVRTC: once a process, and by CuPy's cache once a machine.
 
         Raises:
             DeviceError: it was not compiled, with NVRTC's first line.

@@ -120,21 +120,30 @@ extern "C" __global__ void load_scalars_f64(
     load_scalars(table, step, scalars, count, steps);
 }
 
-// The loss of this step into a ring: ring[step % size] = loss. One thread.
+// The end of a step: its loss is kept, losses[step % steps] = loss, and the next step
+// gets its numbers, step += 1, scalars[j] = table[min(step, steps - 1), j]. One thread:
+// the numbers are few, and a kernel costs a step more than they do.
 
-extern "C" __global__ void keep_loss_f32(
-    const float* loss, float* ring, const int* step, int size) {
-    if (blockIdx.x == 0 && threadIdx.x == 0) ring[step[0] % size] = loss[0];
+template <typename T>
+__device__ inline void end_step(
+    const T* loss, T* losses, const T* table, T* scalars, int* step, int count,
+    int steps) {
+    if (blockIdx.x != 0 || threadIdx.x != 0) return;
+    int now = step[0];
+    losses[now % steps] = loss[0];
+    step[0] = now + 1;
+    long long row = now + 1 < steps ? now + 1 : steps - 1;
+    for (int j = 0; j < count; j++) scalars[j] = table[row * count + j];
 }
-extern "C" __global__ void keep_loss_f64(
-    const double* loss, double* ring, const int* step, int size) {
-    if (blockIdx.x == 0 && threadIdx.x == 0) ring[step[0] % size] = loss[0];
+extern "C" __global__ void end_step_f32(
+    const float* loss, float* losses, const float* table, float* scalars, int* step,
+    int count, int steps) {
+    end_step(loss, losses, table, scalars, step, count, steps);
 }
-
-// step += 1. One thread.
-
-extern "C" __global__ void advance(int* step) {
-    if (blockIdx.x == 0 && threadIdx.x == 0) step[0] += 1;
+extern "C" __global__ void end_step_f64(
+    const double* loss, double* losses, const double* table, double* scalars, int* step,
+    int count, int steps) {
+    end_step(loss, losses, table, scalars, step, count, steps);
 }
 
 // Scalar products of long rows, sums[l] = sum over i of x[l, i] y[l, i], in two stages.

@@ -1,5 +1,6 @@
 """JAX: the whole step under one jit, its buffers donated."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -36,8 +37,9 @@ def parts(case: Case) -> tuple[Any, ...]:
         params, m, v, t = state
         m = tree.tree_map(lambda m, g: BETA1 * m + (1 - BETA1) * g, m, g)
         v = tree.tree_map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, v, g)
-        root = jnp.sqrt(1 - BETA2 ** (t + 1))
-        rate = case.rate * root / (1 - BETA1 ** (t + 1))
+        # 1 - β^t in float32 would be off by 1e-5 in the first steps.
+        root = jnp.sqrt(-jnp.expm1((t + 1) * math.log(BETA2)))
+        rate = case.rate * root / -jnp.expm1((t + 1) * math.log(BETA1))
         new = tree.tree_map(
             lambda p, m, v: p - rate * m / (jnp.sqrt(v) + EPS * root), params, m, v
         )

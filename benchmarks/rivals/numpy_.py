@@ -16,6 +16,14 @@ PACKAGES = ("numpy",)
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 
+def eps_before_correction(step: int) -> float:
+    """eps of `step` = 1, 2, ... for a rule that adds it to √v before the correction.
+
+    p - η √(1-β₂ᵗ)/(1-β₁ᵗ) m / (√v + eps_t) is Adam as the paper and PyTorch have it.
+    """
+    return EPS * math.sqrt(1 - BETA2**step)
+
+
 def flat_views(case: Case, flat: Array) -> list[tuple[Array, Array]]:
     """(W, b) a layer as views of one array."""
     views, at = [], 0

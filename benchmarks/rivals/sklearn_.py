@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from xpnet.benchmarks.cases import Case
+from xpnet.benchmarks.rivals.numpy_ import eps_before_correction
 
 PACKAGES = ("scikit-learn", "numpy")
 
@@ -42,4 +43,10 @@ def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
         p = net.predict_proba(x)[np.arange(len(y)), y]
         return float(-np.log(p).mean())
 
+    def adam_step() -> None:
+        rule.epsilon = eps_before_correction(rule.t + 1)
+        net.partial_fit(x, y)
+
+    if case.optimizer == "adam":
+        return adam_step, loss
     return lambda: net.partial_fit(x, y), loss

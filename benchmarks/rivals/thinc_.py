@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from itertools import count
 from typing import Any
 
 from xpnet.benchmarks.cases import Case
+from xpnet.benchmarks.rivals.numpy_ import eps_before_correction
 
 PACKAGES = ("thinc",)
 
@@ -29,8 +31,9 @@ def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
     rule = (
         th.SGD(case.rate, **common)
         if case.optimizer == "sgd"
-        else th.Adam(case.rate, eps=1e-8, **common)
+        else th.Adam(case.rate, **common)
     )
+    steps = count(1)
     target = np.eye(case.sizes[-1], dtype=np.float32)[y]
 
     def softmax(z: Any) -> Any:
@@ -38,6 +41,8 @@ def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
         return e / e.sum(axis=1, keepdims=True)
 
     def step() -> None:
+        # SGD does not read it.
+        rule.eps = th.constant(eps_before_correction(next(steps)))
         z, backprop = model.begin_update(x)
         backprop((softmax(z) - target) / len(y))
         model.finish_update(rule)

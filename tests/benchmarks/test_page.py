@@ -118,7 +118,7 @@ def test_the_sweeps_of_the_page_are_those_of_the_record(read):
 
 
 def test_a_page_of_a_quick_record_leaves_out_what_was_not_measured():
-    short = record() | {"sweep": [], "cold": [], "accuracy": []}
+    short = record() | {"breakdown": [], "sweep": [], "cold": [], "accuracy": []}
     read = Reader(page(short))
     assert len(read.pictures) == 4
     assert "97%" not in "".join(read.texts)
@@ -128,7 +128,9 @@ def test_a_page_of_a_quick_record_leaves_out_what_was_not_measured():
 def test_a_page_needs_no_particular_rival(kept):
     one = result((64, 32, 10), 32)
     one["rivals"] = {name: one["rivals"][name] for name in kept}
-    read = Reader(page(record() | {"results": [one], "sweep": [], "cold": []}))
+    read = Reader(
+        page(record() | {"results": [one], "breakdown": [], "sweep": [], "cold": []})
+    )
     assert any(RIVALS[kept[0]] in text for text in read.texts)
 
 

@@ -123,7 +123,7 @@ def test_a_replayed_epoch_neither_allocates_nor_waits(standin, samples, together
     trained.fit(x, y, epochs=4, batch_size=BATCH, callbacks=counting)
     full, rest = divmod(samples, BATCH)
     sizes = {BATCH: full} | ({rest: 1} if rest else {})
-    own = 2 + 1 + 1 + 1  # x and y; the numbers; the loss; the step
+    own = 2 + 1  # x and y; the end of the step
     nodes = sum(
         n * (len(trained.training_step(Kind((size, 2, 3), True, False)).program) + own)
         for size, n in sizes.items()
@@ -134,7 +134,7 @@ def test_a_replayed_epoch_neither_allocates_nor_waits(standin, samples, together
     kept = 1 + 1 + 1 + len(trained.rule.slots)  # statistics, parameters, noise
     for counts in counting.epochs[2:]:  # the short batch is captured in the second
         assert counts == {
-            "launches": kept + 1,  # and the step set to 0
+            "launches": kept + 2,  # and the step set to 0, its numbers
             "allocations": 0,
             "uploads": 2,  # the order and the numbers of the steps
             "synchronisations": 1,  # for the losses
@@ -150,7 +150,7 @@ def test_the_whole_set_as_one_batch_is_gathered_once(standin):
     counting = Counting(standin)
     trained.fit(x, y, epochs=4, batch_size=None, callbacks=counting)
     program = trained.training_step(Kind(x.shape, True, False)).program
-    assert [counts["nodes"] for counts in counting.epochs[1:]] == [len(program) + 3] * 3
+    assert [counts["nodes"] for counts in counting.epochs[1:]] == [len(program) + 1] * 3
 
 
 def test_rates_are_those_of_each_step_and_may_change_between_epochs(standin):

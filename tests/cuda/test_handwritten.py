@@ -54,19 +54,23 @@ def test_a_batch_is_gathered_in_order(device, kind, samples, width, batch):
 
 @pytest.mark.parametrize("kind", ["f32", "f64"])
 @pytest.mark.parametrize("step", [0, 2, 3, 900])
-def test_the_numbers_of_a_step_are_loaded_and_its_loss_is_kept(device, kind, step):
+def test_a_step_has_its_numbers_and_leaves_its_loss(device, kind, step):
     table = rng().normal(size=(4, 35)).astype(KINDS[kind])
     at = np.array([step], np.int32)
     scalars = np.zeros(35, table.dtype)
     found = device(f"load_scalars_{kind}", (2, 1, 1), 32, table, at, scalars,
                    np.int32(35), np.int32(4))  # fmt: skip
     assert np.array_equal(found[2], table[min(step, 3)])
-    loss, ring = table[0, :1], table[1, :7]
-    found = device(f"keep_loss_{kind}", (1, 1, 1), 32, loss, ring, at, np.int32(7))
-    wanted = ring.copy()
-    wanted[step % 7] = loss[0]
+    loss, losses = table[0, :1], table[1, :4]
+    arrays = (loss, losses, table, scalars, at)
+    found = device(
+        f"end_step_{kind}", (1, 1, 1), 32, *arrays, np.int32(35), np.int32(4)
+    )
+    wanted = losses.copy()
+    wanted[step % 4] = loss[0]
     assert np.array_equal(found[1], wanted)
-    assert device("advance", (1, 1, 1), 32, at)[0] == step + 1
+    assert np.array_equal(found[3], table[min(step + 1, 3)])
+    assert found[4] == step + 1
 
 
 @pytest.mark.parametrize("kind", ["f32", "f64"])

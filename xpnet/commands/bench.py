@@ -7,17 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xpnet.benchmarks import accuracy, cold, sweep
+from xpnet.benchmarks import accuracy, breakdown, cold, sweep
 from xpnet.benchmarks.cases import NETS, RATES, cases
 from xpnet.benchmarks.options import check_writable, cores, names_in, numbers_in
 from xpnet.benchmarks.page import page
 from xpnet.benchmarks.race import print_result, race
 from xpnet.benchmarks.record import Record, new_record, read, write
 from xpnet.benchmarks.rivals import RIVALS, TRAINERS
-from xpnet.benchmarks.tables import race_table, sweep_tables, training_table
+from xpnet.benchmarks.tables import (
+    breakdown_table,
+    race_table,
+    sweep_tables,
+    training_table,
+)
 from xpnet.benchmarks.timing import Timing
 
-PARTS = ("race", "sweep", "cold", "accuracy")
+PARTS = ("race", "breakdown", "sweep", "cold", "accuracy")
 QUICK = Timing(2.5, 5, 0.1)
 FULL = Timing(3.0, 9, 0.3)
 QUICK_NETS = (0, 2, 3)  # of the five; a round of the largest alone takes seconds
@@ -130,6 +135,9 @@ def _measured(plan: Plan, command: str) -> Record:
         chosen, names = cases(plan.optimizers, plan.nets), list(plan.rivals)
         for n in plan.threads:
             record["results"] += race(names, chosen, n, plan.how, print_result)
+    if "breakdown" in plan.parts:
+        chosen = cases(plan.optimizers, plan.nets)
+        record["breakdown"] = breakdown.measure(chosen, threads, breakdown.show)
     if "sweep" in plan.parts:
         names = [n for n in sweep.SWEPT if n in plan.rivals]
         how, rule = sweep.SHORT, plan.optimizers[-1]
@@ -149,6 +157,7 @@ def _measured(plan: Plan, command: str) -> Record:
 
 def _print(record: Record) -> None:
     tables = [race_table(result) for result in record["results"]]
+    tables += [breakdown_table(result) for result in record["breakdown"]]
     tables += sweep_tables(record["sweep"])
     tables += [training_table(r) for r in (*record["cold"], *record["accuracy"])]
     print("\n\n".join(table.text() for table in tables))
