@@ -8,11 +8,11 @@ it is recorded once and replayed as one formula.
 import inspect
 import math
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array, check_number
+from xpnet.backend import Array, check_number, nearest
 from xpnet.optim.schedules import Schedule, get_schedule
 
 
@@ -37,9 +37,10 @@ class Optimizer:
 
     Raises:
         ValueError: a rate or limit not above 0, a negative penalty.
+        TypeError: an argument that the rule has not, with the nearest that it has.
     """
 
-    slots: ClassVar[tuple[str, ...]] = ()
+    slots: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -50,7 +51,13 @@ class Optimizer:
         weight_decay: float = 0.0,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        **unknown: Any,
     ):
+        for name in unknown:
+            raise TypeError(
+                f"{type(self).__name__}: unexpected argument {name!r}; "
+                f"{nearest(name, self.defaults())}"
+            )
         self.learning_rate = learning_rate
         self.schedule = get_schedule(learning_rate)
         self.l1 = self._check("l1", l1)
@@ -71,6 +78,9 @@ class Optimizer:
             return None
         span = f"{name} > 0 or None"
         return check_number(type(self).__name__, value, span, lambda v: v > 0.0)
+
+    def _check_eps(self, eps: Any) -> float:
+        return check_number(type(self).__name__, eps, "eps > 0", lambda e: e > 0.0)
 
     def scalars(self, rate: float, t: int) -> dict[str, float]:
         """The numbers of step t = 1, 2, ... that `update` takes by name."""
@@ -137,18 +147,22 @@ class Optimizer:
             for target, value in zip((views[0], *views[2:]), new, strict=True):
                 target[...] = value
 
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """The constructor's arguments, those of `Optimizer` too, and their defaults."""
+        return {
+            name: parameter.default
+            for kind in (Optimizer, cls)
+            for name, parameter in inspect.signature(kind).parameters.items()
+            if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+        }
+
     def config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        names = set(inspect.signature(type(self)).parameters)
-        names |= set(inspect.signature(Optimizer).parameters)
-        return {name: getattr(self, name) for name in sorted(names - {"common"})}
+        return {name: getattr(self, name) for name in sorted(self.defaults())}
 
     def __repr__(self) -> str:
-        defaults = {
-            name: parameter.default
-            for kind in (Optimizer, type(self))
-            for name, parameter in inspect.signature(kind).parameters.items()
-        }
+        defaults = self.defaults()
         shown = [
             f"{name}={value!r}"
             for name, value in self.config().items()

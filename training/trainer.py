@@ -54,7 +54,7 @@ class Trainer:
         loss: a name (mean_squared_error, mean_absolute_error, huber,
             binary_cross_entropy, softmax_cross_entropy) or a `Loss`. The
             cross-entropies take logits: no activation after the last layer.
-        optimizer: a name (sgd, adam, adamw) or an `Optimizer`.
+        optimizer: a name (sgd, adam, ..., see `optim.OPTIMIZERS`) or an `Optimizer`.
         device: "cpu", "cuda", "cuda:1", "auto" (a GPU if one works), or a `Backend`.
         dtype: "float32" or "float64".
         seed: of the initial weights, the order of the samples, masks and noise. With

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from xpnet import __version__
 
 USAGE_ERROR = 2
+OPTIMIZERS = "sgd adagrad adadelta rmsprop adam amsgrad adamw adamax nadam radam lion"
 ACTIVATIONS = "identity sigmoid tanh relu leaky_relu elu gelu silu softplus softmax"
 
 
@@ -90,8 +91,8 @@ def _add_train(commands: "argparse._SubParsersAction[Parser]") -> None:
     add("--hidden", default="256,128", help="widths, 256,128 or none [%(default)s]")
     add("--activation", default="relu", help=f"{ACTIVATIONS} [%(default)s]")
     add("--dropout", type=float, help="share dropped [0.3 for classes, else 0]")
-    add("--optimizer", default="adam", help="sgd, adam or adamw [%(default)s]")
-    add("--learning-rate", type=float, help="at the start [0.002; sgd 0.1]")
+    add("--optimizer", default="adam", help=f"{OPTIMIZERS} [%(default)s]")
+    add("--learning-rate", type=float, help="at the start [0.002; sgd 0.1, ...]")
     schedules = ("cosine", "constant")
     add("--schedule", default="cosine", choices=schedules, help="of the learning rate")
     add("--label-smoothing", type=float, default=0.1, help="for classes [%(default)s]")
@@ -145,7 +146,7 @@ def _add_compare(
     add("b", metavar="B", nargs="?", default="cuda", help="likewise [%(default)s]")
     add("--data", default="digits", help="as for train [%(default)s]")
     add("--hidden", default="64", help="widths, 256,128 or none [%(default)s]")
-    add("--optimizer", default="adam", help="sgd, adam or adamw [%(default)s]")
+    add("--optimizer", default="adam", help=f"{OPTIMIZERS} [%(default)s]")
     add("--batch-size", type=int, default=32, help="samples a step [%(default)s]")
     add("--steps", type=int, default=200, help="in lock-step [%(default)s]")
     add("--seed", type=int, default=0, help="of everything random [%(default)s]")

@@ -24,6 +24,8 @@ from xpnet.optim import OPTIMIZERS, Cosine, Optimizer
 from xpnet.training import Callback, EarlyStopping, Trainer, confusion_matrix
 
 FEW = 20  # samples below which nothing is held out unless asked for
+# Where a learning rate starts, if not at 0.002.
+RATES = {"sgd": 0.1, "adagrad": 0.02, "adadelta": 1.0, "rmsprop": 1e-3, "lion": 3e-4}
 Part = tuple[Any, Any]
 
 
@@ -195,7 +197,7 @@ def _optimizer(options: Namespace, steps: int) -> Optimizer:
     rule: Any = choose(options.optimizer, OPTIMIZERS, "optimizer")
     sgd = options.optimizer == "sgd"
     rate = (
-        (0.1 if sgd else 2e-3)
+        RATES.get(options.optimizer, 2e-3)
         if options.learning_rate is None
         else (
             check_number(
