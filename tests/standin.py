@@ -578,6 +578,8 @@ def _module() -> ModuleType:
     names |= {t: getattr(np, t) for t in ("float32", "float64", "int32", "uint8")}
     runtime = SimpleNamespace(
         getDeviceCount=lambda: _driver.devices,
+        driverGetVersion=lambda: 13000,
+        runtimeGetVersion=lambda: 13020,
         memGetInfo=lambda: (_driver.free, (4 + _driver.current) << 30),  # (free, total)
     )
     null = Stream(null=True)

@@ -95,6 +95,11 @@ class Captured:
         return done
 
     @property
+    def nodes(self) -> int:
+        """Calls of a full step, the nodes of its graph."""
+        return len(self._parts[0][1].calls)
+
+    @property
     def _whole(self) -> bool:
         """Whether a batch is the whole set: then it stays where it is."""
         return self._full == 1 and len(self._parts) == 1

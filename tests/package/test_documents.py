@@ -53,18 +53,16 @@ def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch):
 def commands():
     """Every use of the command in the README's shell blocks and inline code."""
     text = "\n".join([*blocks("bash"), *re.findall(r"`([^`\n]+)`", README)])
-    return re.findall(
-        r"(?:^|[\s/&])xpnet "
-        r"((?:train|doctor|predict|bench|compare|gallery|info)\b[^\n&|]*)",
-        text,
-    )
+    names = "train|doctor|predict|bench|compare|gallery|gpu-check|info"
+    return re.findall(rf"(?:^|[\s/&])xpnet ((?:{names})\b[^\n&|]*)", text)
 
 
 def test_the_commands_of_the_readme_are_there():
     found = commands()
     assert "train digits" in found
     assert {line.split()[0] for line in found} == {
-        *("train", "doctor", "predict", "bench", "compare", "gallery", "info")
+        *("train", "doctor", "predict", "bench", "compare", "gallery", "gpu-check"),
+        "info",
     }
     for line in found:
         _parser().parse_args(shlex.split(line))
