@@ -69,8 +69,7 @@ def lesson(out: Lesson) -> None:
     out.check(text, one < few < every)
     with out.figure("noise", columns=2) as (left, right):
         pair = {"measured": errors, "∝ 1/√m": errors[0] / np.sqrt(sizes)}
-        curves(left, pair, sizes, "batch size m", "noise ‖gₘ - g‖ / ‖g‖")
-        left.set_xscale("log", base=2)
+        curves(left, pair, sizes, "batch size m", "noise ‖gₘ - g‖ / ‖g‖", logx=True)
         curves(right, losses)
 
 

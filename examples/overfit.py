@@ -60,7 +60,7 @@ def lesson(out: Lesson) -> None:
         for axes, (what, sizes, fit, runs) in zip(panels, plans, strict=True):
             found = np.median([[fit(n, s) for s in runs] for n in sizes], axis=1).T
             pair = dict(zip(("training error", "test error"), found, strict=True))
-            curves(axes, pair, sizes, what, "mean squared error")
+            curves(axes, pair, sizes, what, "mean squared error", logx=what == "width")
             out.number(f"errors by {what}", {what: sizes} | pair)
             best = found[1].argmin()
             worst = best + found[1][best:].argmax()

@@ -156,5 +156,5 @@ def shown(value: Any) -> str:
 
 
 def _inner(value: Any) -> str:
-    """A part of a list or table, with brackets around lists."""
-    return f"[{shown(value)}]" if isinstance(value, list) else shown(value)
+    """A part of a list or table, with brackets around what has parts itself."""
+    return f"[{shown(value)}]" if isinstance(value, list | dict) else shown(value)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.gallery.mnist import write_mnist
 from xpnet import gallery
 from xpnet.gallery import Lesson, prepare
 
@@ -110,6 +111,9 @@ def test_the_data_may_be_named_by_the_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("XPNET_MNIST", raising=False)
     assert prepare(tmp_path).data is None
     monkeypatch.setenv("XPNET_MNIST", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="missing train-images"):
+        prepare(tmp_path)
+    write_mnist(tmp_path)
     assert prepare(tmp_path).data == tmp_path
 
 
