@@ -50,7 +50,7 @@ def lesson(out: Lesson) -> None:
     limit = 2 / np.linalg.eigvalsh(2 / len(X) * DESIGN.T @ DESIGN).max()
     out.number("least squares: slope, intercept", exact)
     out.number("limit of the learning rate, 2/λ", limit)
-    rates = {"crawls": limit / 50, "converges": 0.75 * limit, "diverges": 1.02 * limit}
+    rates = {"crawls": limit / 50, "converges": 0.75 * limit, "diverges": 1.1 * limit}
     paths = {f"η = {r:.4f} {word}": descend(r, 4000) for word, r in rates.items()}
     crawl, good, bad = (error(p) - error(exact[None]) for p in paths.values())
     end = paths[f"η = {rates['converges']:.4f} converges"][-1]
@@ -62,7 +62,7 @@ def lesson(out: Lesson) -> None:
     with out.figure("surface", rows=2, columns=2, bowls=(3,)) as panels:
         for axes, (label, visited) in zip(panels, paths.items(), strict=False):
             contour(axes, error, SLOPES, INTERCEPTS)
-            path(axes, visited[:20] if "diverges" in label else visited)
+            path(axes, visited[:6] if "diverges" in label else visited)
             axes.set_title(label)
         bowl(panels[3], error, SLOPES, INTERCEPTS, "J")
         for axes in panels:

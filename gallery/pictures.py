@@ -32,21 +32,12 @@ def curves(
     axes.set_ylabel(ylabel)
     if log:
         axes.set_yscale("log")
-        _plain_ticks(axes)
     if logx:
         low, high = axes.dataLim.intervalx
         axes.set_xscale("log", base=2 if high < 300 * low else 10)
         axes.xaxis.set_major_formatter("{x:,g}")
     if len(values) > 1:
         axes.legend()
-
-
-def _plain_ticks(axes: Any) -> None:
-    """0.2 instead of 2 × 10⁻¹, where a logarithmic axis spans less than two decades."""
-    low, high = axes.get_ylim()
-    if high < 60 * low:
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}")
 
 
 def points(axes: Any, x: ArrayLike, y: ArrayLike) -> None:

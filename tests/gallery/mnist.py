@@ -13,7 +13,8 @@ def write_mnist(folder):
     x, y = datasets.digits()
     large = np.kron(x.reshape(-1, 8, 8) * 15, np.ones((3, 3)))
     images = np.pad(large, ((0, 0), (2, 2), (2, 2))).astype(np.uint8)
-    parts = {"": np.tile(np.arange(1500), 4), "_test": np.arange(1500, 1797)}
+    order = np.random.default_rng(0).permutation(len(x))
+    parts = {"": np.tile(order[:1500], 4), "_test": order[1500:]}
     for part, rows in parts.items():
         head = struct.pack(">4i", 2051, len(images[rows]), 28, 28)
         (folder / FILES["x" + part]).write_bytes(head + images[rows].tobytes())
