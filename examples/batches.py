@@ -22,7 +22,7 @@ RATES = {1: 0.05, 32: 0.5, 1797: 1.0}  # samples a batch: a learning rate that s
 def trainer_for(rate):
     """A 64-32-10 net for the digits."""
     model = xn.Sequential([xn.Dense(32, activation="tanh"), xn.Dense(10)])
-    return xn.Trainer(model, "softmax_cross_entropy", xn.SGD(rate))
+    return xn.Trainer(model, "softmax_cross_entropy", xn.SGD(rate), "cpu")
 
 
 def gradient(trainer, x, y):

@@ -32,7 +32,7 @@ def fresh(pixels, hidden, seed):
     layers = [xn.Dense(hidden, activation="tanh")] if hidden else []
     model = xn.Sequential([*layers, xn.Dense(1)]).build(pixels)
     sgd = xn.SGD(0.1, momentum=0.9)
-    return xn.Trainer(model, "binary_cross_entropy", sgd, seed=seed)
+    return xn.Trainer(model, "binary_cross_entropy", sgd, "cpu", seed=seed)
 
 
 def guess(pixels, hidden, seed):

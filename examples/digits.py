@@ -22,7 +22,7 @@ def train(train_part, test_part, seed=0, epochs=60, batch=32):
     model = xn.Sequential([xn.Dense(15, activation="tanh"), xn.Dense(10)])
     steps = epochs * -(-len(train_part[0]) // batch)
     adam = xn.Adam(xn.Cosine(0.01, steps), l2=1e-4)
-    trainer = xn.Trainer(model, "softmax_cross_entropy", adam, seed=seed)
+    trainer = xn.Trainer(model, "softmax_cross_entropy", adam, "cpu", seed=seed)
     trainer.fit(*train_part, epochs, batch, test_part, verbose=False)
     return trainer
 

@@ -41,7 +41,7 @@ def train(hidden, rule, seed):
     """A trainer whose history has loss and accuracy after each epoch."""
     model = xn.Sequential([xn.Dense(hidden, activation="sigmoid"), xn.Dense(2)])
     data, sgd = drawn(seed), xn.SGD(**rule)
-    trainer = xn.Trainer(model, "softmax_cross_entropy", sgd, seed=seed)
+    trainer = xn.Trainer(model, "softmax_cross_entropy", sgd, "cpu", seed=seed)
     trainer.fit(*data, 150, 5, data, verbose=False)
     return trainer
 
