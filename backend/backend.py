@@ -1,15 +1,18 @@
 """Where arrays live and which functions run there: one immutable object a device."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, partial
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpnet.backend.program import Call
 from xpnet.backend.trace import Array, Shape
+
+if TYPE_CHECKING:
+    from xpnet.backend.cuda.driver import Driver
 
 CACHE_LINE = 64  # bytes
 BLOCK_ELEMENTS = 16384  # six float32 operands of a block fit in a 512 KiB L2 cache
@@ -38,12 +41,15 @@ class Backend:
         device: "cpu", "cuda:0", ...
         xp: the array module, `numpy` or `cupy`.
         reason: why `get_backend("auto")` chose this one; empty otherwise.
+        driver: compiles and launches kernels on this device; None for the CPU, and
+            where every recorded operation is to be a call of CuPy.
     """
 
     name: str
     device: str
     xp: ModuleType
     reason: str = ""
+    driver: "Driver | None" = field(default=None, compare=False, repr=False)
 
     @property
     def is_host(self) -> bool:

@@ -23,9 +23,10 @@ class Replay:
 
     Args:
         record: gives the program, with loops or without.
-        backend: loops are for the host.
+        backend: loops are for the host, kernels for a device with a driver.
         first: the segment that a step begins with; only there may programs change.
-        jit: True compiles loops at once, False never, None when it is worth it.
+        jit: True compiles loops at once, False never, None when it is worth it; kernels
+            are compiled at once, unless it is False.
 
     Raises:
         ImportError: jit=True without Numba.
@@ -38,12 +39,13 @@ class Replay:
         first: str,
         jit: bool | None,
     ) -> None:
-        if jit and not available():
+        device = backend.driver is not None
+        if jit and not device and not available():
             raise ImportError("jit=True needs Numba: pip install 'xpnet[jit]'")
         self._record, self._first = record, first
         self._waiting = jit is None and backend.is_host and available()
         self._left, self._spent = 1, 0.0
-        self.compiled = bool(jit) and backend.is_host
+        self.compiled = jit is not False if device else bool(jit) and backend.is_host
         self.program = record(self.compiled)
 
     def run(self, segment: str) -> None:

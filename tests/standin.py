@@ -77,6 +77,11 @@ def capture() -> Iterator[None]:
         _driver.capturing = False
 
 
+def count_launch() -> None:
+    """One kernel of another driver than the stand-in's own."""
+    _driver.counts.launches += 1
+
+
 def current_device() -> int:
     """The number of the current device."""
     return _driver.current
