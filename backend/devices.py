@@ -110,4 +110,6 @@ def _auto(work: tuple[int, int] | None, dtype: str) -> Backend:
 def _cuda(ordinal: int, reason: str) -> Backend:
     import cupy
 
-    return Backend("cupy", f"cuda:{ordinal}", cupy, reason)
+    from xpnet.backend.cuda.cupy_driver import cupy_driver
+
+    return Backend("cupy", f"cuda:{ordinal}", cupy, reason, cupy_driver(ordinal))

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 
 from xpnet.backend.backend import Backend
+from xpnet.backend.devices import DeviceError
 from xpnet.backend.loops import available
 from xpnet.backend.program import Program
 
@@ -46,7 +47,14 @@ class Replay:
         self._waiting = jit is None and backend.is_host and available()
         self._left, self._spent = 1, 0.0
         self.compiled = jit is not False if device else bool(jit) and backend.is_host
-        self.program = record(self.compiled)
+        try:
+            self.program = record(self.compiled)
+        except DeviceError as error:
+            if jit:
+                raise
+            warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+            self.compiled = False
+            self.program = record(False)
 
     def run(self, segment: str) -> None:
         """Replay `segment`."""
