@@ -26,7 +26,7 @@ from xpnet.backend.cuda.emit import emit, frame_of, padded
 from xpnet.backend.cuda.program import Kernels, dot_parts, is_dot
 from xpnet.backend.cuda.schedule import DevicePlan
 from xpnet.backend.fused import REDUCTIONS
-from xpnet.backend.loops import Loop, can_join
+from xpnet.backend.loops import Loop
 from xpnet.backend.memory import Arena
 from xpnet.backend.plan import Plan, argument_dtypes, frame
 from xpnet.backend.program import Call, Program, Reader
@@ -70,10 +70,10 @@ class _Compiler:
         self.backend = backend
         self.outputs = outputs
         self.loops = loops
-        device = loops and backend.driver is not None
-        plan = DevicePlan if device else Plan
-        self.plan = plan(tape, list(outputs.values()), loops)
-        self.kernels = Kernels(backend.driver) if device and backend.driver else None
+        driver = backend.driver if loops else None
+        self.kernels = None if driver is None else Kernels(driver)
+        plan = Plan if driver is None else DevicePlan
+        self.plan: Plan = plan(tape, list(outputs.values()), loops)
         self.source = source
         self.readers: list[Reader] | None = self._may_rebind()
         self.arrays: dict[Traced, Array] = {}
@@ -135,7 +135,7 @@ class _Compiler:
     def _emit(self, run: list[Traced]) -> list[Call]:
         if self.kernels is not None:
             return self._emit_on_device(run, self.kernels)
-        if self.loops and _loop_pays(run):
+        if self.loops and self.plan.fit(run) and _loop_pays(run):
             return self._emit_loop(run)
         if self._in_blocks(run):
             return self._emit_blocks(run)
@@ -199,17 +199,18 @@ class _Compiler:
         x, y = map(self.array, node.args)
         if not (x.flags.c_contiguous and y.flags.c_contiguous):
             return []
+        target = self.plan.destination.get(node)
+        if target is not None and not self.array(target).flags.c_contiguous:
+            return []
         out = self.arrays[node] = self._place(node)
-        if not out.flags.c_contiguous:
-            out = self.arrays[node] = self._take(node)
         n = node.args[0].shape[-1]
         lines, count = node.size, dot_parts(n)
         scratch = object()
         parts = self.arena.take(scratch, (lines, count), node.dtype)
         self.arena.free(scratch)
         self._release(node)
-        shown = [array.reshape((lines, n)) for array in (x, y)]
-        return kernels.dot(*shown, parts, out.reshape(lines))
+        rows = (lines, n)
+        return kernels.dot(x.reshape(rows), y.reshape(rows), parts, out.reshape(lines))
 
     def _in_blocks(self, run: list[Traced]) -> bool:
         size = self.backend.block_size
@@ -374,8 +375,6 @@ class _Compiler:
 
 def _loop_pays(run: list[Traced]) -> bool:
     """Whether one loop beats the NumPy calls: fewer calls, or no broadcasting."""
-    if not all(map(can_join, run)):
-        return False
     values = [n for n in run if n.op != "store"]
     first = values[0] if values else None
     return len(values) > 1 or (

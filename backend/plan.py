@@ -123,6 +123,10 @@ class Plan:
                 runs.append([node])
         return runs
 
+    def fit(self, run: list[Traced]) -> bool:
+        """Whether `run` can be one loop, or one kernel."""
+        return all(map(can_join, run))
+
     def _joins(self, node: Traced, run: list[Traced]) -> bool:
         """Whether `node` may go block by block with `run`, or share its loop."""
         fits = can_join if self.loops else _elementwise

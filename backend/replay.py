@@ -52,7 +52,8 @@ class Replay:
         except DeviceError as error:
             if jit:
                 raise
-            warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+            told = f"{error}; CuPy's own kernels go on"
+            warnings.warn(told, RuntimeWarning, stacklevel=2)
             self.compiled = False
             self.program = record(False)
 

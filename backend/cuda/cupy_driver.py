@@ -34,8 +34,7 @@ class CupyModule:
         except Exception as error:
             raise DeviceError(
                 f"the CUDA kernels of this step were not compiled ({_line(error)}); "
-                "NVRTC comes with the extras cuda12 and cuda13; jit=False uses CuPy's "
-                "own kernels"
+                "NVRTC comes with the extras cuda12 and cuda13; jit=False does without"
             ) from error
 
     def function(self, name: str) -> CupyFunction:

@@ -82,7 +82,9 @@ class Kernels:
             checked = bind(function.signature, args, ordinal)
             return launch, (function, grid, block, checked)
 
-        return {name: [bound(call) for call in calls] for name, calls in segments.items()}
+        return {
+            name: [bound(call) for call in calls] for name, calls in segments.items()
+        }
 
 
 def is_dot(node: Traced) -> bool:
@@ -91,7 +93,9 @@ def is_dot(node: Traced) -> bool:
         return False
     a, b = node.args
     lead = node.shape[:-2]
-    return (a.dtype, b.dtype) == (node.dtype,) * 2 and a.shape[:-2] == b.shape[:-2] == lead
+    return (a.dtype, b.dtype) == (node.dtype,) * 2 and a.shape[:-2] == b.shape[
+        :-2
+    ] == lead
 
 
 def dot_parts(n: int) -> int:

@@ -7,9 +7,6 @@ stand between them move behind the kernel. What the order must respect is known 
 who reads whose value, and who reads or writes which bytes of which array.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
 from xpnet.backend.cuda.emit import (
@@ -90,8 +87,8 @@ def fits(
         return _apart(run, memory, destination or {})
     if any(n.segment != run[0].segment for n in run):
         return False
-    return _one_frame(run) and _same_lines(run) and _apart(
-        run, memory, destination or {}
+    return (
+        _one_frame(run) and _same_lines(run) and _apart(run, memory, destination or {})
     )
 
 
@@ -168,9 +165,7 @@ def _apart(
     return True
 
 
-def dependencies(
-    nodes: list[Traced], memory: Memory
-) -> dict[Traced, set[Traced]]:
+def dependencies(nodes: list[Traced], memory: Memory) -> dict[Traced, set[Traced]]:
     """For each of `nodes`, those that must come before it."""
     known = set(nodes)
     before: dict[Traced, set[Traced]] = {n: set() for n in nodes}
@@ -312,5 +307,3 @@ class DevicePlan(Plan):
         if one is None or other is None:
             return a.root is b.root
         return self.memory.overlap(one, other)
-
-

@@ -191,6 +191,4 @@ class FiberDriver:
 
 def fiber_backend(ordinal: int = 0) -> Backend:
     """The stand-in's device with kernels run by fibers."""
-    return Backend(
-        "cupy", f"cuda:{ordinal}", standin.cupy, driver=FiberDriver(ordinal)
-    )
+    return Backend("cupy", f"cuda:{ordinal}", standin.cupy, driver=FiberDriver(ordinal))

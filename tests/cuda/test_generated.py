@@ -352,8 +352,9 @@ def test_whole_numbers_wrap_as_numpys_do(recorded):
 
 
 def test_noise_is_that_of_the_cpu_to_the_bit():
-    step, key = np.array([[[5]], [[9]]], np.uint32), np.array(
-        [[[77]], [[2**32 - 1]]], np.uint32
+    step, key = (
+        np.array([[[5]], [[9]]], np.uint32),
+        np.array([[[77]], [[2**32 - 1]]], np.uint32),
     )
 
     def on(backend, leaves):
@@ -361,8 +362,10 @@ def test_noise_is_that_of_the_cpu_to_the_bit():
         tape.segment = "all"
         noise = Noise(*map(tape.leaf, leaves), backend.asarray)
         shape = (2, 33, 7)
-        results = noise.bits(shape), noise.uniform(shape, "float32", 1), noise.normal(
-            shape, "float64"
+        results = (
+            noise.bits(shape),
+            noise.uniform(shape, "float32", 1),
+            noise.normal(shape, "float64"),
         )
         outputs = {str(i): r for i, r in enumerate(results)}
         program = compile_tape(tape, backend, outputs, ("all",), not backend.is_host)

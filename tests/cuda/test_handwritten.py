@@ -35,7 +35,9 @@ def rng():
 
 @pytest.mark.parametrize("kind", ["u8_f32", "f32_f32", "f64_f32", "u8_f64", "f32_f64",
                                   "f64_f64", "i32"])  # fmt: skip
-@pytest.mark.parametrize(("samples", "width", "batch"), [(7, 3, 5), (5, 33, 8), (1, 1, 1)])
+@pytest.mark.parametrize(
+    ("samples", "width", "batch"), [(7, 3, 5), (5, 33, 8), (1, 1, 1)]
+)
 def test_a_batch_is_gathered_in_order(device, kind, samples, width, batch):
     source, _, result = kind.partition("_")
     rows = (rng().normal(size=(samples, width)) * 60 + 100).astype(KINDS[source])
@@ -68,7 +70,9 @@ def test_the_numbers_of_a_step_are_loaded_and_its_loss_is_kept(device, kind, ste
 
 
 @pytest.mark.parametrize("kind", ["f32", "f64"])
-@pytest.mark.parametrize(("lines", "n", "parts"), [(1, 1, 1), (2, 1023, 1), (3, 5000, 5)])
+@pytest.mark.parametrize(
+    ("lines", "n", "parts"), [(1, 1, 1), (2, 1023, 1), (3, 5000, 5)]
+)
 def test_a_scalar_product_is_summed_in_two_stages(device, kind, lines, n, parts):
     dtype = np.dtype(KINDS[kind])
     x, y = (rng().normal(size=(lines, n)).astype(dtype) for _ in range(2))
