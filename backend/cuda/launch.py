@@ -160,8 +160,8 @@ def check_grid(
     within = all(1 <= n <= most for n, most in zip(grid, MAX_GRID, strict=True))
     if not within or min(block) < 1 or threads > MAX_THREADS:
         raise LaunchError(
-            f"{name}: expected a grid of at least 1 and at most {MAX_GRID} blocks of at "
-            f"most {MAX_THREADS} threads, got grid {grid} and block {block}"
+            f"{name}: expected a grid of 1 to {MAX_GRID} blocks of at most "
+            f"{MAX_THREADS} threads, got grid {grid} and block {block}"
         )
 
 
