@@ -53,7 +53,7 @@ class CupyDriver:
         self._modules: dict[str, CupyModule] = {}
 
     def load(self, source: str) -> CupyModule:
-        """`source` compiled by NVRTC: once a process, and by CuPy's cache once a machine.
+        """`source`, compiled once a process, and by CuPy's cache once a machine.
 
         Raises:
             DeviceError: it was not compiled, with NVRTC's first line.

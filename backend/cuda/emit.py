@@ -16,6 +16,7 @@ of its text: equal kernels of different programs are one.
 
 import hashlib
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.cuda.expressions import expression, literal
-from xpnet.backend.cuda.launch import C_NAMES, Strided, address
+from xpnet.backend.cuda.launch import C_NAMES, Strided, address, span
 from xpnet.backend.fused import REDUCTIONS, Fused
 from xpnet.backend.trace import Array, Shape, Traced
 
@@ -39,13 +40,87 @@ OUTER, INNER, COLUMN = "outer", "inner", "column"
 
 @dataclass(frozen=True)
 class Kernel:
-    """A kernel of the program, and what it is launched with."""
+    """A generated kernel, and what it is launched with.
 
-    name: str
-    text: str
-    grid: Dim
-    block: Dim
-    args: tuple[Any, ...]
+    Attributes:
+        kind: "flat", "row" or "column", or several of them.
+        parameters: their declarations, a0, a1, ...
+        body: its lines, in which `block` stands for the number of the block.
+        blocks, threads: how many blocks of how many threads.
+        arrays: the arguments.
+        written: the numbers of those that it writes.
+    """
+
+    kind: str
+    parameters: tuple[str, ...]
+    body: tuple[str, ...]
+    blocks: int
+    threads: int
+    arrays: tuple[Array, ...]
+    written: frozenset[int]
+
+    @property
+    def name(self) -> str:
+        """Its kind, and a hash of everything else in its text."""
+        text = "\n".join([*self.parameters, *self.body])
+        return f"{self.kind}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+    @property
+    def text(self) -> str:
+        """The function in CUDA C."""
+        parameters = ", ".join(self.parameters)
+        lines = ["const unsigned int block = blockIdx.x;", *self.body]
+        body = "".join(f"    {line}\n" for line in lines)
+        return f'extern "C" __global__ void {self.name}({parameters}) {{\n{body}}}\n'
+
+    @property
+    def launch(self) -> tuple[Dim, Dim, tuple[Any, ...]]:
+        """(grid, block, arguments)."""
+        args = tuple(a if a.flags.c_contiguous else Strided(a) for a in self.arrays)
+        return (self.blocks, 1, 1), (self.threads, 1, 1), args
+
+    def beside(self, other: "Kernel") -> "Kernel | None":
+        """This kernel and `other`, which follows it, as one; None if they may not.
+
+        The first blocks do the one, the rest the other, at the same time: neither may
+        touch a byte that the other writes.
+        """
+        if self.threads != other.threads or _meet(self, other) or _meet(other, self):
+            return None
+        count, more = len(self.arrays), self.blocks
+        parameters = [_renumbered(line, count) for line in other.parameters]
+        body = [_renumbered(line, count) for line in other.body]
+        body = [re.sub(r"\bblock\b", f"(block - {more}u)", line) for line in body]
+        return Kernel(
+            self.kind if self.kind == other.kind else f"{self.kind}_{other.kind}",
+            (*self.parameters, *parameters),
+            (
+                f"if (block < {more}u) {{",
+                *[f"    {line}" for line in self.body],
+                "} else {",
+                *[f"    {line}" for line in body],
+                "}",
+            ),
+            more + other.blocks,
+            self.threads,
+            (*self.arrays, *other.arrays),
+            self.written | {count + place for place in other.written},
+        )
+
+
+def _meet(writer: Kernel, other: Kernel) -> bool:
+    """Whether `writer` writes a byte that `other` reads or writes."""
+    spans = list(map(span, other.arrays))
+    for place in writer.written:
+        low, high = span(writer.arrays[place])
+        if any(low < last and first < high for first, last in spans):
+            return True
+    return False
+
+
+def _renumbered(line: str, count: int) -> str:
+    """`line` with parameters numbered from `count`."""
+    return re.sub(r"\ba(\d+)\b", lambda m: f"a{int(m[1]) + count}", line)
 
 
 def reduced_axes(node: Traced) -> tuple[int, ...]:
@@ -228,16 +303,16 @@ class _Writer(Fused):
     # Text.
 
     def kernel(self) -> Kernel:
-        """The kernel, named after its text."""
-        lines = [self._flat, self._lines][bool(self.reduced)]()
-        parameters = ", ".join(map(self._parameter, range(len(self.arrays))))
-        body = "".join(f"    {line}\n" for line in lines)
-        rest = f"({parameters}) {{\n{body}}}\n"
-        kind = ("column" if self.column else "row") if self.reduced else "flat"
-        name = f"{kind}_{hashlib.sha256(rest.encode()).hexdigest()[:16]}"
-        text = f'extern "C" __global__ void {name}{rest}'
-        args = tuple(a if a.flags.c_contiguous else Strided(a) for a in self.arrays)
-        return Kernel(name, text, (self.blocks, 1, 1), (self.block, 1, 1), args)
+        """The kernel of the run."""
+        return Kernel(
+            ("column" if self.column else "row") if self.reduced else "flat",
+            tuple(map(self._parameter, range(len(self.arrays)))),
+            tuple(self._lines() if self.reduced else self._flat()),
+            self.blocks,
+            self.block,
+            tuple(self.arrays),
+            frozenset(self.written),
+        )
 
     def _parameter(self, place: int) -> str:
         kind = C_NAMES[self.arrays[place].dtype]
@@ -256,7 +331,7 @@ class _Writer(Fused):
         return lines
 
     def _flat(self) -> list[str]:
-        at = f"({self.index})blockIdx.x * {self.block} + threadIdx.x"
+        at = f"({self.index})block * {self.block} + threadIdx.x"
         loose = [n for n in self.run if n not in self.tail]
         return [
             f"const {self.index} i = {at};",
@@ -278,11 +353,11 @@ class _Writer(Fused):
     def _row_head(self) -> list[str]:
         if not self.by_warp:
             lines = [
-                f"const {self.index} line = blockIdx.x;",
+                f"const {self.index} line = block;",
                 f"const {self.index} first = threadIdx.x;",
             ]
         else:
-            at = f"({self.index})blockIdx.x * {ROW_WARPS} + (threadIdx.x >> 5)"
+            at = f"({self.index})block * {ROW_WARPS} + (threadIdx.x >> 5)"
             lines = [
                 f"const {self.index} line = {at};",
                 f"const {self.index} first = threadIdx.x & 31;",
@@ -295,9 +370,9 @@ class _Writer(Fused):
         groups = -(-width // across)
         column = self.axes[-1].name
         return [
-            f"const {self.index} line = blockIdx.x / {groups};",
+            f"const {self.index} line = block / {groups};",
             f"const {self.index} first = threadIdx.x / {across};",
-            f"const {self.index} at = blockIdx.x % {groups} * {across} "
+            f"const {self.index} at = block % {groups} * {across} "
             f"+ threadIdx.x % {across};",
             f"const bool mine = at < {width};  // others only keep step",
             f"const {self.index} {column} = mine ? at : {width - 1};",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.cuda.driver import Driver
+from xpnet.backend.cuda.driver import Driver, Module
 from xpnet.backend.cuda.emit import Kernel
 from xpnet.backend.cuda.launch import bind
 from xpnet.backend.trace import Array, Traced
@@ -43,9 +43,7 @@ class Kernels:
 
     def call(self, kernel: Kernel) -> Call:
         """The launch of `kernel`, to be bound by `compiled`."""
-        self._texts.setdefault(kernel.name, kernel.text)
-        launch = (kernel.name, kernel.grid, kernel.block, kernel.args)
-        return self.driver.launch, launch
+        return self.driver.launch, (kernel,)
 
     def dot(self, x: Array, y: Array, parts: Array, out: Array) -> list[Call]:
         """out[l] = Σᵢ x[l, i] y[l, i] over contiguous arrays, in two stages.
@@ -71,20 +69,41 @@ class Kernels:
 
     def compiled(self, segments: dict[str, list[Call]]) -> dict[str, list[Call]]:
         """The calls of a program with compiled kernels and checked arguments."""
-        launch, ordinal = self.driver.launch, self.driver.ordinal
+        joined = {name: self._joined(calls) for name, calls in segments.items()}
+        for calls in joined.values():
+            for function, args in calls:
+                if function == self.driver.launch and isinstance(args[0], Kernel):
+                    self._texts[args[0].name] = args[0].text
         module = self.driver.load(self.source)
-
-        def bound(call: Call) -> Call:
-            if call[0] != launch:
-                return call
-            name, grid, block, args = call[1]
-            function = module.function(name)
-            checked = bind(function.signature, args, ordinal)
-            return launch, (function, grid, block, checked)
-
         return {
-            name: [bound(call) for call in calls] for name, calls in segments.items()
+            name: [self._bound(call, module) for call in calls]
+            for name, calls in joined.items()
         }
+
+    def _joined(self, calls: list[Call]) -> list[Call]:
+        """Neighbouring kernels that have nothing to do with each other as one."""
+        found: list[Call] = []
+        for call in calls:
+            last = found[-1][1][0] if found else None
+            this = call[1][0] if call[1] else None
+            if isinstance(last, Kernel) and isinstance(this, Kernel):
+                both = last.beside(this)
+                if both is not None:
+                    found[-1] = self.call(both)
+                    continue
+            found.append(call)
+        return found
+
+    def _bound(self, call: Call, module: Module) -> Call:
+        launch, args = call
+        if launch != self.driver.launch:
+            return call
+        if isinstance(args[0], Kernel):
+            args = (args[0].name, *args[0].launch)
+        name, grid, block, values = args
+        function = module.function(name)
+        checked = bind(function.signature, values, self.driver.ordinal)
+        return launch, (function, grid, block, checked)
 
 
 def is_dot(node: Traced) -> bool:

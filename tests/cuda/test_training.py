@@ -20,14 +20,14 @@ RULES = {
 WIDTHS = {"784-128-10": [128], "784-512-512-10": [512, 512]}
 # Kernels and products of a step, in order. A hidden layer: its product, bias with
 # activation; back, its gradients' products, δ with Σδ. The last: softmax
-# cross-entropy with its bias, δ with Σδ. An update is one kernel; with penalties one
-# for weights and one for the rest; clipping by the norm adds the norm and the scaling.
+# cross-entropy with its bias, δ with Σδ. An update is one kernel; clipping by the norm
+# adds the norm, in two stages, and the scaling.
 GRADIENTS = {
     "784-128-10": "product flat product row column product product column product",
     "784-512-512-10": "product flat product flat product row column product product "
     "column product product column product",
 }
-UPDATE = {"adam": "flat", "sgd": "dot add flat flat flat"}
+UPDATE = {"adam": "flat", "sgd": "dot add flat flat"}
 
 
 def kinds(program, segment):
