@@ -165,6 +165,12 @@ def a_value_is_read_back_in_a_later_pass(p, q):
     return shifted / (1.0 - feature_sum(shifted)), shifted + p
 
 
+def what_dies_is_read_again_in_a_later_pass(p, q):
+    a = p @ q
+    x, kept = a + 1.0, a * 2.0
+    return (x - x.max(axis=-1, keepdims=True)) * kept, kept
+
+
 def stored_row_is_read_by_all_rows(p, q):
     row = p[:1]
     scaled = q * row
@@ -198,6 +204,7 @@ OWN = [
     running_mean_is_read_and_stored,
     two_sums_of_columns_share_a_buffer,
     a_value_is_read_back_in_a_later_pass,
+    what_dies_is_read_again_in_a_later_pass,
     stored_row_is_read_by_all_rows,
     sums_over_other_axes,
     neighbours_with_nothing_in_common,
