@@ -409,7 +409,11 @@ class _Writer(Fused):
             return []
         # What an earlier pass has written is read back, by the thread that wrote it.
         self.in_memory = {
-            n for n in self.kept if n not in self.lines and self.stage[n] < stage
+            n
+            for n in self.kept
+            if n not in self.lines
+            and self.stage[n] < stage
+            and padded(n.shape, len(self.frame)) == self.frame
         }
         body, writers = self._coordinates(INNER, "k"), set(kept)
         for node in self.needed([*kept, *sums], self.lines | self.in_memory):
@@ -540,11 +544,9 @@ def _start(node: Traced) -> str:
         return literal(0, node.dtype)
     if node.dtype.kind == "f":
         return literal(-math.inf, node.dtype)
-    return "0" if node.dtype.kind == "b" else literal(_lowest(node), node.dtype)
-
-
-def _lowest(node: Traced) -> int:
-    return int(np.iinfo(node.dtype).min)
+    if node.dtype.kind == "b":
+        return "0"
+    return literal(int(np.iinfo(node.dtype).min), node.dtype)
 
 
 def _join(node: Traced, name: str, other: str) -> str:

@@ -130,18 +130,23 @@ def _apart(
     What is written may be read, under the same view, by elementwise nodes of a flat
     kernel, where a thread does one element in order; and at the end of a kernel.
     """
-    writes = [(n, n.args[0]) for n in run if n.op == "store"]
+    # The store of a value that is computed in its place does nothing.
+    writes = [
+        (n, n.args[0])
+        for n in run
+        if n.op == "store" and destination.get(n.args[1]) is not n.args[0]
+    ]
     writes += [(n, destination[n]) for n in run if n in destination]
     if not writes:
         return True
-    accesses = [(n, a) for n in run for a in reads(n)] + writes
+    seen = [(n, a) for n in run for a in reads(n)]
     # A value that lies where it will be stored is read there.
     inside = set(run)
     for n in run:
         for a in n.args:
             if isinstance(a, Traced) and a.root in destination and a.root not in inside:
                 place = destination[a.root]
-                accesses.append((n, place if a is a.root else place.root))
+                seen.append((n, place if a is a.root else place.root))
     frame = frame_of(run)
     flat = not any(n.op in REDUCTIONS for n in run)
     tail = tail_of(run)
@@ -151,18 +156,16 @@ def _apart(
         ends = a in tail and b in tail and a.shape == b.shape
         return (flat and full) or ends
 
-    for writer, place in writes:
-        for node, other in accesses:
-            if node is writer and other is place and node.op == "store":
-                continue
-            if destination.get(node) is other and node is writer:
-                continue
-            if not memory.overlap(place, other):
-                continue
-            same = place is other
-            if not (same and in_order(writer, node)):
-                return False
-    return True
+    def clash(writer: Traced, place: Traced, node: Traced, other: Traced) -> bool:
+        if not memory.overlap(place, other):
+            return False
+        return place is not other or not in_order(writer, node)
+
+    return not any(
+        clash(*write, *other)
+        for i, write in enumerate(writes)
+        for other in (*seen, *writes[:i])
+    )
 
 
 def dependencies(nodes: list[Traced], memory: Memory) -> dict[Traced, set[Traced]]:

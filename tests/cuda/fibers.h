@@ -4,7 +4,8 @@
 // barrier or a shuffle; when all threads of the block, or all lanes of the warp, have
 // come there, they go on. What a GPU would answer with wrong numbers or with a hang is
 // an error here: threads that have left before a barrier, lanes that have left before a
-// shuffle, threads that wait for different things. What it cannot show: races between
+// shuffle, threads that wait for different things. Blocks and threads run in order, or
+// backwards: a result that hangs on it differs. What it cannot show: other races between
 // blocks, and the GPU's own rounding of expf and its like.
 #pragma once
 #include <math.h>
@@ -50,6 +51,7 @@ struct Fiber {
 };
 static Fiber* all;
 static int room, current;
+static bool backwards;  // the last blocks and threads first
 static jmp_buf scheduler;
 static void (*body)(void*);
 static void* arguments;
@@ -101,8 +103,10 @@ static const char* run_block(int threads) {
         f.index = {x, y, i / (blockDim.x * blockDim.y)};
     }
     for (;;) {
-        for (int i = 0; i < threads; i++)
+        for (int n = 0; n < threads; n++) {
+            int i = backwards ? threads - 1 - n : n;
             if (all[i].state == READY) go_on(i);
+        }
         int gone = count(0, threads, GONE), progress = 0;
         if (gone == threads) return 0;
         for (int w = 0; w < threads; w += WARP) {
@@ -123,28 +127,34 @@ static const char* run_block(int threads) {
         if (!progress) return "deadlock: threads wait for different things";
     }
 }
-// Every block of the grid; `together` where threads meet in barriers or shuffles.
-static const char* run(const unsigned* dims, void (*kernel)(void*), void* args, bool together) {
+static void run_apart(int threads) {
+    for (int n = 0; n < threads; n++) {
+        unsigned i = backwards ? threads - 1 - n : n;
+        unsigned x = i % blockDim.x, y = i / blockDim.x % blockDim.y;
+        threadIdx = {x, y, i / (blockDim.x * blockDim.y)};
+        body(arguments);
+    }
+}
+// Every block of the grid; `together` where threads meet in barriers or shuffles. What
+// depends on the order of blocks shows when they run backwards: dims[6].
+static const char* run(
+    const unsigned* dims, void (*kernel)(void*), void* args, bool together) {
     gridDim = {dims[0], dims[1], dims[2]};
     blockDim = {dims[3], dims[4], dims[5]};
+    backwards = dims[6];
     body = kernel, arguments = args;
     int threads = blockDim.x * blockDim.y * blockDim.z;
+    unsigned long long blocks = 1ull * gridDim.x * gridDim.y * gridDim.z;
     if (together) make_room(threads);
-    for (unsigned z = 0; z < gridDim.z; z++)
-        for (unsigned y = 0; y < gridDim.y; y++)
-            for (unsigned x = 0; x < gridDim.x; x++) {
-                blockIdx = {x, y, z};
-                const char* problem = 0;
-                if (together) problem = run_block(threads);
-                else
-                    for (int i = 0; i < threads; i++) {
-                        threadIdx.x = i % blockDim.x;
-                        threadIdx.y = i / blockDim.x % blockDim.y;
-                        threadIdx.z = i / (blockDim.x * blockDim.y);
-                        kernel(args);
-                    }
-                if (problem) return problem;
-            }
+    for (unsigned long long n = 0; n < blocks; n++) {
+        unsigned long long at = backwards ? blocks - 1 - n : n;
+        unsigned x = at % gridDim.x, y = at / gridDim.x % gridDim.y;
+        blockIdx = {x, y, (unsigned)(at / gridDim.x / gridDim.y)};
+        const char* problem = 0;
+        if (together) problem = run_block(threads);
+        else run_apart(threads);
+        if (problem) return problem;
+    }
     return 0;
 }
 template <typename T>

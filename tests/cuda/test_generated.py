@@ -183,6 +183,23 @@ def sums_over_other_axes(p, q):
     return x.sum(axis=0), x.sum(axis=(0, 2)), x.sum(), x.max(axis=1), x.sum(axis=-2)
 
 
+def kept_row_is_used_in_a_later_pass(p, q):
+    row = q[:1] * 2.0
+    x = q + row
+    return (x - x.max(axis=-1, keepdims=True)) * row, row
+
+
+def stored_column_sums_are_used_by_the_column(p, q):
+    p[:1] = 0.75 * p[:1] + batch_sum(q)
+    q[...] = q - p[:1]
+
+
+def stored_mean_is_a_value_of_its_column(p, q):
+    mean = 0.75 * p[:1] + batch_sum(q)
+    p[:1] = mean
+    q[...] = p[1:2] + mean
+
+
 def neighbours_with_nothing_in_common(p, q):
     p[...] = p * 2.0
     q[:5] = q[:5] + 1.0
@@ -207,6 +224,9 @@ OWN = [
     what_dies_is_read_again_in_a_later_pass,
     stored_row_is_read_by_all_rows,
     sums_over_other_axes,
+    kept_row_is_used_in_a_later_pass,
+    stored_column_sums_are_used_by_the_column,
+    stored_mean_is_a_value_of_its_column,
     neighbours_with_nothing_in_common,
     neighbours_that_share_a_row,
     masks_and_whole_numbers,
@@ -222,6 +242,10 @@ def hazard(function):
 def test_memory_hazards_change_no_number(recorded):
     for _ in range(2):
         assert all(map(same, *recorded.run()))
+
+
+def test_sums_of_the_same_columns_are_one_kernel(every):
+    assert every["hazard", two_sums_of_columns_share_a_buffer].kernels == ["column"]
 
 
 def test_kernels_that_have_nothing_in_common_are_one(every):
