@@ -195,8 +195,9 @@ def stored_column_sums_are_used_by_the_column(p, q):
 
 
 def stored_mean_is_a_value_of_its_column(p, q):
-    mean = 0.75 * p[:1] + batch_sum(q)
-    p[:1] = mean
+    row = p[:1]
+    mean = row + batch_sum(q)
+    row[...] = mean
     q[...] = p[1:2] + mean
 
 
