@@ -15,6 +15,7 @@ def nearest(name: object, names: Iterable[str]) -> str:
     names, text = sorted(names), str(name)
     initials = ["".join(word[:1] for word in n.split("_")) == text for n in names]
     close = [n for n, same in zip(names, initials, strict=True) if same]  # "mse"
+    close = close or [n for n in names if sorted(n) == sorted(text)]  # "adma"
     close = close or get_close_matches(text, names, n=1, cutoff=0.5)
     guess = f"did you mean {close[0]!r}? " if close else ""
     return f"{guess}(valid: {', '.join(names)})"

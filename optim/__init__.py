@@ -1,7 +1,21 @@
-"""How parameters move: update rules, learning rates, clipping, penalties."""
+"""How parameters move: update rules, learning rates, remedies, minimisers."""
 
+from xpnet.optim.adam_variants import Adamax, Nadam, RAdam
+from xpnet.optim.adaptive import Adadelta, Adagrad, RMSprop
+from xpnet.optim.average import WeightAverage
+from xpnet.optim.descend import descend
+from xpnet.optim.genetic import GeneticAlgorithm
+from xpnet.optim.lbfgs import LBFGS
+from xpnet.optim.lion import Lion
+from xpnet.optim.minimizer import (
+    Iterate,
+    Minimizer,
+    Minimum,
+    Objective,
+    StartError,
+)
 from xpnet.optim.optimizer import Optimizer
-from xpnet.optim.rules import OPTIMIZERS, SGD, Adam, AdamW, get_optimizer
+from xpnet.optim.rules import SGD, Adam, AdamW, AMSGrad
 from xpnet.optim.schedules import (
     SCHEDULES,
     Constant,
@@ -14,20 +28,43 @@ from xpnet.optim.schedules import (
     schedule_config,
     schedule_from,
 )
+from xpnet.optim.search import GridSearch, RandomSearch
+from xpnet.optim.table import MINIMIZERS, OPTIMIZERS, get_minimizer, get_optimizer
 
 __all__ = [
+    "LBFGS",
+    "MINIMIZERS",
     "OPTIMIZERS",
     "SCHEDULES",
     "SGD",
+    "AMSGrad",
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Constant",
     "Cosine",
     "ExponentialDecay",
+    "GeneticAlgorithm",
+    "GridSearch",
+    "Iterate",
+    "Lion",
+    "Minimizer",
+    "Minimum",
+    "Nadam",
+    "Objective",
     "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "RandomSearch",
     "Schedule",
+    "StartError",
     "StepDecay",
     "WarmUp",
+    "WeightAverage",
+    "descend",
+    "get_minimizer",
     "get_optimizer",
     "get_schedule",
     "schedule_config",

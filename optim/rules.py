@@ -1,11 +1,11 @@
-"""The update rules."""
+"""Gradient descent with momentum, and Adam with its two closest relatives."""
 
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array, check_number, choose
+from xpnet.backend import Array
 from xpnet.optim.optimizer import Optimizer
 from xpnet.optim.schedules import Schedule
 
@@ -17,7 +17,7 @@ class SGD(Optimizer):
         p ← p - η v                 (Nesterov: p ← p - η (g + μ v))
 
     Without momentum p ← p - η g. Batches of one sample make it stochastic, of all
-    samples the classic full-batch descent. PyTorch's form; in Keras' and
+    samples the classic full-batch descent. PyTorch's and optax's form; in Keras' and
     scikit-learn's, v ← μ v - η g, which differs where η changes between steps.
     Polyak (1964); Sutskever, Martens, Dahl, Hinton, ICML 2013.
 
@@ -39,13 +39,11 @@ class SGD(Optimizer):
         **common: Any,
     ):
         super().__init__(learning_rate, **common)
-        self.momentum, self.nesterov = (
-            self._check("momentum", momentum, 1.0),
-            bool(nesterov),
-        )
+        self.momentum = self._check("momentum", momentum, 1.0)
+        self.nesterov = bool(nesterov)
         if nesterov and momentum == 0.0:
             raise ValueError("SGD: nesterov=True needs momentum > 0, got 0; try 0.9")
-        self.slots = ("v",) if momentum else ()  # type: ignore[misc]
+        self.slots = ("v",) if momentum else ()
 
     def update(
         self, p: Array, g: Array, *slots: Array, rate: Array, **scalars: Array
@@ -80,7 +78,7 @@ class Adam(Optimizer):
         ValueError: a beta outside [0, 1), eps not above 0.
     """
 
-    slots: ClassVar[tuple[str, ...]] = ("m", "v")
+    slots: tuple[str, ...] = ("m", "v")
 
     def __init__(
         self,
@@ -93,7 +91,7 @@ class Adam(Optimizer):
         super().__init__(learning_rate, **common)
         self.beta1 = self._check("beta1", beta1, 1.0)
         self.beta2 = self._check("beta2", beta2, 1.0)
-        self.eps = check_number(type(self).__name__, eps, "eps > 0", lambda e: e > 0.0)
+        self.eps = self._check_eps(eps)
 
     def scalars(self, rate: float, t: int) -> dict[str, float]:
         """The rate and the two corrected numbers of step t."""
@@ -112,12 +110,46 @@ class Adam(Optimizer):
         return p - step, m, v
 
 
+class AMSGrad(Adam):
+    """Adam whose second moment never shrinks, so that no step grows again.
+
+        m ← β₁ m + (1 - β₁) g
+        v ← β₂ v + (1 - β₂) g²
+        v_max ← max(v_max, v)
+        p ← p - η m̂ / (√(v_max / (1 - β₂ᵗ)) + eps),  m̂ = m / (1 - β₁ᵗ)
+
+    The maximum is of v before the correction, as in PyTorch and Keras (`amsgrad=True`
+    of their Adam; Keras' eps stands before the correction). optax takes the maximum of
+    v̂ = v / (1 - β₂ᵗ); the paper corrects nothing. Reddi, Kale, Kumar (2018),
+    arXiv:1904.09237, algorithm 2. Arguments as `Adam`'s.
+    """
+
+    slots = ("m", "v", "v_max")
+
+    def update(
+        self, p: Array, g: Array, *slots: Array, rate: Array, **scalars: Array
+    ) -> tuple[Array, ...]:
+        """The equations above."""
+        m, v, v_max = slots
+        m = self.beta1 * m + (1.0 - self.beta1) * g
+        v = self.beta2 * v + (1.0 - self.beta2) * (g * g)
+        v_max = np.maximum(v_max, v)
+        step = scalars["corrected_rate"] * m / (np.sqrt(v_max) + scalars["eps"])
+        return p - step, m, v, v_max
+
+
 class AdamW(Adam):
     """Adam with decoupled decay: W ← (1 - η weight_decay) W, then Adam on the rest.
 
-    PyTorch's AdamW also decays biases and gains; here weights alone, as everywhere.
-    Loshchilov and Hutter (2017), arXiv:1711.05101. Arguments as `Adam`'s, with
-    weight_decay = 0.01 unless given.
+        W ← W - η (m̂ / (√v̂ + eps) + weight_decay W)
+
+    The decay is multiplied by the learning rate, as in PyTorch, Keras and optax; the
+    paper multiplies it by the schedule alone. Those three also decay biases and gains;
+    here weights alone, as everywhere. Loshchilov and Hutter (2017), arXiv:1711.05101.
+
+    Args:
+        learning_rate, beta1, beta2, eps, common: as for `Adam`.
+        weight_decay: the decay; 0.01 as in PyTorch (Keras: 0.004, optax: 0.0001).
     """
 
     def __init__(
@@ -131,14 +163,3 @@ class AdamW(Adam):
     ):
         common["weight_decay"] = weight_decay
         super().__init__(learning_rate, beta1, beta2, eps, **common)
-
-
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
-
-
-def get_optimizer(optimizer: str | Optimizer) -> Optimizer:
-    """The rule of that name with its defaults; an `Optimizer` as it is."""
-    if isinstance(optimizer, Optimizer):
-        return optimizer
-    rule: Any = choose(optimizer, OPTIMIZERS, "optimizer")
-    return rule()  # type: ignore[no-any-return]

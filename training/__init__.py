@@ -5,6 +5,7 @@ from xpnet.training.divergence import DivergenceError
 from xpnet.training.gradient_check import check_gradients
 from xpnet.training.history import History
 from xpnet.training.metrics import METRICS, confusion_matrix
+from xpnet.training.minimize import minimize
 from xpnet.training.trainer import Trainer
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "Trainer",
     "check_gradients",
     "confusion_matrix",
+    "minimize",
 ]

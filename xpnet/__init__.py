@@ -46,15 +46,28 @@ if TYPE_CHECKING:
         SoftmaxCrossEntropy,
     )
     from xpnet.optim import (
+        LBFGS,
         SGD,
+        Adadelta,
+        Adagrad,
         Adam,
+        Adamax,
         AdamW,
+        AMSGrad,
         Constant,
         Cosine,
         ExponentialDecay,
+        GeneticAlgorithm,
+        GridSearch,
+        Lion,
+        Nadam,
         Optimizer,
+        RAdam,
+        RandomSearch,
+        RMSprop,
         StepDecay,
         WarmUp,
+        WeightAverage,
     )
     from xpnet.training import (
         Callback,
@@ -65,6 +78,7 @@ if TYPE_CHECKING:
         Trainer,
         check_gradients,
         confusion_matrix,
+        minimize,
     )
 
 __version__ = "0.1.0"
@@ -83,21 +97,28 @@ _ROOMS = {
         Sequential SoftmaxCrossEntropy
     """,
     "optim": """
-        SGD Adam AdamW Constant Cosine ExponentialDecay Optimizer StepDecay WarmUp
+        SGD Adadelta Adagrad Adam AdamW Adamax AMSGrad Constant Cosine ExponentialDecay
+        GeneticAlgorithm GridSearch LBFGS Lion Nadam Optimizer RAdam RandomSearch
+        RMSprop StepDecay WarmUp WeightAverage
     """,
     "training": """
         Callback DivergenceError EarlyStopping History ReduceOnPlateau Trainer
-        check_gradients confusion_matrix
+        check_gradients confusion_matrix minimize
     """,
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 __all__ = [
+    "LBFGS",
     "SGD",
+    "AMSGrad",
     "Activation",
     "ActivationFunction",
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Backend",
     "BatchNorm",
     "BinaryCrossEntropy",
@@ -113,15 +134,22 @@ __all__ = [
     "ExponentialDecay",
     "Flatten",
     "GaussianNoise",
+    "GeneticAlgorithm",
+    "GridSearch",
     "History",
     "Huber",
     "Layer",
     "LayerNorm",
+    "Lion",
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "MinMaxScaler",
+    "Nadam",
     "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "RandomSearch",
     "ReduceOnPlateau",
     "Sequential",
     "SoftmaxCrossEntropy",
@@ -130,6 +158,7 @@ __all__ = [
     "TraceError",
     "Trainer",
     "WarmUp",
+    "WeightAverage",
     "__version__",
     "check_gradients",
     "confusion_matrix",
@@ -141,6 +170,7 @@ __all__ = [
     "load_idx",
     "load_mnist",
     "load_npz",
+    "minimize",
     "split",
     "split_indices",
 ]

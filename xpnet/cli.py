@@ -1,4 +1,4 @@
-"""The command line: `xpnet train`, `xpnet predict`, `xpnet info`.
+"""The command line: `xpnet train`, `xpnet doctor`, `xpnet predict`, `xpnet info`.
 
 Only argparse is imported here, so that `xpnet --help` answers at once. A command is a
 module of `xpnet.commands` with `run(arguments) -> exit status`.
@@ -14,14 +14,16 @@ from typing import Any, NoReturn
 from xpnet import __version__
 
 USAGE_ERROR = 2
+OPTIMIZERS = "sgd adagrad adadelta rmsprop adam amsgrad adamw adamax nadam radam lion"
 ACTIVATIONS = "identity sigmoid tanh relu leaky_relu elu gelu silu softplus softmax"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status.
 
-    0 is success, 2 bad input or a device that is not there (one line on standard
-    error), 130 a training that Ctrl-C has ended.
+    0 is success, 1 that `doctor` or `compare` has found something, 2 bad input or a
+    device that is not there (one line on standard error), 130 a training that Ctrl-C
+    has ended.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -66,9 +68,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"xpnet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands)
+    _add_doctor(commands)
     _add_predict(commands)
     _add_compare(commands)
     _add_bench(commands)
+    _add_gallery(commands)
     info = commands.add_parser("info", help="device, BLAS, threads and versions")
     info.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
@@ -81,7 +85,24 @@ def _add_train(commands: "argparse._SubParsersAction[Parser]") -> None:
         description="Train a network on DATA, with a part held out for validation and "
         "another, never trained or chosen on, for the test at the end.",
     )
-    add = train.add_argument
+    _add_training_options(train)
+
+
+def _add_doctor(commands: "argparse._SubParsersAction[Parser]") -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="train, and say what ails the training",
+        description="Train as `xpnet train` does, look at each layer on the way, and "
+        "say what is wrong and what to try: vanishing or exploding δ, dead or "
+        "saturated units, a learning rate too high or too low, overfitting, unscaled "
+        "inputs. Exit status 1 if something was found. --plot draws the layers.",
+    )
+    _add_training_options(doctor)
+
+
+def _add_training_options(parser: Parser) -> None:
+    """What `train` and `doctor` take."""
+    add = parser.add_argument
     add("data", metavar="DATA", help="digits, xor, ... or a .csv, .npz, IDX file")
     add("--target", metavar="COLUMN", help="what to predict (CSV; default: the last)")
     tasks = ("auto", "classification", "regression")
@@ -89,8 +110,8 @@ def _add_train(commands: "argparse._SubParsersAction[Parser]") -> None:
     add("--hidden", default="256,128", help="widths, 256,128 or none [%(default)s]")
     add("--activation", default="relu", help=f"{ACTIVATIONS} [%(default)s]")
     add("--dropout", type=float, help="share dropped [0.3 for classes, else 0]")
-    add("--optimizer", default="adam", help="sgd, adam or adamw [%(default)s]")
-    add("--learning-rate", type=float, help="at the start [0.002; sgd 0.1]")
+    add("--optimizer", default="adam", help=f"{OPTIMIZERS} [%(default)s]")
+    add("--learning-rate", type=float, help="at the start [0.002; sgd 0.1, ...]")
     schedules = ("cosine", "constant")
     add("--schedule", default="cosine", choices=schedules, help="of the learning rate")
     add("--label-smoothing", type=float, default=0.1, help="for classes [%(default)s]")
@@ -108,7 +129,7 @@ def _add_train(commands: "argparse._SubParsersAction[Parser]") -> None:
     add("--dtype", default="float32", choices=dtypes, help="[%(default)s]")
     add("--seed", type=int, default=0, help="of everything random [%(default)s]")
     add("--save", metavar="DIR", help="keep the model there, for predict")
-    add("--plot", metavar="FILE", help="draw the learning curves (needs matplotlib)")
+    add("--plot", metavar="FILE", help="draw what was learnt (needs matplotlib)")
     add("--json", action="store_true", help="print one JSON object")
 
 
@@ -144,7 +165,7 @@ def _add_compare(
     add("b", metavar="B", nargs="?", default="cuda", help="likewise [%(default)s]")
     add("--data", default="digits", help="as for train [%(default)s]")
     add("--hidden", default="64", help="widths, 256,128 or none [%(default)s]")
-    add("--optimizer", default="adam", help="sgd, adam or adamw [%(default)s]")
+    add("--optimizer", default="adam", help=f"{OPTIMIZERS} [%(default)s]")
     add("--batch-size", type=int, default=32, help="samples a step [%(default)s]")
     add("--steps", type=int, default=200, help="in lock-step [%(default)s]")
     add("--seed", type=int, default=0, help="of everything random [%(default)s]")
@@ -175,3 +196,25 @@ def _add_bench(
     add("--json", metavar="FILE", help="write the record there")
     add("--html", metavar="FILE", help="write a page with tables and plots there")
     add("--from", dest="source", metavar="FILE", help="show a record, measure nothing")
+
+
+def _add_gallery(
+    commands: "argparse._SubParsersAction[Parser]",
+) -> None:
+    gallery = commands.add_parser(
+        "gallery",
+        help="lessons: a claim, the experiment, its pictures",
+        description="Run the lesson NAME: it states a claim, measures it, draws it and "
+        "says whether it held (exit status 1 if not). Without NAME, the lessons.",
+    )
+    gallery.add_argument("name", metavar="NAME", nargs="?", help="line, ... or all")
+    add_gallery_options(gallery)
+
+
+def add_gallery_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `xpnet gallery` and of `python examples/NAME.py`."""
+    add = parser.add_argument
+    add("--out", metavar="DIR", default="xpnet-gallery", help="pictures [%(default)s]")
+    add("--json", metavar="FILE", help="write the numbers there")
+    add("--data", metavar="DIR", help="MNIST's files, for digits [$XPNET_MNIST]")
+    add("--quick", action="store_true", help="smaller experiments, as the tests run")

@@ -7,9 +7,10 @@ For every setting of `settings.py` the parameters after the steps of `KEPT` are 
 Only the tests that read the file need it; neither they nor the library need torch.
 
 Where xpnet's convention is another, torch is set up so that it follows: decay and l2
-in a parameter group of the weights alone; l1, and decoupled decay of SGD, which torch
-has not, by hand; the norm is clipped with torch's arithmetic but without the 1e-6 that
-`clip_grad_norm_` adds to it.
+in a parameter group of the weights alone; l1, and the decoupled decay that most of
+torch's rules have not, by hand; the norm is clipped with torch's arithmetic but without
+the 1e-6 that `clip_grad_norm_` adds to it. Lion, which torch has not, is written out
+from the paper. What a setting leaves out is left to torch's own defaults.
 """
 
 import math
@@ -36,6 +37,7 @@ Parameters = list[torch.Tensor]
 
 def main() -> None:
     """Write the file beside this script."""
+    torch.set_default_dtype(torch.float64)  # NAdam's own product, too
     found = {"torch": np.array(torch.__version__)}
     for name in SETTINGS:
         found |= {f"{name}/{key}": values for key, values in trajectory(name).items()}
@@ -109,33 +111,76 @@ def prepare(
     with torch.no_grad():
         for w in weights:
             w.grad += arguments.get("l1", 0.0) * torch.sign(w)
-            if row == "sgd" and "weight_decay" in arguments:
+            if row != "adamw" and "weight_decay" in arguments:
                 w.grad += arguments.get("l2", 0.0) * w  # of W before the decay
                 w *= 1.0 - rate * arguments["weight_decay"]
+
+
+class Lion(torch.optim.Optimizer):
+    """Chen et al. (2023), arXiv:2302.06675, algorithm 2, without its decay."""
+
+    def __init__(self, params: Any, lr: float, betas: tuple[float, float]):
+        super().__init__(params, {"lr": lr, "betas": betas})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                c = torch.lerp(p.grad, m, beta1)
+                p -= group["lr"] * torch.sign(c)
+                m.lerp_(p.grad, 1.0 - beta2)
+
+
+KINDS: dict[str, Any] = {
+    "sgd": torch.optim.SGD,
+    "adagrad": torch.optim.Adagrad,
+    "adadelta": torch.optim.Adadelta,
+    "rmsprop": torch.optim.RMSprop,
+    "adam": torch.optim.Adam,
+    "amsgrad": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "adamax": torch.optim.Adamax,
+    "nadam": torch.optim.NAdam,
+    "radam": torch.optim.RAdam,
+    "lion": Lion,
+}
+SAME = [
+    "momentum",
+    "nesterov",
+    "eps",
+    "centered",
+    "initial_accumulator_value",
+    "momentum_decay",
+]
 
 
 def torch_optimizer(
     row: str, arguments: dict[str, Any], weights: Parameters, biases: Parameters
 ) -> tuple[Any, Any]:
     """(optimiser, scheduler or None), decay in the group of the weights alone."""
-    rate = arguments["learning_rate"]
-    options: dict[str, Any] = {"lr": getattr(rate, "rate", rate)}
-    decay = arguments.get("l2", 0.0)
-    if row == "sgd":
-        kind: Any = torch.optim.SGD
-        options["momentum"] = arguments.get("momentum", 0.0)
-        options["nesterov"] = arguments.get("nesterov", False)
-        decay = 0.0 if "weight_decay" in arguments else decay
-    else:
-        kind = torch.optim.Adam if row == "adam" else torch.optim.AdamW
-        options["betas"] = arguments.get("beta1", 0.9), arguments.get("beta2", 0.999)
-        options["eps"] = arguments.get("eps", 1e-8)
-        decay = arguments.get("weight_decay", 0.01) if row == "adamw" else decay
+    rate = arguments.get("learning_rate")
+    options = {name: arguments[name] for name in SAME if name in arguments}
+    if rate is not None:
+        options["lr"] = getattr(rate, "rate", rate)
+    if "rho" in arguments:
+        options["alpha" if row == "rmsprop" else "rho"] = arguments["rho"]
+    if row == "amsgrad":
+        options["amsgrad"] = True
+    if "beta1" in arguments or "beta2" in arguments or row == "lion":
+        second = 0.99 if row == "lion" else 0.999
+        options["betas"] = (
+            arguments.get("beta1", 0.9),
+            arguments.get("beta2", second),
+        )
+    coupled = 0.0 if "weight_decay" in arguments else arguments.get("l2", 0.0)
+    decay = arguments.get("weight_decay", 0.01) if row == "adamw" else coupled
     groups = [
         {"params": weights, "weight_decay": decay},
         {"params": biases, "weight_decay": 0.0},
     ]
-    optimizer = kind(groups, **options)
+    optimizer = KINDS[row](groups, **options)
     return optimizer, torch_scheduler(optimizer, rate)
 
 

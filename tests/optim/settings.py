@@ -44,6 +44,51 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "step decay": ("sgd", {"learning_rate": StepDecay(0.1, 30, 0.5)}),
     "exponential": ("adam", {"learning_rate": ExponentialDecay(0.1, 20, 0.7)}),
     "cosine": ("sgd", {"learning_rate": Cosine(0.1, 120, 0.01), "momentum": 0.5}),
+    # Without arguments: the defaults are PyTorch's.
+    "adagrad": ("adagrad", {}),
+    "adagrad from 0.1": (
+        "adagrad",
+        {"learning_rate": 0.3, "initial_accumulator_value": 0.1, "eps": 1e-3},
+    ),
+    "adadelta": ("adadelta", {}),
+    "adadelta with more": ("adadelta", {"learning_rate": 5.0, "rho": 0.8, "eps": 1e-3}),
+    "rmsprop": ("rmsprop", {}),
+    "rmsprop centered": (
+        "rmsprop",
+        {"learning_rate": 0.02, "rho": 0.9, "centered": True, "eps": 0.1},
+    ),
+    "rmsprop momentum": ("rmsprop", {"rho": 0.95, "momentum": 0.9}),
+    "rmsprop with all": (
+        "rmsprop",
+        {**EVERYTHING, "learning_rate": 0.005, "rho": 0.9, "centered": True},
+    ),
+    "amsgrad": ("amsgrad", {}),
+    "amsgrad with other betas": (
+        "amsgrad",
+        {"learning_rate": 0.05, "beta1": 0.5, "beta2": 0.9, "eps": 1e-2, "l2": 0.1},
+    ),
+    "adamax": ("adamax", {}),
+    "adamax with other betas": (
+        "adamax",
+        {"learning_rate": 0.02, "beta1": 0.5, "beta2": 0.99, "eps": 1e-2, "l2": 0.3},
+    ),
+    "nadam": ("nadam", {}),
+    "nadam with more decay": (
+        "nadam",
+        {"learning_rate": 0.02, "beta1": 0.8, "momentum_decay": 0.5, "eps": 1e-3},
+    ),
+    "nadam by steps": ("nadam", {"learning_rate": StepDecay(0.05, 30), "l2": 0.1}),
+    "radam": ("radam", {}),
+    "radam with short memory": (
+        "radam",
+        {"learning_rate": 0.05, "beta1": 0.8, "beta2": 0.9, "eps": 1e-2, "l2": 0.1},
+    ),
+    "radam never rectified": ("radam", {"learning_rate": 0.05, "beta2": 0.5}),
+    "lion": ("lion", {"learning_rate": 0.01}),
+    "lion with decay": (
+        "lion",
+        {"learning_rate": 0.02, "beta1": 0.7, "beta2": 0.9, "weight_decay": 0.4},
+    ),
 }
 
 

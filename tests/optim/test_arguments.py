@@ -15,22 +15,37 @@ BAD_VALUES = {
     "weight_decay": [-0.1, math.nan, math.inf],
     "clip_value": [0.0, -1.0, math.nan],
     "clip_norm": [0.0, -1.0, math.nan],
+    "gradient_noise": [-0.1, math.nan, math.inf],
+    "noise_decay": [-0.1, math.nan, math.inf],
 }
+SHARE = [-0.1, 1.0, math.nan]
+EPS = [0.0, -1.0, math.nan]
+BETAS = {"beta1": SHARE, "beta2": SHARE}
 OWN = {
-    "sgd": {"momentum": [-0.1, 1.0, math.nan]},
-    "adam": {
-        "beta1": [-0.1, 1.0, math.nan],
-        "beta2": [-0.1, 1.0, math.nan],
-        "eps": [0.0, -1.0, math.nan],
-    },
+    "sgd": {"momentum": SHARE},
+    "adagrad": {"initial_accumulator_value": [-0.1, math.nan], "eps": EPS},
+    "adadelta": {"rho": SHARE, "eps": EPS},
+    "rmsprop": {"rho": SHARE, "momentum": SHARE, "eps": EPS},
+    "nadam": {**BETAS, "eps": EPS, "momentum_decay": [-0.1, math.nan, math.inf]},
+    "lion": BETAS,
 }
-OWN["adamw"] = OWN["adam"]
+OWN |= {row: {**BETAS, "eps": EPS} for row in OPTIMIZERS if row not in OWN}
 CASES = [
     (row, name, value)
     for row in OPTIMIZERS
-    for name, values in (BAD_VALUES | OWN.get(row, {})).items()
+    for name, values in (BAD_VALUES | OWN[row]).items()
     for value in values
 ]
+
+
+@pytest.mark.parametrize("row", OPTIMIZERS)
+def test_every_number_that_a_rule_takes_has_bad_values_here(row):
+    numbers = {
+        name
+        for name, default in OPTIMIZERS[row].defaults().items()
+        if not isinstance(default, bool)
+    }
+    assert numbers == {*BAD_VALUES, *OWN[row]}
 
 
 @pytest.mark.parametrize(("row", "name", "value"), CASES)
@@ -39,7 +54,7 @@ def test_a_value_out_of_range_is_named_with_what_was_expected(row, name, value):
         OPTIMIZERS[row](**{name: value})
 
 
-WORDS = [(row, name) for row in OPTIMIZERS for name in BAD_VALUES | OWN.get(row, {})]
+WORDS = [(row, name) for row in OPTIMIZERS for name in BAD_VALUES | OWN[row]]
 
 
 @pytest.mark.parametrize(("row", "name"), WORDS)
@@ -49,9 +64,26 @@ def test_a_word_for_a_number_is_refused_by_name(row, name):
 
 
 @pytest.mark.parametrize("row", OPTIMIZERS)
-def test_an_unknown_argument_is_named(row):
-    with pytest.raises(TypeError, match="weight_decai"):
+def test_an_unknown_argument_gives_the_nearest(row):
+    kind = OPTIMIZERS[row].__name__
+    with pytest.raises(TypeError, match=f"^{kind}: .*'weight_decai'; did you mean 'we"):
         OPTIMIZERS[row](0.1, weight_decai=0.1)
+
+
+@pytest.mark.parametrize(
+    ("row", "given", "meant"),
+    [
+        ("adam", "lr", "learning_rate"),
+        ("adam", "beta_1", "beta1"),
+        ("rmsprop", "centred", "centered"),
+        ("sgd", "nestorov", "nesterov"),
+        ("nadam", "momentum_dekay", "momentum_decay"),
+        ("lion", "clipnorm", "clip_norm"),
+    ],
+)
+def test_other_libraries_words_lead_to_ours(row, given, meant):
+    with pytest.raises(TypeError, match=f"{given!r}; did you mean {meant!r}"):
+        OPTIMIZERS[row](**{given: 0.5})
 
 
 def test_nesterov_needs_momentum():
@@ -108,7 +140,7 @@ def test_the_defaults_are_the_papers():
     assert adam.schedule(0) == 1e-3
 
 
-class Lion(Optimizer):
+class SignMomentum(Optimizer):
     """p ← p - η sign(β m + (1 - β) g): a rule of one's own."""
 
     slots = ("m",)
@@ -124,7 +156,7 @@ def test_a_rule_of_ones_own_trains_recorded_as_eager():
     x, results = draw.standard_normal((16, 4)), []
     for eager in (False, True):
         model = xn.Sequential([xn.Dense(5, "tanh"), xn.Dense(1)])
-        rule = Lion(0.01, l2=0.01, clip_norm=1.0)
+        rule = SignMomentum(0.01, l2=0.01, clip_norm=1.0)
         trainer = xn.Trainer(
             model, "mean_squared_error", rule, device="cpu", eager=eager
         )

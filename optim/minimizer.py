@@ -1,0 +1,175 @@
+"""Methods that look at the objective as a whole, not at one gradient after another.
+
+An update rule (`Optimizer`) is an elementwise formula. What is here evaluates the
+objective as often as it likes in one iteration: line searches, guesses, grids,
+populations. The vectors are NumPy's, in float64 on the host, whatever the objective
+computes with.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import check_whole
+
+Vector = np.ndarray[Any, Any]
+Function = Callable[[Vector], Any]
+
+
+class StartError(ValueError):
+    """An objective that is not finite where a method starts."""
+
+
+class Objective:
+    """f: R^n → R, with its gradient for the methods that need it.
+
+    Attributes:
+        epsilon: the relative rounding of f.
+        evaluations: how often f, or f with its gradient, has been asked for.
+    """
+
+    epsilon = float(np.finfo(np.float64).eps)
+    evaluations = 0
+
+    def value(self, x: Vector) -> float:
+        """f(x)."""
+        raise NotImplementedError(f"{type(self).__name__}.value")
+
+    def slope(self, x: Vector) -> tuple[float, Vector]:
+        """(f(x), ∂f/∂x)."""
+        raise NotImplementedError(f"{type(self).__name__}.slope")
+
+
+class _Plain(Objective):
+    """Two Python functions as an objective."""
+
+    def __init__(self, f: Function, gradient: Function | None) -> None:
+        self._f, self._gradient = f, gradient
+
+    def value(self, x: Vector) -> float:
+        self.evaluations += 1
+        return float(self._f(x.copy()))
+
+    def slope(self, x: Vector) -> tuple[float, Vector]:
+        assert self._gradient is not None
+        g = np.asarray(self._gradient(x.copy()), np.float64)
+        if g.shape != x.shape:
+            raise ValueError(
+                f"gradient: expected the shape of start, {x.shape}, got {g.shape}"
+            )
+        return self.value(x), g
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """Where a method is after an iteration.
+
+    Attributes:
+        x: the best point so far, (n,).
+        value: f there.
+        step: α of a line search; NaN for methods without one.
+        note: why the method goes no further; empty while it does.
+    """
+
+    x: Vector
+    value: float
+    step: float = math.nan
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """What `Minimizer.minimize` found.
+
+    Attributes:
+        path: the points, the start first, (iterations + 1, n).
+        values: f at each, (iterations + 1,).
+        evaluations: how often f was asked for in all.
+        stopped: why the method ended before its last step; empty if it did not.
+    """
+
+    path: Vector
+    values: Vector
+    evaluations: int
+    stopped: str
+
+    @property
+    def x(self) -> Vector:
+        """The last point, which is the best."""
+        return np.asarray(self.path[-1])
+
+    @property
+    def value(self) -> float:
+        """f there."""
+        return float(self.values[-1])
+
+
+class Minimizer:
+    """A method that minimises an objective from a start.
+
+    Attributes:
+        uses_gradient: whether it asks for slopes rather than values.
+    """
+
+    uses_gradient = False
+
+    def iterate(self, objective: Objective, start: Vector) -> Iterator[Iterate]:
+        """The start, then an iterate an iteration; the one with a note is the last."""
+        raise NotImplementedError(f"{type(self).__name__}.iterate")
+
+    def minimize(
+        self, f: Function, gradient: Function | None, start: Any, steps: int = 100
+    ) -> Minimum:
+        """Minimise a plain function.
+
+        Args:
+            f: of x (n,), a number.
+            gradient: ∂f/∂x of x (n,), (n,); None for methods that need none.
+            start: x₀ (n,).
+            steps: iterations at most.
+
+        Raises:
+            ValueError, TypeError: a start that is no vector, a missing gradient or one
+                of another shape, f not finite at the start.
+        """
+        name = type(self).__name__
+        steps = check_whole("", "steps", steps, 1)
+        x = check_start(start)
+        if self.uses_gradient and gradient is None:
+            raise ValueError(f"{name}: expected the gradient of f, got None")
+        objective = _Plain(f, gradient)
+        with np.errstate(all="ignore"):
+            points = self.iterate(objective, x)
+            found = [p for _, p in zip(range(steps + 1), points, strict=False)]
+        path = np.array([point.x for point in found])
+        values = np.array([point.value for point in found])
+        return Minimum(path, values, objective.evaluations, found[-1].note)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({shown})"
+
+
+def check_start(start: Any) -> Vector:
+    """`start` as a vector of its own in float64.
+
+    Raises:
+        ValueError: another shape, or not finite.
+    """
+    x = np.array(start, np.float64)
+    if x.ndim != 1 or not x.size:
+        raise ValueError(f"start: expected a vector (n,), got shape {x.shape}")
+    if not np.isfinite(x).all():
+        raise ValueError(f"start: expected finite numbers, got {x}")
+    return x
+
+
+def check_begun(name: str, value: float) -> None:
+    """Raises StartError where `value`, of the objective at the start, is not finite."""
+    if not math.isfinite(value):
+        raise StartError(
+            f"{name}: the objective is {value} at the start; start elsewhere"
+        )

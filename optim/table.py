@@ -1,0 +1,71 @@
+"""The closed tables: update rules, which a saved model may name, and minimisers."""
+
+from typing import Any
+
+from xpnet.backend import choose
+from xpnet.optim.adam_variants import Adamax, Nadam, RAdam
+from xpnet.optim.adaptive import Adadelta, Adagrad, RMSprop
+from xpnet.optim.genetic import GeneticAlgorithm
+from xpnet.optim.lbfgs import LBFGS
+from xpnet.optim.lion import Lion
+from xpnet.optim.minimizer import Minimizer
+from xpnet.optim.optimizer import Optimizer
+from xpnet.optim.rules import SGD, Adam, AdamW, AMSGrad
+from xpnet.optim.search import GridSearch, RandomSearch
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "adagrad": Adagrad,
+    "adadelta": Adadelta,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "amsgrad": AMSGrad,
+    "adamw": AdamW,
+    "adamax": Adamax,
+    "nadam": Nadam,
+    "radam": RAdam,
+    "lion": Lion,
+}
+
+
+MINIMIZERS: dict[str, type[Minimizer]] = {
+    "lbfgs": LBFGS,
+    "random": RandomSearch,
+    "grid": GridSearch,
+    "genetic": GeneticAlgorithm,
+}
+
+
+def get_optimizer(optimizer: str | Optimizer) -> Optimizer:
+    """The rule of that name with its defaults; an `Optimizer` as it is.
+
+    Raises:
+        ValueError, TypeError: no rule, with the nearest; a minimiser, with its use.
+    """
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    known = isinstance(optimizer, str) and optimizer in MINIMIZERS
+    if known or isinstance(optimizer, Minimizer):
+        raise ValueError(
+            f"optimizer: {optimizer!r} is no update rule: it evaluates the whole "
+            f"objective; use xpnet.minimize(trainer, x, y, {optimizer!r})"
+        )
+    rule: Any = choose(optimizer, OPTIMIZERS, "optimizer")
+    return rule()  # type: ignore[no-any-return]
+
+
+def get_minimizer(method: str | Minimizer) -> Minimizer:
+    """The minimiser of that name with its defaults; a `Minimizer` as it is.
+
+    Raises:
+        ValueError, TypeError: no minimiser, with the nearest; a rule, with its use.
+    """
+    if isinstance(method, Minimizer):
+        return method
+    known = isinstance(method, str) and method in OPTIMIZERS
+    if known or isinstance(method, Optimizer):
+        raise ValueError(
+            f"method: {method!r} is an update rule; use Trainer(..., "
+            f"optimizer={method!r}) and fit(...)"
+        )
+    return choose(method, MINIMIZERS, "method")()

@@ -1,0 +1,189 @@
+"""Full-batch minimisers on a Trainer: L-BFGS, guesses, grids, populations."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import check_number, check_whole
+from xpnet.optim import Iterate, Minimizer, StartError, get_minimizer
+from xpnet.training.callbacks import Callback, check_callbacks
+from xpnet.training.dataset import Samples
+from xpnet.training.divergence import DivergenceError
+from xpnet.training.evaluation import evaluate
+from xpnet.training.full_batch import FullBatch
+from xpnet.training.history import History
+from xpnet.training.interrupt import Interrupt
+from xpnet.training.progress import Progress
+from xpnet.training.trainer import Trainer
+
+
+def minimize(
+    trainer: Trainer,
+    x: Any,
+    y: Any,
+    method: str | Minimizer = "lbfgs",
+    steps: int = 100,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    validation: tuple[Any, ...] | None = None,
+    callbacks: Sequence[Callback] | Callback = (),
+    sample_weight: Any = None,
+    class_weight: Any = None,
+    verbose: bool | None = None,
+) -> History:
+    """Minimise the loss over all samples at once, from the trainer's weights.
+
+        J = Σᵢ wᵢ lᵢ / Σ w + l1 Σ|W| + ½ l2 Σ W²
+
+    The trainer's own update rule is not used, its penalties and its count of steps
+    neither; every iteration counts as an epoch. Vectors are float64 on the host, the
+    loss is computed as the trainer computes it: in float32 L-BFGS ends where its
+    rounding begins.
+
+    Args:
+        trainer: whose weights are moved.
+        x, y, sample_weight, class_weight, validation: as for `Trainer.fit`.
+        method: a name (lbfgs, random, grid, genetic) or a `Minimizer`.
+        steps: iterations at most.
+        l1, l2: penalties on weights, never on biases; l1 for methods that use no
+            gradient, since |W| has none at 0.
+        callbacks: called after every iteration; weights that they set are not seen by
+            the method.
+        verbose: a table row an iteration; None prints on a terminal only.
+
+    Returns:
+        The `History`, also found as `trainer.history`. "loss" is without the
+        penalties, "objective" is J where there are any, "evaluations" counts passes
+        over the data so far, "learning_rate" is the line search's α (NaN where there
+        is none). `history.stopped` says why it ended before the last step.
+
+    Raises:
+        ValueError, TypeError: unfit data or arguments; a layer that draws noise, with
+            which the objective is another one every time; l1 with a gradient.
+        DivergenceError: a loss or gradient that is not finite at the start.
+    """
+    method = get_minimizer(method)
+    steps = check_whole("", "steps", steps, 1)
+    penalties = [_penalty(name, value) for name, value in (("l1", l1), ("l2", l2))]
+    hooks = check_callbacks(callbacks)
+    _check_deterministic(trainer)
+    if l1 and method.uses_gradient:
+        raise ValueError(
+            f"l1: {type(method).__name__} needs a gradient everywhere, |W| has none at "
+            "0; use l2, or l1 with an update rule and fit"
+        )
+    samples = trainer._samples(x, y, sample_weight, class_weight)
+    held = None if validation is None else trainer._validation(validation)
+    with trainer.left_as_it_was():
+        objective = FullBatch(trainer, samples, *penalties)
+    trainer.history = History("loss" if held is None else "val_loss")
+    run = _Run(trainer, objective, method, held, hooks, Progress(verbose))
+    return run.run(steps)
+
+
+def _penalty(name: str, value: Any) -> float:
+    return check_number("minimize", value, f"{name} >= 0", lambda v: v >= 0.0)
+
+
+def _check_deterministic(trainer: Trainer) -> None:
+    for i, layer in enumerate(trainer.model.layers):
+        if layer.uses_noise:
+            raise ValueError(
+                f"minimize: layer {i} ({type(layer).__name__}) draws anew every time, "
+                "and a full-batch method needs an objective that stays the same; leave "
+                "it out, or train with an update rule"
+            )
+
+
+class _Run:
+    """One `minimize`: what it needs, and where it is."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        objective: FullBatch,
+        method: Minimizer,
+        validation: Samples | None,
+        callbacks: list[Callback],
+        progress: Progress,
+    ) -> None:
+        self.trainer, self.objective, self.method = trainer, objective, method
+        self.validation, self.callbacks = validation, callbacks
+        self.progress, self.history = progress, trainer.history
+
+    def run(self, steps: int) -> History:
+        """Iterate; callbacks see the end however it comes."""
+        trainer = self.trainer
+        trainer.stop = ""
+        with ExitStack() as ends:
+            for callback in reversed(self.callbacks):  # the last in is the first out
+                ends.callback(callback.on_fit_end, trainer)
+            for callback in self.callbacks:
+                callback.on_fit_begin(trainer)
+            ends.enter_context(trainer.backend.active())
+            ends.enter_context(np.errstate(all="ignore"))
+            self._iterate(steps, ends.enter_context(Interrupt()))
+        self.history.stopped = trainer.stop
+        if trainer.stop.startswith("interrupted") and not self.progress.verbose:
+            # As in fit: nobody may take this for a finished training.
+            print(f"minimize: {trainer.stop}; returning", file=sys.stderr)
+        if trainer.stop:
+            self.progress.note(f"stopped: {trainer.stop}")
+        return self.history
+
+    def _iterate(self, steps: int, interrupt: Interrupt) -> None:
+        trainer, objective = self.trainer, self.objective
+        best = objective.start()
+        began = time.perf_counter()
+        try:
+            points = self.method.iterate(objective, best)
+            self._begin(points)
+            for i, point in zip(range(1, steps + 1), points, strict=False):
+                best = point.x
+                objective.settle(best)
+                now = time.perf_counter()
+                self._finish(point, now - began)
+                began = now
+                if trainer.stop:
+                    break
+                if point.note or interrupt.asked:
+                    trainer.stop = point.note or f"interrupted after iteration {i}"
+                    break
+        except BaseException:
+            objective.settle(best)
+            raise
+
+    def _begin(self, points: Iterator[Iterate]) -> None:
+        """The start, which must be finite; where it is the minimum, nothing follows."""
+        try:
+            self.trainer.stop = next(points).note
+        except StartError as error:
+            raise DivergenceError(f"minimize: {error}") from None
+
+    def _finish(self, point: Iterate, seconds: float) -> None:
+        """The iteration's row of the history."""
+        trainer, objective = self.trainer, self.objective
+        row = {"loss": point.value - objective.penalty(point.x)}
+        if objective.l1 or objective.l2:
+            row["objective"] = point.value
+        if self.validation is not None:
+            rows = trainer._rows(None, self.validation.count)
+            scores = evaluate(trainer, self.validation, trainer.metrics, rows)
+            row |= {f"val_{name}": score for name, score in scores.items()}
+        before = self.history.rows[-1]["evaluations"] if self.history.rows else 0.0
+        row["evaluations"] = float(objective.evaluations)
+        row["learning_rate"] = point.step
+        row["seconds"] = seconds
+        passes = objective.evaluations - before
+        row["samples_per_second"] = (
+            passes * objective.samples.count / max(seconds, 1e-9)
+        )
+        trainer.epochs_done += 1
+        self.history.rows.append(row)
+        for callback in self.callbacks:
+            callback.on_epoch_end(trainer, row)
+        self.progress.epoch(self.history)
