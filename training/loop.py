@@ -52,10 +52,8 @@ class Loop:
             self.rows = trainer.backend.zeros((samples.count,), np.int64)
             # The losses of an epoch stay on the device until it ends.
             self.losses = trainer.backend.zeros((self.steps,), trainer.dtype)
-            self.captured = None
-            if doctor is None:  # who looks at steps that the host takes
-                batches = (samples, batch_size, self.rows)
-                self.captured = captured(trainer, *batches, self.losses)
+            batches = (samples, batch_size, self.rows)
+            self.captured = captured(trainer, *batches, self.losses)
         self.stretch: Stretch | None = None
         if trainer.backend.is_host and not trainer.eager:
             self.stretch = Stretch(trainer, samples, batch_size, self.rows, self.safety)
@@ -107,12 +105,14 @@ class Loop:
 
     def _steps(self, i: int, interrupt: Interrupt) -> int:
         """Batch i, and others after it where they are one record; how many."""
-        if self.captured is not None:
-            return self.captured.run(i)
         look = self.steps if self.doctor is None else self.doctor.next_look(i)
         if self.doctor is not None and i == look:
             self.doctor.watch(self._step, i)
+            if self.captured is not None:
+                self.captured.seek(i + 1)
             return 1
+        if self.captured is not None:
+            return self.captured.run(i, look)
         if self.stretch is None or i >= len(self.stretch.batches):
             self._step(i)
             return 1

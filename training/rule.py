@@ -78,9 +78,13 @@ class Rule:
 
         Whoever writes rows of it into `numbers` takes the place of `write`.
         """
-        self._newest = ()
+        self.forget()
         rows = [self._row(rate, t) for t, rate in enumerate(rates, first)]
         return np.array(rows, self._dtype)
+
+    def forget(self) -> None:
+        """What `numbers` holds is not known: somebody else writes it."""
+        self._newest = ()
 
     def _row(self, rate: float, step: int) -> tuple[float, ...]:
         return (

@@ -66,9 +66,6 @@ class Trainer:
         jit: compile the elementwise parts of a step with Numba (extra `jit`): None
             when a program has run long enough to repay it, True at once, False never.
             The numbers are the same.
-        average: a `WeightAverage`: `fit`'s validation, `evaluate` and `predict` then
-            use the averaged weights, training and `parameters` the weights themselves
-            (see `averaged`). None for no averages.
         precision: of products on a GPU: "float32", "tf32" or "bfloat16"; None takes
             the backend's, "float32". Arrays, sums and updates stay float32; operands
             may be rounded to 10 or 7 bits of mantissa, which tensor cores multiply
@@ -76,6 +73,9 @@ class Trainer:
         steps_per_graph: how many steps of `fit` one CUDA graph holds (`step` has one
             of its own); 0 does without graphs. The numbers are the same. Without a
             meaning on the CPU.
+        average: a `WeightAverage`: `fit`'s validation, `evaluate` and `predict` then
+            use the averaged weights, training and `parameters` the weights themselves
+            (see `averaged`). None for no averages.
 
     Attributes:
         history: the `History` of the last `fit`.
@@ -99,9 +99,9 @@ class Trainer:
         metrics: Any = None,
         eager: bool = False,
         jit: bool | None = None,
-        average: WeightAverage | None = None,
         precision: str | None = None,
         steps_per_graph: int = STEPS_PER_GRAPH,
+        average: WeightAverage | None = None,
     ):
         if not isinstance(model, Sequential):
             raise TypeError(f"model: expected a Sequential, got {model!r}")
