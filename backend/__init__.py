@@ -10,6 +10,7 @@ from xpnet.backend.devices import DeviceError, cuda_status, get_backend
 from xpnet.backend.formula import Formula, derivative
 from xpnet.backend.program import Call, Program
 from xpnet.backend.random import (
+    GRADIENT_NOISE,
     NOISE,
     ORDER,
     WEIGHTS,
@@ -23,6 +24,7 @@ from xpnet.backend.tape import Tape
 from xpnet.backend.trace import Array, Shape, Traced, TraceError
 
 __all__ = [
+    "GRADIENT_NOISE",
     "NOISE",
     "ORDER",
     "WEIGHTS",

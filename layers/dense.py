@@ -1,9 +1,13 @@
 """Dense: every output sees every input."""
 
-from xpnet.backend import Array, Formula, Shape, batch_sum, check_whole
+import numpy as np
+
+from xpnet.backend import Array, Formula, Shape, batch_sum, check_number, check_whole
 from xpnet.layers.activations import Activation, ActivationFunction
 from xpnet.layers.initializers import Initializer
 from xpnet.layers.layer import Layer
+
+TINY = 1e-30  # a unit without weights has norm 0, and stays as it is
 
 
 class Dense(Layer):
@@ -20,9 +24,14 @@ class Dense(Layer):
         bias: whether to add b.
         initializer: how W starts (see `INITIALIZERS`); by default what fits the
             activation: He in front of rectifiers, Glorot elsewhere. b starts at 0.
+        max_norm: c, the most that the incoming weights of a unit, a column of W, may
+            have as their norm: after each update wⱼ ← wⱼ min(1, c / ‖wⱼ‖₂). b is free.
+            Keras' `max_norm` with axis=0. Srivastava et al., JMLR 15 (2014), who take
+            3 or 4 together with dropout; None leaves W free.
 
     Raises:
-        ValueError: units below 1, samples of more than one axis, a misspelt name.
+        ValueError: units below 1, max_norm not above 0, samples of more than one axis,
+            a misspelt name.
 
     W is (n_in, n_out), as in Keras; PyTorch's Linear keeps (n_out, n_in).
     Rumelhart, Hinton, Williams, Nature 323 (1986).
@@ -39,10 +48,16 @@ class Dense(Layer):
         activation: "str | Formula | ActivationFunction | None" = None,
         bias: bool = True,
         initializer: str | Initializer | None = None,
+        max_norm: float | None = None,
     ):
         self.units = check_whole("Dense", "units", units, 1)
         self.activation, self.bias = activation, bool(bias)
         self.initializer = initializer
+        self.max_norm = max_norm
+        if max_norm is not None:
+            self.max_norm = check_number(
+                "Dense", max_norm, "max_norm > 0 or None", lambda c: c > 0.0
+            )
         self.f = Activation(activation)
 
     def build(self, shape: Shape) -> Shape:
@@ -73,3 +88,10 @@ class Dense(Layer):
         if self.bias:
             self.db[...] = batch_sum(delta)
         return delta @ self.W.swapaxes(-1, -2)
+
+    def constrain(self) -> None:
+        """wⱼ ← wⱼ min(1, max_norm / ‖wⱼ‖₂), for each column wⱼ of W."""
+        if self.max_norm is not None:
+            norm = np.sqrt(batch_sum(self.W * self.W))  # of each column, (..., 1, n)
+            shrunk = np.minimum(self.max_norm / np.maximum(norm, TINY), 1.0)
+            self.W[...] = self.W * shrunk

@@ -69,6 +69,9 @@ class Layer:
         """δ of the layer's input from δ of its output; writes parameter gradients."""
         raise NotImplementedError(f"{type(self).__name__}.backward")
 
+    def constrain(self) -> None:
+        """Bring the parameters back to where they are allowed, after each update."""
+
     def declare(
         self,
         name: str,

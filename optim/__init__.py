@@ -1,7 +1,8 @@
-"""How parameters move: update rules, learning rates, penalties, minimisers."""
+"""How parameters move: update rules, learning rates, remedies, minimisers."""
 
 from xpnet.optim.adam_variants import Adamax, Nadam, RAdam
 from xpnet.optim.adaptive import Adadelta, Adagrad, RMSprop
+from xpnet.optim.average import WeightAverage
 from xpnet.optim.descend import descend
 from xpnet.optim.genetic import GeneticAlgorithm
 from xpnet.optim.lbfgs import LBFGS
@@ -61,6 +62,7 @@ __all__ = [
     "StartError",
     "StepDecay",
     "WarmUp",
+    "WeightAverage",
     "descend",
     "get_minimizer",
     "get_optimizer",

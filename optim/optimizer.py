@@ -1,8 +1,8 @@
 """What an update rule is: one elementwise formula over the flat parameters.
 
-A step is a chain: clip the gradient, add the penalties, shrink the weights (decoupled
-decay), apply the rule. All of it is elementwise over the flat buffers but the norm, so
-it is recorded once and replayed as one formula.
+A step is a chain: clip the gradient, add noise to it, add the penalties, shrink the
+weights (decoupled decay), apply the rule. All of it is elementwise over the flat
+buffers but the norm, so it is recorded once and replayed as one formula.
 """
 
 import inspect
@@ -26,7 +26,8 @@ class Optimizer:
     Args:
         learning_rate: η, a number or a function of the step (see `schedules`).
         l1, l2: add l1 Σ|W| + ½ l2 Σ W² to the objective: l1 sign(W) + l2 W join the
-            gradient of the weights, never of biases, gains or shifts. PyTorch's
+            gradient of the weights, never of biases, gains or shifts. Both together
+            are the elastic net: Zou and Hastie, J. R. Stat. Soc. B 67 (2005). PyTorch's
             `weight_decay` of SGD is this l2 (and includes biases there). The reported
             loss is without the penalty.
         weight_decay: decoupled: W ← (1 - η weight_decay) W before the rule.
@@ -34,9 +35,13 @@ class Optimizer:
         clip_norm: a gradient with ‖g‖₂ above clip_norm, over all parameters of a
             network, is scaled back to it. After clip_value, before the penalties.
             Pascanu, Mikolov, Bengio (2012), arXiv:1211.5063.
+        gradient_noise, noise_decay: N(0, σ²) is added to each entry of the clipped
+            gradient, σ² = gradient_noise / (1 + t)^noise_decay at step t = 0, 1, ...;
+            drawn from (seed, step, position), the same on every device. Neelakantan
+            et al. (2015), arXiv:1511.06807, who try 0.01, 0.3 and 1 with 0.55.
 
     Raises:
-        ValueError: a rate or limit not above 0, a negative penalty.
+        ValueError: a rate or limit not above 0, a negative penalty or noise.
         TypeError: an argument that the rule has not, with the nearest that it has.
     """
 
@@ -51,6 +56,8 @@ class Optimizer:
         weight_decay: float = 0.0,
         clip_value: float | None = None,
         clip_norm: float | None = None,
+        gradient_noise: float = 0.0,
+        noise_decay: float = 0.55,
         **unknown: Any,
     ):
         for name in unknown:
@@ -65,6 +72,8 @@ class Optimizer:
         self.weight_decay = self._check("weight_decay", weight_decay)
         self.clip_value = self._check_limit("clip_value", clip_value)
         self.clip_norm = self._check_limit("clip_norm", clip_norm)
+        self.gradient_noise = self._check("gradient_noise", gradient_noise)
+        self.noise_decay = self._check("noise_decay", noise_decay)
 
     def _check(self, name: str, value: Any, below: float = math.inf) -> float:
         """`value` as a number from 0 to less than `below`."""
@@ -85,6 +94,10 @@ class Optimizer:
     def scalars(self, rate: float, t: int) -> dict[str, float]:
         """The numbers of step t = 1, 2, ... that `update` takes by name."""
         return {"rate": rate}
+
+    def noise_scale(self, t: int) -> float:
+        """σ, the standard deviation of the gradient noise, at step t = 0, 1, ..."""
+        return math.sqrt(self.gradient_noise / (1.0 + t) ** self.noise_decay)
 
     def update(
         self, p: Array, g: Array, *slots: Array, rate: Array, **scalars: Array
@@ -125,6 +138,7 @@ class Optimizer:
         slots: list[Array],
         scalars: dict[str, Array],
         penalized: int,
+        noise: Array | None = None,
     ) -> None:
         """One update in place.
 
@@ -132,9 +146,12 @@ class Optimizer:
             params, grads, slots: (..., n), the flat buffers.
             scalars: arrays (..., 1), or of no axes for one network.
             penalized: weights are the first `penalized` of n.
+            noise: (..., n), what is added to the clipped gradient.
         """
         n = params.shape[-1]
         g = self.clip(grads)
+        if noise is not None:
+            g = g + noise
         cuts = [0, penalized, n] if self.penalizes and penalized < n else [0, n]
         for start, stop in pairwise(cuts):
             part = (..., slice(start, stop))

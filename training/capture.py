@@ -78,18 +78,23 @@ class Captured:
         trainer, done = self._trainer, self._trainer.steps_done
         rates = [trainer.rates.at(step) for step in range(done, done + self._steps)]
         trainer.backend.upload(self._table, trainer.rule.table(rates, done + 1))
-        self._step[...] = 0
-        launch, arguments = self._first
-        launch(*arguments)
+        self.seek(0)
         step = self._parts[0][0]
         if self._whole and step.batch.holds is not self._samples:
             self._samples.gather(self._order, step.batch)
             step.batch.holds = self._samples
 
-    def run(self, i: int) -> int:
-        """Queue step `i` of the epoch, and others after it in one go; how many."""
+    def seek(self, i: int) -> None:
+        """Go on with step `i` of the epoch, the host having taken the one before."""
+        self._step[...] = i
+        launch, arguments = self._first
+        launch(*arguments)
+        self._trainer.rule.forget()
+
+    def run(self, i: int, end: int) -> int:
+        """Queue step `i` of the epoch, and others before `end` in one go; how many."""
         step, repeated = self._parts[i >= self._full]
-        done = repeated.run(max(self._full - i, 1))
+        done = repeated.run(max(min(end, self._full) - i, 1))
         self._trainer.steps_done += done
         self._trainer.took(step)
         return done

@@ -2,7 +2,7 @@
 
     DIR/model.json                    format, layers, loss, optimiser, counters, notes
     DIR/weights-DIGEST.safetensors    "0.W", "0.b", ..., "2.running_mean", ...
-    DIR/optimizer-DIGEST.safetensors  the rule's flat arrays, "m", "v", ...
+    DIR/optimizer-DIGEST.safetensors  the rule's flat arrays, "m", "v", ..., averages
 
 Nothing in it is executed: layers, losses and rules are names of closed tables with
 plain arguments. The tensor files are named after their SHA-256, so a save never writes
@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,7 +23,13 @@ import numpy as np
 
 from xpnet.backend import Backend, check_number, check_whole, choose, get_backend
 from xpnet.layers import LAYERS, LOSSES, Sequential
-from xpnet.optim import OPTIMIZERS, Optimizer, schedule_config, schedule_from
+from xpnet.optim import (
+    OPTIMIZERS,
+    Optimizer,
+    WeightAverage,
+    schedule_config,
+    schedule_from,
+)
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -31,6 +38,7 @@ _FILE = re.compile(r"(weights|optimizer)-[0-9a-f]{64}\.safetensors(\.part)?\Z")
 FORMAT = 1
 DESCRIPTION = "model.json"
 PARTS = ("weights", "optimizer")
+AVERAGES = ("average", "average of state")  # of the parameters, of the statistics
 MAX_DESCRIPTION = 16 << 20  # bytes
 MAX_STEPS = 2**32 - 1  # the step counter of the noise is a 32-bit number
 
@@ -43,10 +51,9 @@ def save(trainer: "Trainer", directory: Path) -> Path:
         slot.key: _host(trainer, slot.layer, slot.parameter.name)
         for slot in trainer.model.slots().values()
     }
-    names = trainer.optimizer.slots
     state = {
         name: np.ascontiguousarray(trainer.backend.to_numpy(array))
-        for name, array in zip(names, trainer.rule.slots, strict=True)
+        for name, array in _rule_arrays(trainer).items()
     }
     files = {
         part: _named_bytes(part, tensors)
@@ -60,6 +67,12 @@ def save(trainer: "Trainer", directory: Path) -> Path:
     _write(directory / DESCRIPTION, text.encode())
     _clean(directory, {name for name, _ in files.values()})
     return directory
+
+
+def _rule_arrays(trainer: "Trainer") -> dict[str, Any]:
+    """The rule's arrays by name, and the averages where there are some."""
+    slots = zip(trainer.optimizer.slots, trainer.rule.slots, strict=True)
+    return dict(slots) | dict(zip(AVERAGES, trainer.rule.averages, strict=False))
 
 
 def _named_bytes(
@@ -98,6 +111,7 @@ def _describe(trainer: "Trainer") -> dict[str, Any]:
         "layers": [_named(layer, LAYERS, "layer") for layer in model.layers],
         "loss": _named(trainer.loss_function, LOSSES, "loss"),
         "optimizer": {"name": _name(optimizer, OPTIMIZERS, "optimizer"), **config},
+        "average": None if trainer.average is None else asdict(trainer.average),
         "dtype": trainer.dtype.name,
         "seed": trainer.seed,
         "steps_done": trainer.steps_done,
@@ -163,8 +177,9 @@ def load(directory: Path, device: str | Backend) -> "Trainer":
     tensors = {part: _read_tensors(directory, description, part) for part in PARTS}
     try:
         model, optimizer = _model(description), _optimizer(description)
-        _check_tensors(model, optimizer, tensors)
-        trainer = _trainer(description, model, optimizer, backend)
+        average = _average(description)
+        _check_tensors(model, optimizer, average, tensors)
+        trainer = _trainer(description, model, optimizer, average, backend)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         _damaged(path, f"{type(error).__name__}: {error}")
     buffers = trainer.model.buffers
@@ -172,7 +187,7 @@ def load(directory: Path, device: str | Backend) -> "Trainer":
     for key, slot in trainer.model.slots().items():
         buffers.write(slot, tensors["weights"][key])
     with backend.active():
-        for name, array in zip(optimizer.slots, trainer.rule.slots, strict=True):
+        for name, array in _rule_arrays(trainer).items():
             array[...] = backend.asarray(tensors["optimizer"][name], trainer.dtype)
     return trainer
 
@@ -189,16 +204,25 @@ def _optimizer(description: dict[str, Any]) -> Optimizer:
     return optimizer
 
 
+def _average(description: dict[str, Any]) -> WeightAverage | None:
+    """None too where an xpnet without averages wrote the file."""
+    config = description.get("average")
+    return None if config is None else WeightAverage(**config)
+
+
 def _check_tensors(
     model: Sequential,
     optimizer: Optimizer,
+    average: WeightAverage | None,
     tensors: dict[str, dict[str, np.ndarray[Any, Any]]],
 ) -> None:
     """Raises ValueError unless the tensors are those that the description needs."""
     flat = (model.layout.size,)
+    sizes = [] if average is None else [flat, (model.layout.state_size,)]
     expected = {
         "weights": {key: slot.parameter.shape for key, slot in model.slots().items()},
-        "optimizer": dict.fromkeys(optimizer.slots, flat),
+        "optimizer": dict.fromkeys(optimizer.slots, flat)
+        | dict(zip(AVERAGES, sizes, strict=False)),
     }
     for part in PARTS:
         found = {name: tensor.shape for name, tensor in tensors[part].items()}
@@ -210,6 +234,7 @@ def _trainer(
     description: dict[str, Any],
     model: Sequential,
     optimizer: Optimizer,
+    average: WeightAverage | None,
     backend: Backend,
 ) -> "Trainer":
     from xpnet.training.trainer import Trainer
@@ -221,6 +246,7 @@ def _trainer(
         device=backend,
         dtype=description["dtype"],
         seed=description["seed"],
+        average=average,
     )
     for name in ("steps_done", "epochs_done"):
         setattr(trainer, name, check_whole("", name, description[name], 0, MAX_STEPS))

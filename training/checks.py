@@ -11,6 +11,7 @@ import numpy as np
 
 from xpnet.backend import Array, Backend, Shape, check_number
 from xpnet.layers import Loss, Sequential
+from xpnet.optim import WeightAverage
 
 # Elements looked at in one go, so that a memory map is never read whole.
 CHUNK = 1 << 22
@@ -65,6 +66,16 @@ def _device_of(values: Any) -> str | None:
     if not hasattr(values, "__cuda_array_interface__"):
         return None
     return f"cuda:{getattr(getattr(values, 'device', None), 'id', 0)}"
+
+
+def check_average(average: Any) -> WeightAverage | None:
+    """A `WeightAverage` or None; raises TypeError for anything else."""
+    if average is None or isinstance(average, WeightAverage):
+        return average
+    raise TypeError(
+        f"average: expected a WeightAverage or None, got {average!r}; such as "
+        "WeightAverage(decay=0.999)"
+    )
 
 
 def check_x(x: Any, sample: Shape | None, backend: Backend) -> Array:

@@ -26,7 +26,8 @@ def divergence(
     return DivergenceError(
         f"training diverged at step {number}: {what}; first seen in "
         f"{where}; likely cause: {cause}; try a learning rate of {rate / 10:g} instead "
-        f"of {rate:g}, clip_norm=1.0, or standardised inputs"
+        f"of {rate:g}, clip_norm=1.0, or standardised inputs; "
+        "fit(..., diagnose=True) and `xpnet doctor` show each layer on the way there"
     )
 
 

@@ -19,7 +19,7 @@ def predict(trainer: "Trainer", x: Array, batch_size: int) -> Values:
     """link(z) for x (samples, *sample), as a NumPy array (samples, n)."""
     backend, n = trainer.backend, len(x)
     result = np.empty((n, trainer.model.n_outputs), trainer.dtype)
-    with np.errstate(all="ignore"), backend.active():
+    with np.errstate(all="ignore"), backend.active(), trainer.averaged():
         for start in range(0, n, batch_size):
             rows = slice(start, min(start + batch_size, n))
             kind = Kind((rows.stop - start, *x.shape[1:]), False, False)
@@ -36,7 +36,7 @@ def evaluate(
     """{"loss": Σ w l / Σ w, metric: value...} over `samples`."""
     backend, total = trainer.backend, 0.0
     outputs = np.empty((samples.count, trainer.model.n_outputs), trainer.dtype)
-    with np.errstate(all="ignore"), backend.active():
+    with np.errstate(all="ignore"), backend.active(), trainer.averaged():
         for start in range(0, samples.count, batch_size):
             stop = min(start + batch_size, samples.count)
             step = trainer.evaluation_step(samples.kind(stop - start), targets=True)

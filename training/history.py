@@ -3,9 +3,12 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpnet.backend import nearest
+
+if TYPE_CHECKING:
+    from xpnet.training.diagnosis import Diagnosis
 
 # Curves where more is better; for all others less is.
 RISING = ("accuracy", "r2", "top_")
@@ -28,12 +31,14 @@ class History:
         rows: a dict an epoch.
         monitor: the curve that decides which epoch is best.
         stopped: why training ended early; empty if it did not.
+        diagnosis: what the doctor saw in `fit(..., diagnose=True)`; None without.
     """
 
     def __init__(self, monitor: str = "loss") -> None:
         self.rows: list[dict[str, float]] = []
         self.monitor = monitor
         self.stopped = ""
+        self.diagnosis: Diagnosis | None = None
 
     def __getitem__(self, name: str) -> list[float]:
         if name not in self.names:

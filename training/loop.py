@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from xpnet.training.capture import captured
 from xpnet.training.checks import quickly_finite
 from xpnet.training.dataset import Samples, order
 from xpnet.training.divergence import divergence
+from xpnet.training.doctor import Doctor
 from xpnet.training.evaluation import evaluate
 from xpnet.training.history import History
 from xpnet.training.interrupt import Interrupt
@@ -37,10 +38,11 @@ class Loop:
         shuffle: bool,
         callbacks: list[Callback],
         progress: Progress,
+        doctor: Doctor | None = None,
     ) -> None:
         self.trainer, self.samples, self.validation = trainer, samples, validation
         self.batch_size = batch_size
-        self.callbacks, self.progress = callbacks, progress
+        self.callbacks, self.progress, self.doctor = callbacks, progress, doctor
         self.history = trainer.history
         self.history.monitor = "loss" if validation is None else "val_loss"
         self.shuffle = shuffle and batch_size < samples.count
@@ -60,7 +62,7 @@ class Loop:
         """Train; callbacks see the end however it comes."""
         trainer = self.trainer
         trainer.stop = ""
-        with ExitStack() as ends:
+        with self.doctor or nullcontext(), ExitStack() as ends:
             for callback in reversed(self.callbacks):  # the last in is the first out
                 ends.callback(callback.on_fit_end, trainer)
             for callback in self.callbacks:
@@ -103,12 +105,18 @@ class Loop:
 
     def _steps(self, i: int, interrupt: Interrupt) -> int:
         """Batch i, and others after it where they are one record; how many."""
+        look = self.steps if self.doctor is None else self.doctor.next_look(i)
+        if self.doctor is not None and i == look:
+            self.doctor.watch(self._step, i)
+            if self.captured is not None:
+                self.captured.seek(i + 1)
+            return 1
         if self.captured is not None:
-            return self.captured.run(i)
+            return self.captured.run(i, look)
         if self.stretch is None or i >= len(self.stretch.batches):
             self._step(i)
             return 1
-        losses = self.stretch.run(i, interrupt)
+        losses = self.stretch.run(i, interrupt, look)
         self.losses[i : i + len(losses)] = losses
         return len(losses)
 

@@ -3,22 +3,41 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
+    from xpnet.training.diagnosis import Diagnosis
     from xpnet.training.history import History
 
 # Okabe and Ito's colours, told apart by colour-blind eyes, and line styles for print.
 TRAIN, VALIDATION, BEST = "#0072B2", "#D55E00", "#555555"
+LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLES = ("-", "--", "-.", ":")
+
+
+def need_matplotlib() -> Any:
+    """The module; raises ImportError with the install line where it is missing."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise ImportError("plots need matplotlib: pip install 'xpnet[plot]'") from None
+    return matplotlib
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty matplotlib figure, in inches, that needs no display."""
+    need_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(fig)
+    return fig
 
 
 def figure(columns: int) -> tuple[Any, Any]:
-    """A matplotlib figure with `columns` panels that needs no display."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError("plots need matplotlib: pip install 'xpnet[plot]'") from None
-    fig = Figure(figsize=(5.0 * columns, 3.8), layout="constrained")
-    FigureCanvasAgg(fig)
+    """A figure with `columns` panels."""
+    fig = new_figure(5.0 * columns, 3.8)
     return fig, fig.subplots(1, columns, squeeze=False)[0]
 
 
@@ -50,3 +69,32 @@ def _draw(
     """One curve; an interrupted epoch has no validation."""
     epochs = [i for i, row in enumerate(history, 1) if name in row]
     panel.plot(epochs, history[name], style, color=color, label=label)
+
+
+def plot_diagnosis(diagnosis: "Diagnosis", path: str | Path | None = None) -> Any:
+    """A panel each for δ, the size of a step and idle units, a line a layer."""
+    layers, steps = diagnosis.layers, diagnosis.steps
+    idle = np.fmax(layers["dead"], layers["saturated"])
+    fig, panels = figure(3)
+    rows = (
+        ("δ of a sample, root mean square", layers["delta"]),
+        ("change of the weights in a step, ‖ΔW‖ / ‖W‖", layers["update"]),
+        ("dead or saturated units, share", idle),
+    )
+    for panel, (label, values) in zip(panels, rows, strict=True):
+        for i, name in enumerate(diagnosis.names):
+            if np.isfinite(values[:, i]).any():
+                color = LINES[i % len(LINES)]
+                style = STYLES[i // len(LINES) % len(STYLES)]
+                panel.plot(steps, values[:, i], style, color=color, label=name)
+        panel.set_xlabel("step")
+        panel.set_ylabel(label)
+        panel.grid(alpha=0.3)
+    fig.legend(*panels[0].get_legend_handles_labels(), loc="outside right center")
+    for panel in panels[:2]:
+        panel.set_yscale("log", nonpositive="mask")
+    panels[1].axhspan(1e-3, 1e-2, color=BEST, alpha=0.15)  # what is usual
+    panels[2].set_ylim(-0.02, 1.02)
+    if path is not None:
+        fig.savefig(path, dpi=150)
+    return fig

@@ -4,40 +4,70 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array
+from xpnet.backend import GRADIENT_NOISE, Array, Noise, stream_key
 from xpnet.layers import Buffers
-from xpnet.optim import Optimizer
+from xpnet.optim import Optimizer, WeightAverage
 
 
 class Rule:
     """An optimiser at work on the flat buffers of a model.
 
-    Attributes:
+    Args:
         optimizer: the update rule.
+        buffers: the model's.
+        seeds: of the gradient noise, one a network.
+        average: how θ̄ follows the parameters; None for no averages.
+
+    Attributes:
         slots: the flat arrays that it keeps between steps, (..., n), 0 at the start.
         numbers: (..., k), the numbers of this step in one array.
-        scalars: views of them, by name.
+        scalars: views of those that the optimiser takes, by name.
+        averages: θ̄ (..., n) and that of the running statistics (..., s), or nothing.
+        is_noisy: whether noise is added to the gradient.
     """
 
-    def __init__(self, optimizer: Optimizer, buffers: Buffers) -> None:
-        self.optimizer, self._backend = optimizer, buffers.backend
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        buffers: Buffers,
+        seeds: tuple[int, ...] = (0,),
+        average: WeightAverage | None = None,
+    ) -> None:
+        self.optimizer, self.average = optimizer, average
+        self._buffers, self._backend = buffers, buffers.backend
         self._dtype = buffers.dtype
-        names = list(optimizer.scalars(1.0, 1))
+        names = [*optimizer.scalars(1.0, 1), "noise", "average"]
         zeros = buffers.backend.zeros
         with buffers.backend.active():
             shape = buffers.params.shape
             self.slots = [zeros(shape, buffers.dtype) for _ in optimizer.slots]
             self.numbers = zeros((*buffers.lead, len(names)), buffers.dtype)
+            kept = [] if average is None else [buffers.params, buffers.state]
+            self.averages = [array.copy() for array in kept]
         # One network's numbers are 0-d, which NumPy broadcasts fastest.
         places = [slice(i, i + 1) if buffers.lead else i for i in range(len(names))]
         self.scalars: dict[str, Array] = {
             name: self.numbers[..., at] for name, at in zip(names, places, strict=True)
         }
+        self._noise_scale = self.scalars.pop("noise")
+        self._weight = self.scalars.pop("average")
+        self.is_noisy = optimizer.gradient_noise > 0.0
+        self._noise = self._drawn_from(seeds) if self.is_noisy else None
         self._newest: tuple[float, ...] = ()
+
+    def _drawn_from(self, seeds: tuple[int, ...]) -> Noise:
+        keys = [stream_key(seed, GRADIENT_NOISE) for seed in seeds]
+        host = np.array(keys, np.uint32).reshape((*self._buffers.lead, 1, 1))
+        used = np.zeros(self._buffers.layout.size, self._dtype)
+        for slot in self._buffers.layout.trained:
+            used[slot.start : slot.start + slot.size] = 1.0
+        with self._backend.active():
+            self._used = self._backend.asarray(used)  # what lies between stays 0
+            return Noise(None, self._backend.asarray(host), self._backend.asarray)
 
     def write(self, rate: float, step: int) -> None:
         """Set the numbers of `step` = 1, 2, ... (rate, corrections)."""
-        numbers = tuple(self.optimizer.scalars(rate, step).values())
+        numbers = self._row(rate, step)
         if numbers != self._newest:
             values: Any = np.asarray(numbers, self._dtype)
             self._backend.upload(self.numbers, values)
@@ -48,7 +78,41 @@ class Rule:
 
         Whoever writes rows of it into `numbers` takes the place of `write`.
         """
-        self._newest = ()
-        scalars = self.optimizer.scalars
-        rows = [tuple(scalars(r, t).values()) for t, r in enumerate(rates, first)]
+        self.forget()
+        rows = [self._row(rate, t) for t, rate in enumerate(rates, first)]
         return np.array(rows, self._dtype)
+
+    def forget(self) -> None:
+        """What `numbers` holds is not known: somebody else writes it."""
+        self._newest = ()
+
+    def _row(self, rate: float, step: int) -> tuple[float, ...]:
+        return (
+            *self.optimizer.scalars(rate, step).values(),
+            self.optimizer.noise_scale(step - 1),
+            1.0 if self.average is None else self.average.weight(step),
+        )
+
+    # The equations.
+
+    def noise(self, step: Array, leaf: Any) -> Array | None:
+        """σ ε of this step, ε ~ N(0, 1), of the shape of the gradients; None without.
+
+        Args:
+            step: (..., 1, 1), the count that the numbers are drawn from.
+            leaf: what makes an array one of the program.
+        """
+        if self._noise is None:
+            return None
+        *lead, n = self._buffers.params.shape
+        self._noise.step = step
+        epsilon = self._noise.normal((*lead, 1, n), self._dtype)
+        self._noise.step = None
+        return epsilon.reshape((*lead, n)) * leaf(self._used) * leaf(self._noise_scale)
+
+    def update_averages(self, leaf: Any) -> None:
+        """Let the averages follow what the update has left."""
+        followed = (self._buffers.params, self._buffers.state)
+        for mean, values in zip(self.averages, followed, strict=False):
+            if mean.size and self.average is not None:
+                self.average.update(leaf(mean), leaf(values), leaf(self._weight))

@@ -29,7 +29,8 @@ class Safety:
         self.each_step = trainer.backend.is_host
         arrays = [buffers.state]
         if not self.each_step:
-            arrays += [buffers.params, trainer.model.step, *trainer.rule.slots]
+            arrays += [buffers.params, trainer.model.step]
+            arrays += [*trainer.rule.slots, *trainer.rule.averages]
         self._arrays = [array for array in arrays if array.size]
         with trainer.backend.active():
             self._copies = [array.copy() for array in self._arrays]

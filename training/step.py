@@ -254,8 +254,12 @@ class TrainingStep:
             [leaf(slot) for slot in self.rule.slots],
             {name: leaf(array) for name, array in self.rule.scalars.items()},
             buffers.layout.penalized,
+            self.rule.noise(step, leaf),
         )
-        if any(layer.uses_noise for layer in self.model.layers):
+        for layer in self.model.layers:
+            layer.constrain()
+        self.rule.update_averages(leaf)
+        if self.rule.is_noisy or any(layer.uses_noise for layer in self.model.layers):
             step[...] = step + 1
 
     def _loss(self, out: Array, z: Array, t: Array, shares: Any) -> None:

@@ -50,10 +50,10 @@ class Stretch:
         self.whole = size == samples.count
         self.longest = 1
 
-    def run(self, first: int, interrupt: Interrupt) -> list[float]:
-        """Take the steps of batches first, first + 1, ...; their losses.
+    def run(self, first: int, interrupt: Interrupt, stop: int) -> list[float]:
+        """Take the steps of batches first, first + 1, ..., stop - 1; their losses.
 
-        It ends with the epoch, when `interrupt.asked`, or after `SPAN` seconds or so.
+        It ends there, when `interrupt.asked`, or after `SPAN` seconds or so.
 
         Raises:
             DivergenceError: a bad step; everything is as before it.
@@ -61,7 +61,7 @@ class Stretch:
         trainer, step, replay = self.trainer, self.step, self.step.replay
         assert replay is not None
         losses: list[float] = []
-        batches = self.batches[first : first + self.longest]
+        batches = self.batches[first : min(first + self.longest, stop)]
         indices, calls = self._calls()
         update = replay.program.segments["update"]
         numbers, loss = trainer.rule.numbers, step.loss.item

@@ -16,12 +16,13 @@ from xpnet.backend import (
     get_backend,
 )
 from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
-from xpnet.optim import Optimizer, get_optimizer
+from xpnet.optim import Optimizer, WeightAverage, get_optimizer
 from xpnet.training import checks, evaluation
 from xpnet.training.callbacks import Callback, check_callbacks
 from xpnet.training.capture import STEPS_PER_GRAPH
 from xpnet.training.dataset import Samples
 from xpnet.training.divergence import divergence
+from xpnet.training.doctor import Doctor
 from xpnet.training.history import History
 from xpnet.training.loop import Loop
 from xpnet.training.memory import DeviceMemoryError, batch_too_large, no_room
@@ -72,6 +73,9 @@ class Trainer:
         steps_per_graph: how many steps of `fit` one CUDA graph holds (`step` has one
             of its own); 0 does without graphs. The numbers are the same. Without a
             meaning on the CPU.
+        average: a `WeightAverage`: `fit`'s validation, `evaluate` and `predict` then
+            use the averaged weights, training and `parameters` the weights themselves
+            (see `averaged`). None for no averages.
 
     Attributes:
         history: the `History` of the last `fit`.
@@ -97,6 +101,7 @@ class Trainer:
         jit: bool | None = None,
         precision: str | None = None,
         steps_per_graph: int = STEPS_PER_GRAPH,
+        average: WeightAverage | None = None,
     ):
         if not isinstance(model, Sequential):
             raise TypeError(f"model: expected a Sequential, got {model!r}")
@@ -118,6 +123,7 @@ class Trainer:
         self.seed = check_whole("", "seed", seed, 0)
         self.metrics = get_metrics(metrics, self.loss_function.targets)
         self.eager, self.jit = eager, jit
+        self.average, self._inside_averages = checks.check_average(average), False
         self.history, self.stop = History(), ""
         self.steps_done = self.epochs_done = 0
         self.rates = Rates(self.optimizer.schedule)
@@ -177,12 +183,14 @@ class Trainer:
         """The rule's arrays start at 0; programs for other arrays are forgotten."""
         assert self.model.buffers is not None
         self._buffers = self.model.buffers
-        self.rule = Rule(self.optimizer, self._buffers)
+        self.rule = Rule(self.optimizer, self._buffers, (self.seed,), self.average)
         for programs in (self._steps, self._evaluations, self._staging):
             programs.clear()
 
     def training_step(self, kind: Kind) -> TrainingStep:
         """The step for batches of this kind: recorded when it is first asked for."""
+        if self._inside_averages:
+            raise ValueError("averaged: leave the block first, then train on")
         step = self._steps.get(kind)
         if step is None:
             samples = kind.shape[
@@ -235,6 +243,7 @@ class Trainer:
         class_weight: Any = None,
         shuffle: bool = True,
         verbose: bool | None = None,
+        diagnose: bool = False,
     ) -> History:
         """Train for `epochs` passes over the samples.
 
@@ -253,6 +262,8 @@ class Trainer:
             class_weight: {label: weight} or "balanced"; multiplies sample_weight.
             shuffle: a new order each epoch, drawn from (seed, epoch).
             verbose: a table row an epoch; None prints on a terminal only.
+            diagnose: look at each layer a few times an epoch; what is found, in words,
+                is `history.diagnosis` (a `Diagnosis`). The training is the same.
 
         Returns:
             The `History`, also found as `trainer.history`. After Ctrl-C, which ends
@@ -282,7 +293,8 @@ class Trainer:
         held = None if validation is None else self._validation(validation)
         self.history = History()
         progress = Progress(verbose)
-        parts = (samples, held, size, shuffle, hooks, progress)
+        doctor = Doctor(self, samples, size, epochs, progress) if diagnose else None
+        parts = (samples, held, size, shuffle, hooks, progress, doctor)
         what = "a copy of the parameters, in case training diverges,"
         hint = "use fewer or narrower layers, or a smaller data set"
         return self._placed(what, hint, partial(Loop, self, *parts)).run(epochs)
@@ -465,20 +477,45 @@ class Trainer:
             )
         return self.model.buffers
 
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within the block the weights (and running statistics) are their averages.
+
+        Without `average`, and before the first update, they stay what they are. To
+        train within the block is a ValueError.
+        """
+        average, around = self.average, self._inside_averages
+        if average is None or around or self.steps_done == 0:
+            yield
+            return
+        kept = self.snapshot()
+        self.restore((*kept[2:], *kept[2:]))
+        self._inside_averages = True
+        try:
+            yield
+        finally:
+            self._inside_averages = around
+            self.restore(kept)
+
     def snapshot(self, into: tuple[Array, ...] | None = None) -> tuple[Array, ...]:
-        """Copies of the parameters and running statistics, on the device."""
-        buffers = self._built("snapshot")
+        """Copies of the parameters, running statistics and averages, on the device."""
+        arrays = self._learnt("snapshot")
         with self.backend.active():
             if into is None:
-                return buffers.params.copy(), buffers.state.copy()
-            into[0][...], into[1][...] = buffers.params, buffers.state
+                return tuple(array.copy() for array in arrays)
+            for copy, array in zip(into, arrays, strict=True):
+                copy[...] = array
         return into
 
     def restore(self, snapshot: tuple[Array, ...]) -> None:
         """Put a snapshot's values back."""
-        buffers = self._built("restore")
         with self.backend.active():
-            buffers.params[...], buffers.state[...] = snapshot
+            for array, copy in zip(self._learnt("restore"), snapshot, strict=True):
+                array[...] = copy
+
+    def _learnt(self, what: str) -> tuple[Array, ...]:
+        buffers = self._built(what)
+        return buffers.params, buffers.state, *self.rule.averages
 
     # Files.
 

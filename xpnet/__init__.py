@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         RMSprop,
         StepDecay,
         WarmUp,
+        WeightAverage,
     )
     from xpnet.training import (
         Callback,
@@ -98,7 +99,7 @@ _ROOMS = {
     "optim": """
         SGD Adadelta Adagrad Adam AdamW Adamax AMSGrad Constant Cosine ExponentialDecay
         GeneticAlgorithm GridSearch LBFGS Lion Nadam Optimizer RAdam RandomSearch
-        RMSprop StepDecay WarmUp
+        RMSprop StepDecay WarmUp WeightAverage
     """,
     "training": """
         Callback DivergenceError EarlyStopping History ReduceOnPlateau Trainer
@@ -157,6 +158,7 @@ __all__ = [
     "TraceError",
     "Trainer",
     "WarmUp",
+    "WeightAverage",
     "__version__",
     "check_gradients",
     "confusion_matrix",

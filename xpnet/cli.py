@@ -1,4 +1,4 @@
-"""The command line: `xpnet train`, `xpnet predict`, `xpnet info`.
+"""The command line: `xpnet train`, `xpnet doctor`, `xpnet predict`, `xpnet info`.
 
 Only argparse is imported here, so that `xpnet --help` answers at once. A command is a
 module of `xpnet.commands` with `run(arguments) -> exit status`.
@@ -21,8 +21,9 @@ ACTIVATIONS = "identity sigmoid tanh relu leaky_relu elu gelu silu softplus soft
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status.
 
-    0 is success, 2 bad input or a device that is not there (one line on standard
-    error), 130 a training that Ctrl-C has ended.
+    0 is success, 1 that `doctor` or `compare` has found something, 2 bad input or a
+    device that is not there (one line on standard error), 130 a training that Ctrl-C
+    has ended.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -67,10 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"xpnet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands)
+    _add_doctor(commands)
     _add_predict(commands)
     _add_compare(commands)
     _add_bench(commands)
     _add_gpu_check(commands)
+    _add_gallery(commands)
     info = commands.add_parser("info", help="device, BLAS, threads and versions")
     info.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
@@ -83,7 +86,24 @@ def _add_train(commands: "argparse._SubParsersAction[Parser]") -> None:
         description="Train a network on DATA, with a part held out for validation and "
         "another, never trained or chosen on, for the test at the end.",
     )
-    add = train.add_argument
+    _add_training_options(train)
+
+
+def _add_doctor(commands: "argparse._SubParsersAction[Parser]") -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="train, and say what ails the training",
+        description="Train as `xpnet train` does, look at each layer on the way, and "
+        "say what is wrong and what to try: vanishing or exploding δ, dead or "
+        "saturated units, a learning rate too high or too low, overfitting, unscaled "
+        "inputs. Exit status 1 if something was found. --plot draws the layers.",
+    )
+    _add_training_options(doctor)
+
+
+def _add_training_options(parser: Parser) -> None:
+    """What `train` and `doctor` take."""
+    add = parser.add_argument
     add("data", metavar="DATA", help="digits, xor, ... or a .csv, .npz, IDX file")
     add("--target", metavar="COLUMN", help="what to predict (CSV; default: the last)")
     tasks = ("auto", "classification", "regression")
@@ -110,7 +130,7 @@ def _add_train(commands: "argparse._SubParsersAction[Parser]") -> None:
     add("--dtype", default="float32", choices=dtypes, help="[%(default)s]")
     add("--seed", type=int, default=0, help="of everything random [%(default)s]")
     add("--save", metavar="DIR", help="keep the model there, for predict")
-    add("--plot", metavar="FILE", help="draw the learning curves (needs matplotlib)")
+    add("--plot", metavar="FILE", help="draw what was learnt (needs matplotlib)")
     add("--json", action="store_true", help="print one JSON object")
 
 
@@ -193,3 +213,25 @@ def _add_gpu_check(
     add("--out", metavar="FILE", help="write the record there, as JSON")
     add("--quick", action="store_true", help="fewer sizes, no rivals")
     add("--minutes", type=float, default=10.0, help="it may take [%(default)g]")
+
+
+def _add_gallery(
+    commands: "argparse._SubParsersAction[Parser]",
+) -> None:
+    gallery = commands.add_parser(
+        "gallery",
+        help="lessons: a claim, the experiment, its pictures",
+        description="Run the lesson NAME: it states a claim, measures it, draws it and "
+        "says whether it held (exit status 1 if not). Without NAME, the lessons.",
+    )
+    gallery.add_argument("name", metavar="NAME", nargs="?", help="line, ... or all")
+    add_gallery_options(gallery)
+
+
+def add_gallery_options(parser: argparse.ArgumentParser) -> None:
+    """The options of `xpnet gallery` and of `python examples/NAME.py`."""
+    add = parser.add_argument
+    add("--out", metavar="DIR", default="xpnet-gallery", help="pictures [%(default)s]")
+    add("--json", metavar="FILE", help="write the numbers there")
+    add("--data", metavar="DIR", help="MNIST's files, for digits [$XPNET_MNIST]")
+    add("--quick", action="store_true", help="smaller experiments, as the tests run")

@@ -20,6 +20,7 @@ from tests.cuda.fibers import FiberDriver, needs_compiler
 from tests.standin import cupy, standin_backend
 from xpnet.backend import DeviceError
 from xpnet.layers import LOSSES, BatchNorm, Dense, Dropout, Sequential
+from xpnet.optim import SGD, ExponentialDecay, WeightAverage
 from xpnet.training import Callback, DivergenceError, ReduceOnPlateau, Trainer
 from xpnet.training.step import Kind
 
@@ -218,6 +219,41 @@ def test_a_step_between_two_fits_has_its_own_rate(standin):
         trained.learning_rate = 0.05
         trained.step(x[:4], y[:4])
         found.append(everything(trained))
+    assert_same(*found)
+
+
+@pytest.mark.parametrize("together", [1, 4])
+def test_the_doctor_looks_between_graphs(standin, together):
+    x, y = data("mean_squared_error", samples=160)
+    found = []
+    for graph in (0, together):
+        trained = trainer(
+            device(), "mean_squared_error", "momentum", steps_per_graph=graph
+        )
+        with standin.counting() as counts:
+            options = {"verbose": False, "diagnose": True}
+            history = trained.fit(x, y, epochs=3, batch_size=BATCH, **options)
+        looks = len(history.diagnosis.steps)
+        assert looks > 3
+        found.append(everything(trained) | {"rows": np.array(curves(history))})
+    assert counts.graphs > 0
+    assert_same(*found)
+
+
+def test_averaged_weights_noise_and_limits_are_part_of_the_graph(standin):
+    x, y = data("softmax_cross_entropy")
+    found = []
+    for graph in (0, 4):
+        model = Sequential([Dense(8, activation="relu", max_norm=1.0), Dense(3)])
+        rule = SGD(ExponentialDecay(0.1, 3), gradient_noise=0.1, clip_norm=1.0)
+        average = WeightAverage(decay=0.9)
+        trained = Trainer(
+            model, "softmax_cross_entropy", rule, device(), average=average,
+            steps_per_graph=graph, seed=2,
+        )  # fmt: skip
+        x2 = x.reshape(len(x), -1)
+        trained.fit(x2, y, epochs=3, batch_size=BATCH, validation=(x2, y))
+        found.append(everything(trained) | {"p": trained.predict(x2)})
     assert_same(*found)
 
 

@@ -15,6 +15,8 @@ BAD_VALUES = {
     "weight_decay": [-0.1, math.nan, math.inf],
     "clip_value": [0.0, -1.0, math.nan],
     "clip_norm": [0.0, -1.0, math.nan],
+    "gradient_noise": [-0.1, math.nan, math.inf],
+    "noise_decay": [-0.1, math.nan, math.inf],
 }
 SHARE = [-0.1, 1.0, math.nan]
 EPS = [0.0, -1.0, math.nan]

@@ -11,10 +11,15 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from xpnet.cli import _parser
+from xpnet.gallery import LESSONS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLES = sorted(
+    path
+    for path in (ROOT / "examples").glob("*.py")
+    if path.stem not in {"__init__", *LESSONS}  # tests/gallery runs the lessons
+)
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +53,7 @@ def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch):
 def commands():
     """Every use of the command in the README's shell blocks and inline code."""
     text = "\n".join([*blocks("bash"), *re.findall(r"`([^`\n]+)`", README)])
-    names = "train|predict|bench|compare|gpu-check|info"
+    names = "train|doctor|predict|bench|compare|gpu-check|gallery|info"
     return re.findall(rf"(?:^|[\s/&])xpnet ((?:{names})\b[^\n&|]*)", text)
 
 
@@ -56,7 +61,8 @@ def test_the_commands_of_the_readme_are_there():
     found = commands()
     assert "train digits" in found
     assert {line.split()[0] for line in found} == {
-        *("train", "predict", "bench", "compare", "gpu-check", "info")
+        *("train", "doctor", "predict", "bench", "compare"),
+        *("gpu-check", "gallery", "info"),
     }
     for line in found:
         _parser().parse_args(shlex.split(line))

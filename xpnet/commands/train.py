@@ -40,6 +40,22 @@ class Parts:
 
 def run(options: Namespace) -> int:
     """Train as asked; see `xpnet train --help`."""
+    return train(options, prepare(options))
+
+
+@dataclass
+class Prepared:
+    """What a training needs: data in parts, their scaling, a trainer."""
+
+    data: Dataset
+    parts: Parts
+    scaler: Scaler | None
+    y_scaler: Scaler | None
+    trainer: Trainer
+
+
+def prepare(options: Namespace) -> Prepared:
+    """Check the options, load and split the data, make the trainer."""
     _check(options)
     work = max(_hidden(options.hidden), default=1), options.batch_size
     backend = get_backend(options.device, work, options.dtype)
@@ -58,14 +74,21 @@ def run(options: Namespace) -> int:
         seed=options.seed,
     )
     trainer.notes = _notes(data, scaler, y_scaler)
+    return Prepared(data, parts, scaler, y_scaler, trainer)
+
+
+def train(options: Namespace, prepared: Prepared, diagnose: bool = False) -> int:
+    """Train, test, keep and report; the exit status."""
+    data, parts, trainer = prepared.data, prepared.parts, prepared.trainer
+    scaler, y_scaler = prepared.scaler, prepared.y_scaler
     if not options.json:
         _announce(data, parts, trainer)
-    _fit(trainer, parts, scaler, y_scaler, options)
+    _fit(trainer, parts, scaler, y_scaler, options, diagnose)
     report = _report(trainer, data, parts, scaler, y_scaler)
     if options.save:
         trainer.save(options.save)
     if options.plot:
-        trainer.history.plot(options.plot)
+        (trainer.history.diagnosis or trainer.history).plot(options.plot)
     if options.json:
         print(json.dumps(_record(report, trainer, options), indent=2))
     else:
@@ -257,6 +280,7 @@ def _fit(
     scaler: Scaler | None,
     y_scaler: Scaler | None,
     options: Namespace,
+    diagnose: bool,
 ) -> None:
     callbacks: list[Callback] = []
     if parts.validation is not None:
@@ -272,6 +296,7 @@ def _fit(
         validation=held,
         callbacks=callbacks,
         verbose=not options.json,
+        diagnose=diagnose,
     )
 
 
@@ -310,7 +335,8 @@ def _report(
 
 
 def _record(report: Report, trainer: Trainer, options: Namespace) -> dict[str, Any]:
-    matrix = report.confusion
+    matrix, diagnosis = report.confusion, trainer.history.diagnosis
+    seen = {} if diagnosis is None else {"diagnosis": diagnosis.to_dict()}
     return {
         "data": options.data,
         "device": trainer.backend.device,
@@ -324,4 +350,5 @@ def _record(report: Report, trainer: Trainer, options: Namespace) -> dict[str, A
         "stopped": trainer.history.stopped,
         "history": trainer.history.rows,
         "saved": options.save,
+        **seen,
     }

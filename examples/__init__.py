@@ -1,0 +1,1 @@
+"""Scripts to read and run: the lessons of `xpnet gallery`, and parts of your own."""

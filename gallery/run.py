@@ -1,0 +1,134 @@
+"""Running lessons: from `xpnet gallery`, and as `python examples/NAME.py`."""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from xpnet.cli import Parser, add_gallery_options
+from xpnet.gallery.lesson import Lesson
+from xpnet.gallery.table import title_of
+from xpnet.training.plots import need_matplotlib
+
+FOLDER = "xpnet-gallery"  # where pictures go unless told otherwise
+DATA = "XPNET_MNIST"
+FAILED, BAD_INPUT = 1, 2
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Where things go and come from, looked at before any work."""
+
+    folder: Path
+    json_file: Path | None
+    data: Path | None
+
+
+def prepare(
+    folder: str | Path = FOLDER,
+    json_file: str | Path | None = None,
+    data: str | Path | None = None,
+) -> Ready:
+    """Raises before any work what would else be raised after it; makes `folder`.
+
+    Args:
+        folder: for the PNGs; made if it is not there.
+        json_file: for the numbers, {name: record}.
+        data: a folder with MNIST's files, for the lesson that takes it; the
+            environment variable XPNET_MNIST unless given.
+
+    Raises:
+        ImportError: matplotlib is missing, with the install line.
+        ValueError: a folder or file that cannot be written, data that are not there.
+    """
+    need_matplotlib()
+    data = data or os.environ.get(DATA) or None
+    if data is not None and not Path(data).is_dir():
+        raise ValueError(f"--data: there is no folder {data} with MNIST's files")
+    if json_file is not None:
+        parent = Path(json_file).parent
+        if Path(json_file).is_dir():
+            raise ValueError(f"--json: expected a file, {json_file} is a folder")
+        if not parent.is_dir():
+            raise ValueError(f"--json: there is no folder {parent}; make it first")
+        _try(parent, "--json")
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ValueError(f"--out: {folder} cannot be made ({reason})") from None
+    _try(Path(folder), "--out")
+    return Ready(
+        Path(folder),
+        None if json_file is None else Path(json_file),
+        None if data is None else Path(data),
+    )
+
+
+def _try(folder: Path, flag: str) -> None:
+    """Raises unless a file can be written into `folder`."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ValueError(
+            f"{flag}: {folder} cannot be written ({reason}); name another place"
+        ) from None
+
+
+def run(
+    lessons: Mapping[str, Callable[[Lesson], None]], ready: Ready, quick: bool = False
+) -> int:
+    """Run `lessons`: 0 if all that they claim held, else 1.
+
+    Args:
+        lessons: name: function.
+        ready: see `prepare`.
+        quick: smaller experiments, for tests.
+    """
+    records = {}
+    for name, lesson in lessons.items():
+        out = Lesson(name, ready.folder, title_of(lesson), quick, ready.data)
+        print(f"{name}: {out.title}")
+        start = time.perf_counter()
+        lesson(out)
+        seconds = time.perf_counter() - start
+        print(f"\n{name}: {verdict(out)} ({seconds:.1f} s)\n", flush=True)
+        records[name] = out.record() | {"seconds": seconds}
+    if ready.json_file is not None:
+        text = json.dumps(records, indent=1, allow_nan=False, ensure_ascii=False)
+        ready.json_file.write_text(text + "\n", encoding="utf-8")
+    failed = [name for name, record in records.items() if not record["held"]]
+    if len(records) > 1:
+        held = len(records) - len(failed)
+        rest = f"; not {', '.join(failed)}" if failed else ""
+        print(f"{held} of {len(records)} lessons hold{rest}")
+    return FAILED if failed else 0
+
+
+def verdict(out: Lesson) -> str:
+    """How many of the claims held, in words."""
+    held = sum(check["held"] for check in out.checks)
+    if not out.checks:
+        return "nothing was checked"
+    every = "the claim holds" if held == 1 else f"all {held} claims hold"
+    return every if out.held else f"{len(out.checks) - held} did not hold"
+
+
+def main(lesson: Callable[[Lesson], None]) -> NoReturn:
+    """What `python examples/NAME.py` does: run `lesson` and end with its status."""
+    name = Path(lesson.__code__.co_filename).stem
+    parser = Parser(prog=f"{name}.py", description=title_of(lesson))
+    add_gallery_options(parser)
+    options = parser.parse_args()
+    try:
+        ready = prepare(options.out, options.json, options.data)
+    except (ValueError, ImportError) as error:
+        parser.exit(BAD_INPUT, f"{name}: error: {error}\n")
+    sys.exit(run({name: lesson}, ready, options.quick))

@@ -1,0 +1,61 @@
+"""Every lesson of the table runs, its claims hold, its pictures are pictures."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from xpnet import gallery
+from xpnet.gallery import LESSONS, get_lesson, prepare, title_of
+
+ROOT = Path(__file__).resolve().parents[2]
+LINES = 80
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_runs_and_its_claims_hold(name, tmp_path, capsys):
+    from matplotlib.image import imread
+
+    ready = prepare(tmp_path, tmp_path / "numbers.json")
+    status = gallery.run({name: get_lesson(name)}, ready, quick=True)
+    printed = capsys.readouterr().out
+    assert status == 0, printed
+    record = json.loads(ready.json_file.read_text(encoding="utf-8"))[name]
+    assert record["held"]
+    assert min(map(len, (record["claims"], record["numbers"], record["checks"]))) > 0
+    assert all(check["statement"] in printed for check in record["checks"])
+    found = {path.name for path in tmp_path.glob("*.png")}
+    assert found == set(record["figures"]) != set()
+    for file in found:
+        image = imread(tmp_path / file)[..., :3]
+        assert min(image.shape[:2]) > 200
+        assert (image < 0.9).any(axis=2).mean() > 0.01, f"{file} is blank"
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_a_lesson_is_short_and_says_what_it_teaches(name):
+    path = ROOT / "examples" / f"{name}.py"
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < LINES
+    docstring = ast.get_docstring(ast.parse(text))
+    assert f"python examples/{name}.py" in docstring
+    assert len(docstring.splitlines()) > 4
+    assert text.endswith('if __name__ == "__main__":\n    main(lesson)\n')
+    assert LESSONS[name] == f"xpnet.examples.{name}"
+
+
+def test_every_example_is_a_lesson_or_runs_alone():
+    files = {path.stem for path in (ROOT / "examples").glob("*.py")}
+    lessons = {
+        name
+        for name in files
+        if "def lesson(" in (ROOT / "examples" / f"{name}.py").read_text("utf-8")
+    }
+    assert lessons == set(LESSONS)
+
+
+def test_the_readme_has_a_row_a_lesson():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in LESSONS:
+        assert f"| `{name}` | {title_of(get_lesson(name))} |" in readme
