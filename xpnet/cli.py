@@ -72,8 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_compare(commands)
     _add_bench(commands)
-    _add_gallery(commands)
     _add_gpu_check(commands)
+    _add_gallery(commands)
     info = commands.add_parser("info", help="device, BLAS, threads and versions")
     info.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
@@ -199,6 +199,22 @@ def _add_bench(
     add("--from", dest="source", metavar="FILE", help="show a record, measure nothing")
 
 
+def _add_gpu_check(
+    commands: "argparse._SubParsersAction[Parser]",
+) -> None:
+    check = commands.add_parser(
+        "gpu-check",
+        help="is the GPU right, and how fast is it",
+        description="Compare everything that runs on the first GPU with NumPy, graphs "
+        "with their calls, then time it beside what else is installed. Exit status 1 "
+        "if a comparison fails.",
+    )
+    add = check.add_argument
+    add("--out", metavar="FILE", help="write the record there, as JSON")
+    add("--quick", action="store_true", help="fewer sizes, no rivals")
+    add("--minutes", type=float, default=10.0, help="it may take [%(default)g]")
+
+
 def _add_gallery(
     commands: "argparse._SubParsersAction[Parser]",
 ) -> None:
@@ -219,19 +235,3 @@ def add_gallery_options(parser: argparse.ArgumentParser) -> None:
     add("--json", metavar="FILE", help="write the numbers there")
     add("--data", metavar="DIR", help="MNIST's files, for digits [$XPNET_MNIST]")
     add("--quick", action="store_true", help="smaller experiments, as the tests run")
-
-
-def _add_gpu_check(
-    commands: "argparse._SubParsersAction[Parser]",
-) -> None:
-    check = commands.add_parser(
-        "gpu-check",
-        help="is the GPU right, and how fast is it",
-        description="Compare everything that runs on the first GPU with NumPy, graphs "
-        "with their calls, then time it beside what else is installed. Exit status 1 "
-        "if a comparison fails.",
-    )
-    add = check.add_argument
-    add("--out", metavar="FILE", help="write the record there, as JSON")
-    add("--quick", action="store_true", help="fewer sizes, no rivals")
-    add("--minutes", type=float, default=10.0, help="it may take [%(default)g]")

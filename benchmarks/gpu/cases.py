@@ -23,7 +23,7 @@ from xpnet.layers import (
     Loss,
     SoftmaxCrossEntropy,
 )
-from xpnet.optim import SGD, Adam, AdamW, Optimizer
+from xpnet.optim import OPTIMIZERS, SGD, Adam, AdamW, Optimizer
 
 BATCH, INPUTS, WIDTH, OUTPUTS = 37, 19, 45, 7
 
@@ -69,6 +69,7 @@ LOSS_ROWS: dict[str, Loss] = {
     "softmax_cross_entropy, smoothed": SoftmaxCrossEntropy(0.1),
 }
 RULE_ROWS: dict[str, Callable[[], Optimizer]] = {
+    **OPTIMIZERS,
     "sgd": partial(SGD, 0.05),
     "sgd, momentum": partial(SGD, 0.02, momentum=0.9),
     "sgd, nesterov": partial(SGD, 0.02, momentum=0.9, nesterov=True),

@@ -106,7 +106,8 @@ class Subject:
     def arrays(self) -> list[Array]:
         """All that a step starts from."""
         buffers = self.buffers
-        return [buffers.params, buffers.grads, buffers.state, *self.rule.slots]
+        arrays = [buffers.params, buffers.grads, buffers.state, *self.rule.slots]
+        return [array for array in arrays if array.size]
 
     def follow(self, other: "Subject") -> None:
         """Take over everything from `other`."""

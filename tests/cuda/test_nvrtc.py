@@ -41,7 +41,7 @@ extern "C" __global__ void wide_f64(double* y) { y[threadIdx.x] *= 0.1; }
 # CUDA's own cosf takes an angle beyond 10⁵ modulo 2π with one product in float64. It is
 # a branch that no angle of ours enters.
 HUGE_ANGLE = re.compile(
-    r"cvt\.rn\.f64\.s64|mul\.f64 .*0d3BF921FB54442D19|cvt\.rn\.ftz\.f32\.f64"
+    r"cvt\.rn\.f64\.s64|mul(\.rn)?\.f64 .*0d3BF921FB54442D19|cvt\.rn\.ftz\.f32\.f64"
 )
 
 

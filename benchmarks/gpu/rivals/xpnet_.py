@@ -88,7 +88,7 @@ def _epoch(made: Trainer, case: Case, steps: int) -> tuple[Callable[[], Any], in
         captured.begin()
         done = 0
         while done < steps:
-            done += captured.run(done)
+            done += captured.run(done, steps)
 
     return work, captured.nodes
 
