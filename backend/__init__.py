@@ -8,6 +8,7 @@ from xpnet.backend.cuda.graph import Repeated
 from xpnet.backend.cuda.program import handwritten
 from xpnet.backend.devices import DeviceError, cuda_status, get_backend
 from xpnet.backend.formula import Formula, derivative
+from xpnet.backend.members import PerMember
 from xpnet.backend.program import Call, Program
 from xpnet.backend.random import (
     GRADIENT_NOISE,
@@ -36,6 +37,7 @@ __all__ = [
     "Formula",
     "Module",
     "Noise",
+    "PerMember",
     "Program",
     "Repeated",
     "Replay",

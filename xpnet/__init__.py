@@ -75,6 +75,7 @@ if TYPE_CHECKING:
         EarlyStopping,
         History,
         ReduceOnPlateau,
+        Stack,
         Trainer,
         check_gradients,
         confusion_matrix,
@@ -102,7 +103,7 @@ _ROOMS = {
         RMSprop StepDecay WarmUp WeightAverage
     """,
     "training": """
-        Callback DivergenceError EarlyStopping History ReduceOnPlateau Trainer
+        Callback DivergenceError EarlyStopping History ReduceOnPlateau Stack Trainer
         check_gradients confusion_matrix minimize
     """,
 }
@@ -153,6 +154,7 @@ __all__ = [
     "ReduceOnPlateau",
     "Sequential",
     "SoftmaxCrossEntropy",
+    "Stack",
     "Standardizer",
     "StepDecay",
     "TraceError",
