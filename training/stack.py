@@ -223,22 +223,31 @@ class Stack:
         size = self._at_once(batch_size)
         return Evaluation(Bank(self.trainers), samples, own, size).run()
 
-    def predict(self, x: Any, batch_size: int | None = None) -> np.ndarray[Any, Any]:
+    def predict(
+        self, x: Any, rows: Sequence[Any] | None = None, batch_size: int | None = None
+    ) -> Any:
         """The outputs of each network for x (samples, *sample): (k, samples, n).
 
         Probabilities where the loss is a cross-entropy, the outputs themselves
-        elsewhere.
+        elsewhere. With `rows`, the numbers of the samples that each network is to
+        predict, a list of k arrays (rows, n).
 
         Raises:
             ValueError, TypeError: unfit data.
         """
         first = self.trainers[0]
-        x = checks.check_x(x, first.model.sample_shape, first.backend)
-        checks.check_finite(x, "x", first.backend)
+        backend = first.backend
+        x = checks.check_x(x, first.model.sample_shape, backend)
+        checks.check_finite(x, "x", backend)
         checks.check_fits(x, "x", first.dtype)
         self._build(x.shape[1:])
+        own = _rows(rows, "rows", len(x), len(self))
+        if not isinstance(x, np.memmap) or not backend.is_host:
+            with backend.active():
+                x = backend.asarray(x, first.dtype)
         size = self._at_once(batch_size)
-        return stacked_evaluation.predict(Bank(self.trainers), x, size)
+        found = stacked_evaluation.predict(Bank(self.trainers), x, own, size)
+        return np.stack(found) if rows is None else found
 
     def _at_once(self, batch_size: int | None) -> int:
         if batch_size is None:

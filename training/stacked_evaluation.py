@@ -14,24 +14,34 @@ from xpnet.training.step import EvaluationStep, Kind
 Values = np.ndarray[Any, Any]
 
 
-def predict(bank: Bank, x: Array, batch_size: int) -> Values:
-    """link(z) of each network for x (samples, *sample), as (k, samples, n)."""
-    backend, k, n = bank.backend, len(bank.trainers), len(x)
-    first, lane = bank.trainers[0], bank.lane(0, k)
-    result = np.empty((k, n, first.model.n_outputs), first.dtype)
+def predict(
+    bank: Bank, x: Array, rows: Sequence[Rows], batch_size: int
+) -> list[Values]:
+    """link(z) of each network for its rows of x, (rows, n) each.
+
+    Args:
+        bank: the networks.
+        x: (samples, *sample) on their device and of their dtype, or a `np.memmap`.
+        rows: which samples each predicts.
+        batch_size: samples of each at a time.
+    """
+    backend, first = bank.backend, bank.trainers[0]
+    k, width = len(rows), max(map(len, rows))
+    lane, n = bank.lane(0, k), first.model.n_outputs
+    result = np.empty((k, width, n), first.dtype)
     with np.errstate(all="ignore"), backend.active():
-        for start in range(0, n, batch_size):
-            rows = slice(start, min(start + batch_size, n))
-            kind = Kind((rows.stop - start, *x.shape[1:]), False, False)
+        table = backend.asarray(padded(rows, width))
+        for start in range(0, width, batch_size):
+            part = slice(start, min(start + batch_size, width))
+            kind = Kind((part.stop - start, *x.shape[1:]), False, False)
             step = lane.evaluation_step(kind, targets=False)
-            part = x[rows]
-            if backend.is_host or not isinstance(part, np.ndarray):
-                step.batch.x[...] = part
-            else:
-                step.batch.x[...] = backend.asarray(part, first.dtype)
+            indices = backend.zeros(step.batch.y.shape[:-1], np.int64)
+            indices[...] = table[:, part]
+            function, arguments = backend.take(x, indices, step.batch.x)
+            function(*arguments)
             step.run()
-            result[:, rows] = backend.to_numpy(step.output)
-    return result
+            result[:, part] = backend.to_numpy(step.output)
+    return [outputs[: len(own)] for outputs, own in zip(result, rows, strict=True)]
 
 
 class Evaluation:

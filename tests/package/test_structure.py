@@ -20,8 +20,9 @@ ARROWS = {
     "optim": {"backend"},
     "data": {"backend"},
     "training": {"backend", "layers", "optim", "data"},
+    "selection": {"backend", "layers", "optim", "data", "training"},
     "benchmarks": {
-        *("backend", "layers", "optim", "data", "training"),
+        *("backend", "layers", "optim", "data", "training", "selection"),
         "xpnet",
         "commands",
     },
@@ -33,6 +34,7 @@ ARROWS = {
         "optim",
         "data",
         "training",
+        "selection",
         "commands",
         "benchmarks",
         "gallery",
