@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -305,10 +306,16 @@ def _signature(arrays: list[Array], depth: int) -> str:
 
 
 _LOADED: dict[tuple[str, str], Callable[..., Any]] = {}
+_COMPILING = Lock()  # stacks may train in several threads
 
 
 def _compiled(source: str, signature: str) -> Callable[..., Any]:
     """The machine code of `source` for `signature`, compiled once a machine."""
+    with _COMPILING:
+        return _loaded(source, signature)
+
+
+def _loaded(source: str, signature: str) -> Callable[..., Any]:
     if (source, signature) not in _LOADED:
         text = f"{HEADER}\n\n@njit(SIGNATURE, cache=True, nogil=True, {OPTIONS})\n"
         text = text.replace("SIGNATURE", repr(signature)) + source

@@ -75,6 +75,11 @@ class Replay:
                 self._waiting = False
                 self._compile()
 
+    def foresee(self, seconds: float) -> None:
+        """Compile now if replays to come, of about `seconds`, will repay it."""
+        if seconds > WORTH:
+            self.spend(seconds)
+
     def _compile(self) -> None:
         try:
             self.program = self._record(True)

@@ -10,6 +10,7 @@ A network whose training has ended is copied into its trainer at that moment. It
 goes on being computed, at a rate of 0 and unread, until the stack is packed anew.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -98,6 +99,15 @@ class Cohort:
         with self.backend.active():
             for start, stop, size in {part for parts in self.plan for part in parts}:
                 self._step(self.bank.lane(start, stop), size)
+
+    def foresee(self, epochs: int, seconds: float) -> None:
+        """Say that `epochs` more are to come, each of about `seconds`."""
+        each = epochs * seconds / len(self.plan)  # in all, of a step of the plan
+        times = Counter(part for parts in self.plan for part in parts)
+        for (start, stop, size), count in times.items():
+            step = self._step(self.bank.lane(start, stop), size)
+            if step.replay is not None:
+                step.replay.foresee(each * count)
 
     def _step(self, lane: Lane, size: int) -> TrainingStep:
         kind = self.samples.kind(size)

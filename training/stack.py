@@ -1,10 +1,8 @@
 """Stack: networks of one shape that train together as one recorded program."""
 
-import math
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -14,17 +12,16 @@ from xpnet.backend import Array, check_whole
 from xpnet.training import checks, stack_memory, stacked_evaluation
 from xpnet.training.bank import Bank
 from xpnet.training.callbacks import Callback, check_callbacks
-from xpnet.training.cohort import Cohort, Epoch
 from xpnet.training.dataset import Samples
 from xpnet.training.gather import Rows
 from xpnet.training.history import History
-from xpnet.training.interrupt import Interrupt
 from xpnet.training.member import Member
+from xpnet.training.stack_checks import check_rows, check_trainers
 from xpnet.training.stackable import check_stackable
 from xpnet.training.stacked_evaluation import Evaluation
+from xpnet.training.together import Together
 from xpnet.training.trainer import DEFAULT_BATCH, Trainer
 
-PACK = 0.75  # share of rows still training below which a stack is packed anew
 AT_ONCE = 8192  # samples × networks that a prediction computes in one go
 
 
@@ -60,7 +57,7 @@ class Stack:
     """
 
     def __init__(self, trainers: Sequence[Trainer]) -> None:
-        self.trainers = _checked(trainers)
+        self.trainers = check_trainers(trainers)
         built = [t.model.sample_shape for t in self.trainers if t.model.sample_shape]
         if built:
             self._build(built[0])
@@ -134,7 +131,7 @@ class Stack:
         memory = stack_memory.check_memory(memory)
         balanced = isinstance(class_weight, str)
         samples = self._samples(x, y, sample_weight, None if balanced else class_weight)
-        own = _rows(rows, "rows", samples.count, len(self))
+        own = check_rows(rows, "rows", samples.count, len(self))
         most = max(map(len, own))
         size = most if batch_size is None else batch_size
         size = min(size, most) if size is DEFAULT_BATCH else size
@@ -150,7 +147,7 @@ class Stack:
         for member in members:
             member.callbacks = check_callbacks(deepcopy(callbacks))
         monitor = "loss" if held is None else "val_loss"
-        run = _Run(samples, held and held[0], size, shuffle, w, epochs, monitor)
+        run = Together(samples, held and held[0], size, shuffle, w, epochs, monitor)
         fitting = stack_memory.room(self.trainers[0], samples, size, memory)
         with _bar(progress, verbose, epochs * len(self)) as run.progress:
             run.all(members, fitting)
@@ -201,7 +198,7 @@ class Stack:
                     f"{type(validation).__name__}; xpnet.split makes the parts"
                 )
             samples = self._samples(*validation)
-        return samples, _rows(rows, "validation_rows", samples.count, len(self))
+        return samples, check_rows(rows, "validation_rows", samples.count, len(self))
 
     # Using what was learnt.
 
@@ -219,7 +216,7 @@ class Stack:
             ValueError, TypeError: unfit data.
         """
         samples = self._samples(x, y, sample_weight)
-        own = _rows(rows, "rows", samples.count, len(self))
+        own = check_rows(rows, "rows", samples.count, len(self))
         size = self._at_once(batch_size)
         return Evaluation(Bank(self.trainers), samples, own, size).run()
 
@@ -241,7 +238,7 @@ class Stack:
         checks.check_finite(x, "x", backend)
         checks.check_fits(x, "x", first.dtype)
         self._build(x.shape[1:])
-        own = _rows(rows, "rows", len(x), len(self))
+        own = check_rows(rows, "rows", len(x), len(self))
         if not isinstance(x, np.memmap) or not backend.is_host:
             with backend.active():
                 x = backend.asarray(x, first.dtype)
@@ -253,62 +250,6 @@ class Stack:
         if batch_size is None:
             return max(1, AT_ONCE // len(self))
         return check_whole("", "batch_size", batch_size, 1)
-
-
-def _checked(trainers: Any) -> list[Trainer]:
-    """A list of trainers with a model each."""
-    if not isinstance(trainers, list | tuple):
-        raise TypeError(f"Stack: expected a list of Trainers, got {trainers!r}")
-    if not trainers:
-        raise ValueError("Stack: expected at least one Trainer, got none")
-    for i, trainer in enumerate(trainers):
-        if not isinstance(trainer, Trainer):
-            raise TypeError(
-                f"Stack: expected a Trainer at position {i}, got {trainer!r}"
-            )
-        if trainer.eager:
-            raise ValueError(
-                f"Stack: network {i} has eager=True, but a stack is always recorded; "
-                "train that one alone"
-            )
-    models: dict[int, int] = {}
-    for i, trainer in enumerate(trainers):
-        first = models.setdefault(id(trainer.model), i)
-        if first != i:
-            raise ValueError(
-                f"Stack: networks {first} and {i} share one Sequential; make one for "
-                "each (model.copy())"
-            )
-    return list(trainers)
-
-
-def _rows(rows: Any, name: str, count: int, members: int) -> list[Rows]:
-    """For each network the numbers of its samples, int64."""
-    if rows is None:
-        return [np.arange(count)] * members
-    if not isinstance(rows, list | tuple) or len(rows) != members:
-        got = len(rows) if hasattr(rows, "__len__") else type(rows).__name__
-        raise ValueError(
-            f"{name}: expected a list of {members} arrays of row numbers, one a "
-            f"network, got {got}"
-        )
-    found = []
-    for i, own in enumerate(rows):
-        array = np.asarray(own)
-        if array.ndim != 1 or array.dtype.kind not in "iu" or not array.size:
-            raise ValueError(
-                f"{name}: expected at least one whole number for network {i}, got "
-                f"{array.dtype} of shape {array.shape}; np.flatnonzero turns a mask "
-                "into row numbers"
-            )
-        if array.min() < 0 or array.max() >= count:
-            worst = array.min() if array.min() < 0 else array.max()
-            raise ValueError(
-                f"{name}: expected row numbers 0..{count - 1}, got {worst} for network "
-                f"{i}"
-            )
-        found.append(array.astype(np.int64))
-    return found
 
 
 @contextmanager
@@ -324,149 +265,3 @@ def _bar(
     shown = sys.stderr.isatty() if verbose is None else verbose
     with tqdm(total=total, disable=not shown, unit="epoch", leave=False) as bar:
         yield bar.update
-
-
-class _Run:
-    """One `fit`: what all its cohorts share."""
-
-    def __init__(
-        self,
-        samples: Samples,
-        held: Samples | None,
-        batch_size: int,
-        shuffle: bool,
-        w: Array,
-        epochs: int,
-        monitor: str,
-    ) -> None:
-        self.samples, self.held, self.w = samples, held, w
-        self.batch_size, self.shuffle = batch_size, shuffle
-        self.epochs, self.monitor = epochs, monitor
-        self.progress: Callable[[int], object] = lambda count: None
-
-    def all(self, members: list[Member], fitting: int) -> None:
-        """Train the members, at most `fitting` of them side by side."""
-        parts = math.ceil(len(members) / fitting)
-        interrupted = ""
-        for member in members:
-            member.trainer.history = History(self.monitor)
-            member.trainer.stop = ""
-        with Interrupt() as interrupt:
-            for part in range(parts):
-                chosen = members[part::parts]
-                if interrupt.asked:
-                    for member in chosen:
-                        member.trainer.stop = "interrupted before its first epoch"
-                else:
-                    self._together(chosen, interrupt)
-                interrupted = interrupted or _interrupted(chosen)
-        for member in members:
-            member.trainer.history.stopped = member.trainer.stop
-        if interrupted:
-            # The script goes on: nobody may take this for a finished training.
-            print(f"fit: {interrupted}; returning", file=sys.stderr)
-
-    def _together(self, members: list[Member], interrupt: Interrupt) -> None:
-        """Train members side by side; callbacks see the end however it comes."""
-        with ExitStack() as ends:
-            cohort = self._cohort(members)
-            ends.callback(lambda: self._end(cohort))
-            for member in members:
-                for callback in member.callbacks:
-                    callback.on_fit_begin(member.trainer)
-            evaluation = self._evaluation(cohort)
-            for _ in range(self.epochs):
-                self._epoch(cohort, evaluation, interrupt)
-                if not cohort.alive:
-                    break
-                if cohort.alive <= PACK * len(cohort.members):
-                    cohort.release()
-                    cohort = self._cohort([m for m in members if not m.frozen])
-                    evaluation = self._evaluation(cohort)
-
-    def _cohort(self, members: list[Member]) -> Cohort:
-        cohort = Cohort(members, self.samples, self.batch_size, self.shuffle, self.w)
-        cohort.record()
-        return cohort
-
-    def _evaluation(self, cohort: Cohort) -> Evaluation | None:
-        if self.held is None:
-            return None
-        rows = [m.held for m in cohort.members if m.held is not None]
-        return Evaluation(cohort.bank, self.held, rows, self.batch_size)
-
-    def _end(self, cohort: Cohort) -> None:
-        """Hand the arrays back to who still trains, and let the callbacks end."""
-        for i, member in enumerate(cohort.members):
-            if not member.frozen:
-                self._leave(cohort, i)
-
-    def _leave(self, cohort: Cohort, i: int) -> None:
-        """Network i is done."""
-        cohort.freeze(i)
-        self._say_goodbye(cohort.members[i])
-
-    def _say_goodbye(self, member: Member) -> None:
-        for callback in reversed(member.callbacks):
-            callback.on_fit_end(member.trainer)
-
-    def _epoch(
-        self, cohort: Cohort, evaluation: Evaluation | None, interrupt: Interrupt
-    ) -> None:
-        """One epoch, and a row of every history."""
-        training = [i for i, m in enumerate(cohort.members) if not m.frozen]
-        began = time.perf_counter()
-        epoch = cohort.epoch(interrupt)
-        seconds = time.perf_counter() - began
-        scores = None
-        if evaluation is not None and epoch.batches is None:
-            scores = evaluation.run()
-        for i in training:
-            member = cohort.members[i]
-            self.progress(1)
-            if member.frozen:  # it diverged
-                self._say_goodbye(member)
-                continue
-            row = _row(member.trainer, epoch, i, seconds, scores)
-            member.trainer.history.rows.append(row)
-            self._after(cohort, i, row, epoch)
-
-    def _after(
-        self, cohort: Cohort, i: int, row: dict[str, float], epoch: Epoch
-    ) -> None:
-        """What its callbacks make of network i's epoch."""
-        member = cohort.members[i]
-        trainer = member.trainer
-        if epoch.batches is not None:
-            number = len(trainer.history)
-            trainer.stop = f"interrupted in epoch {number} after batch {epoch.batches}"
-        elif member.callbacks:
-            cohort.bank.pull(i)
-            for callback in member.callbacks:
-                callback.on_epoch_end(trainer, row)
-            cohort.bank.push(i)
-        if trainer.stop:
-            self._leave(cohort, i)
-
-
-def _row(
-    trainer: Trainer,
-    epoch: Epoch,
-    i: int,
-    seconds: float,
-    scores: list[dict[str, float]] | None,
-) -> dict[str, float]:
-    """Network i's row of its history."""
-    row = {"loss": float(epoch.losses[i])}
-    if scores is not None:
-        row |= {f"val_{name}": value for name, value in scores[i].items()}
-    row["learning_rate"] = trainer.rates.at(max(trainer.steps_done - 1, 0))
-    row["seconds"] = seconds
-    row["samples_per_second"] = int(epoch.seen[i]) / max(seconds, 1e-9)
-    return row
-
-
-def _interrupted(members: list[Member]) -> str:
-    """What the first of these that Ctrl-C has ended says."""
-    stops = [member.trainer.stop for member in members]
-    return next((stop for stop in stops if stop.startswith("interrupted")), "")

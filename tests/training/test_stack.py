@@ -18,6 +18,11 @@ from tests.training.examples import (
     same,
     weights,
 )
+from xpnet.training import together
+from xpnet.training.cohort import Cohort
+from xpnet.training.dataset import Samples
+from xpnet.training.interrupt import Interrupt
+from xpnet.training.member import Member
 
 MEMBERS = 5
 BATCH = 7  # the last batches have 3, 4 and 5 samples
@@ -206,6 +211,58 @@ def test_compiled_loops_change_nothing(hidden):
     )
 
 
+@pytest.mark.parametrize("jit", [None, True])
+def test_threads_change_nothing(monkeypatch, jit):
+    x, y = data()
+    own = [rows(i) for i in range(7)]
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr(together, "workers", lambda members, n=threads: n)
+        stack = xn.Stack([network(i, "dropout", "adam", jit=jit) for i in range(7)])
+        stack.fit(
+            x, y, 6, BATCH, own, validation_rows=own, verbose=False,
+            callbacks=xn.EarlyStopping(patience=1),
+        )  # fmt: skip
+        found.append([everything(trainer) for trainer in stack.trainers])
+    for a, b in zip(*found, strict=True):
+        assert_close(a, b, 1e-6)
+
+
+def test_a_stack_takes_threads_where_they_pay(monkeypatch):
+    members = [Member(network(0), np.arange(3)) for _ in range(40)]
+    assert together.workers(members[:1]) == 1
+    monkeypatch.setattr("xpnet.backend.backend.blas_threads", lambda: 4)
+    counts = [together.workers(members[:n]) for n in (1, 15, 16, 40)]
+    assert counts == [1, 1, 2, 4]
+
+
+def test_programs_are_compiled_once_it_is_known_to_pay(monkeypatch):
+    pytest.importorskip("numba")
+    told = []
+    monkeypatch.setattr(
+        "xpnet.backend.replay.Replay.foresee", lambda r, s: told.append(s)
+    )
+    x, y = data()
+    xn.Stack([network(i) for i in range(2)]).fit(x, y, 9, BATCH, verbose=False)
+    assert len(told) == 2, "full batches and the last one"
+    assert all(0.0 < seconds < 60.0 for seconds in told)
+
+
+def test_a_callback_may_change_the_weights():
+    class Halve(xn.Callback):
+        def on_epoch_end(self, trainer, row):
+            for array in trainer.parameters().values():
+                array[...] = array * 0.5
+
+    x, y = data()
+    stack = xn.Stack([network(i) for i in range(3)])
+    stack.fit(x, y, 3, BATCH, callbacks=Halve(), verbose=False)
+    for i in range(3):
+        alone = network(i)
+        alone.fit(x, y, 3, BATCH, callbacks=[Halve()], verbose=False)
+        assert_close(everything(stack[i]), everything(alone), 1e-6)
+
+
 def test_networks_may_see_very_different_numbers_of_samples():
     x, y = data(samples=60)
     sizes = [60, 7, 31, 31, 14, 9]
@@ -321,6 +378,25 @@ def test_a_network_that_diverges_is_left_before_that_step_and_the_others_go_on()
         assert_close(everything(stack[i]), everything(alone), 1e-6)
         assert np.isfinite(everything(stack[i])["params"]).all()
     assert len(histories[0]) == len(histories[2]) == 12
+
+
+def test_a_row_that_diverged_is_finite_afterwards():
+    """Else each later step would be looked at row by row."""
+    x, y = data("values")
+    trainers = [
+        network(i, "dense", xn.SGD([0.1, 1e30][i]), "mean_squared_error")
+        for i in range(2)
+    ]
+    samples = Samples(trainers[0], x, y)
+    for trainer in trainers:
+        trainer.build(FEATURES)
+    cohort = Cohort([Member(t, np.arange(23)) for t in trainers], samples, BATCH, True)
+    with Interrupt() as interrupt:
+        for _ in range(3):
+            cohort.epoch(interrupt)
+    assert cohort.alive == 1
+    assert np.isfinite(cohort.bank.buffers.params).all()
+    assert np.isfinite(cohort.bank.buffers.grads).all()
 
 
 def test_ctrl_c_ends_all_networks_after_the_step():
@@ -442,11 +518,6 @@ def test_a_device_does_what_the_cpu_does(standin, hidden, rule, ordinal, dtype):
 
 
 def test_a_step_on_a_device_uploads_nothing_and_waits_for_nothing(standin):
-    from xpnet.training.cohort import Cohort
-    from xpnet.training.dataset import Samples
-    from xpnet.training.interrupt import Interrupt
-    from xpnet.training.member import Member
-
     x, y = data()
     trainers = [
         network(i, "dropout", "adam", device=standin_backend()) for i in range(3)
