@@ -17,6 +17,11 @@ TINY = 1e-30  # p ln p is 0 where p is
 DESCRIPTION = "ensemble.json"
 
 
+def is_ensemble(directory: Path) -> bool:
+    """Whether `Ensemble.save` wrote this directory."""
+    return (directory / DESCRIPTION).is_file()
+
+
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
     """How sure an ensemble is of each sample, (samples,) or (samples, n).
@@ -157,9 +162,18 @@ class Ensemble:
         return np.asarray(-(t * np.log(np.maximum(p, TINY))).sum(axis=1))
 
     def score(self, x: Any, y: Any, rows: Any, sample_weight: Any) -> dict[str, float]:
-        """`evaluate` on some rows of x and y."""
+        """`evaluate` on some rows of x and y, with the loss that searches report.
+
+        That is the mean of the members' own losses, of scaled y where y is scaled.
+        """
         w = None if sample_weight is None else np.asarray(sample_weight)[rows]
-        return self.evaluate(np.asarray(x)[rows], np.asarray(y)[rows], w)
+        x, y = np.asarray(x)[rows], np.asarray(y)[rows]
+        scaled_y = y
+        if self.y_scaler is not None:
+            scaled_y = self.y_scaler.transform(y.reshape(len(y), -1))
+        own = self.stack.evaluate(self.scaled(x), scaled_y, sample_weight=w)
+        loss = float(np.mean([scores["loss"] for scores in own]))
+        return self.evaluate(x, y, w) | {"loss": loss}
 
     # Files.
 
@@ -193,7 +207,7 @@ class Ensemble:
         """
         directory = Path(directory)
         path = directory / DESCRIPTION
-        if not path.is_file():
+        if not is_ensemble(directory):
             raise FileNotFoundError(f"no saved ensemble in {directory}")
         try:
             described = json.loads(path.read_text(encoding="utf-8"))

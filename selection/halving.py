@@ -81,7 +81,7 @@ class Halving:
         sound = [trial for trial in trials if not trial.errors]
         sound.sort(key=lambda trial: sign * trial.mean(monitor))
         for trial in sound[count:]:
-            trial.left = f"left after {epochs} epochs"
+            trial.left = f"left after {epochs} epoch{'s' if epochs > 1 else ''}"
             for key in [key for key in self.networks if key[0] == id(trial)]:
                 del self.networks[key]
         return sound[:count]

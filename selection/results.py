@@ -2,13 +2,14 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from xpnet.selection.ensemble import Ensemble
 from xpnet.selection.space import Settings, shown
 from xpnet.training.history import rising
 
@@ -76,12 +77,16 @@ class Results:
         monitor: the score that decides.
         interrupted: whether Ctrl-C ended the search.
         test: scores of the refitted best setting on a test part, where there was one.
+        refitted: what `refit` has given last.
+        again: trains settings on all samples of the search.
     """
 
     def __init__(self, trials: Sequence[Trial], monitor: str) -> None:
         self.trials, self.monitor = list(trials), monitor
         self.interrupted = False
         self.test: Scores | None = None
+        self.refitted: Ensemble | None = None
+        self.again: Callable[[Settings, int], Ensemble] | None = None
 
     def __len__(self) -> int:
         return len(self.trials)
@@ -115,6 +120,23 @@ class Results:
                 f"{first.note}; try smaller learning rates"
             )
         return first
+
+    def refit(self, members: int = 1) -> Ensemble:
+        """The best setting, trained on all samples that were searched on.
+
+        Args:
+            members: networks, each with a seed of its own.
+
+        Returns:
+            An `Ensemble` with the scaling in it; `[0]` is the first `Trainer`.
+
+        Raises:
+            ValueError: no trial is complete.
+            DivergenceError: every member diverged.
+        """
+        assert self.again is not None
+        self.refitted = self.again(self.best.settings, members)
+        return self.refitted
 
     @property
     def names(self) -> list[str]:

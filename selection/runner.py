@@ -96,8 +96,8 @@ class Runner:
             size = min(size, most) if size is not None else None
         elif size is not None and not 1 <= size <= most:
             raise ValueError(
-                f"batch_size: expected from 1 to the {most} samples of a training part, got "
-                f"{size}"
+                f"batch_size: expected from 1 to the {most} samples of a training "
+                f"part, got {size}"
             )
         return Job(trial, part, epochs, size)
 

@@ -9,6 +9,7 @@ import numpy as np
 from xpnet.backend import check_number, check_whole
 from xpnet.data import split_indices
 from xpnet.selection.curve import LearningCurve
+from xpnet.selection.ensemble import Ensemble
 from xpnet.selection.folds import check_folds, k_folds
 from xpnet.selection.halving import Halving
 from xpnet.selection.material import Part, is_labels
@@ -277,10 +278,15 @@ def _tested(
     results: Results,
     options: Checked,
 ) -> Results:
-    """Train the best setting on all that was searched; score it on the test part."""
+    """The results, able to refit; the best setting is scored on the test part."""
+
+    def again(settings: Settings, members: int) -> Ensemble:
+        return refit(make, settings, x, y, kept, options, members)
+
+    results.again = again
     if len(aside) and not results.interrupted:
-        best = refit(make, results.best.settings, x, y, kept, options)
-        results.test = best.score(x, y, aside, options.sample_weight)
+        weights = options.sample_weight
+        results.test = results.refit().score(x, y, aside, weights)
     return results
 
 

@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
-from threadpoolctl import threadpool_limits
-
 from xpnet.backend import Array
 from xpnet.training.cohort import Cohort, Epoch
 from xpnet.training.dataset import Samples
@@ -97,6 +95,8 @@ class Together:
         with ExitStack() as ends:
             ends.callback(lambda: self._end(teams))
             if count > 1:
+                from threadpoolctl import threadpool_limits
+
                 ends.enter_context(threadpool_limits(1, "blas"))
             pool = ends.enter_context(ThreadPoolExecutor(count))
             teams += [self._team(members[i::count]) for i in range(count)]

@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands)
     _add_doctor(commands)
+    _add_search(commands)
     _add_predict(commands)
     _add_compare(commands)
     _add_bench(commands)
@@ -129,8 +130,52 @@ def _add_training_options(parser: Parser) -> None:
     dtypes = ("float32", "float64")
     add("--dtype", default="float32", choices=dtypes, help="[%(default)s]")
     add("--seed", type=int, default=0, help="of everything random [%(default)s]")
+    add("--ensemble", type=int, metavar="K", help="train K networks, average them")
     add("--save", metavar="DIR", help="keep the model there, for predict")
     add("--plot", metavar="FILE", help="draw what was learnt (needs matplotlib)")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def _add_search(
+    commands: "argparse._SubParsersAction[Parser]",
+) -> None:
+    search = commands.add_parser(
+        "search",
+        help="try settings on folds, many networks at once",
+        description="Try every combination of settings on every fold of DATA, those of "
+        "one shape as one program; the best is trained on all of it and tested on a "
+        "part that nothing was chosen on. Settings: hidden (widths 128,64; "
+        "alternatives 64;128,64), activation, dropout, optimizer, learning_rate, "
+        "schedule, label_smoothing, l1, l2, weight_decay, momentum, clip_norm, epochs, "
+        "batch_size.",
+    )
+    add = search.add_argument
+    add("data", metavar="DATA", help="as for train")
+    add("--target", metavar="COLUMN", help="what to predict (CSV; default: the last)")
+    tasks = ("auto", "classification", "regression")
+    add("--task", default="auto", choices=tasks, help="auto: by the target")
+    grid = '"learning_rate=1e-3,3e-3 l2=0,1e-4"; with --random also a..b'
+    add("--grid", required=True, metavar="SETTINGS", help=grid)
+    how = search.add_mutually_exclusive_group().add_argument
+    how("--random", type=int, metavar="N", help="draw N settings instead of all")
+    how("--halving", type=int, metavar="N", help="N for few epochs, the best for more")
+    add("--folds", type=int, default=5, help="[%(default)s]")
+    add("--repeats", type=int, default=1, help="of all folds [%(default)s]")
+    add("--epochs", type=int, default=30, help="passes over the data [%(default)s]")
+    add("--batch-size", type=int, default=32, help="samples a step [%(default)s]")
+    add(
+        "--test", type=float, help="share held out to test on [0.2; 0 below 20 samples]"
+    )
+    add("--monitor", help="score that decides, such as loss [accuracy; r2]")
+    scales = ("standard", "minmax", "none")
+    add("--scale", choices=scales, help="of the inputs [minmax for images]")
+    add("--device", default="auto", help="cpu, cuda, cuda:1 or auto [%(default)s]")
+    dtypes = ("float32", "float64")
+    add("--dtype", default="float32", choices=dtypes, help="[%(default)s]")
+    add("--seed", type=int, default=0, help="of everything random [%(default)s]")
+    add("--file", metavar="FILE", help="keep finished networks there; go on with them")
+    add("--save", metavar="DIR", help="keep the best model there, for predict")
+    add("--plot", metavar="FILE", help="draw the scores (needs matplotlib)")
     add("--json", action="store_true", help="print one JSON object")
 
 

@@ -48,8 +48,9 @@ def test_the_temperature_is_found_again(temperature):
     np.testing.assert_allclose(q.sum(axis=1), 1.0)
     assert np.array_equal(q.argmax(axis=1), p.argmax(axis=1))
     assert xn.expected_calibration_error(q, y) < 0.015
-    losses = [-np.log(xn.Temperature(t)(p)[np.arange(len(y)), y]).mean()
-              for t in (found.value, 0.97 * found.value, 1.03 * found.value)]  # fmt: skip
+    own = (np.arange(len(y)), y)
+    tried = [found.value * factor for factor in (1.0, 0.97, 1.03)]
+    losses = [-np.log(xn.Temperature(t)(p)[own]).mean() for t in tried]
     assert losses[0] < min(losses[1:])
 
 

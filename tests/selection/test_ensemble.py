@@ -66,10 +66,10 @@ def test_a_regression_is_in_its_own_units_and_its_spread_too():
 
 def test_binary_answers():
     x, y = data()
-    layers = [xn.Dense(4, "tanh"), xn.Dense(1)]
     stack = xn.Stack([
-        xn.Trainer(xn.Sequential([*map(type(layers[0]), (4, 1))]), "binary_cross_entropy",
-                   seed=s, device="cpu", dtype="float64") for s in range(3)
+        xn.Trainer(xn.Sequential([xn.Dense(4, "tanh"), xn.Dense(1)]),
+                   "binary_cross_entropy", seed=s, device="cpu", dtype="float64")
+        for s in range(3)
     ])  # fmt: skip
     stack.fit(x / 50, (y == 1).astype(float), 3, 8, verbose=False)
     ensemble = xn.Ensemble(stack)

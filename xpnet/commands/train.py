@@ -57,6 +57,10 @@ class Prepared:
 def prepare(options: Namespace) -> Prepared:
     """Check the options, load and split the data, make the trainer."""
     _check(options)
+    if options.ensemble:
+        from xpnet.commands import ensemble
+
+        return ensemble.run(options)
     work = max(_hidden(options.hidden), default=1), options.batch_size
     backend = get_backend(options.device, work, options.dtype)
     data = load_data(options.data, options.target, options.task)
@@ -102,11 +106,16 @@ def _check(options: Namespace) -> None:
         share = getattr(options, name)
         if share is not None and not 0.0 <= share < 1.0:
             raise ValueError(f"--{name}: expected a share from 0 to 1, got {share}")
-    for name in ("epochs", "batch_size", "patience"):
+    for name in ("epochs", "batch_size", "patience", "ensemble"):
         value = getattr(options, name)
         if value is not None and value < 1:
             flag = name.replace("_", "-")
             raise ValueError(f"--{flag}: expected at least 1, got {value}")
+    check_places(options)
+
+
+def check_places(options: Namespace) -> None:
+    """Raises ValueError for a --plot or --save that could not be written."""
     if options.plot:
         from xpnet.training.plots import figure
 
@@ -180,10 +189,15 @@ def _check_classes(data: Dataset, y: Any, parts: int) -> None:
             )
 
 
+def scale_kind(data: Dataset, options: Namespace) -> str:
+    """How inputs are scaled: as asked, or as fits the data."""
+    images = data.x.dtype.kind in "ui" or data.name == "digits"
+    return options.scale or ("minmax" if images else "standard")
+
+
 def _scaler(data: Dataset, parts: Parts, options: Namespace) -> Scaler | None:
     """Fitted on the training part only."""
-    images = data.x.dtype.kind in "ui" or data.name == "digits"
-    kind = options.scale or ("minmax" if images else "standard")
+    kind = scale_kind(data, options)
     return None if kind == "none" else SCALERS[kind].fit(parts.train[0])
 
 
