@@ -303,11 +303,13 @@ class Runner:
     @contextmanager
     def bar(self, total: int) -> Iterator[Callable[[int], object]]:
         """A bar over `total` epochs of networks, with the time left."""
+        verbose = self.options.verbose
+        if not (sys.stderr.isatty() if verbose is None else verbose):
+            yield lambda count: None
+            return
         from tqdm import tqdm
 
-        verbose = self.options.verbose
-        shown = sys.stderr.isatty() if verbose is None else verbose
-        with tqdm(total=total, disable=not shown, unit="epoch", leave=False) as bar:
+        with tqdm(total=total, unit="epoch", leave=False) as bar:
             yield bar.update
 
 

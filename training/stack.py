@@ -260,8 +260,10 @@ def _bar(
     if progress is not None:
         yield progress
         return
+    if not (sys.stderr.isatty() if verbose is None else verbose):
+        yield lambda count: None
+        return
     from tqdm import tqdm
 
-    shown = sys.stderr.isatty() if verbose is None else verbose
-    with tqdm(total=total, disable=not shown, unit="epoch", leave=False) as bar:
+    with tqdm(total=total, unit="epoch", leave=False) as bar:
         yield bar.update

@@ -1,45 +1,35 @@
-"""How many networks fit side by side: estimated from one, before any is allocated."""
+"""How many networks fit side by side: estimated before any is allocated."""
 
+import math
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from xpnet.backend import check_number
 from xpnet.training.dataset import Samples
-from xpnet.training.step import EvaluationStep, Kind, TrainingStep
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
 
 SHARE = 0.5  # of the memory that is free, unless the caller says otherwise
+VALUES = 8  # arrays of a layer's size that a step keeps at once, generously
+INDEX = 8  # bytes of a row number
 
 
 def member_bytes(trainer: "Trainer", samples: Samples, batch_size: int) -> int:
-    """What one more network of a stack takes: its arrays, and its batch's.
+    """What one more network of a stack takes, rather more than less.
 
-    The programs of the network alone are recorded and asked for their buffers. Batches
-    of other sizes (the short last one) and the evaluation need as much again.
+    Its rows of the bank; the batch, and `VALUES` values of the size of each layer's
+    output, in the steps for full batches, for the last one, and in the evaluation; its
+    predictions for the samples, and their numbers in the order of an epoch.
     """
-    buffers = trainer.model.buffers
+    buffers, model = trainer.model.buffers, trainer.model
     assert buffers is not None
-    size = min(batch_size, samples.count)
-    step = TrainingStep(
-        trainer.model,
-        trainer.loss_function,
-        trainer.rule,
-        samples.kind(size),
-        jit=False,
-    )
-    kind = Kind(step.batch.kind.shape, step.batch.kind.labels, True)
-    held = EvaluationStep(trainer.model, trainer.loss_function, kind, True, jit=False)
-    assert step.program is not None
-    assert held.program is not None
-    own = 2 * buffers.params.nbytes + 2 * buffers.state.nbytes
-    own += len(trainer.rule.slots) * buffers.params.nbytes
-    batch = step.batch.x.nbytes + step.batch.y.nbytes + held.output.nbytes
-    work = 2 * (step.program.nbytes + batch) + held.program.nbytes + batch
-    outputs = samples.count * trainer.model.n_outputs * buffers.dtype.itemsize
-    return int(own + work + outputs + 3 * samples.count * np.dtype(np.int64).itemsize)
+    item = buffers.dtype.itemsize
+    rows = (2 + len(trainer.optimizer.slots)) * buffers.params.nbytes
+    rows += 2 * buffers.state.nbytes
+    widths = [math.prod(shape) for shape in (model.sample_shape or (), *model.shapes)]
+    step = batch_size * VALUES * sum(widths) * item
+    outputs = samples.count * model.n_outputs * item
+    return rows + 3 * step + outputs + 4 * samples.count * INDEX
 
 
 def check_memory(memory: float | None) -> float | None:

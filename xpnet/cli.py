@@ -1,4 +1,4 @@
-"""The command line: `xpnet train`, `xpnet doctor`, `xpnet predict`, `xpnet info`.
+"""The command line: `xpnet train`, `xpnet search`, `xpnet predict`, `xpnet doctor`.
 
 Only argparse is imported here, so that `xpnet --help` answers at once. A command is a
 module of `xpnet.commands` with `run(arguments) -> exit status`.

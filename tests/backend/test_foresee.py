@@ -13,6 +13,7 @@ def replay(jit):
     def record(loops):
         recorded.append(loops)
         tape = Tape()
+        tape.segment = "a"
         x = tape.leaf(np.ones((2, 3)))
         x[...] = x * 2.0 + 1.0
         return compile_tape(tape, cpu, {}, ("a",))

@@ -23,6 +23,7 @@ from xpnet.training.cohort import Cohort
 from xpnet.training.dataset import Samples
 from xpnet.training.interrupt import Interrupt
 from xpnet.training.member import Member
+from xpnet.training.stack_memory import member_bytes
 
 MEMBERS = 5
 BATCH = 7  # the last batches have 3, 4 and 5 samples
@@ -475,6 +476,26 @@ def test_what_does_not_fit_is_trained_in_several_stacks():
         found.append([everything(t) for t in stack.trainers])
     for a, b in zip(*found, strict=True):
         assert_close(a, b, 1e-6)
+
+
+@pytest.mark.parametrize("hidden", [*HIDDEN, *NUMBERED])
+def test_a_stack_takes_no_more_memory_than_was_estimated(hidden):
+    x, y = data(samples=60)
+    trainers = [network(i, hidden, "adam") for i in range(9)]
+    samples = Samples(trainers[0], x, y)
+    for trainer in trainers:
+        trainer.build(FEATURES)
+    one = member_bytes(trainers[0], samples, 16)
+    members = [Member(t, np.arange(60 - i % 2)) for i, t in enumerate(trainers)]
+    cohort = Cohort(members, samples, 16, True)
+    cohort.record()
+    buffers = cohort.bank.buffers
+    taken = sum(a.nbytes for a in (buffers.params, buffers.grads, buffers.state))
+    taken += sum(slot.nbytes for slot in cohort.bank.slots.values())
+    for step in cohort._gathers:
+        batch = step.batch
+        taken += step.program.nbytes + batch.x.nbytes + batch.y.nbytes
+    assert taken < 9 * one < 20 * taken
 
 
 def test_progress_is_told_of_each_network_and_epoch(capsys):
