@@ -29,7 +29,7 @@ def member_bytes(trainer: "Trainer", samples: Samples, batch_size: int) -> int:
     widths = [math.prod(shape) for shape in (model.sample_shape or (), *model.shapes)]
     step = batch_size * VALUES * sum(widths) * item
     outputs = samples.count * model.n_outputs * item
-    return rows + 3 * step + outputs + 4 * samples.count * INDEX
+    return int(rows + 3 * step + outputs + 4 * samples.count * INDEX)
 
 
 def check_memory(memory: float | None) -> float | None:

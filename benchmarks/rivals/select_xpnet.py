@@ -1,8 +1,8 @@
 """xpnet searches a grid: all settings and folds as one stack."""
 
 import xpnet as xn
-from xpnet import grid_search
 from xpnet.benchmarks.study import Digits, Study
+from xpnet.selection import grid_search
 
 
 def version() -> str:
