@@ -7,7 +7,8 @@ Trainer with arrays of its own. A *lane* is a stretch of consecutive rows with o
 recorded program a kind of batch; lanes of different stretches share the memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,7 @@ class Bank:
     Attributes:
         buffers: parameters, gradients and running statistics, one row a trainer.
         slots: the arrays that the update rule keeps.
+        averages: those of the parameters and the statistics, or nothing.
         step: steps that masks and noise have seen, uint32 (k, 1, 1).
     """
 
@@ -45,6 +47,9 @@ class Bank:
             names = {name for t in trainers for name in t.optimizer.slots}
             self.slots = {name: zeros(shape, first.dtype) for name in sorted(names)}
             self.step = zeros((*lead, 1, 1), np.uint32)
+            kept = [] if first.average is None else [self.buffers.params]
+            kept += [self.buffers.state for _ in kept]
+            self.averages = [zeros(array.shape, first.dtype) for array in kept]
         self._lanes: dict[tuple[int, int], Lane] = {}
         for i in range(len(trainers)):
             self.push(i)
@@ -61,12 +66,14 @@ class Bank:
         own = trainer.model.buffers
         assert own is not None
         slots = zip(trainer.optimizer.slots, trainer.rule.slots, strict=True)
+        averages = trainer.rule.averages
         return [
             (mine.params[i], own.params),
             (mine.grads[i], own.grads),
             (mine.state[i], own.state),
             (self.step[i], trainer.model.step),
             *((self.slots[name][i], slot) for name, slot in slots),
+            *((a[i], b) for a, b in zip(self.averages, averages, strict=True)),
         ]
 
     def push(self, i: int) -> None:
@@ -87,8 +94,31 @@ class Bank:
         with self.backend.active():
             for row, _ in self._pairs(i)[:3]:
                 row[...] = 0
-            for slot in self.slots.values():
-                slot[i] = 0
+            for array in (*self.slots.values(), *self.averages):
+                array[i] = 0
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within the block networks that keep averages are these.
+
+        Before a network's first update they are its weights themselves.
+        """
+        if not self.averages:
+            yield
+            return
+        arrays = self.buffers.params, self.buffers.state
+        kept = [array.copy() for array in arrays]
+        for array, mean in zip(arrays, self.averages, strict=True):
+            array[...] = mean
+        for i, trainer in enumerate(self.trainers):
+            if trainer.steps_done == 0:
+                for array, copy in zip(arrays, kept, strict=True):
+                    array[i] = copy[i]
+        try:
+            yield
+        finally:
+            for array, copy in zip(arrays, kept, strict=True):
+                array[...] = copy
 
 
 class Lane:
@@ -111,7 +141,10 @@ class Lane:
         optimizer = stackable.stacked_optimizer(trainers)
         slots = [bank.slots[name][rows] for name in optimizer.slots]
         names = list(first.optimizer.scalars(1.0, 1))
-        self.rule = Rule(optimizer, buffers, names, slots)
+        averages = [mean[rows] for mean in bank.averages]
+        self.rule = Rule(
+            optimizer, buffers, seeds, first.average, names, slots, averages
+        )
         self.grads = buffers.grads
         self._steps: dict[Kind, TrainingStep] = {}
         self._evaluations: dict[tuple[Kind, bool], EvaluationStep] = {}

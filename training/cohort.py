@@ -216,7 +216,8 @@ class Cohort:
         bank = self.bank
         arrays = [bank.buffers.state]
         if not self.backend.is_host:
-            arrays += [bank.buffers.params, bank.step, *bank.slots.values()]
+            arrays += [bank.buffers.params, bank.step]
+            arrays += [*bank.slots.values(), *bank.averages]
         return [array for array in arrays if array.size]
 
     def _keep(self, rows: slice) -> None:

@@ -17,46 +17,40 @@ class Numbers:
 
     def __init__(self, trainers: Sequence["Trainer"]) -> None:
         self._trainers = trainers
-        self._rules = [_plain(t.optimizer.config()) for t in trainers]
-        self.names = list(trainers[0].optimizer.scalars(1.0, 1))
+        self._rules = [(_plain(t.optimizer.config()), t.average) for t in trainers]
 
     def table(self, steps: int, frozen: Sequence[bool]) -> np.ndarray[Any, Any]:
         """The numbers of the next `steps` steps; a frozen network's rate is 0."""
         first = self._trainers[0]
-        table = np.empty((steps, len(self._trainers), len(self.names)), first.dtype)
+        names = first.rule.numbers.shape[-1]
+        table = np.empty((steps, len(self._trainers), names), first.dtype)
         known: dict[Hashable, np.ndarray[Any, Any]] = {}
         for i, trainer in enumerate(self._trainers):
-            rates, done = trainer.rates, trainer.steps_done
-            key = (
-                (self._rules[i], rates.schedule, rates.scale, rates.fixed, done)
-                if _hashable(rates.schedule)
-                else i
-            )
             if frozen[i]:
                 table[:, i] = self.idle(i)
                 continue
+            key = self._key(i)
             if key not in known:
-                known[key] = self._column(trainer, steps)
+                done = trainer.steps_done
+                rates = [trainer.rates.at(t) for t in range(done, done + steps)]
+                known[key] = trainer.rule.table(rates, done + 1)
             table[:, i] = known[key]
         return table
 
-    def _column(self, trainer: "Trainer", steps: int) -> np.ndarray[Any, Any]:
-        rows = [
-            list(trainer.optimizer.scalars(trainer.rates.at(t), t + 1).values())
-            for t in range(trainer.steps_done, trainer.steps_done + steps)
-        ]
-        return np.array(rows).reshape(steps, len(self.names))
+    def _key(self, i: int) -> Hashable:
+        """Equal for networks whose numbers are."""
+        trainer = self._trainers[i]
+        rates = trainer.rates
+        if not isinstance(rates.schedule, Hashable):
+            return i
+        own = (rates.schedule, rates.scale, rates.fixed, trainer.steps_done)
+        return self._rules[i], own
 
-    def idle(self, i: int) -> list[float]:
+    def idle(self, i: int) -> np.ndarray[Any, Any]:
         """The numbers of a step that leaves network i where it is."""
         trainer = self._trainers[i]
-        numbers = trainer.optimizer.scalars(0.0, trainer.steps_done + 1)
-        return list(numbers.values())
+        return trainer.rule.table([0.0], trainer.steps_done + 1)[0]
 
 
 def _plain(config: dict[str, Any]) -> tuple[Any, ...]:
     return tuple((k, repr(v)) for k, v in config.items() if k not in APART)
-
-
-def _hashable(value: Any) -> bool:
-    return isinstance(value, Hashable)

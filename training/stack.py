@@ -128,6 +128,8 @@ class Stack:
         """
         epochs = check_whole("", "epochs", epochs, 1)
         check_callbacks(callbacks)
+        for trainer in self.trainers:
+            trainer.check_outside_averages()
         memory = stack_memory.check_memory(memory)
         balanced = isinstance(class_weight, str)
         samples = self._samples(x, y, sample_weight, None if balanced else class_weight)

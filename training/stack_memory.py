@@ -25,7 +25,7 @@ def member_bytes(trainer: "Trainer", samples: Samples, batch_size: int) -> int:
     assert buffers is not None
     item = buffers.dtype.itemsize
     rows = (2 + len(trainer.optimizer.slots)) * buffers.params.nbytes
-    rows += 2 * buffers.state.nbytes
+    rows += 2 * buffers.state.nbytes + sum(a.nbytes for a in trainer.rule.averages)
     widths = [math.prod(shape) for shape in (model.sample_shape or (), *model.shapes)]
     step = batch_size * VALUES * sum(widths) * item
     outputs = samples.count * model.n_outputs * item

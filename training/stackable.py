@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
 
 T = TypeVar("T")
-UNLIMITED = ("clip_value", "clip_norm")  # None is a limit that is never reached
+UNLIMITED = (
+    "clip_value",
+    "clip_norm",
+    "max_norm",
+)  # None is a limit that is never reached
 OWN = ("learning_rate", "schedule", "slots")  # of each member's rule, kept beside it
 COLUMNS, MATRICES = 2, 3  # axes of what the numbers of a rule, of a layer meet
 
@@ -38,6 +42,8 @@ def stack_key(trainer: "Trainer") -> tuple[Any, ...]:
     for i, layer in enumerate(model.layers):
         parts += _fixed(f"layer {i}", layer)
     parts += _fixed("optimizer", trainer.optimizer)
+    parts.append(("gradient noise", bool(trainer.optimizer.gradient_noise)))
+    parts.append(("average", trainer.average is not None))
     parts += _fixed("loss", trainer.loss_function)
     parts += [("metrics", tuple(trainer.metrics.items()))]
     return tuple(parts)

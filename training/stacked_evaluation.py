@@ -29,7 +29,7 @@ def predict(
     k, width = len(rows), max(map(len, rows))
     lane, n = bank.lane(0, k), first.model.n_outputs
     result = np.empty((k, width, n), first.dtype)
-    with np.errstate(all="ignore"), backend.active():
+    with np.errstate(all="ignore"), backend.active(), bank.averaged():
         table = backend.asarray(padded(rows, width))
         for start in range(0, width, batch_size):
             part = slice(start, min(start + batch_size, width))
@@ -79,7 +79,7 @@ class Evaluation:
         first, lane = bank.trainers[0], bank.lane(0, len(bank.trainers))
         outputs = np.empty((k, self.width, first.model.n_outputs), first.dtype)
         totals = np.zeros(k)
-        with np.errstate(all="ignore"), backend.active():
+        with np.errstate(all="ignore"), backend.active(), bank.averaged():
             for start in range(0, self.width, self.size):
                 part = slice(start, min(start + self.size, self.width))
                 kind = samples.kind(part.stop - start)

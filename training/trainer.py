@@ -187,10 +187,14 @@ class Trainer:
         for programs in (self._steps, self._evaluations, self._staging):
             programs.clear()
 
-    def training_step(self, kind: Kind) -> TrainingStep:
-        """The step for batches of this kind: recorded when it is first asked for."""
+    def check_outside_averages(self) -> None:
+        """Raises ValueError within `averaged`, where nothing may be trained."""
         if self._inside_averages:
             raise ValueError("averaged: leave the block first, then train on")
+
+    def training_step(self, kind: Kind) -> TrainingStep:
+        """The step for batches of this kind: recorded when it is first asked for."""
+        self.check_outside_averages()
         step = self._steps.get(kind)
         if step is None:
             samples = kind.shape[

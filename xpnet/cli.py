@@ -88,6 +88,8 @@ def _add_train(commands: "argparse._SubParsersAction[Parser]") -> None:
         "another, never trained or chosen on, for the test at the end.",
     )
     _add_training_options(train)
+    together = "train K networks at once and average them"
+    train.add_argument("--ensemble", type=int, metavar="K", help=together)
 
 
 def _add_doctor(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -130,7 +132,6 @@ def _add_training_options(parser: Parser) -> None:
     dtypes = ("float32", "float64")
     add("--dtype", default="float32", choices=dtypes, help="[%(default)s]")
     add("--seed", type=int, default=0, help="of everything random [%(default)s]")
-    add("--ensemble", type=int, metavar="K", help="train K networks, average them")
     add("--save", metavar="DIR", help="keep the model there, for predict")
     add("--plot", metavar="FILE", help="draw what was learnt (needs matplotlib)")
     add("--json", action="store_true", help="print one JSON object")
