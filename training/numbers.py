@@ -41,7 +41,8 @@ class Numbers:
         """Equal for networks whose numbers are."""
         trainer = self._trainers[i]
         rates = trainer.rates
-        if not isinstance(rates.schedule, Hashable):
+        schedule: Any = rates.schedule  # a function, perhaps of the caller's own class
+        if not isinstance(schedule, Hashable):
             return i
         own = (rates.schedule, rates.scale, rates.fixed, trainer.steps_done)
         return self._rules[i], own
@@ -49,7 +50,9 @@ class Numbers:
     def idle(self, i: int) -> np.ndarray[Any, Any]:
         """The numbers of a step that leaves network i where it is."""
         trainer = self._trainers[i]
-        return trainer.rule.table([0.0], trainer.steps_done + 1)[0]
+        (row,) = trainer.rule.table([0.0], trainer.steps_done + 1)
+        found: np.ndarray[Any, Any] = row
+        return found
 
 
 def _plain(config: dict[str, Any]) -> tuple[Any, ...]:

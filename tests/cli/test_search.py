@@ -191,4 +191,4 @@ def test_an_ensemble_of_a_regression_predicts_in_its_own_units(capsys, tmp_path)
 def test_an_ensemble_has_at_least_one_network(capsys):
     status, _, err = xpnet(capsys, "train", "digits", "--ensemble", 0)
     assert status == 2
-    assert "--ensemble: expected at least 1" in err
+    assert "--ensemble: expected a whole number >= 1" in err

@@ -6,36 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import get_backend
+from xpnet.backend import check_whole
 from xpnet.commands import train
-from xpnet.data import Dataset, Scaler, Standardizer, load_data
-from xpnet.layers import Sequential
+from xpnet.data import Dataset, Scaler
 from xpnet.selection import Ensemble, Reliability, Temperature, reliability
 from xpnet.training import EarlyStopping, Stack, Trainer, confusion_matrix
 
 
 def run(options: Namespace) -> int:
     """Train as asked; see `xpnet train --help`."""
-    work = max(train._hidden(options.hidden), default=1), options.batch_size
-    backend = get_backend(options.device, work, options.dtype)
-    data = load_data(options.data, options.target, options.task)
-    parts = train._hold_out(data, options)
-    scaler = train._scaler(data, parts, options)
-    y_scaler = Standardizer.fit(parts.train[1]) if data.task == "regression" else None
-    steps = -(-len(parts.train[0]) // train._batch_size(options, parts))
-    trainers = [
-        Trainer(
-            Sequential(train._layers(data, options)),
-            train._loss(data, options),
-            train._optimizer(options, steps * options.epochs),
-            device=backend,
-            dtype=options.dtype,
-            seed=options.seed + i,
-        )
-        for i in range(options.ensemble)
-    ]
-    for trainer in trainers:
-        trainer.notes = train._notes(data, scaler, y_scaler)
+    members = check_whole("", "--ensemble", options.ensemble, 1)
+    prepared = train.prepare(options)
+    data, parts = prepared.data, prepared.parts
+    scaler, y_scaler = prepared.scaler, prepared.y_scaler
+    trainers = [prepared.trainer]
+    trainers += [_another(prepared, options, i) for i in range(1, members)]
     if not options.json:
         train._announce(data, parts, trainers[0])
     stack = Stack(trainers)
@@ -54,6 +39,21 @@ def run(options: Namespace) -> int:
     record |= {"diverged": len(stack.errors), "stopped": stopped}
     print(json.dumps(record, indent=2) if options.json else _text(record, options))
     return 130 if stopped.startswith("interrupted") else 0
+
+
+def _another(prepared: train.Prepared, options: Namespace, i: int) -> Trainer:
+    """A trainer as the first, with a seed of its own."""
+    first = prepared.trainer
+    trainer = Trainer(
+        first.model.copy(),
+        first.loss_function,
+        first.optimizer,
+        device=first.backend,
+        dtype=first.dtype,
+        seed=options.seed + i,
+    )
+    trainer.notes = dict(first.notes)
+    return trainer
 
 
 def _fit(

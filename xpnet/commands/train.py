@@ -40,6 +40,10 @@ class Parts:
 
 def run(options: Namespace) -> int:
     """Train as asked; see `xpnet train --help`."""
+    if options.ensemble is not None:
+        from xpnet.commands import ensemble
+
+        return ensemble.run(options)
     return train(options, prepare(options))
 
 
@@ -57,10 +61,6 @@ class Prepared:
 def prepare(options: Namespace) -> Prepared:
     """Check the options, load and split the data, make the trainer."""
     _check(options)
-    if options.ensemble:
-        from xpnet.commands import ensemble
-
-        return ensemble.run(options)
     work = max(_hidden(options.hidden), default=1), options.batch_size
     backend = get_backend(options.device, work, options.dtype)
     data = load_data(options.data, options.target, options.task)
@@ -106,7 +106,7 @@ def _check(options: Namespace) -> None:
         share = getattr(options, name)
         if share is not None and not 0.0 <= share < 1.0:
             raise ValueError(f"--{name}: expected a share from 0 to 1, got {share}")
-    for name in ("epochs", "batch_size", "patience", "ensemble"):
+    for name in ("epochs", "batch_size", "patience"):
         value = getattr(options, name)
         if value is not None and value < 1:
             flag = name.replace("_", "-")
