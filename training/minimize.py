@@ -47,7 +47,8 @@ def minimize(
     Args:
         trainer: whose weights are moved.
         x, y, sample_weight, class_weight, validation: as for `Trainer.fit`.
-        method: a name (lbfgs, random, grid, genetic) or a `Minimizer`.
+        method: a name (lbfgs, random, grid, genetic) or a `Minimizer` of
+            `xpnet.optim`, such as `xn.optim.RandomSearch(1000)`.
         steps: iterations at most.
         l1, l2: penalties on weights, never on biases; l1 for methods that use no
             gradient, since |W| has none at 0.

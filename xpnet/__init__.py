@@ -57,13 +57,10 @@ if TYPE_CHECKING:
         Constant,
         Cosine,
         ExponentialDecay,
-        GeneticAlgorithm,
-        GridSearch,
         Lion,
         Nadam,
         Optimizer,
         RAdam,
-        RandomSearch,
         RMSprop,
         StepDecay,
         WarmUp,
@@ -115,7 +112,7 @@ _ROOMS = {
     """,
     "optim": """
         SGD Adadelta Adagrad Adam AdamW Adamax AMSGrad Constant Cosine ExponentialDecay
-        GeneticAlgorithm GridSearch LBFGS Lion Nadam Optimizer RAdam RandomSearch
+        LBFGS Lion Nadam Optimizer RAdam
         RMSprop StepDecay WarmUp WeightAverage
     """,
     "selection": """
@@ -157,8 +154,6 @@ __all__ = [
     "ExponentialDecay",
     "Flatten",
     "GaussianNoise",
-    "GeneticAlgorithm",
-    "GridSearch",
     "History",
     "Huber",
     "Layer",
@@ -174,7 +169,6 @@ __all__ = [
     "Optimizer",
     "RAdam",
     "RMSprop",
-    "RandomSearch",
     "ReduceOnPlateau",
     "Reliability",
     "Sequential",

@@ -111,6 +111,17 @@ def test_a_program_that_is_compiled_on_the_way_goes_on_alike(name, monkeypatch):
     assert same(plain, changing)
 
 
+def test_a_fit_is_compiled_on_the_way_and_goes_on_alike(monkeypatch):
+    monkeypatch.setattr(replay, "WORTH", 0.0)
+    x, y = data()
+    plain, changing = trainer("noise", jit=False), trainer("noise")
+    for t in (plain, changing):
+        t.fit(x[:35], y[:35], 3, 5)
+    assert changing.newest.replay.compiled
+    assert plain.history["loss"] == changing.history["loss"]
+    assert same(plain, changing)
+
+
 def looped(function, *arrays):
     """The results of `function` by NumPy and by a compiled loop."""
     tape = Tape()

@@ -169,10 +169,10 @@ def test_no_step_is_found_where_f_only_rises():
 # Without gradients.
 
 SEARCHES = {
-    "random": lambda **k: xn.RandomSearch(50, 0.5, **k),
-    "random local": lambda **k: xn.RandomSearch(50, 0.2, local=True, **k),
-    "grid": lambda **k: xn.GridSearch(31, 2.0, **k),
-    "genetic": lambda **k: xn.GeneticAlgorithm(30, **k),
+    "random": lambda **k: xn.optim.RandomSearch(50, 0.5, **k),
+    "random local": lambda **k: xn.optim.RandomSearch(50, 0.2, local=True, **k),
+    "grid": lambda **k: xn.optim.GridSearch(31, 2.0, **k),
+    "genetic": lambda **k: xn.optim.GeneticAlgorithm(30, **k),
 }
 
 
@@ -216,7 +216,7 @@ def test_a_value_that_is_not_finite_is_never_chosen(name):
 
 def test_the_grid_is_every_point_of_the_square():
     asked = []
-    xn.GridSearch(5, 2.0, axes=(2, 0)).minimize(
+    xn.optim.GridSearch(5, 2.0, axes=(2, 0)).minimize(
         lambda x: asked.append(x.copy()) or 0.0, None, [1.0, 7.0, 1.0]
     )
     points = {tuple(x) for x in asked[1:]}
@@ -225,13 +225,13 @@ def test_the_grid_is_every_point_of_the_square():
 
 
 def test_directions_of_a_random_plane_are_orthonormal():
-    u, v = xn.GridSearch(seed=3).directions(500)
+    u, v = xn.optim.GridSearch(seed=3).directions(500)
     np.testing.assert_allclose([u @ u, v @ v, u @ v], [1.0, 1.0, 0.0], atol=1e-14)
     assert abs(u).max() < 0.5
 
 
 def test_the_best_of_a_population_lives_on():
-    method = xn.GeneticAlgorithm(10, mutation_rate=1.0, mutation_scale=100.0)
+    method = xn.optim.GeneticAlgorithm(10, mutation_rate=1.0, mutation_scale=100.0)
     found = method.minimize(quartic, None, [0.1, 0.1], 20)
     assert (np.diff(found.values) <= 0.0).all()
 
@@ -252,7 +252,7 @@ def test_a_misspelt_method_gives_the_nearest():
         get_minimizer("lbgfs")
 
 
-@pytest.mark.parametrize("method", ["lbfgs", xn.GridSearch()])
+@pytest.mark.parametrize("method", ["lbfgs", xn.optim.GridSearch()])
 def test_a_minimizer_is_no_update_rule(method):
     with pytest.raises(
         ValueError, match=r"no update rule.*xpnet.minimize\(trainer, x,"
@@ -273,18 +273,18 @@ BAD = [
     (xn.LBFGS, "c2", 1.0),
     (xn.LBFGS, "c2", 1e-5),
     (xn.LBFGS, "max_evaluations", 1),
-    (xn.RandomSearch, "guesses", 0),
-    (xn.RandomSearch, "scale", 0.0),
-    (xn.RandomSearch, "seed", -1),
-    (xn.GridSearch, "size", 1),
-    (xn.GridSearch, "radius", math.inf),
-    (xn.GeneticAlgorithm, "population", 1),
-    (xn.GeneticAlgorithm, "scale", -1.0),
-    (xn.GeneticAlgorithm, "mutation_rate", 1.5),
-    (xn.GeneticAlgorithm, "mutation_scale", 0.0),
-    (xn.GeneticAlgorithm, "tournament", 0),
-    (xn.GeneticAlgorithm, "tournament", 51),
-    (xn.GeneticAlgorithm, "elite", 50),
+    (xn.optim.RandomSearch, "guesses", 0),
+    (xn.optim.RandomSearch, "scale", 0.0),
+    (xn.optim.RandomSearch, "seed", -1),
+    (xn.optim.GridSearch, "size", 1),
+    (xn.optim.GridSearch, "radius", math.inf),
+    (xn.optim.GeneticAlgorithm, "population", 1),
+    (xn.optim.GeneticAlgorithm, "scale", -1.0),
+    (xn.optim.GeneticAlgorithm, "mutation_rate", 1.5),
+    (xn.optim.GeneticAlgorithm, "mutation_scale", 0.0),
+    (xn.optim.GeneticAlgorithm, "tournament", 0),
+    (xn.optim.GeneticAlgorithm, "tournament", 51),
+    (xn.optim.GeneticAlgorithm, "elite", 50),
 ]
 
 
@@ -297,12 +297,12 @@ def test_a_value_out_of_range_is_named(kind, name, value):
 @pytest.mark.parametrize("axes", [(0, 0), (0, 3), (1,), (-1, 0)])
 def test_axes_must_be_there(axes):
     with pytest.raises(ValueError, match=r"two different axes from 0 to 2, got \("):
-        xn.GridSearch(axes=axes).minimize(quartic, None, [0.0] * 3)
+        xn.optim.GridSearch(axes=axes).minimize(quartic, None, [0.0] * 3)
 
 
 def test_a_plane_needs_two_dimensions():
     with pytest.raises(ValueError, match="axes from 0 to 0, got None"):
-        xn.GridSearch().minimize(quartic, None, [0.0])
+        xn.optim.GridSearch().minimize(quartic, None, [0.0])
 
 
 @pytest.mark.parametrize("name", MINIMIZERS)
