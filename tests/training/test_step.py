@@ -117,12 +117,12 @@ def test_the_learning_rate_follows_the_schedule_and_what_is_assigned():
 
 def test_a_step_after_a_fit_has_its_own_learning_rate():
     x, y = data()
-    t = trainer(optimizer=xn.SGD(lambda step: 0.1 if step in (0, 6) else 0.02))
+    t = trainer(optimizer=xn.SGD(lambda step: 0.1 if step in (0, 5) else 0.02))
     t.step(x, y)
-    t.fit(x, y, 1, 5)
+    t.fit(x[:20], y[:20], 1, 5)
     before = {name: p.copy() for name, p in t.parameters().items()}
     steps = t.steps_done
-    assert (steps, t.learning_rate) == (6, 0.1)
+    assert (steps, t.learning_rate) == (5, 0.1)
     t.step(x, y)
     for name, g in t.gradients().items():
         np.testing.assert_allclose(
