@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.loops import can_join
-from xpnet.backend.tape import Tape
+from xpnet.backend.tape import Tape, dtypes_of
 from xpnet.backend.trace import VIEWS, Traced, base
 
 FOREVER = 1 << 60
@@ -166,11 +166,7 @@ def argument_dtypes(node: Traced) -> list[np.dtype[Any]]:
     """The dtype in which each argument of `node` enters the operation."""
     if not isinstance(node.op, np.ufunc):
         return [node.dtype] * len(node.args)
-    kinds: list[Any] = [
-        a.dtype if isinstance(a, Traced) else type(a) for a in node.args
-    ]
-    kinds = [np.dtype(bool) if kind is bool else kind for kind in kinds]
-    return list(node.op.resolve_dtypes((*kinds, None))[:-1])
+    return dtypes_of(node.op, node.args)[:-1]
 
 
 def frame(node: Traced) -> tuple[int, ...]:

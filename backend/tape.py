@@ -75,7 +75,7 @@ class Tape:
             return self._matmul(*operands)
         if op.signature is not None or op.nout != 1:
             refuse(f"np.{op.__name__}")
-        dtype = _result_type(op, operands)
+        dtype = dtypes_of(op, operands)[-1]
         shape = np.broadcast_shapes(*(getattr(a, "shape", ()) for a in operands))
         return self.node(op, operands, shape, dtype)
 
@@ -122,18 +122,21 @@ class Tape:
                 self._versions[id(leaf)] = self._versions.get(id(leaf), 0) + 1
 
 
-def _result_type(op: np.ufunc, operands: tuple[Any, ...]) -> np.dtype[Any]:
-    """The dtype of `op` over `operands`; Python numbers are weak, as in NumPy 2."""
+def dtypes_of(op: np.ufunc, operands: tuple[Any, ...]) -> list[np.dtype[Any]]:
+    """The dtypes in which `operands` enter `op`, and that of its result, the last.
+
+    Python numbers are weak, as in NumPy 2.
+    """
     kinds: list[Any] = [a.dtype if isinstance(a, Traced) else type(a) for a in operands]
     kinds = [np.dtype(bool) if kind is bool else kind for kind in kinds]
-    return op.resolve_dtypes((*kinds, None))[-1]
+    return list(op.resolve_dtypes((*kinds, None)))
 
 
 def _where(tape: Tape, condition: Any, a: Any, b: Any) -> Traced:
     if condition.dtype != np.bool_:
         condition = condition != 0
     operands = tuple(tape.lift(x, (a, b, condition)) for x in (condition, a, b))
-    dtype = _result_type(np.add, operands[1:])
+    dtype = dtypes_of(np.add, operands[1:])[-1]
     shape = np.broadcast_shapes(*(getattr(x, "shape", ()) for x in operands))
     return tape.node("where", operands, shape, dtype)
 
