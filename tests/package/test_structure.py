@@ -20,6 +20,7 @@ ARROWS = {
     "optim": {"backend"},
     "data": {"backend"},
     "training": {"backend", "layers", "optim", "data"},
+    "estimators": {"backend", "layers", "optim", "training"},
     "benchmarks": {
         *("backend", "layers", "optim", "data", "training"),
         "xpnet",
@@ -34,6 +35,7 @@ ARROWS = {
         "data",
         "training",
         "commands",
+        "estimators",
         "benchmarks",
         "gallery",
     },

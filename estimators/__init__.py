@@ -1,0 +1,6 @@
+"""Estimators for scikit-learn: a Sequential and its Trainer behind fit and predict."""
+
+from xpnet.estimators.classifier import MLPClassifier
+from xpnet.estimators.regressor import MLPRegressor
+
+__all__ = ["MLPClassifier", "MLPRegressor"]
