@@ -262,7 +262,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         self.n_iter_ = max(len(history), 1)
         if history.rows:
             self.loss_ = flat.value
-        self.t_ = self.n_iter_ * len(data)
+        self.t_ = 0  # as in scikit-learn, where no batches are drawn
         self._warn(len(history) >= self.max_iter, flat.exhausted)
 
     def _warn(self, last: bool, exhausted: bool = False) -> None:

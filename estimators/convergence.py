@@ -37,7 +37,7 @@ class Convergence(Callback):
 
     for more than `patience` epochs in a row. The weights of the best score are put back
     at the end. The objective of an epoch is the mean over its batches of Σ w l / Σ w +
-    ½ (alpha / Σ w) Σ W², the last sum taken at the start of the epoch.
+    ½ (alpha / Σ w) Σ W², where Σ W² is taken to move evenly within the epoch.
 
     Args:
         curves: of the estimator.
@@ -66,19 +66,25 @@ class Convergence(Callback):
     def on_epoch_end(self, trainer: Trainer, row: dict[str, float]) -> None:
         """Note the epoch; stop, or lower the rate, when patience runs out."""
         curves = self.curves
-        rule, penalty = trainer.optimizer, 0.0
-        if isinstance(rule, Ridge) and rule.shares is not None:
-            penalty = 0.5 * rule.alpha * rule.shares.mean(self.epochs) * self._square
-        self._square = _square(trainer)
-        self.epochs += 1
         curves.samples += self.count
-        curves.losses.append(row["loss"] / self.outputs + penalty)
+        curves.losses.append(row["loss"] / self.outputs + self._penalty(trainer))
+        self.epochs += 1
         better = self._score(trainer, row) if self.monitor else self._loss()
         curves.waited = 0 if better else curves.waited + 1
         if self.rates == "invscaling":
             trainer.learning_rate = self.first / (curves.samples + 1) ** self.power
         if curves.waited > self.patience:
             self._stop(trainer)
+
+    def _penalty(self, trainer: Trainer) -> float:
+        """The mean over the epoch's batches of ½ (alpha / Σ w) Σ W²."""
+        rule = trainer.optimizer
+        if not isinstance(rule, Ridge) or rule.shares is None:
+            return 0.0
+        start, self._square = self._square, _square(trainer)
+        done = 0.5 - 0.5 / len(rule.shares.starts)  # of the way, before a mean batch
+        between = start + done * (self._square - start)
+        return 0.5 * rule.alpha * rule.shares.mean(self.epochs) * between
 
     def _loss(self) -> bool:
         curves, loss = self.curves, self.curves.losses[-1]
