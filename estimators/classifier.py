@@ -34,12 +34,11 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     A drop-in for `sklearn.neural_network.MLPClassifier`, trained by a `Trainer`.
     Labels may be text; y of 0 and 1 with several columns holds several labels a sample.
 
-    As in scikit-learn are the parameters, the objective, the initial weights and the
-    held-out samples of a `random_state`, the stopping rule and its warnings. Different
-    are the orders of the samples (drawn from the seed and the epoch's number), Adam's
-    epsilon (added after the correction of v) and SGD's velocity (kept before it is
-    multiplied by the rate, which shows where the rate changes). coefs_ are copies:
-    writing into them changes no prediction.
+    As in scikit-learn are the parameters, the objective, the update rules "adam" and
+    "sgd", the initial weights and held-out samples of a `random_state`, the stopping
+    rule and its warnings: with shuffle=False the weights are the same. The orders of
+    the samples are xpnet's own, and so is L-BFGS. coefs_ are copies: writing into them
+    changes no prediction.
 
     Args:
         hidden_layer_sizes: width of each hidden layer.
@@ -186,10 +185,12 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         if self.class_weight is not None:
             shares = compute_sample_weight(self.class_weight, y)
             w = shares if w is None else w * shares
-        binarizer = self._label_binarizer
-        if binarizer.y_type_ == "multiclass":
+        if self._loss().targets == "classes":
             return X, np.searchsorted(self.classes_, y), w
-        return X, binarizer.transform(y).astype(X.dtype), w
+        return X, self._label_binarizer.transform(y).astype(X.dtype), w
+
+    def _loss(self) -> Loss:
+        return classification_loss(self.loss, self._label_binarizer.y_type_)
 
     def _learn_classes(self, y: Values, fresh: bool, incremental: bool) -> None:
         if not hasattr(self, "classes_") or (fresh and not incremental):
@@ -212,7 +213,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
 
     def _task(self) -> tuple[Loss, int, Any]:
         kind = self._label_binarizer.y_type_
-        loss = classification_loss(self.loss, kind)
+        loss = self._loss()
         softmax = loss.targets == "classes"
         self.out_activation_ = "softmax" if softmax else "logistic"
         several = len(self.classes_) if kind != "binary" or softmax else 1

@@ -7,11 +7,14 @@ from typing import Any
 from xpnet.backend import check_number, choose, nearest
 from xpnet.estimators.architecture import architecture
 from xpnet.estimators.ridge import ridged
+from xpnet.estimators.rules import PlainAdam, Velocity
 from xpnet.layers import Loss
 from xpnet.optim import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
 from xpnet.training import Trainer
 
 RATES = ("constant", "invscaling", "adaptive")
+
+RULES = {**OPTIMIZERS, "adam": PlainAdam, "sgd": Velocity}
 
 Settings = Mapping[str, Any]
 
@@ -39,7 +42,7 @@ def optimizer(settings: Settings) -> Optimizer:
             f"solver: expected a name or an Optimizer, got {solver!r}; "
             f"{nearest(str(solver), [*OPTIMIZERS, 'lbfgs'])}"
         )
-    kind: Any = OPTIMIZERS[solver]
+    kind: Any = RULES[solver]
     rate = check_number(
         "MLP",
         settings["learning_rate_init"],

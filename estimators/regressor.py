@@ -20,12 +20,11 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
 
     A drop-in for `sklearn.neural_network.MLPRegressor`, trained by a `Trainer`.
 
-    As in scikit-learn are the parameters, the objective, the initial weights and the
-    held-out samples of a `random_state`, the stopping rule and its warnings. Different
-    are the orders of the samples (drawn from the seed and the epoch's number), Adam's
-    epsilon (added after the correction of v) and SGD's velocity (kept before it is
-    multiplied by the rate, which shows where the rate changes). coefs_ are copies:
-    writing into them changes no prediction.
+    As in scikit-learn are the parameters, the objective, the update rules "adam" and
+    "sgd", the initial weights and held-out samples of a `random_state`, the stopping
+    rule and its warnings: with shuffle=False the weights are the same. The orders of
+    the samples are xpnet's own, and so is L-BFGS. coefs_ are copies: writing into them
+    changes no prediction.
 
     Args:
         loss: "squared_error" (half of it), "poisson" (half the deviance, outputs eᶻ),
