@@ -3,8 +3,12 @@
 from xpnet.backend.backend import Backend
 from xpnet.backend.checks import check_number, check_whole, choose, nearest
 from xpnet.backend.compile import compile_tape
+from xpnet.backend.cuda.driver import Driver, Module
+from xpnet.backend.cuda.graph import Repeated
+from xpnet.backend.cuda.program import handwritten
 from xpnet.backend.devices import DeviceError, cuda_status, get_backend
 from xpnet.backend.formula import Formula, derivative
+from xpnet.backend.members import PerMember
 from xpnet.backend.program import Call, Program
 from xpnet.backend.random import (
     GRADIENT_NOISE,
@@ -29,9 +33,13 @@ __all__ = [
     "Backend",
     "Call",
     "DeviceError",
+    "Driver",
     "Formula",
+    "Module",
     "Noise",
+    "PerMember",
     "Program",
+    "Repeated",
     "Replay",
     "Shape",
     "Tape",
@@ -47,6 +55,7 @@ __all__ = [
     "feature_sum",
     "generator",
     "get_backend",
+    "handwritten",
     "nearest",
     "stream_key",
 ]

@@ -1,13 +1,16 @@
 """Where arrays live and which functions run there: one immutable object a device."""
 
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from xpnet.backend.checks import choose
+from xpnet.backend.cuda.driver import Driver
+from xpnet.backend.cuda.products import PRECISIONS, Gemm, ProductError
 from xpnet.backend.program import Call
 from xpnet.backend.trace import Array, Shape
 
@@ -38,12 +41,31 @@ class Backend:
         device: "cpu", "cuda:0", ...
         xp: the array module, `numpy` or `cupy`.
         reason: why `get_backend("auto")` chose this one; empty otherwise.
+        driver: compiles and launches kernels on this device, and multiplies; None for
+            the CPU, and where every recorded operation is to be a call of CuPy.
+        precision: of products on a GPU, see `PRECISIONS`.
     """
 
     name: str
     device: str
     xp: ModuleType
     reason: str = ""
+    driver: Driver | None = field(default=None, compare=False, repr=False)
+    precision: str = "float32"
+
+    def with_precision(self, precision: str) -> "Backend":
+        """This backend with float32 products of `precision`, see `PRECISIONS`.
+
+        Raises:
+            ValueError: no such precision, or none but "float32" on this device.
+        """
+        choose(precision, dict.fromkeys(PRECISIONS), "precision")
+        if precision != "float32" and self.driver is None:
+            raise ValueError(
+                f"precision: {precision!r} is for products on a GPU, the device is "
+                f"{self.device}; leave it at 'float32'"
+            )
+        return replace(self, precision=precision)
 
     @property
     def is_host(self) -> bool:
@@ -156,6 +178,12 @@ class Backend:
         """Compute out = a @ b."""
         if self.is_host and a.ndim == b.ndim == 2 and out.flags.c_contiguous:
             return a.dot, (b, out)  # the same GEMM behind less dispatch
+        if self.driver is not None:
+            # Vectors, and the sum of squares of a norm, gain nothing by rounding.
+            thin = min(a.shape[-2], b.shape[-1]) == 1
+            precision = "float32" if thin else self.precision
+            with suppress(ProductError):  # cuBLAS cannot read these views
+                return self.driver.gemm, (Gemm(a, b, out, precision=precision),)
         return self.xp.matmul, (a, b, out)
 
     def product_sum(self, x: Array, axis: int, out: Array) -> Call:

@@ -22,7 +22,11 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.backend import Backend
-from xpnet.backend.loops import Loop, can_join
+from xpnet.backend.cuda.emit import emit, frame_of, padded
+from xpnet.backend.cuda.program import Kernels, dot_parts, is_dot
+from xpnet.backend.cuda.schedule import DevicePlan
+from xpnet.backend.fused import REDUCTIONS
+from xpnet.backend.loops import Loop
 from xpnet.backend.memory import Arena
 from xpnet.backend.plan import Plan, argument_dtypes, frame
 from xpnet.backend.program import Call, Program, Reader
@@ -45,7 +49,8 @@ def compile_tape(
         backend: where buffers are allocated and whose primitives are called.
         outputs: nodes whose values must still be readable after a replay.
         segments: the names of the segments, so that an empty one runs too.
-        loops: compile runs of elementwise operations with Numba (see `loops.py`).
+        loops: compile runs of operations: elementwise ones with Numba (see `loops.py`),
+            or, where the backend has a driver, to CUDA kernels (see `cuda/`).
         source: the leaf that a batch is read from (see `Program.rebind`).
     """
     return _Compiler(tape, backend, outputs, loops, source).program(segments)
@@ -65,7 +70,10 @@ class _Compiler:
         self.backend = backend
         self.outputs = outputs
         self.loops = loops
-        self.plan = Plan(tape, list(outputs.values()), loops)
+        driver = backend.driver if loops else None
+        self.kernels = None if driver is None else Kernels(driver)
+        plan = Plan if driver is None else DevicePlan
+        self.plan: Plan = plan(tape, list(outputs.values()), loops)
         self.source = source
         self.readers: list[Reader] | None = self._may_rebind()
         self.arrays: dict[Traced, Array] = {}
@@ -79,8 +87,11 @@ class _Compiler:
             self._note_reader(run[0], len(segment))
             segment += self._emit(run)
         outputs = {name: self.array(node) for name, node in self.outputs.items()}
+        source = ""
+        if self.kernels is not None:
+            calls, source = self.kernels.compiled(calls), self.kernels.source
         return Program(
-            calls, outputs, self.arena.nbytes, self.arena.owned, self.readers
+            calls, outputs, self.arena.nbytes, self.arena.owned, self.readers, source
         )
 
     def _may_rebind(self) -> list[Reader] | None:
@@ -122,7 +133,9 @@ class _Compiler:
         return self.arrays[node]
 
     def _emit(self, run: list[Traced]) -> list[Call]:
-        if self.loops and _loop_pays(run):
+        if self.kernels is not None:
+            return self._emit_on_device(run, self.kernels)
+        if self.loops and self.plan.fit(run) and _loop_pays(run):
             return self._emit_loop(run)
         if self._in_blocks(run):
             return self._emit_blocks(run)
@@ -130,28 +143,74 @@ class _Compiler:
 
     def _emit_loop(self, run: list[Traced]) -> list[Call]:
         """The run as one compiled loop; what only it needs stays in registers."""
-        end = self.plan.position[run[-1]]
-        values = [node for node in run if node.op != "store"]
+        # A later pass over the row reads operands again: none is given up.
         several = any(node.op == "max" for node in run)
-        kept = set()
-        for node in values:
-            if node in self.plan.destination or self.plan.last_use.get(node, 0) > end:
-                kept.add(node)
-                # A later pass over the row reads operands again: none is given up.
-                self.arrays[node] = (
-                    self._take(node)
-                    if several and node not in self.plan.destination
-                    else self._place(node, run)
-                )
-        stores = [n for n in run if n.op == "store"]
-        written = {
-            n for n in stores if self.plan.destination.get(n.args[1]) is n.args[0]
-        }
-        rest = [n for n in run if n not in written]
+        rest, kept = self._results(run, set() if several else set(run))
         loop = Loop(rest, frame(run[0]), self.array, kept, argument_dtypes)
         for node in run:
             self._release(node)
         return loop.calls(self.backend.threads)
+
+    def _results(
+        self, run: list[Traced], heirs: set[Traced]
+    ) -> tuple[list[Traced], set[Traced]]:
+        """(the run without stores that are not needed, what it leaves in memory).
+
+        Args:
+            run: nodes of one loop.
+            heirs: those that may take over the memory of an operand.
+        """
+        end = self.plan.position[run[-1]]
+        stores = [node for node in run if node.op == "store"]
+        kept = set()
+        for node in run:
+            leaves = self.plan.last_use.get(node, 0) > end
+            if node.op != "store" and (node in self.plan.destination or leaves):
+                kept.add(node)
+                place = node in heirs or node in self.plan.destination
+                self.arrays[node] = (
+                    self._place(node, run) if place else self._take(node)
+                )
+        written = {
+            n for n in stores if self.plan.destination.get(n.args[1]) is n.args[0]
+        }
+        return [n for n in run if n not in written], kept
+
+    def _emit_on_device(self, run: list[Traced], kernels: Kernels) -> list[Call]:
+        """The run as one kernel, or a call each."""
+        if not self.plan.fit(run):
+            dot = self._emit_dot(run[0], kernels) if len(run) == 1 else []
+            return dot or self._emit_each(run)
+        flat = not any(node.op in REDUCTIONS for node in run)
+        whole = frame_of(run)
+        full = {n for n in run if flat and padded(n.shape, len(whole)) == whole}
+        rest, kept = self._results(run, full)
+        calls: list[Call] = []
+        if rest:
+            calls = [kernels.call(emit(rest, self.array, kept, argument_dtypes))]
+        for node in run:
+            self._release(node)
+        return calls
+
+    def _emit_dot(self, node: Traced, kernels: Kernels) -> list[Call]:
+        """A row times a column, as the sum of a norm; nothing where it is not one."""
+        if not is_dot(node):
+            return []
+        x, y = map(self.array, node.args)
+        if not (x.flags.c_contiguous and y.flags.c_contiguous):
+            return []
+        target = self.plan.destination.get(node)
+        if target is not None and not self.array(target).flags.c_contiguous:
+            return []
+        out = self.arrays[node] = self._place(node)
+        n = node.args[0].shape[-1]
+        lines, count = node.size, dot_parts(n)
+        scratch = object()
+        parts = self.arena.take(scratch, (lines, count), node.dtype)
+        self.arena.free(scratch)
+        self._release(node)
+        rows = (lines, n)
+        return kernels.dot(x.reshape(rows), y.reshape(rows), parts, out.reshape(lines))
 
     def _in_blocks(self, run: list[Traced]) -> bool:
         size = self.backend.block_size
@@ -316,8 +375,6 @@ class _Compiler:
 
 def _loop_pays(run: list[Traced]) -> bool:
     """Whether one loop beats the NumPy calls: fewer calls, or no broadcasting."""
-    if not all(map(can_join, run)):
-        return False
     values = [n for n in run if n.op != "store"]
     first = values[0] if values else None
     return len(values) > 1 or (

@@ -9,8 +9,7 @@ import numpy as np
 from xpnet.backend.backend import Backend
 from xpnet.backend.checks import nearest
 from xpnet.backend.crossover import prefers_gpu
-
-INSTALL = "pip install 'xpnet[cuda13]' (driver 580 or newer) or 'xpnet[cuda12]'"
+from xpnet.backend.failures import INSTALL, explain, no_device, several_wheels
 
 
 class DeviceError(RuntimeError):
@@ -24,6 +23,9 @@ def cuda_status(ordinal: int = 0) -> tuple[bool, str]:
     `cupy.cuda.is_available()` only counts devices; where NVRTC or cuBLAS are missing
     the first real operation fails. So one of each is run here, once a process.
     """
+    several = several_wheels()
+    if several:
+        return False, several
     try:
         import cupy
     except ModuleNotFoundError as error:
@@ -37,7 +39,7 @@ def cuda_status(ordinal: int = 0) -> tuple[bool, str]:
 
 def _probe(cupy: Any, ordinal: int) -> tuple[bool, str]:
     if not cupy.cuda.is_available():
-        return False, "CuPy finds no CUDA device or driver; is an NVIDIA driver there?"
+        return False, no_device(cupy)
     try:
         count = int(cupy.cuda.runtime.getDeviceCount())
         if ordinal >= count:
@@ -46,9 +48,7 @@ def _probe(cupy: Any, ordinal: int) -> tuple[bool, str]:
             ones = cupy.ones((2, 2), cupy.float32)
             result = float((ones @ ones + 1).sum())
     except Exception as error:
-        line = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        why = f"{type(error).__name__}: {line}"
-        return False, f"CUDA is present but a kernel did not run ({why}); {INSTALL}"
+        return False, explain(error, cupy)
     if result != 12.0:
         return False, f"the device computed {result} instead of 12"
     return True, "ok"
@@ -110,4 +110,7 @@ def _auto(work: tuple[int, int] | None, dtype: str) -> Backend:
 def _cuda(ordinal: int, reason: str) -> Backend:
     import cupy
 
-    return Backend("cupy", f"cuda:{ordinal}", cupy, reason)
+    from xpnet.backend.cuda.cupy_driver import cupy_driver
+
+    driver = cupy_driver(ordinal)
+    return Backend("cupy", f"cuda:{ordinal}", cupy, reason, driver=driver)

@@ -18,10 +18,12 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
+from xpnet.backend.fused import Fused
 from xpnet.backend.trace import Array, Traced
 
 INFIX = {
@@ -79,16 +81,14 @@ def can_join(node: Traced) -> bool:
     return node.op in ("where", "cast", "store")
 
 
-class Loop:
+class Loop(Fused):
     """The source of one loop, and the arrays that it runs on.
 
     Args:
         run: the nodes, in order; each elementwise over `shape`, or a max of such a
             value over its last axis.
         shape: of the loop nest.
-        array: the memory of an operand or of a result that is kept.
-        kept: results that must be in memory afterwards.
-        dtypes: of the arguments of a node.
+        array, kept, dtypes: see `Fused`.
     """
 
     def __init__(
@@ -99,15 +99,12 @@ class Loop:
         kept: set[Traced],
         dtypes: Callable[[Traced], list[np.dtype[Any]]],
     ) -> None:
-        self.run, self.array, self.kept, self.dtypes = run, array, kept, dtypes
-        self.inside = {n for n in run if n.op != "store"}
-        self.names = {n: f"t{i}" for i, n in enumerate(run)}
+        super().__init__(run, array, kept, dtypes)
         self.numbers: set[str] = set()  # arguments that are single numbers
         self.written: set[str] = set()
         self.parameters: dict[tuple[int, tuple[int, ...], tuple[int, ...]], str] = {}
         self.arrays: list[Array] = []
         self.shape = self._flat(shape)
-        self.stage = self._stages()
         self._note_written()
         self.source = self._source()
 
@@ -125,14 +122,6 @@ class Loop:
                 if not (full or array.size == 1):
                     self.collapsed = False
         return (int(np.prod(shape)),) if self.collapsed else shape or (1,)
-
-    def _stages(self) -> dict[Traced, int]:
-        """How many passes over a row come before each node's own."""
-        stage: dict[Traced, int] = {}
-        for node in self.run:
-            before = [stage[a] + (a.op == "max") for a in node.args if a in self.inside]
-            stage[node] = max(before, default=0)
-        return stage
 
     def _note_written(self) -> None:
         """A single number that the loop writes must not be read ahead of it."""
@@ -228,7 +217,7 @@ class Loop:
             for n in self.run
             if self.stage[n] == stage and (n.op in ("max", "store") or n in self.kept)
         ]
-        needed = self._needed(wanted)
+        needed = self.needed(wanted, {n for n in self.run if n.op == "max"})
         k = len(self.shape) - 1
         lines = []
         for node in wanted:
@@ -262,20 +251,6 @@ class Loop:
 
     def _lowest(self, dtype: np.dtype[Any]) -> str:
         return f"{KINDS[dtype.str[1:]]}(-inf)"
-
-    def _needed(self, wanted: list[Traced]) -> list[Traced]:
-        """`wanted` and what they are computed from, in order; a max is a number."""
-        found: set[Traced] = set()
-        asked = set(wanted)
-        waiting = list(wanted)
-        while waiting:
-            node = waiting.pop()
-            if node in found:
-                continue
-            found.add(node)
-            own = node.op == "max" and node not in asked
-            waiting += [] if own else [a for a in node.args if a in self.inside]
-        return [n for n in self.run if n in found and (n.op != "max" or n in asked)]
 
     # The compiled form.
 
@@ -331,10 +306,16 @@ def _signature(arrays: list[Array], depth: int) -> str:
 
 
 _LOADED: dict[tuple[str, str], Callable[..., Any]] = {}
+_COMPILING = Lock()  # stacks may train in several threads
 
 
 def _compiled(source: str, signature: str) -> Callable[..., Any]:
     """The machine code of `source` for `signature`, compiled once a machine."""
+    with _COMPILING:
+        return _loaded(source, signature)
+
+
+def _loaded(source: str, signature: str) -> Callable[..., Any]:
     if (source, signature) not in _LOADED:
         text = f"{HEADER}\n\n@njit(SIGNATURE, cache=True, nogil=True, {OPTIONS})\n"
         text = text.replace("SIGNATURE", repr(signature)) + source

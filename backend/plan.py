@@ -33,12 +33,14 @@ class Plan:
 
     def __init__(self, tape: Tape, outputs: list[Traced], loops: bool) -> None:
         self.loops = loops
-        self.live = _live_nodes(tape, outputs)
-        if loops:
-            self.live = _sunk(self.live)
+        self.live = self._ordered(_live_nodes(tape, outputs))
         self.position = {node: i for i, node in enumerate(self.live)}
         self.last_use = self._last_uses(outputs)
         self.destination = self._destinations()
+
+    def _ordered(self, live: list[Traced]) -> list[Traced]:
+        """The order of the calls."""
+        return _sunk(live) if self.loops else live
 
     def _last_uses(self, outputs: list[Traced]) -> dict[Traced, int]:
         """Where each value is read last; FOREVER if it leaves its segment."""
@@ -76,13 +78,12 @@ class Plan:
     ) -> bool:
         """Whether nothing can tell if `value` is written before its `store`."""
         target = store.args[0]
-        memory = memory_of(target, found)
         end = self.last_use.get(value, 0)
         if end == FOREVER:
             return False
 
         def touches(node: Any) -> bool:
-            return isinstance(node, Traced) and memory_of(node, found) is memory
+            return isinstance(node, Traced) and self._share(node, target, found)
 
         for node in self.live[self.position[value] : end + 1]:
             if node is store:
@@ -98,6 +99,10 @@ class Plan:
             ):
                 return False
         return True
+
+    def _share(self, a: Traced, b: Traced, found: dict[Traced, Traced]) -> bool:
+        """Whether `a` and `b` may lie in the same memory."""
+        return memory_of(a, found) is memory_of(b, found)
 
     def outlives(self, node: Traced) -> bool:
         """Whether `node` stays while segments run that come before its own here.
@@ -117,6 +122,10 @@ class Plan:
             else:
                 runs.append([node])
         return runs
+
+    def fit(self, run: list[Traced]) -> bool:
+        """Whether `run` can be one loop, or one kernel."""
+        return all(map(can_join, run))
 
     def _joins(self, node: Traced, run: list[Traced]) -> bool:
         """Whether `node` may go block by block with `run`, or share its loop."""

@@ -31,6 +31,7 @@ class Program:
         nbytes: bytes of the buffers that the program owns (not the leaves).
         readers: the calls that read the input leaf, where they are products only and
             another array can take its place; None where they are not.
+        source: the CUDA C text of the kernels; empty without a driver.
     """
 
     segments: dict[str, list[Call]]
@@ -38,6 +39,7 @@ class Program:
     nbytes: int
     owned: list[Array] = field(repr=False)
     readers: list[Reader] | None = field(default=None, repr=False)
+    source: str = field(default="", repr=False)
 
     def rebind(self, array: Array) -> None:
         """Let the program read `array` in the place of its input leaf.

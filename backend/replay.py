@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 
 from xpnet.backend.backend import Backend
+from xpnet.backend.devices import DeviceError
 from xpnet.backend.loops import available
 from xpnet.backend.program import Program
 
@@ -23,9 +24,10 @@ class Replay:
 
     Args:
         record: gives the program, with loops or without.
-        backend: loops are for the host.
+        backend: loops are for the host, kernels for a device with a driver.
         first: the segment that a step begins with; only there may programs change.
-        jit: True compiles loops at once, False never, None when it is worth it.
+        jit: True compiles loops at once, False never, None when it is worth it; kernels
+            are compiled at once, unless it is False.
 
     Raises:
         ImportError: jit=True without Numba.
@@ -38,13 +40,22 @@ class Replay:
         first: str,
         jit: bool | None,
     ) -> None:
-        if jit and not available():
+        device = backend.driver is not None
+        if jit and not device and not available():
             raise ImportError("jit=True needs Numba: pip install 'xpnet[jit]'")
         self._record, self._first = record, first
         self._waiting = jit is None and backend.is_host and available()
         self._left, self._spent = 1, 0.0
-        self.compiled = bool(jit) and backend.is_host
-        self.program = record(self.compiled)
+        self.compiled = jit is not False if device else bool(jit) and backend.is_host
+        try:
+            self.program = record(self.compiled)
+        except DeviceError as error:
+            if jit:
+                raise
+            told = f"{error}; CuPy's own kernels go on"
+            warnings.warn(told, RuntimeWarning, stacklevel=2)
+            self.compiled = False
+            self.program = record(False)
 
     def run(self, segment: str) -> None:
         """Replay `segment`."""
@@ -63,6 +74,11 @@ class Replay:
             if self._spent > WORTH:
                 self._waiting = False
                 self._compile()
+
+    def foresee(self, seconds: float) -> None:
+        """Compile now if replays to come, of about `seconds`, will repay it."""
+        if seconds > WORTH:
+            self.spend(seconds)
 
     def _compile(self) -> None:
         try:

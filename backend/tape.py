@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.backend.members import PerMember
 from xpnet.backend.trace import Array, Op, Shape, Traced, base, refuse
 
 
@@ -51,8 +52,14 @@ class Tape:
         self._seen[self.segment, *key] = node
         return node
 
-    def lift(self, value: Any) -> Any:
-        """`value` as an argument: a Traced array, or a Python number left as it is."""
+    def lift(self, value: Any, beside: Sequence[Any] = ()) -> Any:
+        """`value` as an argument: a Traced array, or a Python number left as it is.
+
+        Numbers of a stack's members take the dtype of the first array `beside` them.
+        """
+        if isinstance(value, PerMember):
+            like = next(a.dtype for a in beside if isinstance(a, Traced))
+            return self.leaf(value.array(like))
         if isinstance(value, np.generic):
             return value.item()  # a number of a formula is weak, whatever its type
         if isinstance(value, Traced | bool | int | float):
@@ -63,7 +70,7 @@ class Tape:
 
     def apply(self, op: np.ufunc, *args: Any) -> Traced:
         """One elementwise operation, or a matrix product."""
-        operands = tuple(map(self.lift, args))
+        operands = tuple(self.lift(a, args) for a in args)
         if op is np.matmul:
             return self._matmul(*operands)
         if op.signature is not None or op.nout != 1:
@@ -104,7 +111,7 @@ class Tape:
         """`target[...] = value`, for a leaf or a view of one."""
         if target.root.op != "leaf":
             refuse("writing into a computed array")
-        value = self.lift(value)
+        value = self.lift(value, (target,))
         shape = getattr(value, "shape", ())
         if np.broadcast_shapes(target.shape, shape) != target.shape:
             raise ValueError(f"{shape} does not fit into {target.shape}")
@@ -125,7 +132,7 @@ def _result_type(op: np.ufunc, operands: tuple[Any, ...]) -> np.dtype[Any]:
 def _where(tape: Tape, condition: Any, a: Any, b: Any) -> Traced:
     if condition.dtype != np.bool_:
         condition = condition != 0
-    operands = tuple(map(tape.lift, (condition, a, b)))
+    operands = tuple(tape.lift(x, (a, b, condition)) for x in (condition, a, b))
     dtype = _result_type(np.add, operands[1:])
     shape = np.broadcast_shapes(*(getattr(x, "shape", ()) for x in operands))
     return tape.node("where", operands, shape, dtype)

@@ -12,11 +12,11 @@ STEPS = (
 )
 BREAKDOWN = (
     "A clock between the calls of xpnet's step, and the same calls run alone, over "
-    "and over. What the products take more inside the step than alone is what the "
-    "other calls cost them by taking their data out of the caches; the update has "
-    "parameters, gradients and the rule's arrays to read and write. No code around "
-    "the products can make a step cheaper than the products inside it, so where "
-    "these alone exceed a rival's step or the floor, that is out of reach."
+    "and over. What a call takes more inside the step than alone, it waits for data: "
+    "others have taken it out of the caches, or the product before was computed half "
+    "by the other core and its result lies in that core's cache. Cores of a "
+    "virtual machine may or may not share one, and that may change while it runs. No "
+    "code around the products can make a step cheaper than they are."
 )
 COLD = (
     "Wall seconds of a whole process: starting Python, importing, loading the data, "
@@ -57,7 +57,7 @@ def without_jit(results: list[dict[str, Any]]) -> str:
     ]
     return (
         "Without compiled loops every elementwise operation is a call of its own, and "
-        "a NumPy call on single numbers is the least that one can cost: "
+        "a NumPy call on single numbers is the least that one can take: "
         f"{'; '.join(rows)}."
     )
 

@@ -22,7 +22,7 @@ RATES = {1: 0.05, 32: 0.5, 1797: 1.0}  # samples a batch: a learning rate that s
 def trainer_for(rate):
     """A 64-32-10 net for the digits."""
     model = xn.Sequential([xn.Dense(32, activation="tanh"), xn.Dense(10)])
-    return xn.Trainer(model, "softmax_cross_entropy", xn.SGD(rate))
+    return xn.Trainer(model, "softmax_cross_entropy", xn.SGD(rate), "cpu")
 
 
 def gradient(trainer, x, y):
@@ -69,8 +69,7 @@ def lesson(out: Lesson) -> None:
     out.check(text, one < few < every)
     with out.figure("noise", columns=2) as (left, right):
         pair = {"measured": errors, "∝ 1/√m": errors[0] / np.sqrt(sizes)}
-        curves(left, pair, sizes, "batch size m", "noise ‖gₘ - g‖ / ‖g‖")
-        left.set_xscale("log", base=2)
+        curves(left, pair, sizes, "batch size m", "noise ‖gₘ - g‖ / ‖g‖", logx=True)
         curves(right, losses)
 
 

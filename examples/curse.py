@@ -32,7 +32,7 @@ def fresh(pixels, hidden, seed):
     layers = [xn.Dense(hidden, activation="tanh")] if hidden else []
     model = xn.Sequential([*layers, xn.Dense(1)]).build(pixels)
     sgd = xn.SGD(0.1, momentum=0.9)
-    return xn.Trainer(model, "binary_cross_entropy", sgd, seed=seed)
+    return xn.Trainer(model, "binary_cross_entropy", sgd, "cpu", seed=seed)
 
 
 def guess(pixels, hidden, seed):
@@ -65,8 +65,8 @@ def lesson(out: Lesson) -> None:
     out.check(f"2 weights: {small:.2f} times the loss, below 1.5", small < 1.5)
     out.check(f"{sizes[-1]:,} weights: {large:.0f} times, over 20", large > 20)
     with out.figure("budget", columns=2) as (left, right):
-        curves(left, {"best guess": ends[0], "descent": ends[1]}, sizes, "weights")
-        left.set(xscale="log", title=f"after {BUDGET} forward passes")
+        pair = {"best guess": ends[0], "descent": ends[1]}
+        curves(left, pair, sizes, f"weights ({BUDGET} forward passes)", logx=True)
         for i in (0, -1):
             look, many = {"color": COLORS[i]}, f"{sizes[i]:,} weights"
             right.plot(runs[0][i][0], ":", label=f"{many}, guessed", **look)

@@ -22,7 +22,7 @@ def train(train_part, test_part, seed=0, epochs=60, batch=32):
     model = xn.Sequential([xn.Dense(15, activation="tanh"), xn.Dense(10)])
     steps = epochs * -(-len(train_part[0]) // batch)
     adam = xn.Adam(xn.Cosine(0.01, steps), l2=1e-4)
-    trainer = xn.Trainer(model, "softmax_cross_entropy", adam, seed=seed)
+    trainer = xn.Trainer(model, "softmax_cross_entropy", adam, "cpu", seed=seed)
     trainer.fit(*train_part, epochs, batch, test_part, verbose=False)
     return trainer
 
@@ -33,9 +33,7 @@ def mnist(out):
     count = large.build(784).parameter_count
     out.check(f"784-15-10 has {count:,} parameters, 11,935 by hand", count == 11_935)
     if out.data is None:
-        out.note(
-            "MNIST not run: no files; --data DIR or XPNET_MNIST names their folder"
-        )
+        out.note("MNIST not run: name the folder of its files by --data or XPNET_MNIST")
         return
     data = xn.load_mnist(out.data)
     x, xt = (part / np.float32(255) for part in (data.x, data.x_test))
@@ -62,14 +60,14 @@ def lesson(out: Lesson) -> None:
     with out.figure("curves", columns=2) as (left, right):
         history = trainer.history
         curves(left, {"training": history["loss"], "test": history["val_loss"]})
-        curves(right, {"test": history["val_accuracy"]}, ylabel="accuracy", log=False)
+        accuracy = {"test": history["val_accuracy"]}
+        curves(right, accuracy, ylabel="test accuracy", log=False)
     with out.figure("confusion", size=(4.6, 4.6)) as axes:
         confusion(axes, xn.confusion_matrix(said, yt, 10), range(10))
     wrong = np.flatnonzero(said != yt)[:10]
     with out.figure("mistakes", rows=2, columns=5, size=(1.3, 1.5)) as panels:
-        images(
-            panels, xt[wrong], (8, 8), [f"{yt[i]}, read as {said[i]}" for i in wrong]
-        )
+        titles = [f"{yt[i]}, read as {said[i]}" for i in wrong]
+        images(panels, xt[wrong], (8, 8), titles)
     with out.figure("weights", rows=3, columns=5, size=(1.1, 1.2)) as panels:
         drawn = images(panels, trainer.parameters()["0.W"].T, (8, 8), signed=True)
         panels[0].figure.colorbar(drawn, ax=panels, label="weight")

@@ -45,7 +45,7 @@ def net(width, seed, before=(), behind=(), watch=(), count=20, **penalty):
     (x, y), (xv, yv) = drawn(seed, count), drawn(seed + 1000)
     hidden, adam = xn.Dense(width, activation="tanh"), xn.Adam(0.02, **penalty)
     model = xn.Sequential([*before, hidden, *behind, xn.Dense(1)]).copy()
-    trainer = xn.Trainer(model, "mean_squared_error", adam, seed=seed)
+    trainer = xn.Trainer(model, "mean_squared_error", adam, "cpu", seed=seed)
     held = (3 * xv, yv) if watch else None
     trainer.fit(3 * x, y, 2000, None, held, watch, verbose=False)
     return [trainer.evaluate(3 * u, v)["loss"] for u, v in ((x, y), CURVE)]
@@ -60,7 +60,7 @@ def lesson(out: Lesson) -> None:
         for axes, (what, sizes, fit, runs) in zip(panels, plans, strict=True):
             found = np.median([[fit(n, s) for s in runs] for n in sizes], axis=1).T
             pair = dict(zip(("training error", "test error"), found, strict=True))
-            curves(axes, pair, sizes, what, "mean squared error")
+            curves(axes, pair, sizes, what, "mean squared error", logx=what == "width")
             out.number(f"errors by {what}", {what: sizes} | pair)
             best = found[1].argmin()
             worst = best + found[1][best:].argmax()

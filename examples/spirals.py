@@ -30,7 +30,8 @@ def train(hidden, seed, epochs):
     x, y = xn.datasets.spirals(300, noise=0.01, classes=3, seed=seed)
     fresh = xn.datasets.spirals(300, noise=0.01, classes=3, seed=seed + 1000)
     model = xn.Sequential([*hidden, xn.Dense(3)]).copy()
-    trainer = xn.Trainer(model, "softmax_cross_entropy", xn.Adam(0.01), seed=seed)
+    loss, adam = "softmax_cross_entropy", xn.Adam(0.01)
+    trainer = xn.Trainer(model, loss, adam, "cpu", seed=seed)
     trainer.fit(x, y, epochs=epochs, batch_size=32, verbose=False)
     return trainer, trainer.evaluate(*fresh)["accuracy"]
 

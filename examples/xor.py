@@ -3,11 +3,10 @@
 Points lie around the corners (±4, ±4); the class is 1 where the signs differ. Sigmoids
 and a softmax are trained by W ← W - η (∂J/∂W + λ W), with λ the L2 penalty.
 
-Three hidden units are enough. Fifty sigmoids push the output together, so that a high
-rate overshoots: each step throws the weights to the far side of the valley, and the
-loss is ten times that of guessing (ln 2) and more. Whatever makes steps or weights
-smaller cures it: a smaller rate, a rate that decays, a stronger L2 penalty, an L1
-penalty (λ sign W), or clipping the gradient's norm.
+Three hidden units are enough. Fifty push the output together, so that a high rate
+overshoots: each step throws the weights to the far side of the valley, and the loss is
+ten times that of guessing (ln 2) and more. Whatever makes steps or weights smaller
+cures it: a lower or decaying rate, a stronger L2 or an L1 penalty, clipped gradients.
 
     python examples/xor.py
 """
@@ -18,8 +17,7 @@ import xpnet as xn
 from xpnet.gallery import Lesson, curves, decision, main
 
 WILD = {"learning_rate": 5.0, "l2": 1e-5}
-# title: hidden units and what SGD gets
-RUNS = {
+RUNS = {  # title: hidden units and what SGD gets
     "3 hidden, η = 0.5": (3, {"learning_rate": 0.5, "l2": 1e-4}),
     "50 hidden, η = 0.5": (50, {"learning_rate": 0.5, "l2": 1e-4}),
     "50 hidden, η = 5": (50, WILD),
@@ -39,39 +37,41 @@ def drawn(seed, samples=200):
     return 8 * corners[which] - 4 + near, classes[which]
 
 
-def train(hidden, rule, seed, epochs=150):
-    """(trainer, loss by epoch, accuracy)."""
+def train(hidden, rule, seed):
+    """A trainer whose history has loss and accuracy after each epoch."""
     model = xn.Sequential([xn.Dense(hidden, activation="sigmoid"), xn.Dense(2)])
-    sgd = xn.SGD(**rule)
-    trainer = xn.Trainer(model, "softmax_cross_entropy", sgd, seed=seed)
-    x, y = drawn(seed)
-    loss = trainer.fit(x, y, epochs=epochs, batch_size=5, verbose=False)["loss"]
-    return trainer, loss, trainer.evaluate(x, y)["accuracy"]
+    data, sgd = drawn(seed), xn.SGD(**rule)
+    trainer = xn.Trainer(model, "softmax_cross_entropy", sgd, "cpu", seed=seed)
+    trainer.fit(*data, 150, 5, data, verbose=False)
+    return trainer
+
+
+def last(trainer, curve):
+    """The median of a curve over the last 30 epochs."""
+    return np.median(trainer.history[curve][-30:])
 
 
 def lesson(out: Lesson) -> None:
     """Eight trainings, the accuracy, the boundary and the loss of each."""
     out.claim("three units learn xor; a high rate explodes, and five remedies cure it")
-    seeds = range(out.size(5, 3))
+    seeds, wild = range(out.size(3, 1)), "50 hidden, η = 5"
     runs = {title: [train(*run, seed) for seed in seeds] for title, run in RUNS.items()}
-    loss, score = {}, {}  # medians over the seeds; the loss of the last 30 epochs
-    for title, run in runs.items():
-        loss[title] = np.median([np.mean(curve[-30:]) for _, curve, _ in run])
-        score[title] = np.median([right for *_, right in run])
-        out.number(f"{title}: loss, accuracy", [loss[title], score[title]])
-    wild = "50 hidden, η = 5"
+    loss, score = (
+        {title: np.median([last(t, curve) for t in run]) for title, run in runs.items()}
+        for curve in ("val_loss", "val_accuracy")
+    )
+    out.number("loss, accuracy (medians of the last 30 epochs)", [loss, score])
     out.check(f"{wild}: loss {loss[wild]:.1f}, over 10 ln 2 = 6.9", loss[wild] > 6.93)
     for title in [title for title in RUNS if title != wild]:
-        out.check(f"{title}: {score[title]:.1%} right, over 95%", score[title] > 0.95)
-        ratio = loss[wild] / loss[title]
-        out.check(f"{title}: loss {ratio:.0f} times lower, over 10", ratio > 10)
+        text = f"{title}: {score[title]:.1%} right, over 95%; loss {loss[title]:.1g}"
+        good = score[title] > 0.95 and loss[title] < loss[wild] / 10
+        out.check(f"{text}, a tenth of {loss[wild]:.1f} at most", good)
     with out.figure("cures", rows=4, columns=4, size=(3.2, 2.9)) as panels:
         for i, (title, run) in enumerate(runs.items()):
-            above, below = panels[i // 4 * 8 + i % 4], panels[i // 4 * 8 + i % 4 + 4]
-            trainer, curve, right = run[0]
-            decision(above, trainer.predict_classes, *drawn(seeds[0]))
-            above.set_title(f"{title}\n{right:.1%} right")
-            curves(below, {title: curve})
+            above, below = panels[i + i // 4 * 4], panels[i + i // 4 * 4 + 4]
+            decision(above, run[0].predict_classes, *drawn(0))
+            above.set_title(f"{title}\n{last(run[0], 'val_accuracy'):.1%} right")
+            curves(below, {title: run[0].history["val_loss"]})
             below.set(ylim=(1e-4, 200), ylabel="loss")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.gallery.style import house_style, panels, unlabelled
+from xpnet.gallery.style import house_style, panels, plain_ticks, unlabelled
 
 SHOWN = 8  # values of a list that are printed
 
@@ -104,6 +104,7 @@ class Lesson:
                     f"{self.name}: figure {name!r}: panels {missing} have axes without "
                     "labels; set_xlabel, set_ylabel, or set_axis_off for images"
                 )
+            plain_ticks(fig)
             fig.savefig(path, dpi=130)
         self.figures.append(path.name)
         print(f"figure   {path}")
@@ -156,5 +157,5 @@ def shown(value: Any) -> str:
 
 
 def _inner(value: Any) -> str:
-    """A part of a list or table, with brackets around lists."""
-    return f"[{shown(value)}]" if isinstance(value, list) else shown(value)
+    """A part of a list or table, with brackets around what has parts itself."""
+    return f"[{shown(value)}]" if isinstance(value, list | dict) else shown(value)

@@ -21,8 +21,9 @@ def curves(
     xlabel: str = "epoch",
     ylabel: str = "loss (mean over samples)",
     log: bool = True,
+    logx: bool = False,
 ) -> None:
-    """Curves by name, each over x or 1, 2, ...; `log` makes the y axis logarithmic."""
+    """Curves by name, each over x or 1, 2, ...; `log` and `logx` choose the scales."""
     for i, (label, curve) in enumerate(values.items()):
         y = np.asarray(curve, float)
         at = np.arange(1, len(y) + 1) if x is None else np.asarray(x)
@@ -31,17 +32,12 @@ def curves(
     axes.set_ylabel(ylabel)
     if log:
         axes.set_yscale("log")
-        _plain_ticks(axes)
+    if logx:
+        low, high = axes.dataLim.intervalx
+        axes.set_xscale("log", base=2 if high < 300 * low else 10)
+        axes.xaxis.set_major_formatter("{x:,g}")
     if len(values) > 1:
         axes.legend()
-
-
-def _plain_ticks(axes: Any) -> None:
-    """0.2 instead of 2 × 10⁻¹, where a logarithmic axis spans less than two decades."""
-    low, high = axes.get_ylim()
-    if high < 60 * low:
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}")
 
 
 def points(axes: Any, x: ArrayLike, y: ArrayLike) -> None:
@@ -135,7 +131,7 @@ def images(
     return drawn
 
 
-def confusion(axes: Any, matrix: ArrayLike, names: Sequence[str]) -> None:
+def confusion(axes: Any, matrix: ArrayLike, names: Sequence[Any]) -> None:
     """Counts (classes, classes), true by row and predicted by column."""
     matrix = np.asarray(matrix)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)

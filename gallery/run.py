@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from xpnet.cli import Parser, add_gallery_options
+from xpnet.data import load_mnist
 from xpnet.gallery.lesson import Lesson
 from xpnet.gallery.table import title_of
 from xpnet.training.plots import need_matplotlib
@@ -44,12 +45,15 @@ def prepare(
 
     Raises:
         ImportError: matplotlib is missing, with the install line.
-        ValueError: a folder or file that cannot be written, data that are not there.
+        ValueError: a folder or file that cannot be written, no folder of data.
+        FileNotFoundError: MNIST's files that are missing in it.
     """
     need_matplotlib()
     data = data or os.environ.get(DATA) or None
     if data is not None and not Path(data).is_dir():
         raise ValueError(f"--data: there is no folder {data} with MNIST's files")
+    if data is not None:
+        load_mnist(data)
     if json_file is not None:
         parent = Path(json_file).parent
         if Path(json_file).is_dir():
@@ -129,6 +133,6 @@ def main(lesson: Callable[[Lesson], None]) -> NoReturn:
     options = parser.parse_args()
     try:
         ready = prepare(options.out, options.json, options.data)
-    except (ValueError, ImportError) as error:
+    except (ValueError, OSError, ImportError) as error:
         parser.exit(BAD_INPUT, f"{name}: error: {error}\n")
     sys.exit(run({name: lesson}, ready, options.quick))

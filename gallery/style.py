@@ -75,6 +75,15 @@ def panels(
     return fig, found
 
 
+def plain_ticks(fig: Any) -> None:
+    """0.2 instead of 2 × 10⁻¹, where a logarithmic axis spans less than two decades."""
+    for axes in fig.axes:
+        low, high = axes.get_ylim()
+        if axes.get_yscale() == "log" and high < 60 * low:
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("{x:g}")
+
+
 def unlabelled(fig: Any) -> list[int]:
     """The panels whose visible axes lack a label; colour bars need one of the two."""
     missing = []

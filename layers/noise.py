@@ -1,5 +1,7 @@
 """Layers that disturb their input while training: Dropout and GaussianNoise."""
 
+import math
+
 from xpnet.backend import Array, check_number
 from xpnet.layers.layer import Layer
 
@@ -27,9 +29,9 @@ class Dropout(Layer):
     def forward(self, x: Array, training: bool) -> Array:
         """x ⊙ m / (1 - rate), or x at inference."""
         self.keep = None
-        if not training or self.rate == 0.0:
+        if not training or not self.rate:
             return x
-        mask = self.noise.bits(x.shape) >= int(self.rate * 2**32)
+        mask = self.noise.bits(x.shape) >= math.floor(self.rate * 2**32)
         self.keep = mask.astype(x.dtype) * (1.0 / (1.0 - self.rate))
         return x * self.keep
 
@@ -55,7 +57,7 @@ class GaussianNoise(Layer):
 
     def forward(self, x: Array, training: bool) -> Array:
         """Give x + std ε, or x at inference."""
-        if not training or self.std == 0.0:
+        if not training or not self.std:
             return x
         return x + self.std * self.noise.normal(x.shape, x.dtype)
 

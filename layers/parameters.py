@@ -5,6 +5,7 @@ formula over a prefix and needs no mask. For k stacked networks the buffers have
 (k, n); a member's parameters are one row.
 """
 
+import copy
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,10 +92,13 @@ class Buffers:
             self.params = backend.zeros((*lead, layout.size), dtype)
             self.state = backend.zeros((*lead, layout.state_size), dtype)
         self.views: dict[tuple[int, str], Array] = {}
-        for slot in layout.trained:
+        self._show_parameters()
+
+    def _show_parameters(self) -> None:
+        for slot in self.layout.trained:
             name = slot.parameter.name
             self.views[slot.layer, name] = self._view(self.params, slot)
-        for slot in layout.state:
+        for slot in self.layout.state:
             view = self._view(self.state, slot)
             self.views[slot.layer, slot.parameter.name] = view
 
@@ -103,6 +107,19 @@ class Buffers:
         shape = self.params.shape
         with self.backend.active():
             self.grads = self.backend.zeros(shape, self.dtype)
+        self._show_gradients()
+
+    def rows(self, members: slice) -> "Buffers":
+        """The same memory, of some consecutive members of a stack alone."""
+        part = copy.copy(self)
+        part.params, part.state = self.params[members], self.state[members]
+        part.grads = self.grads[members]
+        part.lead, part.views = part.params.shape[:-1], {}
+        part._show_parameters()
+        part._show_gradients()
+        return part
+
+    def _show_gradients(self) -> None:
         for slot in self.layout.trained:
             view = self._view(self.grads, slot)
             self.views[slot.layer, "d" + slot.parameter.name] = view

@@ -139,9 +139,20 @@ class Sequential:
             self._take_over(old)
         self.buffers.add_gradients()
         with backend.active():
-            self.step = backend.zeros((*lead, 1, 1), np.uint32)
+            step = backend.zeros((*lead, 1, 1), np.uint32)
+        self.adopt(self.buffers, step, seeds)
+
+    def adopt(self, buffers: Buffers, step: Array, seeds: tuple[int, ...]) -> None:
+        """Compute with these arrays, and noise of these seeds from `step` on.
+
+        Args:
+            buffers: parameters, gradients and statistics, of this model's layout.
+            step: uint32 (*lead, 1, 1), steps done.
+            seeds: one a network.
+        """
+        self.buffers, self.step = buffers, step
         self.bind_noise(seeds)
-        self.bind(self.buffers.views)
+        self.bind(buffers.views)
 
     def _take_over(self, old: Buffers) -> None:
         assert self.buffers is not None

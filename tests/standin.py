@@ -4,8 +4,13 @@ Arrays are NumPy arrays underneath and obey CuPy's rules: nothing becomes a NumP
 by itself, NumPy arrays are no operands, a reduction stays on the device, and a name or
 an argument that CuPy does not have fails here too. What costs time on a real device is
 counted: launches, allocations, uploads (host to device) and synchronisations.
+
+A stream captures as CuPy's do: nothing runs, what it may not contain raises, and the
+graph that comes of it does the recorded work again each time it is launched, on the
+memory that the work was recorded on.
 """
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,12 +36,21 @@ SCALARS = (bool, int, float, complex, np.generic)
 
 @dataclass
 class Counts:
-    """What a real device would have been asked for."""
+    """What a real device would have been asked for.
+
+    Attributes:
+        graphs, nodes: launches of graphs, and what ran within them.
+        unsafe: allocations during a capture that later work may be given again, while
+            the graph goes on writing there.
+    """
 
     launches: int = 0
     allocations: int = 0
     uploads: int = 0
     synchronisations: int = 0
+    graphs: int = 0
+    nodes: int = 0
+    unsafe: int = 0
 
 
 @dataclass
@@ -46,7 +60,19 @@ class _Driver:
     counts: Counts = field(default_factory=Counts)
     devices: int = 2
     current: int = 0
-    capturing: bool = False
+    streams: list["Stream"] = field(default_factory=list)
+    pools: list["MemoryPool"] = field(default_factory=list)
+    free: int = 3 << 30  # bytes that can still be allocated
+    generation: int = 0
+
+    @property
+    def captured(self) -> list[Callable[[], Any]] | None:
+        """What the current stream has captured; None where it does not capture."""
+        return self.streams[-1].captured if self.streams else None
+
+    @property
+    def capturing(self) -> bool:
+        return self.captured is not None
 
 
 _driver = _Driver()
@@ -54,7 +80,12 @@ _driver = _Driver()
 
 def reset() -> None:
     """Forget counts, devices and capture."""
-    _driver.__init__()  # type: ignore[misc]
+    _driver.__init__(generation=_driver.generation + 1)  # type: ignore[misc]
+
+
+def counts() -> Counts:
+    """What was counted so far."""
+    return _driver.counts
 
 
 @contextmanager
@@ -68,13 +99,150 @@ def counting() -> Iterator[Counts]:
 
 
 @contextmanager
-def capture() -> Iterator[None]:
-    """As in a stream capture: transfers, waiting and cuBLAS raise."""
-    _driver.capturing = True
+def capture() -> Iterator[list[Callable[[], Any]]]:
+    """The block is captured; what it would do stands in the list."""
+    stream = Stream(non_blocking=True)
+    with stream:
+        stream.begin_capture()
+        try:
+            assert stream.captured is not None
+            yield stream.captured
+        finally:
+            stream.end_capture()
+
+
+def set_free_bytes(free: int) -> None:
+    """How many bytes can still be allocated, until `reset`."""
+    _driver.free, _driver.generation = free, _driver.generation + 1
+
+
+def enqueue(work: Callable[[], Any]) -> None:
+    """Do `work` on the current stream: now, or each time a captured graph runs."""
+    if _driver.captured is not None:
+        _driver.captured.append(work)
+        return
+    _driver.counts.launches += 1
+    work()
+
+
+def _allocate(array: Any) -> None:
+    """Take the memory of `array`, and give it back when the last view has gone."""
+    nbytes = array.nbytes
+    if nbytes > _driver.free:
+        raise OutOfMemoryError(
+            f"Out of memory allocating {nbytes:,} bytes (allocated so far: 0 bytes)."
+        )
+    _driver.free -= nbytes
+    weakref.finalize(array, _give_back, nbytes, _driver.generation)
+    _driver.counts.allocations += 1
+    if _driver.capturing and not _driver.pools:
+        _driver.counts.unsafe += 1
+
+
+def _give_back(nbytes: int, generation: int) -> None:
+    if generation == _driver.generation:
+        _driver.free += nbytes
+
+
+def _new(compute: Callable[[], Any], launches: bool = True) -> "ndarray":
+    """A new array of what `compute` gives."""
+    array = np.array(compute())
+    _allocate(array)
+    if _driver.capturing:
+        array.reshape(-1).view(np.uint8).fill(0xFF)  # it is not computed yet
+        enqueue(lambda: np.copyto(array, compute()))
+    elif launches:
+        _driver.counts.launches += 1
+    return ndarray(array)
+
+
+class OutOfMemoryError(MemoryError):
+    """`cupy.cuda.memory.OutOfMemoryError`."""
+
+
+class MemoryPool:
+    """`cupy.cuda.MemoryPool`: memory that nobody else is given."""
+
+    def malloc(self, size: int) -> Any:
+        raise NotImplementedError("the stand-in allocates by itself")
+
+    def free_all_blocks(self) -> None:
+        """Nothing is kept here."""
+
+
+@contextmanager
+def using_allocator(allocator: Any) -> Iterator[None]:
+    """`cupy.cuda.using_allocator`, for `pool.malloc`."""
+    _driver.pools.append(allocator.__self__)
     try:
         yield
     finally:
-        _driver.capturing = False
+        _driver.pools.pop()
+
+
+class Stream:
+    """`cupy.cuda.Stream`; the null stream where none was entered."""
+
+    _made = 0
+
+    def __init__(self, null: bool = False, non_blocking: bool = False) -> None:
+        Stream._made += 0 if null else 1
+        self.ptr = 0 if null else 0x1000 + 8 * Stream._made
+        self.device_id = -1 if null else _driver.current
+        self.non_blocking = non_blocking
+        self.captured: list[Callable[[], Any]] | None = None
+
+    def __enter__(self) -> "Stream":
+        if self.device_id not in (-1, _driver.current):
+            raise RuntimeError(
+                f"The device that the stream is created on ({self.device_id}) does not "
+                f"match with the current device ({_driver.current})"
+            )
+        _driver.streams.append(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        assert _driver.streams.pop() is self
+
+    def begin_capture(self, mode: int | None = None) -> None:
+        if self.ptr == 0:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        if not self.non_blocking:  # CuPy's fails at the next call on the null stream
+            raise RuntimeError("cudaErrorStreamCaptureImplicit")
+        if self.captured is not None:
+            raise RuntimeError("cudaErrorIllegalState")
+        self.captured = []
+
+    def end_capture(self) -> "Graph":
+        if self.captured is None:
+            raise RuntimeError("cudaErrorIllegalState")
+        captured, self.captured = self.captured, None
+        return Graph(captured)
+
+    def is_capturing(self) -> bool:
+        return self.captured is not None
+
+    def synchronize(self) -> None:
+        _waits("synchronize()", "all")
+
+
+class Graph:
+    """`cupy.cuda.Graph`: what was captured, again."""
+
+    def __init__(self, captured: list[Callable[[], Any]]) -> None:
+        self._captured = captured
+
+    def upload(self, stream: Stream | None = None) -> None:
+        """Nothing is to be prepared here."""
+
+    def launch(self, stream: Stream | None = None) -> None:
+        if _driver.capturing:
+            raise RuntimeError("cudaErrorStreamCaptureUnsupported")
+        _driver.counts.graphs += 1
+        _driver.counts.nodes += len(self._captured)
+        with np.errstate(all="ignore"):
+            for work in self._captured:
+                work()
 
 
 def current_device() -> int:
@@ -187,9 +355,9 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
     def _view(self, host: Any) -> "ndarray":
         if np.shares_memory(host, self._host) or host.size == 0:
             return ndarray(host, self)
-        _driver.counts.allocations += 1
-        _driver.counts.launches += 1
-        return ndarray(host)
+        if _driver.capturing:
+            raise RuntimeError("a view that copies, within a capture")
+        return _new(lambda: host)
 
     def view(self, dtype: Any) -> "ndarray":
         return self._view(self._host.view(dtype))
@@ -211,26 +379,25 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):  # noqa: N801
         if not fancy:  # the ellipsis keeps a single element an array
             full = keys if any(k is ... for k in keys) else (*keys, ...)
             return ndarray(self._host[full], self)
-        _driver.counts.launches += 1
-        _driver.counts.allocations += 1
-        return ndarray(self._host[keys])
+        return _new(lambda: self._host[keys])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if isinstance(value, np.ndarray):
             raise ValueError("a NumPy array cannot be assigned to a device array")
-        self._host[_key(key)[0]] = _operands((self, value), 1)[1]
+        keys, source = _key(key)[0], _operands((self, value))[1]
+        enqueue(lambda: self._host.__setitem__(keys, source))
 
     # Copies.
 
     def copy(self) -> "ndarray":
-        _operands((self,), 1, allocates=True)
-        return ndarray(self._host.copy())
+        (host,) = _operands((self,))
+        return _new(host.copy)
 
     def astype(self, dtype: Any, copy: bool = True) -> "ndarray":
         if not copy and self.dtype == dtype:
             return self
-        _operands((self,), 1, allocates=True)
-        return ndarray(self._host.astype(dtype))
+        (host,) = _operands((self,))
+        return _new(lambda: host.astype(dtype))
 
     # NumPy's functions, called on a device array, are CuPy's.
 
@@ -268,10 +435,8 @@ def _key(key: Any) -> tuple[tuple[Any, ...], bool]:
     return tuple(keys), fancy
 
 
-def _operands(
-    values: tuple[Any, ...], launches: int, allocates: bool = False
-) -> list[Any]:
-    """The operands of a kernel as NumPy sees them; counts the launch."""
+def _operands(values: tuple[Any, ...]) -> list[Any]:
+    """The operands of a kernel as NumPy sees them."""
     found = []
     for value in values:
         if isinstance(value, ndarray):
@@ -285,8 +450,6 @@ def _operands(
         elif value is not None and not isinstance(value, SCALARS):
             raise TypeError(f"Unsupported type {type(value)}")
         found.append(value)
-    _driver.counts.launches += launches
-    _driver.counts.allocations += allocates
     return found
 
 
@@ -296,10 +459,16 @@ def _launch(
     """One kernel, into `out` or into a new array."""
     if out is not None and not isinstance(out, ndarray):
         raise TypeError("Output arguments type must be cupy.ndarray")
-    *hosts, target = _operands((*args, out), 1, allocates=out is None)
-    with np.errstate(all="ignore"):
-        result = function(*hosts, out=target, **kwargs)
-    return ndarray(result) if out is None else out
+    *hosts, target = _operands((*args, out))
+
+    def compute() -> Any:
+        with np.errstate(all="ignore"):
+            return function(*hosts, out=target, **kwargs)
+
+    if out is None:
+        return _new(compute)
+    enqueue(compute)
+    return out
 
 
 # The module's functions, with CuPy's positional arguments.
@@ -316,8 +485,14 @@ def _ufunc(op: np.ufunc) -> Callable[..., ndarray]:
     return call
 
 
+def _workspace() -> None:
+    """CuPy's reductions take memory for their own use, also while capturing."""
+    _driver.counts.unsafe += _driver.capturing and not _driver.pools
+
+
 def _total(op: Callable[..., Any]) -> Callable[..., ndarray]:
     def call(a, axis=None, dtype=None, out=None, keepdims=False):  # type: ignore[no-untyped-def]
+        _workspace()
         return _launch(op, (a,), out, axis=axis, dtype=dtype, keepdims=keepdims)
 
     return call
@@ -325,6 +500,7 @@ def _total(op: Callable[..., Any]) -> Callable[..., ndarray]:
 
 def _extreme(op: Callable[..., Any]) -> Callable[..., ndarray]:
     def call(a, axis=None, out=None, keepdims=False):  # type: ignore[no-untyped-def]
+        _workspace()
         return _launch(op, (a,), out, axis=axis, keepdims=keepdims)
 
     return call
@@ -339,7 +515,8 @@ def _matmul(x1: Any, x2: Any, out: Any = None) -> ndarray:
 
 
 def _where(condition: Any, x: Any, y: Any) -> ndarray:
-    return ndarray(np.where(*_operands((condition, x, y), 1, allocates=True)))
+    operands = _operands((condition, x, y))
+    return _new(lambda: np.where(*operands))
 
 
 def _take(a: Any, indices: Any, axis: Any = None, out: Any = None) -> ndarray:
@@ -354,26 +531,27 @@ def _take(a: Any, indices: Any, axis: Any = None, out: Any = None) -> ndarray:
 def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = None) -> None:
     if where is not None and np.dtype(where.dtype).kind != "b":
         raise TypeError("where: expected a device array of bool")
-    target, source, mask = _operands((dst, src, where), 1)
-    np.copyto(target, source, casting, where=True if mask is None else mask)
+    target, source, mask = _operands((dst, src, where))
+    mask = True if mask is None else mask
+    enqueue(lambda: np.copyto(target, source, casting, where=mask))
 
 
 def _asarray(a: Any, dtype: Any = None) -> ndarray:
     if isinstance(a, ndarray):
         return a.astype(dtype or a.dtype, copy=False)
     _uploads("asarray")
-    _driver.counts.allocations += 1
-    return ndarray(np.array(a, dtype))
+    host = np.array(a, dtype)
+    _allocate(host)
+    return ndarray(host)
 
 
 def _asnumpy(a: Any) -> Any:
     return a.get() if isinstance(a, ndarray) else np.asarray(a)
 
 
-def _made(maker: Callable[..., Any], launches: int = 1) -> Callable[..., ndarray]:
+def _made(maker: Callable[..., Any], launches: bool = True) -> Callable[..., ndarray]:
     def make(*args: Any) -> ndarray:
-        _operands((), launches, allocates=True)
-        return ndarray(maker(*args))
+        return _new(lambda: maker(*args), launches)
 
     return make
 
@@ -394,17 +572,29 @@ def _module() -> ModuleType:
     names |= {"max": _extreme(np.max), "min": _extreme(np.min)}
     names |= {"amax": names["max"], "amin": names["min"], "all": _extreme(np.all)}
     names |= {"zeros": _made(np.zeros), "ones": _made(np.ones)}
-    names |= {"arange": _made(np.arange), "empty": _made(_empty, launches=0)}
+    names |= {"arange": _made(np.arange), "empty": _made(_empty, launches=False)}
     names |= {"matmul": _matmul, "where": _where, "take": _take, "copyto": _copyto}
     names |= {"asarray": _asarray, "asnumpy": _asnumpy, "ndarray": ndarray}
     names |= {t: getattr(np, t) for t in ("float32", "float64", "int32", "uint8")}
     runtime = SimpleNamespace(
         getDeviceCount=lambda: _driver.devices,
-        memGetInfo=lambda: (3 << 30, (4 + _driver.current) << 30),  # (free, total)
+        driverGetVersion=lambda: 13000,
+        runtimeGetVersion=lambda: 13020,
+        memGetInfo=lambda: (_driver.free, (4 + _driver.current) << 30),  # (free, total)
     )
+    null = Stream(null=True)
     names["cuda"] = SimpleNamespace(
-        Device=Device, runtime=runtime, is_available=lambda: _driver.devices > 0
+        Device=Device,
+        Graph=Graph,
+        MemoryPool=MemoryPool,
+        Stream=Stream,
+        get_current_stream=lambda: _driver.streams[-1] if _driver.streams else null,
+        is_available=lambda: _driver.devices > 0,
+        memory=SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+        runtime=runtime,
+        using_allocator=using_allocator,
     )
+    names["get_default_memory_pool"] = MemoryPool
     for name in ("sum", "mean", "max", "min", "all"):
         setattr(ndarray, name, names[name])
     for name in ("shape", "dtype", "ndim", "size", "nbytes", "strides", "flags"):

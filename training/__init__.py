@@ -6,6 +6,7 @@ from xpnet.training.gradient_check import check_gradients
 from xpnet.training.history import History
 from xpnet.training.metrics import METRICS, confusion_matrix
 from xpnet.training.minimize import minimize
+from xpnet.training.stack import Stack
 from xpnet.training.trainer import Trainer
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "EarlyStopping",
     "History",
     "ReduceOnPlateau",
+    "Stack",
     "Trainer",
     "check_gradients",
     "confusion_matrix",

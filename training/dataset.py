@@ -65,7 +65,10 @@ class Samples:
         if self.backend.is_host and isinstance(values, np.memmap):
             return values
         with self.backend.active():
-            return self.backend.asarray(values, dtype)
+            array = self.backend.asarray(values, dtype)
+            if self.backend.is_host or array.flags.c_contiguous:
+                return array
+            return array.copy()  # kernels read rows that lie one after the other
 
     def kind(self, size: int) -> Kind:
         """The kind of a batch of `size` samples."""

@@ -1,13 +1,19 @@
 """When the numbers run away: which step, which layer, and what to try."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from xpnet.training.step import TrainingStep
+from xpnet.backend import Array
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
+
+
+class Reading(Protocol):
+    """A step, as far as this module looks at it."""
+
+    x: Array
 
 
 class DivergenceError(ArithmeticError):
@@ -15,7 +21,7 @@ class DivergenceError(ArithmeticError):
 
 
 def divergence(
-    trainer: "Trainer", step: TrainingStep, number: int, loss: float
+    trainer: "Trainer", step: Reading, number: int, loss: float
 ) -> DivergenceError:
     """The error for step `number`, which is in the buffers of `step` now."""
     where, cause = _place(trainer, step)
@@ -31,7 +37,7 @@ def divergence(
     )
 
 
-def _place(trainer: "Trainer", step: TrainingStep) -> tuple[str, str]:
+def _place(trainer: "Trainer", step: Reading) -> tuple[str, str]:
     """(layer, likely cause): forward first, then the gradients from the output down."""
     model, backend = trainer.model, trainer.backend
 

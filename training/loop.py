@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.training.callbacks import Callback
+from xpnet.training.capture import captured
 from xpnet.training.checks import quickly_finite
 from xpnet.training.dataset import Samples, order
 from xpnet.training.divergence import divergence
@@ -51,6 +52,8 @@ class Loop:
             self.rows = trainer.backend.zeros((samples.count,), np.int64)
             # The losses of an epoch stay on the device until it ends.
             self.losses = trainer.backend.zeros((self.steps,), trainer.dtype)
+            batches = (samples, batch_size, self.rows)
+            self.captured = captured(trainer, *batches, self.losses)
         self.stretch: Stretch | None = None
         if trainer.backend.is_host and not trainer.eager:
             self.stretch = Stretch(trainer, samples, batch_size, self.rows, self.safety)
@@ -86,6 +89,8 @@ class Loop:
             if not self.safety.each_step:
                 self.safety.keep()
             trainer.backend.upload(self.rows, rows)
+            if self.captured is not None:
+                self.captured.begin()
             while done < self.steps and not trainer.stop:
                 taken = self._steps(done, interrupt)
                 done += taken
@@ -103,7 +108,11 @@ class Loop:
         look = self.steps if self.doctor is None else self.doctor.next_look(i)
         if self.doctor is not None and i == look:
             self.doctor.watch(self._step, i)
+            if self.captured is not None:
+                self.captured.seek(i + 1)
             return 1
+        if self.captured is not None:
+            return self.captured.run(i, look)
         if self.stretch is None or i >= len(self.stretch.batches):
             self._step(i)
             return 1

@@ -19,6 +19,8 @@ def need_matplotlib() -> Any:
     """The module; raises ImportError with the install line where it is missing."""
     try:
         import matplotlib
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure
     except ImportError:
         raise ImportError("plots need matplotlib: pip install 'xpnet[plot]'") from None
     return matplotlib

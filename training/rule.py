@@ -1,5 +1,6 @@
 """The update's side of a step: the optimiser, its arrays, the numbers of a step."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ class Rule:
         buffers: the model's.
         seeds: of the gradient noise, one a network.
         average: how θ̄ follows the parameters; None for no averages.
+        names: of the numbers; needed where `optimizer` holds those of several networks.
+        slots, averages: arrays to go on with.
 
     Attributes:
         slots: the flat arrays that it keeps between steps, (..., n), 0 at the start.
@@ -32,18 +35,26 @@ class Rule:
         buffers: Buffers,
         seeds: tuple[int, ...] = (0,),
         average: WeightAverage | None = None,
+        names: Sequence[str] | None = None,
+        slots: Sequence[Array] | None = None,
+        averages: Sequence[Array] | None = None,
     ) -> None:
         self.optimizer, self.average = optimizer, average
         self._buffers, self._backend = buffers, buffers.backend
         self._dtype = buffers.dtype
-        names = [*optimizer.scalars(1.0, 1), "noise", "average"]
+        names = list(optimizer.scalars(1.0, 1)) if names is None else names
+        names = [*names, "noise", "average"]
         zeros = buffers.backend.zeros
         with buffers.backend.active():
             shape = buffers.params.shape
-            self.slots = [zeros(shape, buffers.dtype) for _ in optimizer.slots]
+            if slots is None:
+                slots = [zeros(shape, buffers.dtype) for _ in optimizer.slots]
+            self.slots = list(slots)
             self.numbers = zeros((*buffers.lead, len(names)), buffers.dtype)
             kept = [] if average is None else [buffers.params, buffers.state]
-            self.averages = [array.copy() for array in kept]
+            if averages is None:
+                averages = [array.copy() for array in kept]
+            self.averages = list(averages)
         # One network's numbers are 0-d, which NumPy broadcasts fastest.
         places = [slice(i, i + 1) if buffers.lead else i for i in range(len(names))]
         self.scalars: dict[str, Array] = {
@@ -51,7 +62,7 @@ class Rule:
         }
         self._noise_scale = self.scalars.pop("noise")
         self._weight = self.scalars.pop("average")
-        self.is_noisy = optimizer.gradient_noise > 0.0
+        self.is_noisy = bool(optimizer.gradient_noise)
         self._noise = self._drawn_from(seeds) if self.is_noisy else None
         self._newest: tuple[float, ...] = ()
 
@@ -78,9 +89,13 @@ class Rule:
 
         Whoever writes rows of it into `numbers` takes the place of `write`.
         """
-        self._newest = ()
+        self.forget()
         rows = [self._row(rate, t) for t, rate in enumerate(rates, first)]
         return np.array(rows, self._dtype)
+
+    def forget(self) -> None:
+        """What `numbers` holds is not known: somebody else writes it."""
+        self._newest = ()
 
     def _row(self, rate: float, step: int) -> tuple[float, ...]:
         return (

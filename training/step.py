@@ -6,6 +6,7 @@ it is replayed: segments "gradients" (forward, δ, backward), "update" and "loss
 loss is computed only when somebody reads it.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from xpnet.backend import (
     Array,
     Backend,
     Program,
+    Repeated,
     Replay,
     Shape,
     Tape,
@@ -86,6 +88,16 @@ class Batch:
         return w / np.maximum(batch_sum(w), TINY)
 
 
+def warn_of_refusal(reason: str) -> None:
+    """Say that calls of a device run as they are, and why."""
+    warnings.warn(
+        f"steps run call by call, not as CUDA graphs: {reason}; the results are the "
+        "same, steps_per_graph=0 keeps graphs from being tried",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+
+
 class TrainingStep:
     """Gradients, update and loss for one kind of batch.
 
@@ -93,6 +105,9 @@ class TrainingStep:
         batch: the buffers that batches are copied into.
         x: the samples that the next run reads: batch.x, or an array read in place.
         loss: Σᵢ wᵢ lᵢ / Σ w of the batch, (..., 1, 1), after the segment "loss".
+
+    Args:
+        graphs: whether `run_whole` may become a CUDA graph.
     """
 
     def __init__(
@@ -103,6 +118,7 @@ class TrainingStep:
         kind: Kind,
         eager: bool = False,
         jit: bool | None = None,
+        graphs: bool = False,
     ) -> None:
         assert model.buffers is not None
         self.model, self.loss_function, self.rule = model, loss, rule
@@ -117,11 +133,24 @@ class TrainingStep:
         self.replay: Replay | None = None
         if not eager:
             self.replay = Replay(self._record, self.backend, "gradients", jit)
+        self._graph: Repeated | None = None
+        if graphs and self.program is not None:
+            segments = self.program.segments
+            calls = [*segments["gradients"], *segments["update"]]
+            self._graph = Repeated(calls, self.backend, 1, warn_of_refusal)
 
     @property
     def program(self) -> Program | None:
         """What is replayed now; None in eager mode."""
         return None if self.replay is None else self.replay.program
+
+    def run_whole(self) -> None:
+        """The segments "gradients" and "update": on a GPU as one graph."""
+        if self._graph is not None:
+            self._graph.run(1)
+            return
+        self.run("gradients")
+        self.run("update")
 
     def read(self, x: Array) -> None:
         """Take the samples from `x`, a checked array of the batch's shape.

@@ -1,9 +1,10 @@
 """The Trainer: a model, a loss, an update rule and a device."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,11 +19,13 @@ from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
 from xpnet.optim import Optimizer, WeightAverage, get_optimizer
 from xpnet.training import checks, evaluation
 from xpnet.training.callbacks import Callback, check_callbacks
+from xpnet.training.capture import STEPS_PER_GRAPH
 from xpnet.training.dataset import Samples
 from xpnet.training.divergence import divergence
 from xpnet.training.doctor import Doctor
 from xpnet.training.history import History
 from xpnet.training.loop import Loop
+from xpnet.training.memory import DeviceMemoryError, batch_too_large, no_room
 from xpnet.training.metrics import get_metrics
 from xpnet.training.progress import Progress
 from xpnet.training.rates import Rates
@@ -30,6 +33,8 @@ from xpnet.training.rule import Rule
 from xpnet.training.staging import Staging
 from xpnet.training.step import EvaluationStep, Kind, TrainingStep
 
+T = TypeVar("T")
+S = TypeVar("S", TrainingStep, EvaluationStep)
 DTYPES = ("float32", "float64")
 PREDICT_ROWS = 1024  # samples a batch, where the caller names no batch size
 
@@ -61,6 +66,13 @@ class Trainer:
         jit: compile the elementwise parts of a step with Numba (extra `jit`): None
             when a program has run long enough to repay it, True at once, False never.
             The numbers are the same.
+        precision: of products on a GPU: "float32", "tf32" or "bfloat16"; None takes
+            the backend's, "float32". Arrays, sums and updates stay float32; operands
+            may be rounded to 10 or 7 bits of mantissa, which tensor cores multiply
+            faster.
+        steps_per_graph: how many steps of `fit` one CUDA graph holds (`step` has one
+            of its own); 0 does without graphs. The numbers are the same. Without a
+            meaning on the CPU.
         average: a `WeightAverage`: `fit`'s validation, `evaluate` and `predict` then
             use the averaged weights, training and `parameters` the weights themselves
             (see `averaged`). None for no averages.
@@ -87,6 +99,8 @@ class Trainer:
         metrics: Any = None,
         eager: bool = False,
         jit: bool | None = None,
+        precision: str | None = None,
+        steps_per_graph: int = STEPS_PER_GRAPH,
         average: WeightAverage | None = None,
     ):
         if not isinstance(model, Sequential):
@@ -95,7 +109,17 @@ class Trainer:
         _check_logits(model, self.loss_function)
         self.optimizer = get_optimizer(optimizer)
         self.dtype = _dtype(dtype)
-        self.backend = get_backend(device, _work(model), self.dtype.name)
+        backend = get_backend(device, _work(model), self.dtype.name)
+        if precision is not None:
+            backend = backend.with_precision(precision)
+        if backend.precision != "float32" and (eager or self.dtype != np.float32):
+            what = "eager=True" if eager else f"dtype={self.dtype.name!r}"
+            raise ValueError(
+                f"precision: {backend.precision!r} is for recorded products of "
+                f"float32, not for {what}; leave one of them out"
+            )
+        self.backend = backend
+        self.steps_per_graph = check_whole("", "steps_per_graph", steps_per_graph, 0)
         self.seed = check_whole("", "seed", seed, 0)
         self.metrics = get_metrics(metrics, self.loss_function.targets)
         self.eager, self.jit = eager, jit
@@ -138,7 +162,11 @@ class Trainer:
         if hasattr(self, "rule"):
             self.check_owner()
             return
-        model.allocate(self.backend, self.dtype, (self.seed,))
+        what, hint = "the model", "use fewer or narrower layers"
+        self._placed(what, hint, self._allocate)
+
+    def _allocate(self) -> None:
+        self.model.allocate(self.backend, self.dtype, (self.seed,))
         self._make_rule()
 
     def check_owner(self) -> None:
@@ -159,10 +187,14 @@ class Trainer:
         for programs in (self._steps, self._evaluations, self._staging):
             programs.clear()
 
-    def training_step(self, kind: Kind) -> TrainingStep:
-        """The step for batches of this kind: recorded when it is first asked for."""
+    def check_outside_averages(self) -> None:
+        """Raises ValueError within `averaged`, where nothing may be trained."""
         if self._inside_averages:
             raise ValueError("averaged: leave the block first, then train on")
+
+    def training_step(self, kind: Kind) -> TrainingStep:
+        """The step for batches of this kind: recorded when it is first asked for."""
+        self.check_outside_averages()
         step = self._steps.get(kind)
         if step is None:
             samples = kind.shape[
@@ -170,23 +202,34 @@ class Trainer:
             ]
             checks.check_batch(self.model, samples)
             self.model.bind_noise((self.seed,))
-            step = TrainingStep(
-                self.model,
-                self.loss_function,
-                self.rule,
-                kind,
-                self.eager,
-                self.jit,
-            )
-            self._steps[kind] = step
+            step = self._steps[kind] = self._recorded(kind, self._new_step)
         return step
+
+    def _new_step(self, kind: Kind) -> TrainingStep:
+        graphs = self.backend.driver is not None and self.steps_per_graph > 0
+        options = (self.eager, self.jit, graphs)
+        return TrainingStep(self.model, self.loss_function, self.rule, kind, *options)
+
+    def _recorded(self, kind: Kind, record: Callable[[Kind], S]) -> S:
+        """`record(kind)`; raises MemoryError if the device has no room for it."""
+        try:
+            return record(kind)
+        except MemoryError as error:
+            if self.backend.is_host or isinstance(error, DeviceMemoryError):
+                raise
+            problem = str(error)
+        # With the error go the arrays that were made before it.
+        raise batch_too_large(self.backend, kind, problem, record)
 
     def evaluation_step(self, kind: Kind, targets: bool) -> EvaluationStep:
         """Likewise for predictions."""
         key = (kind, targets)
         if key not in self._evaluations:
-            self._evaluations[key] = EvaluationStep(
-                self.model, self.loss_function, kind, targets, self.eager, self.jit
+            self._evaluations[key] = self._recorded(
+                kind,
+                lambda kind: EvaluationStep(
+                    self.model, self.loss_function, kind, targets, self.eager, self.jit
+                ),
             )
         return self._evaluations[key]
 
@@ -232,6 +275,8 @@ class Trainer:
 
         Raises:
             ValueError, TypeError: unfit data or arguments.
+            MemoryError: the device's memory does not hold the data or a batch; weights
+                are as before, and the message names a batch size that fits.
             DivergenceError: a loss or gradient became NaN or infinite; weights, the
                 rule's arrays and the history are as before that step (on a GPU, which
                 is asked once an epoch: as before that epoch).
@@ -253,12 +298,26 @@ class Trainer:
         self.history = History()
         progress = Progress(verbose)
         doctor = Doctor(self, samples, size, epochs, progress) if diagnose else None
-        loop = Loop(self, samples, held, size, shuffle, hooks, progress, doctor)
-        return loop.run(epochs)
+        parts = (samples, held, size, shuffle, hooks, progress, doctor)
+        what = "a copy of the parameters, in case training diverges,"
+        hint = "use fewer or narrower layers, or a smaller data set"
+        return self._placed(what, hint, partial(Loop, self, *parts)).run(epochs)
+
+    def _placed(self, what: str, hint: str, place: Callable[[], T]) -> T:
+        """`place()`; raises MemoryError if the device has no room for `what`."""
+        try:
+            return place()
+        except MemoryError as error:
+            if self.backend.is_host or isinstance(error, DeviceMemoryError):
+                raise
+            problem = str(error)
+        raise no_room(self.backend, what, problem, hint)
 
     def _samples(self, *arguments: Any) -> Samples:
+        hint = "train on parts of it with trainer.step(x, y), or use float32"
         with self.backend.active(), self.left_as_it_was():
-            return Samples(self, *arguments)
+            place = partial(Samples, self, *arguments)
+            return self._placed("x, y: the data set", hint, place)
 
     @contextmanager
     def left_as_it_was(self) -> Iterator[None]:
@@ -266,7 +325,7 @@ class Trainer:
         built = self.model.sample_shape is not None
         try:
             yield
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, MemoryError):
             if not built:
                 self.model.unbuild()
                 vars(self).pop("rule", None)
@@ -295,8 +354,7 @@ class Trainer:
         with np.errstate(all="ignore"), self.backend.active():
             step = self._staging.stage(x, y, sample_weight)
             self.set_scalars()
-            step.run("gradients")
-            step.run("update")
+            step.run_whole()
         self.took(step)
         self.steps_done += 1
 

@@ -69,12 +69,29 @@ if TYPE_CHECKING:
         WarmUp,
         WeightAverage,
     )
+    from xpnet.selection import (
+        Ensemble,
+        LearningCurve,
+        LogUniform,
+        Reliability,
+        Temperature,
+        Uniform,
+        cross_validate,
+        expected_calibration_error,
+        grid_search,
+        halving_search,
+        k_folds,
+        learning_curve,
+        random_search,
+        reliability,
+    )
     from xpnet.training import (
         Callback,
         DivergenceError,
         EarlyStopping,
         History,
         ReduceOnPlateau,
+        Stack,
         Trainer,
         check_gradients,
         confusion_matrix,
@@ -101,8 +118,13 @@ _ROOMS = {
         GeneticAlgorithm GridSearch LBFGS Lion Nadam Optimizer RAdam RandomSearch
         RMSprop StepDecay WarmUp WeightAverage
     """,
+    "selection": """
+        Ensemble LearningCurve LogUniform Reliability Temperature Uniform cross_validate
+        expected_calibration_error grid_search halving_search k_folds learning_curve
+        random_search reliability
+    """,
     "training": """
-        Callback DivergenceError EarlyStopping History ReduceOnPlateau Trainer
+        Callback DivergenceError EarlyStopping History ReduceOnPlateau Stack Trainer
         check_gradients confusion_matrix minimize
     """,
 }
@@ -131,6 +153,7 @@ __all__ = [
     "DivergenceError",
     "Dropout",
     "EarlyStopping",
+    "Ensemble",
     "ExponentialDecay",
     "Flatten",
     "GaussianNoise",
@@ -140,7 +163,9 @@ __all__ = [
     "Huber",
     "Layer",
     "LayerNorm",
+    "LearningCurve",
     "Lion",
+    "LogUniform",
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
@@ -151,26 +176,38 @@ __all__ = [
     "RMSprop",
     "RandomSearch",
     "ReduceOnPlateau",
+    "Reliability",
     "Sequential",
     "SoftmaxCrossEntropy",
+    "Stack",
     "Standardizer",
     "StepDecay",
+    "Temperature",
     "TraceError",
     "Trainer",
+    "Uniform",
     "WarmUp",
     "WeightAverage",
     "__version__",
     "check_gradients",
     "confusion_matrix",
+    "cross_validate",
     "datasets",
     "derivative",
+    "expected_calibration_error",
     "get_backend",
+    "grid_search",
+    "halving_search",
+    "k_folds",
+    "learning_curve",
     "load_csv",
     "load_data",
     "load_idx",
     "load_mnist",
     "load_npz",
     "minimize",
+    "random_search",
+    "reliability",
     "split",
     "split_indices",
 ]

@@ -1,4 +1,4 @@
-"""The command line: `xpnet train`, `xpnet doctor`, `xpnet predict`, `xpnet info`.
+"""The command line: `xpnet train`, `xpnet search`, `xpnet predict`, `xpnet doctor`.
 
 Only argparse is imported here, so that `xpnet --help` answers at once. A command is a
 module of `xpnet.commands` with `run(arguments) -> exit status`.
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        command = import_module(f"xpnet.commands.{options.command}")
+        command = import_module(f"xpnet.commands.{options.command.replace('-', '_')}")
         status: int = command.run(options)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe (head, less) has gone
@@ -69,9 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_train(commands)
     _add_doctor(commands)
+    _add_search(commands)
     _add_predict(commands)
     _add_compare(commands)
     _add_bench(commands)
+    _add_gpu_check(commands)
     _add_gallery(commands)
     info = commands.add_parser("info", help="device, BLAS, threads and versions")
     info.add_argument("--json", action="store_true", help="print one JSON object")
@@ -86,6 +88,8 @@ def _add_train(commands: "argparse._SubParsersAction[Parser]") -> None:
         "another, never trained or chosen on, for the test at the end.",
     )
     _add_training_options(train)
+    together = "train K networks at once and average them"
+    train.add_argument("--ensemble", type=int, metavar="K", help=together)
 
 
 def _add_doctor(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -130,6 +134,49 @@ def _add_training_options(parser: Parser) -> None:
     add("--seed", type=int, default=0, help="of everything random [%(default)s]")
     add("--save", metavar="DIR", help="keep the model there, for predict")
     add("--plot", metavar="FILE", help="draw what was learnt (needs matplotlib)")
+    add("--json", action="store_true", help="print one JSON object")
+
+
+def _add_search(
+    commands: "argparse._SubParsersAction[Parser]",
+) -> None:
+    search = commands.add_parser(
+        "search",
+        help="try settings on folds, many networks at once",
+        description="Try every combination of settings on every fold of DATA, those of "
+        "one shape as one program; the best is trained on all of it and tested on a "
+        "part that nothing was chosen on. Settings: hidden (widths 128,64; "
+        "alternatives 64;128,64), activation, dropout, optimizer, learning_rate, "
+        "schedule, label_smoothing, l1, l2, weight_decay, momentum, clip_norm, epochs, "
+        "batch_size.",
+    )
+    add = search.add_argument
+    add("data", metavar="DATA", help="as for train")
+    add("--target", metavar="COLUMN", help="what to predict (CSV; default: the last)")
+    tasks = ("auto", "classification", "regression")
+    add("--task", default="auto", choices=tasks, help="auto: by the target")
+    grid = '"learning_rate=1e-3,3e-3 l2=0,1e-4"; with --random also a..b'
+    add("--grid", required=True, metavar="SETTINGS", help=grid)
+    how = search.add_mutually_exclusive_group().add_argument
+    how("--random", type=int, metavar="N", help="draw N settings instead of all")
+    how("--halving", type=int, metavar="N", help="N for few epochs, the best for more")
+    add("--folds", type=int, default=5, help="[%(default)s]")
+    add("--repeats", type=int, default=1, help="of all folds [%(default)s]")
+    add("--epochs", type=int, default=30, help="passes over the data [%(default)s]")
+    add("--batch-size", type=int, default=32, help="samples a step [%(default)s]")
+    add(
+        "--test", type=float, help="share held out to test on [0.2; 0 below 20 samples]"
+    )
+    add("--monitor", help="score that decides, such as loss [accuracy; r2]")
+    scales = ("standard", "minmax", "none")
+    add("--scale", choices=scales, help="of the inputs [minmax for images]")
+    add("--device", default="auto", help="cpu, cuda, cuda:1 or auto [%(default)s]")
+    dtypes = ("float32", "float64")
+    add("--dtype", default="float32", choices=dtypes, help="[%(default)s]")
+    add("--seed", type=int, default=0, help="of everything random [%(default)s]")
+    add("--file", metavar="FILE", help="keep finished networks there; go on with them")
+    add("--save", metavar="DIR", help="keep the best model there, for predict")
+    add("--plot", metavar="FILE", help="draw the scores (needs matplotlib)")
     add("--json", action="store_true", help="print one JSON object")
 
 
@@ -196,6 +243,22 @@ def _add_bench(
     add("--json", metavar="FILE", help="write the record there")
     add("--html", metavar="FILE", help="write a page with tables and plots there")
     add("--from", dest="source", metavar="FILE", help="show a record, measure nothing")
+
+
+def _add_gpu_check(
+    commands: "argparse._SubParsersAction[Parser]",
+) -> None:
+    check = commands.add_parser(
+        "gpu-check",
+        help="is the GPU right, and how fast is it",
+        description="Compare everything that runs on the first GPU with NumPy, graphs "
+        "with their calls, then time it beside what else is installed. Exit status 1 "
+        "if a comparison fails.",
+    )
+    add = check.add_argument
+    add("--out", metavar="FILE", help="write the record there, as JSON")
+    add("--quick", action="store_true", help="fewer sizes, no rivals")
+    add("--minutes", type=float, default=10.0, help="it may take [%(default)g]")
 
 
 def _add_gallery(

@@ -10,8 +10,11 @@ PACKAGES = ("jax", "jaxlib")
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 
-def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
-    """value_and_grad of the loss, and the update, in one compiled function."""
+def parts(case: Case) -> tuple[Any, ...]:
+    """(update, state at the start, x, y, loss of a state), nothing compiled yet.
+
+    update(state, x, y) gives (new state, loss).
+    """
     import jax
     import jax.numpy as jnp
 
@@ -48,13 +51,22 @@ def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
         value, g = jax.value_and_grad(objective)(state[0], x, y)
         return rule(state, g), value
 
-    compiled = jax.jit(update, donate_argnums=0)
     params = [(jnp.asarray(W), jnp.asarray(b)) for W, b in case.weights()]
     zeros = [tree.tree_map(jnp.zeros_like, params) for _ in range(2)]
-    holder = [(params, *zeros, jnp.zeros(())) if rule is adam else (params,)]
+    state = (params, *zeros, jnp.zeros(())) if rule is adam else (params,)
+    return update, state, x, y, lambda state: float(objective(state[0], x, y))
+
+
+def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
+    """value_and_grad of the loss, and the update, in one compiled function."""
+    import jax
+
+    update, state, x, y, loss = parts(case)
+    compiled = jax.jit(update, donate_argnums=0)
+    holder = [state]
 
     def step() -> None:
         holder[0], value = compiled(holder[0], x, y)
         value.block_until_ready()
 
-    return step, lambda: float(objective(holder[0][0], x, y))
+    return step, lambda: loss(holder[0])

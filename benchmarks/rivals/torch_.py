@@ -8,11 +8,14 @@ from xpnet.benchmarks.cases import Case
 PACKAGES = ("torch",)
 
 
-def parts(case: Case) -> tuple[Any, ...]:
-    """(model, optimizer, loss function, x, y) with the case's weights."""
+def parts(case: Case, device: str = "cpu", capturable: bool = False) -> tuple[Any, ...]:
+    """(model, optimizer, loss function, x, y) with the case's weights.
+
+    `capturable`: the optimizer's steps may be part of a CUDA graph.
+    """
     import torch
 
-    x, y = map(torch.from_numpy, case.data())
+    x, y = (torch.from_numpy(a).to(device) for a in case.data())
     layers: list[Any] = []
     for W, b in case.weights():
         linear = torch.nn.Linear(*W.shape)
@@ -20,12 +23,13 @@ def parts(case: Case) -> tuple[Any, ...]:
             linear.weight.copy_(torch.from_numpy(W.T.copy()))
             linear.bias.copy_(torch.from_numpy(b))
         layers += [linear, torch.nn.ReLU()]
-    model = torch.nn.Sequential(*layers[:-1])
+    model = torch.nn.Sequential(*layers[:-1]).to(device)
     parameters = model.parameters()
+    options: dict[str, Any] = {"capturable": True} if capturable else {}
     rule = (
         torch.optim.SGD(parameters, lr=case.rate)
         if case.optimizer == "sgd"
-        else torch.optim.Adam(parameters, lr=case.rate, fused=True)
+        else torch.optim.Adam(parameters, lr=case.rate, fused=True, **options)
     )
     return model, rule, torch.nn.CrossEntropyLoss(), x, y
 

@@ -1,7 +1,9 @@
 """Which device is chosen, and what a backend gives on each."""
 
 import dataclasses
+import re
 import sys
+from importlib import metadata
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from tests.standin import cupy, standin_backend
 from xpnet.backend import Backend, DeviceError, cuda_status, get_backend
-from xpnet.backend.devices import INSTALL
+from xpnet.backend.failures import INSTALL
 
 
 @pytest.fixture(autouse=True)
@@ -59,30 +61,77 @@ def raising(error):
     return function
 
 
+def altered_runtime(**changes):
+    """The stand-in where no device is counted."""
+    runtime = SimpleNamespace(
+        **{
+            "getDeviceCount": lambda: 0,
+            "driverGetVersion": lambda: 13000,
+            "runtimeGetVersion": lambda: 13020,
+            **changes,
+        }
+    )
+    return altered_cuda(is_available=lambda: False, runtime=runtime)
+
+
+OLD = RuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient")
+NVRTC = "CuPy failed to load libnvrtc.so.13: OSError: libnvrtc.so.13: cannot open"
+# What is broken: (the module, the reason, the way out).
 BROKEN = {
-    "a driver that cannot count": (
-        altered_cuda(
-            runtime=SimpleNamespace(
-                getDeviceCount=raising(RuntimeError("cudaErrorInsufficientDriver"))
-            )
-        ),
-        "RuntimeError: cudaErrorInsufficientDriver",
+    "a driver that is too old": (
+        altered_runtime(getDeviceCount=raising(OLD), driverGetVersion=lambda: 12040),
+        r"driver is too old: it runs CUDA 12\.4, this CuPy needs CUDA 13",
+        r"update it to 580 or newer, or install 'xpnet\[cuda12\]' instead",
     ),
-    "a missing library": (
+    "a driver older than all": (
+        altered_runtime(getDeviceCount=raising(OLD), driverGetVersion=lambda: 11080),
+        r"too old: it runs CUDA 11\.8.*InsufficientDriver",
+        r"update it to 580 or newer \(",
+    ),
+    "no driver": (
+        altered_runtime(getDeviceCount=raising(OLD), driverGetVersion=lambda: 0),
+        "there is no NVIDIA driver",
+        "install one, 580 or newer",
+    ),
+    "a driver without a device": (
+        altered_runtime(getDeviceCount=raising(RuntimeError("cudaErrorNoDevice: no"))),
+        "the driver finds no CUDA device",
+        "nvidia-smi -L",
+    ),
+    "no device": (
+        altered_runtime(),
+        "the driver finds no CUDA device",
+        "nvidia-smi -L",
+    ),
+    "no NVRTC": (
+        altered(ones=raising(RuntimeError(NVRTC))),
+        r"libnvrtc, which compiles kernels, is missing .*libnvrtc\.so\.13",
+        r"pip install 'xpnet\[cuda13\]'",
+    ),
+    "no cuBLAS": (
         altered(ones=raising(ImportError("libcublasLt.so.13\nnot found"))),
-        "ImportError: libcublasLt.so.13",
+        r"libcublas, which multiplies .*ImportError: libcublasLt\.so\.13 not found",
+        r"pip install 'xpnet\[cuda13\]'",
     ),
-    "an error without a text": (
-        altered(ones=raising(MemoryError())),
-        "a kernel did not run (MemoryError: )",
+    "no headers": (
+        altered(ones=raising(RuntimeError('cannot open source file "cuda_fp16.h"'))),
+        r"CUDA's headers are missing .*cuda_fp16",
+        r"pip install 'xpnet\[cuda13\]'",
+    ),
+    "no memory": (
+        altered(ones=raising(MemoryError("Out of memory allocating 512 bytes"))),
+        "the GPU's memory is full .*allocating 512 bytes",
+        "nvidia-smi shows which processes",
+    ),
+    "anything else": (
+        altered(ones=raising(RuntimeError())),
+        r"a kernel did not run \(RuntimeError: \)",
+        re.escape(INSTALL),
     ),
     "a wrong result": (
         altered(ones=lambda shape, dtype: cupy.zeros(shape, dtype)),
-        "computed 4.0 instead of 12",
-    ),
-    "no device": (
-        altered_cuda(is_available=lambda: False),
-        "no CUDA device or driver",
+        r"computed 4\.0 instead of 12",
+        "",
     ),
 }
 
@@ -143,11 +192,13 @@ def test_whatever_importing_cupy_raises_is_a_reason_with_the_install_line(
 def test_a_device_that_does_not_really_compute_is_not_usable(
     standin, monkeypatch, case
 ):
-    module, reason = BROKEN[case]
+    module, reason, way_out = BROKEN[case]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setitem(sys.modules, "cupy", module)
     usable, why = cuda_status()
     assert not usable
-    assert reason in why
+    assert re.search(reason, why)
+    assert re.search(way_out, why)
     assert "\n" not in why
 
 
@@ -155,16 +206,45 @@ def test_a_device_that_does_not_really_compute_is_not_usable(
 def test_cuda_raises_with_the_reason_and_auto_falls_back_with_it_in_one_line(
     standin, monkeypatch, case
 ):
-    module, reason = BROKEN[case]
+    module, reason, _ = BROKEN[case]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setitem(sys.modules, "cupy", module)
     with pytest.raises(DeviceError) as caught:
         get_backend("cuda")
-    assert reason in str(caught.value)
+    assert re.search(reason, str(caught.value))
     assert "device='cuda'" in str(caught.value)
     fallen = get_backend("auto")
     assert fallen.device == "cpu"
-    assert reason in fallen.reason
+    assert re.search(reason, fallen.reason)
     assert "\n" not in fallen.reason
+
+
+def test_devices_that_a_variable_hides_are_told_from_devices_that_are_not_there(
+    standin, monkeypatch
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    monkeypatch.setitem(sys.modules, "cupy", altered_runtime())
+    assert "CUDA_VISIBLE_DEVICES=-1 leaves no CUDA device" in cuda_status()[1]
+
+
+def test_two_cupys_are_found_before_one_of_them_is_imported(monkeypatch):
+    wheels = {"cupy-cuda12x": "14.1.0", "cupy-cuda13x": "14.2.0"}
+
+    def version(name):
+        if name not in wheels:
+            raise metadata.PackageNotFoundError(name)
+        return wheels[name]
+
+    monkeypatch.setattr(metadata, "version", version)
+    without_cupy(monkeypatch, AssertionError("it was imported"))
+    usable, why = cuda_status()
+    assert not usable
+    assert "installed 2 times (cupy-cuda12x 14.1.0, cupy-cuda13x 14.2.0)" in why
+    assert "pip uninstall cupy-cuda12x cupy-cuda13x" in why
+    assert INSTALL in why
+    del wheels["cupy-cuda12x"]
+    cuda_status.cache_clear()
+    assert "it was imported" in cuda_status()[1]
 
 
 def test_without_cupy_cuda_names_the_install_line_and_auto_is_the_cpu(monkeypatch):

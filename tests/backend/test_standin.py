@@ -113,10 +113,37 @@ def test_arrays_of_two_devices_do_not_mix(standin, x):
 
 
 def test_a_capture_takes_elementwise_work_but_no_product_and_no_upload(standin, x):
-    with capture():
+    with capture() as captured:
         cupy.add(x, 1.0, x)
         with pytest.raises(NotImplementedError, match="cuBLAS"):
             cupy.matmul(x, x.T)
         with pytest.raises(RuntimeError, match="H2D"):
             x.set(HOST)
-    assert x.tolist()[0] == [1.0, 2.0, 3.0]
+    assert x.tolist()[0] == [0.0, 1.0, 2.0]  # nothing has run yet
+    assert len(captured) == 1
+
+
+def test_a_graph_does_the_work_again_on_the_memory_it_was_captured_on(standin, x):
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with standin.counting() as counts:
+        with stream:
+            stream.begin_capture()
+            y = x + 1.0
+            cupy.add(x, y, x)
+            graph = stream.end_capture()
+        assert (counts.launches, counts.unsafe) == (0, 1)  # y may be given away
+        for _ in range(2):
+            graph.launch()
+        assert (counts.launches, counts.graphs, counts.nodes) == (0, 2, 4)
+    assert x.tolist()[0] == [3.0, 7.0, 11.0]
+    with pytest.raises(RuntimeError, match="legacy"):
+        cupy.cuda.get_current_stream().begin_capture()
+    with pytest.raises(RuntimeError, match="Implicit"):
+        cupy.cuda.Stream().begin_capture()
+
+
+def test_memory_ends(standin, x):
+    standin.set_free_bytes(100)
+    with pytest.raises(MemoryError, match="allocating 800 bytes"):
+        cupy.empty((100,), np.float64)
+    assert cupy.cuda.runtime.memGetInfo()[0] == 100

@@ -209,6 +209,9 @@ def test_info_names_device_blas_and_versions(clean, capsys):
     assert f"device      {record['device']}: {record['why']}" in out
     assert record["cores"] >= 1
     assert record["versions"]["numpy"] == __import__("numpy").__version__
+    for package in ("numba", "threadpoolctl"):
+        assert record["versions"].get(package, "") in out
+    assert {"threadpoolctl", "safetensors"} <= set(record["versions"])
     assert record["warnings"] == []
     assert "warning" not in out
     assert record["blas"]

@@ -9,6 +9,7 @@ import pytest
 from tests.standin import cupy, standin_backend
 from xpnet.backend import cuda_status, devices
 from xpnet.backend.crossover import recall
+from xpnet.backend.cuda import cupy_driver
 from xpnet.backend.loops import cache_directory
 from xpnet.cli import main
 from xpnet.commands import compare
@@ -38,6 +39,7 @@ def gpu(standin, monkeypatch):
         runtime, "getDeviceProperties", lambda ordinal: properties, raising=False
     )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
+    monkeypatch.setattr(cupy_driver, "cupy_driver", lambda ordinal: None)
     cuda_status.cache_clear()
     yield standin_backend()
     cuda_status.cache_clear()

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.gallery.mnist import write_mnist
 from xpnet import gallery
-from xpnet.gallery import Lesson, prepare
+from xpnet.gallery import COLORS, FIELDS, Lesson, prepare
+from xpnet.gallery.style import MARKERS, STYLES, line_style
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -110,6 +112,9 @@ def test_the_data_may_be_named_by_the_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("XPNET_MNIST", raising=False)
     assert prepare(tmp_path).data is None
     monkeypatch.setenv("XPNET_MNIST", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="missing train-images"):
+        prepare(tmp_path)
+    write_mnist(tmp_path)
     assert prepare(tmp_path).data == tmp_path
 
 
@@ -161,3 +166,22 @@ def test_without_matplotlib_the_install_line_comes_first(where, tmp_path):
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert "pip install 'xpnet[plot]'" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_two_curves_share_colour_and_dashes():
+    looks = [tuple(map(str, line_style(i).values())) for i in range(40)]
+    assert len(set(looks)) == 40
+    assert len(COLORS) == len(STYLES) == len(MARKERS)
+
+
+def test_a_field_is_0_at_its_minimum_and_its_slope_is_right():
+    lowest = {"Beale": (3.0, 0.5), "saddle": (0.0, 2**0.5), "valley": (0.0, 0.0)}
+    assert set(FIELDS) == set(lowest)
+    for name, field in FIELDS.items():
+        assert abs(field(np.array(lowest[name]))) < 1e-12
+        assert np.abs(field.slope(np.array(lowest[name]))).max() < 1e-12
+        at, h = np.array(field.start), 1e-6
+        apart = [field(at + h * e) - field(at - h * e) for e in np.eye(2)]
+        np.testing.assert_allclose(
+            field.slope(at) * 2 * h, apart, rtol=1e-6, atol=1e-12
+        )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.gallery.mnist import write_mnist
 from xpnet import gallery
 from xpnet.gallery import LESSONS, get_lesson, prepare, title_of
 
@@ -31,6 +32,16 @@ def test_a_lesson_runs_and_its_claims_hold(name, tmp_path, capsys):
         image = imread(tmp_path / file)[..., :3]
         assert min(image.shape[:2]) > 200
         assert (image < 0.9).any(axis=2).mean() > 0.01, f"{file} is blank"
+
+
+def test_the_digits_of_mnist_are_learnt_where_their_files_are(tmp_path, capsys):
+    write_mnist(tmp_path)
+    ready = prepare(tmp_path / "out", tmp_path / "numbers.json", tmp_path)
+    assert gallery.run({"digits": get_lesson("digits")}, ready, quick=True) == 0
+    printed = capsys.readouterr().out
+    assert "784-15-10 has 11,935 parameters" in printed
+    assert "% of 297 right, over 90%" in printed
+    assert "MNIST not run" not in printed
 
 
 @pytest.mark.parametrize("name", LESSONS)

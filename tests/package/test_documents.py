@@ -39,7 +39,7 @@ def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch):
     with contextlib.redirect_stdout(printed):
         for block in blocks("python"):
             exec(compile(block, "README.md", "exec"), names)
-    assert len(blocks("python")) == 2
+    assert len(blocks("python")) == 3
     assert (tmp_path / "my-model" / "model.json").is_file()
     xt, yt = names["xt"], names["yt"]
     first = names["xn"].Trainer.load("my-model", "cpu")
@@ -53,18 +53,16 @@ def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch):
 def commands():
     """Every use of the command in the README's shell blocks and inline code."""
     text = "\n".join([*blocks("bash"), *re.findall(r"`([^`\n]+)`", README)])
-    return re.findall(
-        r"(?:^|[\s/&])xpnet "
-        r"((?:train|doctor|predict|bench|compare|gallery|info)\b[^\n&|]*)",
-        text,
-    )
+    names = "train|search|doctor|predict|bench|compare|gpu-check|gallery|info"
+    return re.findall(rf"(?:^|[\s/&])xpnet ((?:{names})\b[^\n&|]*)", text)
 
 
 def test_the_commands_of_the_readme_are_there():
     found = commands()
     assert "train digits" in found
     assert {line.split()[0] for line in found} == {
-        *("train", "doctor", "predict", "bench", "compare", "gallery", "info")
+        *("train", "search", "doctor", "predict", "bench", "compare"),
+        *("gpu-check", "gallery", "info"),
     }
     for line in found:
         _parser().parse_args(shlex.split(line))

@@ -31,7 +31,9 @@ def modules():
 
 
 def test_there_are_rooms_and_modules():
-    assert set(ROOMS) == {"backend", "data", "layers", "optim", "training"}
+    assert set(ROOMS) == {
+        *("backend", "data", "layers", "optim", "selection", "training")
+    }
     assert len(modules()) > 40
     assert "xpnet.training.loop" in modules()
 

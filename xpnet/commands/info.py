@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import Any
 
 from xpnet.backend import get_backend
+from xpnet.backend.versions import cuda_versions
 
 # Variables that make a BLAS run other kernels than the processor's own.
 SLOWING = (
@@ -22,6 +23,8 @@ PACKAGES = (
     "cupy-cuda12x",
     "cupy-cuda13x",
     "cupy",
+    "numba",
+    "threadpoolctl",
     "safetensors",
     "matplotlib",
 )
@@ -42,6 +45,9 @@ def run(options: Namespace) -> int:
     print(f"processor   {facts['processor']}, {facts['cores']} cores for this process")
     versions = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
     print(f"versions    {versions}")
+    if facts["libraries"]:
+        found = ", ".join(f"{k} {v}" for k, v in facts["libraries"].items())
+        print(f"CUDA        {found}")
     for warning in facts["warnings"]:
         print(f"warning     {warning}")
     return 0
@@ -59,6 +65,7 @@ def collect() -> dict[str, Any]:
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
         "versions": _versions(),
+        "libraries": cuda_versions(),
         "warnings": slow_blas(),
     }
 

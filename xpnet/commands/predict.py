@@ -10,21 +10,29 @@ import numpy as np
 
 from xpnet.backend import get_backend
 from xpnet.data import Scaler, load_data
+from xpnet.selection import Ensemble
+from xpnet.selection.ensemble import is_ensemble
 from xpnet.training import Trainer
 
 
 def run(options: Namespace) -> int:
     """Predict as asked; see `xpnet predict --help`."""
-    trainer = Trainer.load(options.model, get_backend(options.device))
+    backend, folder = get_backend(options.device), Path(options.model)
+    together = Ensemble.load(folder, backend) if is_ensemble(folder) else None
+    trainer = together[0] if together else Trainer.load(folder, backend)
     notes = trainer.notes
     features = notes.get("features")
     named = Path(options.data).suffix.lower() in (".csv", ".tsv", ".txt")
     columns = tuple(features) if features and named else None
     data = load_data(options.data, has_target=False, columns=columns)
     x = data.x
-    if notes.get("scaler"):
-        x = Scaler.from_dict(notes["scaler"]).transform(x)
-    rows = _rows(trainer.predict(x), notes)
+    if together is not None:
+        rows = _rows(together.predict(x), notes | {"y_scaler": None})
+        _add_disagreement(rows, together.uncertainty(x).disagreement)
+    else:
+        if notes.get("scaler"):
+            x = Scaler.from_dict(notes["scaler"]).transform(x)
+        rows = _rows(trainer.predict(x), notes)
     if options.json:
         print(json.dumps({"model": options.model, "predictions": rows}))
         return 0
@@ -56,6 +64,12 @@ def _rows(outputs: np.ndarray[Any, Any], notes: dict[str, Any]) -> list[dict[str
     return [
         {f"output_{i}": float(v) for i, v in enumerate(row)} for row in outputs.tolist()
     ]
+
+
+def _add_disagreement(rows: list[dict[str, Any]], found: Any) -> None:
+    """How far an ensemble's members contradict each other about each sample."""
+    for row, value in zip(rows, found.reshape(len(rows), -1), strict=True):
+        row["disagreement"] = float(value.mean())
 
 
 def _cell(value: Any) -> str:

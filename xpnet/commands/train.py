@@ -40,6 +40,10 @@ class Parts:
 
 def run(options: Namespace) -> int:
     """Train as asked; see `xpnet train --help`."""
+    if options.ensemble is not None:
+        from xpnet.commands import ensemble
+
+        return ensemble.run(options)
     return train(options, prepare(options))
 
 
@@ -107,6 +111,11 @@ def _check(options: Namespace) -> None:
         if value is not None and value < 1:
             flag = name.replace("_", "-")
             raise ValueError(f"--{flag}: expected at least 1, got {value}")
+    check_places(options)
+
+
+def check_places(options: Namespace) -> None:
+    """Raises ValueError for a --plot or --save that could not be written."""
     if options.plot:
         from xpnet.training.plots import figure
 
@@ -180,10 +189,15 @@ def _check_classes(data: Dataset, y: Any, parts: int) -> None:
             )
 
 
+def scale_kind(data: Dataset, options: Namespace) -> str:
+    """How inputs are scaled: as asked, or as fits the data."""
+    images = data.x.dtype.kind in "ui" or data.name == "digits"
+    return options.scale or ("minmax" if images else "standard")
+
+
 def _scaler(data: Dataset, parts: Parts, options: Namespace) -> Scaler | None:
     """Fitted on the training part only."""
-    images = data.x.dtype.kind in "ui" or data.name == "digits"
-    kind = options.scale or ("minmax" if images else "standard")
+    kind = scale_kind(data, options)
     return None if kind == "none" else SCALERS[kind].fit(parts.train[0])
 
 

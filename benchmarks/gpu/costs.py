@@ -1,0 +1,194 @@
+"""What the parts of a step cost on the device: launches, copies, matrix products."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import Backend, Call
+from xpnet.backend.cuda.graph import Graph
+from xpnet.benchmarks.cases import NETS
+from xpnet.benchmarks.gpu.clock import Clock, measure
+from xpnet.benchmarks.gpu.verdicts import DIFFERS, OK, SAFETY, Check, Figures, Host
+
+Results = tuple[str, str, Figures]
+NOTHING = 'extern "C" __global__ void nothing() {}'
+NODES = 100  # of the graph that the time of a node comes from
+COPIES = {"1 MiB": 1 << 20, "64 MiB": 64 << 20, "1 GiB": 1 << 30}
+PRECISIONS = ("float32", "tf32")
+# Half a unit in the last place of what is multiplied.
+EPSILON = {"float32": 2.0**-23, "tf32": 2.0**-10}
+CHECKED_ROWS = 8
+
+
+@dataclass(frozen=True)
+class Device:
+    """A backend and the clock that its work is timed with."""
+
+    backend: Backend
+    clock: Clock
+
+
+# Launches.
+
+
+def launch_checks(device: Device) -> list[Check]:
+    """A kernel that does nothing: launched, and as the nodes of a graph."""
+    return [
+        Check("a kernel launched", partial(time_launch, device)),
+        Check("a node of a graph", partial(time_nodes, device)),
+    ]
+
+
+def empty_call(backend: Backend) -> Call:
+    """One thread that does nothing."""
+    if backend.driver is None:
+        raise RuntimeError(f"{backend.device} has no driver, so no kernels of ours")
+    function = backend.driver.load(NOTHING).function("nothing")
+    return backend.driver.launch, (function, (1, 1, 1), (1, 1, 1), ())
+
+
+def time_launch(device: Device) -> Results:
+    """One launch after the other."""
+    with device.backend.active():
+        function, arguments = empty_call(device.backend)
+        return OK, "", measure(device.clock, partial(function, *arguments))
+
+
+def time_nodes(device: Device) -> Results:
+    """A graph of one node and one of many: what a launch costs, and each node more."""
+    with device.backend.active():
+        call = empty_call(device.backend)
+        call[0](*call[1])  # a kernel is loaded when it is first launched
+        times = []
+        for nodes in (1, NODES):
+            graph = Graph([call], device.backend, nodes)
+            times.append(measure(device.clock, graph.launch))
+    one, many = times
+    figures = {f"graph_{key}": value for key, value in one.items()}
+    node = (many["gpu_us"] - one["gpu_us"]) / (NODES - 1)
+    return OK, "", {"node_us": node, "nodes": NODES, **figures}
+
+
+# Copies.
+
+
+def copy_checks(device: Device, largest: int = 1 << 30) -> list[Check]:
+    """From the device to itself, and from the host, up to `largest` bytes."""
+    sizes = {name: size for name, size in COPIES.items() if size <= largest}
+    within = [
+        Check(f"copy of {name}", partial(time_copy, device, size))
+        for name, size in sizes.items()
+    ]
+    return [
+        *within,
+        *(
+            Check(f"upload of {name}", partial(time_upload, device, size))
+            for name, size in list(sizes.items())[:2]
+        ),
+    ]
+
+
+def time_copy(device: Device, nbytes: int) -> Results:
+    """Bytes read and written, a second."""
+    backend = device.backend
+    with backend.active():
+        source, target = (backend.zeros((nbytes // 4,), np.float32) for _ in range(2))
+        function, arguments = backend.copy(target, source)
+        figures = measure(device.clock, partial(function, *arguments))
+    return OK, "", figures | {"GB_per_s": 2 * nbytes / figures["gpu_us"] / 1e3}
+
+
+def time_upload(device: Device, nbytes: int) -> Results:
+    """Bytes a second from pageable memory of the host."""
+    backend, host = device.backend, np.zeros(nbytes // 4, np.float32)
+    with backend.active():
+        target = backend.zeros(host.shape, np.float32)
+        figures = measure(device.clock, partial(target.set, host))
+    return OK, "", figures | {"GB_per_s": nbytes / figures["wall_us"] / 1e3}
+
+
+# Products.
+
+
+@dataclass(frozen=True)
+class Product:
+    """(m, k) @ (k, n); a letter t says that an operand is a transposed view."""
+
+    m: int
+    k: int
+    n: int
+    transposed: str = ""
+
+    def __str__(self) -> str:
+        turned = {"a": ", a transposed", "b": ", b transposed"}.get(self.transposed, "")
+        return f"{self.m}×{self.k} @ {self.k}×{self.n}{turned}"
+
+    @property
+    def operations(self) -> int:
+        """Multiplications and additions."""
+        return 2 * self.m * self.k * self.n
+
+
+def products(nets: int = len(NETS)) -> list[Product]:
+    """Every product of a step of the first `nets` nets, each once."""
+    return list(dict.fromkeys(p for net in NETS[:nets] for p in _of_net(*net)))
+
+
+def _of_net(sizes: tuple[int, ...], batch: int) -> Iterator[Product]:
+    for i, (n, m) in enumerate(pairwise(sizes)):
+        yield Product(batch, n, m)  # a W
+        yield Product(n, batch, m, "a")  # aᵀ δ
+        if i:
+            yield Product(batch, m, n, "b")  # δ Wᵀ
+
+
+def product_checks(device: Device, nets: int = len(NETS)) -> list[Check]:
+    """Every product × precision."""
+    return [
+        Check(f"{product}, {precision}", partial(time_product, device, *row))
+        for product in products(nets)
+        for precision in PRECISIONS
+        for row in [(product, precision)]
+    ]
+
+
+def time_product(device: Device, product: Product, precision: str) -> Results:
+    """The time of a product, and whether it is as exact as its precision says."""
+    backend = device.backend.with_precision(precision)
+    rng = np.random.default_rng(3)
+    m, k, n = product.m, product.k, product.n
+    a, b = (rng.standard_normal(s).astype(np.float32) for s in ((m, k), (k, n)))
+    with backend.active():
+        left, right = _here(backend, a, b, product.transposed)
+        out = backend.zeros((m, n), np.float32)
+        function, arguments = backend.product(left, right, out)
+        figures = measure(device.clock, partial(function, *arguments))
+        found = backend.to_numpy(out)
+    figures["TFLOP_per_s"] = product.operations / figures["gpu_us"] / 1e6
+    error, bound = _error(found, a, b, precision)
+    figures |= {"error": error, "bound": bound}
+    if error <= bound:
+        return OK, "", figures
+    return DIFFERS, f"off by {error:.2g} where {bound:.2g} is {precision}", figures
+
+
+def _here(backend: Backend, a: Host, b: Host, transposed: str) -> tuple[Any, Any]:
+    """The operands on the device, laid out as a step has them."""
+    left = backend.asarray(a if transposed != "a" else np.ascontiguousarray(a.T))
+    right = backend.asarray(b if transposed != "b" else np.ascontiguousarray(b.T))
+    return left.T if transposed == "a" else left, (
+        right.T if transposed == "b" else right
+    )
+
+
+def _error(found: Host, a: Host, b: Host, precision: str) -> tuple[float, float]:
+    """(max error of some rows, 8 √k ε s): rows suffice, all are computed alike."""
+    rows = np.unique(np.linspace(0, len(a) - 1, CHECKED_ROWS).astype(int))
+    exact = a[rows].astype(np.float64) @ b.astype(np.float64)
+    error = float(np.abs(found[rows] - exact).max())
+    size = float(np.abs(exact).max())
+    return error, SAFETY * float(np.sqrt(a.shape[1])) * EPSILON[precision] * size

@@ -1,0 +1,204 @@
+"""Every layer, loss and update rule on a device against NumPy, tensor by tensor.
+
+A case is trained for a few steps by three: the device, NumPy in float32 and NumPy in
+float64. After every half of a step all take over the numbers of one of them, so that
+what differs is the rounding of that half and nothing grows. The two NumPys tell how far
+rounding carries each tensor (see `Bound`); the device is compared with the one of its
+dtype.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import Array, Backend, Shape, get_backend
+from xpnet.benchmarks.gpu.cases import BATCH, OUTPUTS, Case, all_cases
+from xpnet.benchmarks.gpu.verdicts import (
+    DIFFERS,
+    OK,
+    Bound,
+    Check,
+    Figures,
+    Host,
+    distance,
+)
+from xpnet.layers import Dense, Sequential
+from xpnet.training.rule import Rule
+from xpnet.training.step import EvaluationStep, Kind, TrainingStep
+
+STEPS = 3
+DTYPES = ("float32", "float64")
+LEADS: tuple[Shape, ...] = ((), (3,))
+Tensors = dict[str, Host]
+Results = tuple[str, str, Figures]
+
+
+class Subject:
+    """A case at work on one device in one dtype."""
+
+    def __init__(
+        self, case: Case, backend: Backend, dtype: str, lead: Shape, eager: bool = False
+    ) -> None:
+        self.backend = backend
+        self.model = Sequential([*case.layers(), Dense(OUTPUTS)]).build(case.sample)
+        seeds = tuple(range(int(np.prod(lead, dtype=int))))
+        self.model.allocate(backend, np.dtype(dtype), seeds, lead)
+        assert self.model.buffers is not None
+        self.buffers = self.model.buffers
+        optimizer = case.rule()
+        self.rule = Rule(optimizer, self.buffers)
+        self.schedule = optimizer.schedule
+        kind = Kind((*lead, BATCH, *case.sample), case.labels, case.weighted)
+        jit = False if backend.is_host else None
+        common = (kind, eager, jit)
+        self.step = TrainingStep(self.model, case.loss, self.rule, *common)
+        self.evaluation = EvaluationStep(self.model, case.loss, kind, True, eager, jit)
+        for step in (self.step, self.evaluation):
+            x, y, w = data(case, lead)
+            self.write(step.batch.x, x)
+            self.write(step.batch.y_rows, y)
+            if step.batch.w is not None:
+                self.write(step.batch.w_rows, w)
+
+    def write(self, array: Array, values: Host) -> None:
+        """Copy host values into an array of this subject."""
+        with self.backend.active():
+            self.backend.upload(array, values)
+
+    def read(self, array: Array) -> Host:
+        """A host copy of an array of this subject."""
+        with self.backend.active():
+            return np.array(self.backend.to_numpy(array))
+
+    def gradients(self, t: int) -> Tensors:
+        """Loss, gradients and running statistics of step `t` = 1, 2, ..."""
+        with self.backend.active(), np.errstate(all="ignore"):
+            self.rule.write(self.schedule(t - 1), t)
+            self.step.run("gradients")
+            self.step.run("loss")
+        state = {"running statistics": self.read(self.buffers.state)}
+        found = {"loss": self.read(self.step.loss)} | self._named("gradient", "grads")
+        return found | (state if self.buffers.state.size else {})
+
+    def update(self) -> Tensors:
+        """The rule's arrays and the parameters after the update."""
+        with self.backend.active(), np.errstate(all="ignore"):
+            self.step.run("update")
+        slots = {f"slot {i}": self.read(s) for i, s in enumerate(self.rule.slots)}
+        return slots | self._named("parameter", "params")
+
+    def evaluate(self) -> Tensors:
+        """The prediction and its loss."""
+        with self.backend.active(), np.errstate(all="ignore"):
+            self.evaluation.run()
+        output, total = self.evaluation.output, self.evaluation.total
+        return {"prediction": self.read(output), "evaluated loss": self.read(total)}
+
+    def _named(self, what: str, buffer: str) -> Tensors:
+        values = self.read(getattr(self.buffers, buffer))
+        return {
+            f"{what} {slot.key}": values[..., slot.start : slot.start + slot.size]
+            for slot in self.buffers.layout.trained
+        }
+
+    def arrays(self) -> list[Array]:
+        """All that a step starts from."""
+        buffers = self.buffers
+        arrays = [buffers.params, buffers.grads, buffers.state, *self.rule.slots]
+        return [array for array in arrays if array.size]
+
+    def follow(self, other: "Subject") -> None:
+        """Take over everything from `other`."""
+        for mine, theirs in zip(self.arrays(), other.arrays(), strict=True):
+            self.write(mine, other.read(theirs))
+
+
+def data(case: Case, lead: Shape) -> tuple[Host, Host, Host]:
+    """x, y and weights of one batch, values that float32 holds exactly."""
+    rng = np.random.default_rng(7)
+    x = rng.standard_normal((*lead, BATCH, *case.sample)).astype(np.float32)
+    w = rng.uniform(0.1, 2.0, (*lead, BATCH)).astype(np.float32)
+    if case.labels:
+        return x, rng.integers(0, OUTPUTS, (*lead, BATCH)), w
+    y = rng.uniform(0.05, 0.95, (*lead, BATCH, OUTPUTS)).astype(np.float32)
+    return x, y, w
+
+
+class Comparison:
+    """The device's tensors against NumPy's; remembers the worst, relative to bounds."""
+
+    def __init__(self, dtype: str) -> None:
+        self.dtype = dtype
+        self.worst: tuple[float, str] = (0.0, "none")
+
+    def add(self, where: str, terms: int, ours: Tensors, by: list[Tensors]) -> None:
+        """Compare tensors that came through sums of `terms`; `by`: float32, float64."""
+        narrow, wide = by
+        for name, values in ours.items():
+            bound = Bound(self.dtype, terms).of(narrow[name], wide[name])
+            reference = narrow if self.dtype == "float32" else wide
+            apart = distance(values, reference[name])
+            share = 0.0 if apart == 0.0 else apart / bound if bound else np.inf
+            if share > self.worst[0]:
+                words = f"{name} {where}: off by {apart:.2g}, bound {bound:.2g}"
+                self.worst = (float(share), words)
+
+    def result(self) -> Results:
+        """The verdict, what was worst, and its share of the bound."""
+        share, words = self.worst
+        if share > 1.0:
+            return DIFFERS, words, {}
+        return OK, "", {"share_of_bound": round(share, 4), "worst": words}
+
+
+def compare(
+    case: Case, backend: Backend, dtype: str, lead: Shape, eager: bool
+) -> Results:
+    """Train the case for STEPS on the device beside NumPy."""
+    host = get_backend("cpu")
+    narrow, wide = (Subject(case, host, d, lead) for d in DTYPES)
+    device = Subject(case, backend, dtype, lead, eager)
+    wide.follow(narrow)
+    device.follow(narrow)
+    found = Comparison(dtype)
+    widths = [int(np.prod(shape)) for shape in device.model.shapes]
+    terms = BATCH + int(np.prod(case.sample)) + 2 * sum(widths)
+    norm = device.rule.optimizer.clip_norm is not None
+    whole = device.model.parameter_count if norm else 1
+    for t in range(1, STEPS + 1):
+        ours = device.gradients(t)
+        found.add(f"in step {t}", terms, ours, [narrow.gradients(t), wide.gradients(t)])
+        for other in (wide, device):
+            other.follow(narrow)
+        updated = device.update()
+        found.add(f"in step {t}", whole, updated, [narrow.update(), wide.update()])
+        for other in (wide, device):
+            other.follow(narrow)
+    evaluated = device.evaluate()
+    found.add("at the end", terms, evaluated, [narrow.evaluate(), wide.evaluate()])
+    return found.result()
+
+
+def checks(
+    backend: Backend,
+    eager: bool = False,
+    quick: bool = False,
+    cases: list[Case] | None = None,
+) -> list[Check]:
+    """Every case × dtype × stack of networks; quick: one network, float32."""
+    chosen = all_cases() if cases is None else cases
+    return list(_checks(backend, eager, quick, chosen))
+
+
+def _checks(
+    backend: Backend, eager: bool, quick: bool, cases: list[Case]
+) -> Iterator[Check]:
+    for case in cases:
+        for dtype in DTYPES[:1] if quick else DTYPES:
+            for lead in LEADS[:1] if quick else LEADS:
+                stacked = f", {lead[0]} stacked" if lead else ""
+                name = f"{case.name}, {dtype}{stacked}"
+                run: Any = partial(compare, case, backend, dtype, lead, eager)
+                yield Check(name, run)

@@ -1,0 +1,49 @@
+"""JAX's step on a GPU: one jit, and a scan over several steps. Strict float32.
+
+JAX has no events: its device's time is that until the results are ready.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from xpnet.benchmarks.cases import Case
+from xpnet.benchmarks.gpu.clock import HostClock
+from xpnet.benchmarks.gpu.rivals.subject import TOGETHER, Subject
+from xpnet.benchmarks.rivals.jax_ import parts
+
+PACKAGES = ("jax", "jaxlib")
+
+
+def prepare(case: Case, way: str, device: str = "gpu") -> Subject:
+    """The case's network, and its step in this way.
+
+    Raises:
+        RuntimeError: JAX that is installed without support for the GPU.
+    """
+    jax: Any = importlib.import_module("jax")
+    jax.config.update("jax_default_matmul_precision", "highest")
+    jax.config.update("jax_default_device", jax.devices(device)[0])
+    update, state, x, y, loss = parts(case)
+    steps = TOGETHER if way == "scan" else 1
+    compiled = jax.jit(_scan(update) if way == "scan" else update, donate_argnums=0)
+    holder = [state]
+
+    def work() -> None:
+        holder[0], _ = compiled(holder[0], x, y)
+
+    clock = HostClock(lambda: jax.block_until_ready(holder[0]))
+    return Subject(work, lambda: loss(holder[0]), clock, steps, facts={"clock": "host"})
+
+
+def _scan(update: Callable[..., Any]) -> Callable[..., Any]:
+    """`update` TOGETHER times in one program, its losses in one array."""
+    import jax
+
+    def several(state: Any, x: Any, y: Any) -> Any:
+        def once(state: Any, _: Any) -> Any:
+            return update(state, x, y)
+
+        return jax.lax.scan(once, state, None, length=TOGETHER)
+
+    return several

@@ -1,0 +1,106 @@
+"""PyTorch's step on a GPU: eager, as one CUDA graph, compiled. Strict float32."""
+
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+from xpnet.benchmarks.cases import Case
+from xpnet.benchmarks.gpu.clock import Clock, EventClock, HostClock
+from xpnet.benchmarks.gpu.rivals.subject import Subject
+from xpnet.benchmarks.rivals.torch_ import parts
+
+PACKAGES = ("torch", "triton")
+WARM_UP = 3  # steps before a capture, as PyTorch's documentation has it
+
+
+def prepare(case: Case, way: str, device: str = "cuda") -> Subject:
+    """The case's network, and its step in this way."""
+    import torch
+
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+    model, rule, objective, x, y = parts(case, device, case.optimizer == "adam")
+
+    def loss() -> float:
+        with torch.no_grad():
+            return float(objective(model(x), y))
+
+    ways = {"eager": _eager, "compiled": _compiled, "graph": _graph}
+    work = ways[way](model, rule, objective, x, y)
+    return Subject(work, loss, clock(device))
+
+
+def clock(device: str) -> Clock:
+    """PyTorch's events in its current stream; on the CPU the host's clock."""
+    import torch
+
+    if device == "cpu":
+        return HostClock(lambda: None)
+    cuda = SimpleNamespace(
+        Event=partial(torch.cuda.Event, enable_timing=True),
+        get_elapsed_time=lambda first, last: first.elapsed_time(last),
+    )
+    return EventClock(SimpleNamespace(cuda=cuda))
+
+
+def _eager(model: Any, rule: Any, objective: Any, x: Any, y: Any) -> Callable[[], None]:
+    def work() -> None:
+        rule.zero_grad(set_to_none=True)
+        objective(model(x), y).backward()
+        rule.step()
+
+    return work
+
+
+def _compiled(
+    model: Any, rule: Any, objective: Any, x: Any, y: Any
+) -> Callable[[], None]:
+    """Forward and backward compiled, with CUDA graphs where it finds that they pay."""
+    import torch
+
+    def whole(x: Any, y: Any) -> Any:
+        return objective(model(x), y)
+
+    forward: Any = torch.compile(whole, mode="reduce-overhead")
+
+    def work() -> None:
+        rule.zero_grad(set_to_none=True)
+        forward(x, y).backward()
+        rule.step()
+
+    return work
+
+
+def _graph(model: Any, rule: Any, objective: Any, x: Any, y: Any) -> Callable[[], None]:
+    """The whole step captured; what warming up has changed is undone."""
+    import torch
+
+    cuda: Any = torch.cuda
+    step = _eager(model, rule, objective, x, y)
+    before = [p.detach().clone() for p in model.parameters()]
+    stream = cuda.Stream()
+    stream.wait_stream(cuda.current_stream())
+    with cuda.stream(stream):
+        for _ in range(WARM_UP):
+            step()
+    cuda.current_stream().wait_stream(stream)
+    graph = cuda.CUDAGraph()
+    with cuda.graph(graph):
+        step()
+    reset(model, rule, before)
+    replay: Callable[[], None] = graph.replay
+    return replay
+
+
+def reset(model: Any, rule: Any, before: list[Any]) -> None:
+    """Parameters as they were, the rule's arrays at 0, in the same memory."""
+    import torch
+
+    with torch.no_grad():
+        for parameter, values in zip(model.parameters(), before, strict=True):
+            parameter.copy_(values)
+        for state in rule.state.values():
+            for array in state.values():
+                if torch.is_tensor(array):
+                    array.zero_()

@@ -1,0 +1,41 @@
+"""xpnet searches a grid: all settings and folds as one stack."""
+
+import xpnet as xn
+from xpnet.benchmarks.study import Digits, Study
+from xpnet.selection import grid_search
+
+
+def version() -> str:
+    """Of the library."""
+    return xn.__version__
+
+
+def network(study: Study, learning_rate: float, l2: float, seed: int) -> xn.Trainer:
+    """One of the networks."""
+    layers = [xn.Dense(study.hidden, activation="relu"), xn.Dense(10)]
+    return xn.Trainer(
+        xn.Sequential(layers),
+        "softmax_cross_entropy",
+        xn.Adam(learning_rate, l2=l2),
+        device="cpu",
+        seed=seed,
+    )
+
+
+def search(study: Study, data: Digits, seed: int) -> list[float]:
+    """Mean validation accuracy of each setting."""
+
+    def make(learning_rate: float, l2: float) -> xn.Trainer:
+        return network(study, learning_rate, l2, seed)
+
+    results = grid_search(
+        make,
+        data.x,
+        data.y,
+        {"learning_rate": study.rates, "l2": study.penalties},
+        folds=data.folds,
+        epochs=study.epochs,
+        batch_size=study.batch,
+        verbose=False,
+    )
+    return [trial.mean("accuracy") for trial in results.trials]

@@ -1,0 +1,91 @@
+"""The model selection that rivals do: settings × folds of one network on the digits."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet.benchmarks.cases import Array
+
+Settings = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A grid over Adam's learning rate and the penalty of a 64-hidden-10 ReLU network.
+
+    Attributes:
+        rates, penalties: values of learning_rate and l2.
+        folds: stratified.
+        hidden, epochs, batch: of every network.
+    """
+
+    rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3, 1e-2)
+    penalties: tuple[float, ...] = (0.0, 1e-5, 1e-4, 1e-3)
+    folds: int = 5
+    hidden: int = 64
+    epochs: int = 30
+    batch: int = 64
+
+    @property
+    def settings(self) -> list[Settings]:
+        """Every combination."""
+        return [
+            {"learning_rate": rate, "l2": l2}
+            for rate in self.rates
+            for l2 in self.penalties
+        ]
+
+    @property
+    def what(self) -> str:
+        """It in words."""
+        return (
+            f"{len(self.settings)} settings × {self.folds} folds of 64-{self.hidden}-10"
+            f" on digits, {self.epochs} epochs, batch {self.batch}"
+        )
+
+    def to_json(self) -> str:
+        """As text, for another process."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Study":
+        """What `to_json` gave."""
+        values: dict[str, Any] = json.loads(text)
+        lists = ("rates", "penalties")
+        typed: dict[str, Any] = {
+            k: tuple(v) if k in lists else v for k, v in values.items()
+        }
+        return cls(**typed)
+
+    def write_data(self, file: Path, seed: int) -> None:
+        """The digits and the folds, so that all have the same."""
+        from xpnet.data import datasets
+        from xpnet.selection import k_folds
+
+        x, y = datasets.digits()
+        arrays: dict[str, Any] = {"x": x / 16, "y": y}
+        for i, (train, test) in enumerate(
+            k_folds(len(y), self.folds, stratify=y, seed=seed)
+        ):
+            arrays |= {f"train{i}": train, f"test{i}": test}
+        np.savez(file, **arrays)
+
+
+@dataclass(frozen=True)
+class Digits:
+    """x (samples, 64) float32 in [0, 1], y (samples,) int64, and (train, test) rows."""
+
+    x: Array
+    y: Array
+    folds: list[tuple[Array, Array]]
+
+    @classmethod
+    def read(cls, file: str) -> "Digits":
+        """What `Study.write_data` wrote."""
+        with np.load(file) as arrays:
+            count = sum(name.startswith("train") for name in arrays.files)
+            folds = [(arrays[f"train{i}"], arrays[f"test{i}"]) for i in range(count)]
+            return cls(arrays["x"], arrays["y"], folds)

@@ -1,0 +1,174 @@
+"""Calibration: does a network that says 90% turn out right nine times in ten?"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import check_number, check_whole
+
+Values = np.ndarray[Any, Any]
+TINY = 1e-30
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Confidence and accuracy in bins of confidence.
+
+    Attributes:
+        edges: (bins + 1,) of the bins, from 0 to 1.
+        confidence: (bins,) mean probability of the class that was predicted.
+        accuracy: (bins,) share of right predictions; NaN, as `confidence`, in an empty
+            bin.
+        count: (bins,) samples.
+    """
+
+    edges: Values
+    confidence: Values
+    accuracy: Values
+    count: Values
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: Σ (countᵢ / n) |accuracyᵢ - confidenceᵢ|."""
+        gap = np.nan_to_num(np.abs(self.accuracy - self.confidence))
+        return float((gap * self.count).sum() / self.count.sum())
+
+    @property
+    def worst(self) -> float:
+        """Maximum calibration error: the largest gap of a bin that is not empty."""
+        return float(np.nanmax(np.abs(self.accuracy - self.confidence)))
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """The reliability diagram; saved to `path` if one is given."""
+        from xpnet.selection.plots import plot_reliability
+
+        return plot_reliability(self, path)
+
+
+def reliability(p: Any, y: Any, bins: int = 15) -> Reliability:
+    """Confidence against accuracy in `bins` equal steps of confidence.
+
+    Args:
+        p: probabilities (samples, classes); (samples,) or (samples, 1) of "yes".
+        y: labels (samples,).
+        bins: how many.
+
+    Raises:
+        ValueError: no probabilities, labels of another length or out of range.
+
+    Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017.
+    """
+    bins = check_whole("", "bins", bins, 1)
+    p, y = _checked(p, y)
+    confidence, right = p.max(axis=1), p.argmax(axis=1) == y
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    # A confidence on an edge belongs to the bin below it, as in the paper.
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    sums = [np.bincount(place, weights=v, minlength=bins) for v in (confidence, right)]
+    with np.errstate(invalid="ignore"):
+        means = [total / count for total in sums]
+    return Reliability(edges, means[0], means[1], count)
+
+
+def expected_calibration_error(p: Any, y: Any, bins: int = 15) -> float:
+    """Mean gap between confidence and accuracy, 0 for a calibrated network.
+
+    Arguments and errors as for `reliability`. Naeini, Cooper, Hauskrecht (AAAI 2015).
+    """
+    return reliability(p, y, bins).error
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """Probabilities made less (T > 1) or more sure: softmax(z / T), z = ln p.
+
+    One number, so that the order of the classes, and the accuracy, stay as they are.
+    Guo et al. (2017), as above.
+
+    Attributes:
+        value: T.
+
+    Raises:
+        ValueError: T not above 0.
+    """
+
+    value: float
+
+    def __post_init__(self) -> None:
+        check_number("Temperature", self.value, "value > 0", lambda t: t > 0.0)
+
+    def __call__(self, p: Any) -> Values:
+        """The probabilities p, in the form that they came in, at this temperature."""
+        given = np.asarray(p)
+        cooled = _tempered(np.log(np.maximum(_classes(given), TINY)), 1.0 / self.value)
+        if given.ndim == 1:
+            return np.asarray(cooled[:, 1])
+        return cooled[:, 1:] if given.shape[1] == 1 else cooled
+
+    @classmethod
+    def fit(cls, p: Any, y: Any) -> "Temperature":
+        """The T with the smallest mean -ln p(label) on held-out samples.
+
+        Fit it on samples that the network was not trained on, and report what it does
+        on others. -ln p is convex in 1/T, so that bisection on its slope finds T.
+
+        Args:
+            p, y: as for `reliability`.
+        """
+        p, y = _checked(p, y)
+        z = np.log(np.maximum(p, TINY))
+        own = z[np.arange(len(y)), y]
+
+        def slope(log_t: float) -> float:
+            """d(mean -ln p)/d(1/T)."""
+            q = _tempered(z, math.exp(-log_t))
+            return float(((q * z).sum(axis=1) - own).mean())
+
+        low, high = math.log(1e-2), math.log(1e2)
+        for _ in range(60):
+            middle = (low + high) / 2.0
+            # Too hot where more of 1/T would still help.
+            low, high = (low, middle) if slope(middle) < 0.0 else (middle, high)
+        return cls(math.exp((low + high) / 2.0))
+
+
+def _tempered(z: Values, inverse: float) -> Values:
+    shifted = inverse * (z - z.max(axis=1, keepdims=True))
+    e = np.exp(shifted)
+    return np.asarray(e / e.sum(axis=1, keepdims=True))
+
+
+def _classes(p: Values) -> Values:
+    """(samples, classes) in float64; a single column of "yes" as two."""
+    p = np.asarray(p, np.float64)
+    column = p.reshape(-1) if p.ndim == 1 or p.shape[1] == 1 else None
+    return p if column is None else np.stack([1.0 - column, column], axis=1)
+
+
+def _checked(p: Any, y: Any) -> tuple[Values, Values]:
+    given = np.asarray(p)
+    if given.ndim not in (1, 2) or given.size == 0 or given.dtype.kind != "f":
+        raise ValueError(
+            f"p: expected probabilities (samples, classes), got {given.dtype} of shape "
+            f"{given.shape}"
+        )
+    if not np.isfinite(given).all() or given.min() < 0.0 or given.max() > 1.0 + 1e-6:
+        raise ValueError(
+            "p: expected probabilities from 0 to 1, got others; predict gives them, "
+            "logits need a softmax"
+        )
+    p, y = _classes(given), np.asarray(y)
+    if abs(p.sum(axis=1) - 1.0).max() > 1e-3:
+        raise ValueError("p: expected rows that sum to 1, got others")
+    whole = y.dtype.kind in "biu" or (y.dtype.kind == "f" and (y == y.round()).all())
+    y = y.reshape(-1) if y.ndim == 2 and y.shape[1] == 1 else y
+    if y.shape != (len(p),) or not whole or y.min() < 0 or y.max() >= p.shape[1]:
+        raise ValueError(
+            f"y: expected labels 0..{p.shape[1] - 1} of shape ({len(p)},), got "
+            f"{y.dtype} of shape {y.shape}"
+        )
+    return p, y.astype(np.int64)

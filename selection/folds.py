@@ -1,0 +1,165 @@
+"""Folds: which samples train and which are held out, again and again."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpnet.backend import check_whole
+
+Indices = NDArray[np.int64]
+Fold = tuple[Indices, Indices]  # (rows to train on, rows held out)
+
+
+def k_folds(
+    samples: int,
+    folds: int | str = 5,
+    *,
+    stratify: Any = None,
+    groups: Any = None,
+    repeats: int = 1,
+    seed: int = 0,
+) -> list[Fold]:
+    """[(train, test), ...]: every sample is in the test part of one fold a repeat.
+
+    Sizes of test parts differ by at most one, or by as little as groups allow. The same
+    arguments give the same folds on every machine. Kohavi, "A study of cross-validation
+    and bootstrap" (IJCAI 1995).
+
+    Args:
+        samples: how many there are.
+        folds: k from 2 to `samples`, or "leave_one_out" for k = samples.
+        stratify: (samples,) classes whose shares each fold keeps: a class's members in
+            the test parts differ by at most one.
+        groups: (samples,) labels of what must not be torn apart (patients, writers):
+            no group is in both parts of a fold.
+        repeats: how often, each time in another order.
+        seed: of the order.
+
+    Raises:
+        ValueError: more folds than samples, groups, or members of a class; labels of
+            another length; stratify together with groups.
+    """
+    samples = check_whole("", "samples", samples, 2)
+    repeats = check_whole("", "repeats", repeats, 1)
+    seed = check_whole("", "seed", seed, 0)
+    if folds == "leave_one_out":
+        folds = samples
+    elif isinstance(folds, str):
+        raise ValueError(
+            f"folds: expected a whole number or 'leave_one_out', got {folds!r}"
+        )
+    k = check_whole("", "folds", folds, 2)
+    if k > samples:
+        raise ValueError(
+            f"folds: expected at most one a sample, {samples}, got {k}; hint: "
+            "'leave_one_out' holds out one at a time"
+        )
+    if stratify is not None and groups is not None:
+        raise ValueError(
+            "folds: expected stratify or groups, got both; groups that stay together "
+            "cannot keep the shares of classes too"
+        )
+    found: list[Fold] = []
+    for repeat in range(repeats):
+        rng = np.random.Generator(
+            np.random.Philox(np.random.SeedSequence((seed, repeat)))
+        )
+        if groups is not None:
+            part = _grouped(_codes(groups, samples, "groups"), k, rng)
+        elif stratify is not None:
+            part = _stratified(_codes(stratify, samples, "stratify"), stratify, k, rng)
+        else:
+            part = np.empty(samples, np.int64)
+            part[rng.permutation(samples)] = np.arange(samples) % k
+        found += [_fold(part, i) for i in range(k)]
+    return found
+
+
+def check_folds(folds: Sequence[Any], samples: int) -> list[Fold]:
+    """Folds of the caller's own: (train, test) pairs of row numbers.
+
+    Raises:
+        ValueError: not pairs, rows that there are not, or rows in both parts.
+    """
+    found: list[Fold] = []
+    for i, fold in enumerate(folds):
+        if not isinstance(fold, tuple | list) or len(fold) != 2:
+            raise ValueError(
+                f"folds: expected (train, test) pairs, got {fold!r} at {i}"
+            )
+        train, test = (np.asarray(part) for part in fold)
+        for name, part in (("train", train), ("test", test)):
+            whole = part.ndim == 1 and part.dtype.kind in "iu" and part.size > 0
+            if not whole or part.min() < 0 or part.max() >= samples:
+                raise ValueError(
+                    f"folds: expected row numbers 0..{samples - 1} to {name} on, at "
+                    f"least one, in fold {i}, got {part.dtype} of shape {part.shape}"
+                )
+        both = np.intersect1d(train, test)
+        if len(both):
+            raise ValueError(
+                f"folds: expected parts without a common sample, got row {both[0]} in "
+                f"both parts of fold {i}"
+            )
+        found.append((train.astype(np.int64), test.astype(np.int64)))
+    if not found:
+        raise ValueError("folds: expected at least one (train, test) pair, got none")
+    return found
+
+
+def _fold(part: Indices, i: int) -> Fold:
+    return np.flatnonzero(part != i), np.flatnonzero(part == i)
+
+
+def _codes(labels: Any, samples: int, name: str) -> Indices:
+    labels = np.asarray(labels)
+    if labels.shape != (samples,):
+        raise ValueError(
+            f"{name}: expected one label a sample, ({samples},), got {labels.shape}"
+        )
+    if name == "stratify" and labels.dtype.kind not in "biuUO":
+        raise ValueError(
+            f"stratify: expected classes (whole numbers or text), got {labels.dtype}; "
+            "hint: do not stratify a regression"
+        )
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64).reshape(-1)
+
+
+def _stratified(
+    codes: Indices, labels: Any, k: int, rng: np.random.Generator
+) -> Indices:
+    """Test part of each sample: the members of each class are dealt out in turn."""
+    counts = np.bincount(codes)
+    if counts.min() < k:
+        name = np.unique(np.asarray(labels))[counts.argmin()].item()
+        raise ValueError(
+            f"folds: expected at least {k} samples of every class, one a fold, got "
+            f"{counts.min()} of class {name!r}; hint: fewer folds, stratify=False, or "
+            "drop or merge rare classes"
+        )
+    order = rng.permutation(len(codes))
+    # A stable sort keeps the random order inside each class; dealing goes on from one
+    # class to the next, so that fold sizes differ by one at most.
+    by_class = order[np.argsort(codes[order], kind="stable")]
+    part = np.empty(len(codes), np.int64)
+    part[by_class] = np.arange(len(codes)) % k
+    return part
+
+
+def _grouped(codes: Indices, k: int, rng: np.random.Generator) -> Indices:
+    """Test part of each sample: large groups first, each to the smallest part."""
+    counts = np.bincount(codes)
+    if len(counts) < k:
+        raise ValueError(
+            f"folds: expected at least {k} groups, one a fold, got {len(counts)}; "
+            "hint: fewer folds"
+        )
+    order = rng.permutation(len(counts))
+    order = order[np.argsort(-counts[order], kind="stable")]
+    sizes, home = np.zeros(k, np.int64), np.empty(len(counts), np.int64)
+    for group in order.tolist():
+        home[group] = sizes.argmin()
+        sizes[home[group]] += counts[group]
+    return home[codes]

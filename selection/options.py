@@ -1,0 +1,88 @@
+"""What every search takes besides its settings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+from xpnet.backend import check_number, check_whole, choose, nearest
+from xpnet.data import SCALERS
+from xpnet.training import Callback
+
+EPOCHS, BATCH = 30, 32
+
+
+class Options(TypedDict, total=False):
+    """Keyword arguments of the searches.
+
+    Attributes:
+        epochs: passes over the training part [30]; may be a setting too.
+        batch_size: samples an update [32, or all if there are fewer]; likewise.
+        callbacks: every network has its own copy; what they watch must not be the test
+            part, so "val_" curves need `validation`.
+        validation: share of each training part that is held out for the callbacks [0].
+        sample_weight: (samples,), wᵢ ≥ 0, in training and in scores.
+        class_weight: {label: weight}, or "balanced" over each training part.
+        scale: "standard" or "minmax": of the inputs, fitted on each training part.
+        scale_y: whether y (samples, n) is standardised likewise; metrics are in units
+            of y all the same, the loss is in deviations.
+        monitor: the score that decides: "loss" or a metric's name [the first metric].
+        seed: of the folds; a maker that takes `seed` is given it, plus the number of
+            the repeat.
+        memory: bytes that a stack may take [half of what is free].
+        at_once: networks in one stack, at most [128].
+        file: where finished networks are kept; run again, the search goes on there.
+        verbose: a bar with the time left; None shows it on a terminal only.
+    """
+
+    epochs: int
+    batch_size: int | None
+    callbacks: Sequence[Callback] | Callback
+    validation: float
+    sample_weight: Any
+    class_weight: Any
+    scale: str | None
+    scale_y: bool
+    monitor: str | None
+    seed: int
+    memory: float | None
+    at_once: int
+    file: str | Path | None
+    verbose: bool | None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The options with their defaults, checked as far as they can be without data."""
+
+    epochs: int = EPOCHS
+    batch_size: int | None = BATCH
+    callbacks: Sequence[Callback] | Callback = ()
+    validation: float = 0.0
+    sample_weight: Any = None
+    class_weight: Any = None
+    scale: str | None = None
+    scale_y: bool = False
+    monitor: str | None = None
+    seed: int = 0
+    memory: float | None = None
+    at_once: int = 128
+    file: str | Path | None = None
+    verbose: bool | None = None
+    named: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> "Checked":
+        """Raises TypeError for a misspelt option, ValueError for an unfit one."""
+        known = set(Options.__annotations__)
+        for name in options:
+            if name not in known:
+                raise TypeError(f"unknown option {name!r}; {nearest(name, known)}")
+        found = cls(**options, named=frozenset(options))
+        check_whole("", "epochs", found.epochs, 1)
+        check_whole("", "at_once", found.at_once, 1)
+        check_whole("", "seed", found.seed, 0)
+        check_number("", found.validation, "0 <= validation < 1", lambda v: 0 <= v < 1)
+        if found.scale is not None:
+            choose(found.scale, SCALERS, "scale")
+        return found

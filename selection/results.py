@@ -1,0 +1,252 @@
+"""What a search has found: a table, JSON, a plot."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet.selection.ensemble import Ensemble
+from xpnet.selection.space import Settings, shown
+from xpnet.training.history import rising
+
+Scores = dict[str, float]
+
+
+@dataclass(eq=False)
+class Trial:
+    """One setting, and how it did on every part.
+
+    Attributes:
+        settings: what was tried.
+        scores: {name: value} of each part's held-out samples; None where there is no
+            result (not run, or failed).
+        train_scores: likewise of the samples trained on, where they were asked for.
+        errors: why a part has no result: {number of the part: what went wrong}.
+        epochs: how long each part trained.
+        left: why it was not trained to the end, for a setting that was not.
+    """
+
+    settings: Settings
+    scores: list[Scores | None]
+    train_scores: list[Scores | None] = field(default_factory=list)
+    errors: dict[int, str] = field(default_factory=dict)
+    epochs: list[int] = field(default_factory=list)
+    left: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every part has a result: only then is a mean worth comparing."""
+        return not self.left and all(scores is not None for scores in self.scores)
+
+    def values(self, name: str) -> np.ndarray[Any, Any]:
+        """The score `name` of the parts that have a result."""
+        return np.array([scores[name] for scores in self.scores if scores is not None])
+
+    def mean(self, name: str) -> float:
+        """The mean over the parts; NaN without a result."""
+        values = self.values(name)
+        return float(values.mean()) if len(values) else math.nan
+
+    def std(self, name: str) -> float:
+        """The standard deviation over the parts (n - 1); NaN for fewer than two."""
+        values = self.values(name)
+        return float(values.std(ddof=1)) if len(values) > 1 else math.nan
+
+    @property
+    def note(self) -> str:
+        """What a table says of it."""
+        if self.errors:
+            first = next(iter(self.errors.values())).split(";")[0]
+            return f"failed in {len(self.errors)} of {len(self.scores)}: {first}"
+        missing = sum(scores is None for scores in self.scores)
+        return f"{missing} of {len(self.scores)} not run" if missing else self.left
+
+
+class Results:
+    """Trials, best first.
+
+    A setting that diverged on any part, or that has not run on all, is never the best:
+    it stands at the end, with what happened.
+
+    Attributes:
+        trials: in the order in which they were tried.
+        monitor: the score that decides.
+        interrupted: whether Ctrl-C ended the search.
+        test: scores of the refitted best setting on a test part, where there was one.
+        refitted: what `refit` has given last.
+        again: trains settings on all samples of the search.
+    """
+
+    def __init__(self, trials: Sequence[Trial], monitor: str) -> None:
+        self.trials, self.monitor = list(trials), monitor
+        self.interrupted = False
+        self.test: Scores | None = None
+        self.refitted: Ensemble | None = None
+        self.again: Callable[[Settings, int], Ensemble] | None = None
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self.ranked)
+
+    @property
+    def ranked(self) -> list[Trial]:
+        """The trials, best first; incomplete ones last."""
+        sign = -1.0 if rising(self.monitor) else 1.0
+
+        def place(trial: Trial) -> tuple[bool, int, float]:
+            if trial.complete:
+                return False, 0, sign * trial.mean(self.monitor)
+            return True, -max(trial.epochs, default=0), 0.0
+
+        return sorted(self.trials, key=place)
+
+    @property
+    def best(self) -> Trial:
+        """The complete trial with the best mean.
+
+        Raises:
+            ValueError: no trial is complete, with the reason of the first.
+        """
+        first = self.ranked[0]
+        if not first.complete:
+            raise ValueError(
+                f"no setting has a result on every part: {shown_settings(first)}: "
+                f"{first.note}; try smaller learning rates"
+            )
+        return first
+
+    def refit(self, members: int = 1) -> Ensemble:
+        """The best setting, trained on all samples that were searched on.
+
+        Args:
+            members: networks, each with a seed of its own.
+
+        Returns:
+            An `Ensemble` with the scaling in it; `[0]` is the first `Trainer`.
+
+        Raises:
+            ValueError: no trial is complete.
+            DivergenceError: every member diverged.
+        """
+        assert self.again is not None
+        self.refitted = self.again(self.best.settings, members)
+        return self.refitted
+
+    @property
+    def names(self) -> list[str]:
+        """The scores that there are."""
+        found = [s for trial in self.trials for s in trial.scores if s is not None]
+        return list(dict.fromkeys(name for scores in found for name in scores))
+
+    @property
+    def varied(self) -> list[str]:
+        """The settings that differ between trials; all of them for a single trial."""
+        names = list(dict.fromkeys(n for t in self.trials for n in t.settings))
+        if len(self.trials) == 1:
+            return names
+        return [
+            n for n in names if len({repr(t.settings.get(n)) for t in self.trials}) > 1
+        ]
+
+    def table(self) -> list[list[str]]:
+        """Rows of text, the header first: rank, settings, mean ± deviation, note."""
+        scores = [self.monitor, *(n for n in self.names if n != self.monitor)]
+        rows = [["rank", *self.varied, *scores, ""]]
+        for rank, trial in enumerate(self.ranked, 1):
+            cells = [shown(trial.settings.get(name, "")) for name in self.varied]
+            means = [_spread(trial, name) for name in scores]
+            place = str(rank) if trial.complete else "-"
+            rows.append([place, *cells, *means, trial.note])
+        return rows
+
+    def __str__(self) -> str:
+        rows = self.table()
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = [
+            "  ".join(f"{c:>{w}}" for c, w in zip(row[:-1], widths, strict=False))
+            + (f"  {row[-1]}" if row[-1] else "")
+            for row in rows
+        ]
+        if self.test is not None:
+            scores = ", ".join(f"{n} {v:.4g}" for n, v in self.test.items())
+            lines.append(
+                f"the best, on the test part that nothing was chosen on: {scores}"
+            )
+        if self.interrupted:
+            lines.append("interrupted: not all networks were trained")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; numbers that are not finite are None."""
+        return {
+            "monitor": self.monitor,
+            "interrupted": self.interrupted,
+            "test": self.test,
+            "trials": [
+                {
+                    "settings": {k: plain(v) for k, v in trial.settings.items()},
+                    "complete": trial.complete,
+                    "mean": {n: _finite(trial.mean(n)) for n in self.names},
+                    "std": {n: _finite(trial.std(n)) for n in self.names},
+                    "scores": trial.scores,
+                    "train_scores": trial.train_scores,
+                    "errors": {str(k): v for k, v in trial.errors.items()},
+                    "epochs": trial.epochs,
+                    "left": trial.left,
+                }
+                for trial in self.ranked
+            ],
+        }
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The results as JSON text, best trial first; written to `path` if given."""
+        text = json.dumps(self.to_dict(), indent=2, allow_nan=False)
+        if path is not None:
+            Path(path).write_text(text + "\n", encoding="utf-8")
+        return text
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Score against each varied setting; saved to `path` if one is given.
+
+        Returns:
+            The matplotlib figure.
+
+        Raises:
+            ImportError: matplotlib is missing, with the install line.
+        """
+        from xpnet.selection.plots import plot_results
+
+        return plot_results(self, path)
+
+
+def _spread(trial: Trial, name: str) -> str:
+    mean, std = trial.mean(name), trial.std(name)
+    if math.isnan(mean):
+        return "-"
+    return f"{mean:.4g}" if math.isnan(std) else f"{mean:.4g} ± {std:.2g}"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def shown_settings(trial: Trial) -> str:
+    """The settings in one line."""
+    return ", ".join(f"{k}={shown(v)}" for k, v in trial.settings.items()) or "defaults"
+
+
+def plain(value: Any) -> Any:
+    """A setting's value as JSON holds it; what is not plain, by its name."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, tuple | list):
+        return [plain(v) for v in value]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return getattr(value, "__name__", repr(value))

@@ -1,0 +1,155 @@
+"""Settings to try: grids of values, and ranges to draw from."""
+
+import inspect
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import check_number, check_whole, nearest
+
+Settings = dict[str, Any]
+FIT = ("epochs", "batch_size")  # settings of `fit` rather than of the network
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """A number between low and high, all equally likely; whole: a whole number.
+
+    Raises:
+        ValueError: low not below high.
+    """
+
+    low: float
+    high: float
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range(self, -math.inf)
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """One number."""
+        if self.whole:
+            return int(rng.integers(int(self.low), int(self.high) + 1))
+        return float(rng.uniform(self.low, self.high))
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """A number whose logarithm is uniform between those of low and high.
+
+    For what is known to an order of magnitude, such as learning rates and penalties:
+    Bergstra and Bengio, JMLR 13 (2012). whole: rounded to a whole number.
+
+    Raises:
+        ValueError: low not above 0, or not below high.
+    """
+
+    low: float
+    high: float
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        _check_range(self, 0.0)
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """One number."""
+        value = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
+        value = min(max(value, self.low), self.high)
+        return round(value) if self.whole else value
+
+
+def _check_range(owner: "Uniform | LogUniform", above: float) -> None:
+    kind = type(owner).__name__
+    check_number(kind, owner.low, f"low > {above:g}", lambda v: v > above)
+    check_number(kind, owner.high, "high > low", lambda v: v > owner.low)
+
+
+def check_names(make: Callable[..., Any], space: Any) -> dict[str, Any]:
+    """`space` with names that `make` or `fit` has.
+
+    Raises:
+        TypeError: no dictionary.
+        ValueError: a misspelt name, with the nearest that there is.
+    """
+    if not isinstance(space, Mapping):
+        raise TypeError(
+            "settings: expected {name: values}, got " + type(space).__name__
+        )
+    parameters = inspect.signature(make).parameters.values()
+    known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} | {*FIT}
+    anything = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    for name in space:
+        if name not in known and not anything:
+            raise ValueError(f"unknown setting {name!r}; {nearest(name, known)}")
+    return dict(space)
+
+
+def grid(space: Mapping[str, Any]) -> list[Settings]:
+    """Every combination of the values, the last name's running fastest.
+
+    Raises:
+        TypeError, ValueError: values that are no list, an empty one, a range.
+    """
+    for name, values in space.items():
+        if isinstance(values, Uniform | LogUniform):
+            raise ValueError(
+                f"{name}: expected a list of values, got {values}; ranges are for "
+                "random_search"
+            )
+        _check_values(name, values)
+    rows = itertools.product(*space.values())
+    return [dict(zip(space, row, strict=True)) for row in rows]
+
+
+def draws(space: Mapping[str, Any], trials: int, seed: int) -> list[Settings]:
+    """`trials` settings drawn from ranges and lists, all different.
+
+    Where lists alone leave fewer combinations than that, all of them.
+    """
+    trials = check_whole("", "trials", trials, 1)
+    ranges = [v for v in space.values() if isinstance(v, Uniform | LogUniform)]
+    for name, values in space.items():
+        if not isinstance(values, Uniform | LogUniform):
+            _check_values(name, values)
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
+    if not ranges:
+        every = grid(space)
+        chosen = rng.permutation(len(every))[:trials].tolist()
+        return [every[i] for i in chosen]
+    found: dict[str, Settings] = {}
+    for _ in range(100 * trials):  # whole numbers may run out
+        row = {name: _draw(values, rng) for name, values in space.items()}
+        found.setdefault(repr(row), row)
+        if len(found) == trials:
+            break
+    return list(found.values())
+
+
+def _draw(values: Any, rng: np.random.Generator) -> Any:
+    if isinstance(values, Uniform | LogUniform):
+        return values.draw(rng)
+    return values[int(rng.integers(len(values)))]
+
+
+def _check_values(name: str, values: Any) -> None:
+    text = isinstance(values, str) or not isinstance(values, Sequence | np.ndarray)
+    if text or not len(values):
+        raise TypeError(
+            f"{name}: expected a list of values to try, got {values!r}; one value is a "
+            "list of one"
+        )
+
+
+def shown(value: Any) -> str:
+    """A setting's value as a table shows it."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, tuple | list):
+        return "-".join(map(shown, value)) or "none"
+    if callable(value):
+        return getattr(value, "__name__", repr(value))
+    return str(value)

@@ -1,0 +1,227 @@
+"""A whole Trainer whose step runs through the real kernel texts is that of the CPU."""
+
+import numpy as np
+import pytest
+
+import xpnet as xn
+from tests.backend.test_training_on_the_standin import data, everything, trainer
+from tests.cuda.fibers import fiber_backend, needs_compiler
+from tests.cuda.guards import guarded
+from xpnet.backend import DeviceError, Tape, compile_tape
+from xpnet.backend.cuda import handwritten, signatures
+from xpnet.training.step import Kind
+
+pytestmark = needs_compiler
+
+RULES = {
+    "adam": lambda: xn.Adam(1e-3),
+    "sgd": lambda: xn.SGD(0.1, momentum=0.9, l2=1e-3, clip_norm=0.5),
+}
+WIDTHS = {"784-128-10": [128], "784-512-512-10": [512, 512]}
+# Kernels and products of a step, in order. A hidden layer: its product, bias with
+# activation; back, its gradients' products, δ with Σδ. The last: softmax
+# cross-entropy with its bias, δ with Σδ. An update is one kernel; clipping by the norm
+# adds the norm, in two stages, and the scaling.
+GRADIENTS = {
+    "784-128-10": "product flat product row column product product column product",
+    "784-512-512-10": "product flat product flat product row column product product "
+    "column product product column product",
+}
+UPDATE = {"adam": "flat", "sgd": "dot add flat flat"}
+
+
+def kinds(program, segment):
+    """The kinds of a segment's calls, one word each."""
+    names = [
+        getattr(args[0], "signature", None) and args[0].signature.name.split("_")[0]
+        for _, args in program.segments[segment]
+    ]
+    return " ".join(name or "product" for name in names)
+
+
+def mnist_trainer(device, widths, rule, **options):
+    layers = [xn.Dense(n, "relu") for n in widths]
+    model = xn.Sequential([*layers, xn.Dense(10)])
+    return xn.Trainer(
+        model, "softmax_cross_entropy", RULES[rule](), device, seed=3, **options
+    )
+
+
+@pytest.fixture
+def memory(standin):
+    with guarded() as guards:
+        yield guards
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("widths", WIDTHS)
+def test_a_step_of_a_real_size_is_that_of_numpy(standin, memory, widths, rule):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(128, 784)).astype(np.float32)
+    y = rng.integers(0, 10, 128)
+    device, cpu = (mnist_trainer(d, WIDTHS[widths], rule)
+                   for d in (fiber_backend(), "cpu"))  # fmt: skip
+    for t in (device, cpu):
+        t.step(x, y)
+    program = device.newest.program
+    assert kinds(program, "gradients") == GRADIENTS[widths]
+    assert kinds(program, "update") == UPDATE[rule]
+    assert device.loss == pytest.approx(cpu.loss, rel=1e-6)
+    grads = cpu.model.buffers.grads
+    size = abs(grads).max()
+    np.testing.assert_allclose(
+        device.model.buffers.grads.get(), grads, rtol=0, atol=2e-6 * size
+    )
+    # Where a gradient is next to nothing, Adam makes a whole step of its rounding.
+    params = cpu.model.buffers.params
+    firm = abs(grads) > 1e-5 * size
+    found = device.model.buffers.params.get()
+    np.testing.assert_allclose(found[firm], params[firm], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found, params, rtol=0, atol=2e-3)
+    with standin.counting() as counts:
+        program.run("gradients")
+        program.run("update")
+    steps = program.segments["gradients"] + program.segments["update"]
+    assert counts == type(counts)(launches=len(steps))
+
+
+# Three steps multiply the rounding of the first, more so in float32.
+CASES = [
+    ("softmax_cross_entropy", "adam", "float64", 1e-12),
+    ("mean_squared_error", "momentum", "float32", 1e-5),
+    ("binary_cross_entropy", "nesterov", "float64", 1e-12),
+    ("huber", "adamw", "float64", 1e-12),
+    ("mean_absolute_error", "sgd", "float32", 1e-5),
+]
+
+
+@pytest.fixture(scope="module")
+def trainers():
+    """Trainers whose steps are recorded, so that one call compiles all kernels."""
+    found = {}
+    with guarded():
+        for loss, optimizer, dtype, _ in CASES:
+            trained = trainer(fiber_backend(), loss, optimizer, dtype=dtype)
+            trained.build((2, 3))
+            labels = trained.loss_function.targets == "classes"
+            for rows in (16, 14):
+                kind = Kind((rows, 2, 3), labels, weighted=True)
+                trained.training_step(kind)
+                trained.evaluation_step(Kind(kind.shape, labels, False), True)
+                trained.evaluation_step(Kind(kind.shape, False, False), False)
+            found[loss] = trained
+        yield found
+
+
+@pytest.mark.parametrize(("loss", "optimizer", "dtype", "bound"), CASES)
+def test_training_with_every_kind_of_layer_is_that_of_the_cpu(
+    trainers, standin, loss, optimizer, dtype, bound
+):
+    """Two batches, a shorter one, evaluation and prediction."""
+    x, y = data(loss)
+    weights = np.linspace(0.1, 2.0, len(x))
+    found = []
+    for trained in (trainers[loss], trainer("cpu", loss, optimizer, dtype=dtype)):
+        trained.fit(x, y, epochs=1, batch_size=16, sample_weight=weights)
+        scores = trained.evaluate(x, y, batch_size=16)
+        found.append(
+            everything(trained)
+            | {"scores": np.array([scores[k] for k in sorted(scores)])}
+            | {"prediction": trained.predict(x, batch_size=16), "loss": trained.loss}
+        )
+    assert set(found[0]) == set(found[1])
+    for name, wanted in found[1].items():
+        size = abs(np.asarray(wanted)).max(initial=1e-3)
+        np.testing.assert_allclose(
+            found[0][name], wanted, rtol=0, atol=size * bound, err_msg=name
+        )
+
+
+@pytest.mark.parametrize("lead", [(3,)], ids=str)
+def test_stacked_networks_step_as_on_the_cpu(memory, lead):
+    """Recorded by hand, for three networks at once."""
+    rng = np.random.default_rng(0)
+    found = []
+    x, y = rng.normal(size=(*lead, 9, 6)), rng.integers(0, 3, (*lead, 9, 1))
+    for backend in (fiber_backend(), xn.get_backend("cpu")):
+        hidden = [xn.Dense(5, "gelu"), xn.BatchNorm(), xn.Dropout(0.3), xn.LayerNorm()]
+        model = xn.Sequential([*hidden, xn.Dense(3)]).build(6)
+        model.allocate(backend, np.dtype("f8"), (1, 2, 3), lead)
+        classes = backend.asarray(np.arange(3)[None])
+        loss, rule, tape = xn.SoftmaxCrossEntropy(), xn.Adam(clip_norm=0.1), Tape()
+        buffers = model.buffers
+        slots = [backend.zeros(buffers.params.shape, "f8") for _ in rule.slots]
+        numbers = {name: backend.asarray(np.full((*lead, 1), value))
+                   for name, value in rule.scalars(0.1, 1).items()}  # fmt: skip
+        leaves = [backend.asarray(x), backend.asarray(y)]
+        with model.traced(tape):
+            tape.segment = "all"
+            x_, y_ = map(tape.leaf, leaves)
+            z = model.forward(x_, training=True)
+            t = (y_ == tape.leaf(classes)).astype("f8")
+            model.backward(loss.gradient(z, t) * (1.0 / 9))
+            rule.step(
+                tape.leaf(buffers.params), tape.leaf(buffers.grads),
+                list(map(tape.leaf, slots)),
+                {name: tape.leaf(a) for name, a in numbers.items()},
+                buffers.layout.penalized,
+            )  # fmt: skip
+            rows = loss.rows(z, t)
+        program = compile_tape(
+            tape, backend, {"rows": rows}, ("all",), not backend.is_host
+        )
+        program.run("all")
+        arrays = [buffers.params, buffers.grads, buffers.state, *slots]
+        arrays.append(program.outputs["rows"])
+        found.append([backend.to_numpy(a) for a in arrays])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+
+
+def test_masks_are_those_of_the_cpu_to_the_bit(memory):
+    x, y = np.ones((16, 40), np.float32), np.zeros((16, 40), np.float32)
+    found = []
+    for device in (fiber_backend(), "cpu"):
+        model = xn.Sequential([xn.Dropout(0.5), xn.Dense(40, bias=False)])
+        t = xn.Trainer(model, "mean_squared_error", "sgd", device, seed=9)
+        for _ in range(3):
+            t.step(x, y)
+        found.append(everything(t))
+    for name, wanted in found[1].items():
+        if name == "step":
+            assert np.array_equal(found[0][name], wanted)
+        np.testing.assert_allclose(found[0][name], wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_a_program_carries_the_whole_text_of_its_kernels(memory):
+    t = mnist_trainer(fiber_backend(), [16], "adam")
+    t.step(np.zeros((8, 784), np.float32), np.zeros(8, int))
+    source = t.newest.program.source
+    assert source.startswith(handwritten())
+    launched = {call[1][0].signature.name for segment in t.newest.program.segments
+                for call in t.newest.program.segments[segment]
+                if hasattr(call[1][0], "signature")}  # fmt: skip
+    assert launched <= set(signatures(source))
+    assert "double" not in source[len(handwritten()) :]
+    plain = mnist_trainer(fiber_backend(), [16], "adam", jit=False)
+    plain.step(np.zeros((8, 784), np.float32), np.zeros(8, int))
+    assert plain.newest.program.source == ""
+    assert not plain.backend.driver.launched
+
+
+def test_kernels_that_are_not_compiled_leave_cupys_calls(standin, monkeypatch):
+    def load(self, source):
+        raise DeviceError("the CUDA kernels of this step were not compiled (no NVRTC)")
+
+    x, y = np.ones((8, 784), np.float32), np.zeros(8, int)
+    backend = fiber_backend()
+    monkeypatch.setattr(type(backend.driver), "load", load)
+    t = mnist_trainer(backend, [16], "adam")
+    with pytest.warns(RuntimeWarning, match=r"not compiled \(no NVRTC\).*go on"):
+        t.step(x, y)
+    assert not t.newest.replay.compiled
+    cpu = mnist_trainer("cpu", [16], "adam")
+    cpu.step(x, y)
+    assert t.loss == pytest.approx(cpu.loss, rel=1e-6)
+    with pytest.raises(DeviceError, match="no NVRTC"):
+        mnist_trainer(backend, [16], "adam", jit=True).step(x, y)

@@ -1,0 +1,99 @@
+"""A device whose memory ends: one message that says what fits, and nothing is lost."""
+
+import re
+
+import numpy as np
+import pytest
+
+from tests.standin import standin_backend
+from xpnet.layers import BatchNorm, Dense, Sequential
+from xpnet.training import Trainer
+
+DATA = 4000
+
+
+def trainer(device, width=64):
+    model = Sequential([Dense(width, activation="relu"), BatchNorm(), Dense(3)])
+    return Trainer(model, "softmax_cross_entropy", "adam", device, seed=3)
+
+
+def data(samples=DATA):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(samples, 20)).astype(np.float32)
+    return x, rng.integers(3, size=samples)
+
+
+def parameters(trained):
+    return {k: v.get() for k, v in trained.parameters().items()}
+
+
+def assert_same(found, wanted):
+    assert found.keys() == wanted.keys()
+    for name, values in wanted.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
+def test_a_batch_too_large_is_told_with_one_that_fits(standin):
+    x, y = data()
+    trained = trainer(standin_backend())
+    trained.fit(x, y, epochs=1, batch_size=50)
+    before = parameters(trained)
+    standin.set_free_bytes(2_000_000)
+    with pytest.raises(MemoryError) as error:
+        trained.fit(x, y, epochs=1, batch_size=None)
+    message = str(error.value)
+    assert message.startswith("batch_size: a batch of 4000 samples, whose step needs ")
+    assert "free on cuda:0" in message
+    assert_same(parameters(trained), before)
+    assert trained.steps_done == DATA // 50
+
+    fits = int(re.search(r"batch_size=(\d+) would fit", message)[1])
+    assert fits > 100
+    for size, room in ((fits, True), (2 * fits, False)):
+        standin.set_free_bytes(2_000_000)
+        if room:
+            trained.step(x[:size], y[:size])
+        else:
+            with pytest.raises(MemoryError, match="batch_size"):
+                trained.step(x[:size], y[:size])
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict", "step"])
+def test_every_way_in_tells_of_it(standin, method):
+    x, y = data()
+    trained = trainer(standin_backend())
+    trained.fit(x[:50], y[:50], epochs=1)
+    before = parameters(trained)
+    standin.set_free_bytes(200_000)
+    arguments = (x,) if method == "predict" else (x, y)
+    with pytest.raises(
+        MemoryError, match=r"does not fit: .*free on cuda:0; \w"
+    ) as error:
+        getattr(trained, method)(*arguments)
+    assert error.value.__context__ is None
+    assert_same(parameters(trained), before)
+    standin.set_free_bytes(1 << 30)
+    trained.fit(x, y, epochs=1, batch_size=100)
+    assert np.isfinite(trained.loss)
+
+
+def test_a_model_too_large_is_left_unbuilt(standin):
+    x, y = data(40)
+    trained = trainer(standin_backend(), width=5000)
+    standin.set_free_bytes(100_000)
+    with pytest.raises(
+        MemoryError, match=r"the model does not fit: .* KiB more asked for"
+    ):
+        trained.fit(x, y)
+    assert trained.model.sample_shape is None
+    standin.set_free_bytes(1 << 30)
+    trained.fit(x[:, :7], y, epochs=1)  # of another width
+
+
+def test_the_copy_kept_against_divergence_may_be_too_much(standin):
+    x, y = data(40)
+    trained = trainer(standin_backend(), width=2000)
+    trained.fit(x, y, epochs=1)
+    standin.set_free_bytes(250_000)
+    with pytest.raises(MemoryError, match="a copy of the parameters, in case"):
+        trained.fit(x, y, epochs=1)

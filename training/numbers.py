@@ -1,0 +1,59 @@
+"""The numbers of an epoch's steps (rates, corrections) for all networks of a stack."""
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from xpnet.training.trainer import Trainer
+
+# What the numbers of a step do not depend on, and the rate, which is looked at apart.
+APART = {"learning_rate", "l1", "l2", "weight_decay", "clip_value", "clip_norm"}
+
+
+class Numbers:
+    """Tables (steps, k, names), computed once for all networks that share them."""
+
+    def __init__(self, trainers: Sequence["Trainer"]) -> None:
+        self._trainers = trainers
+        self._rules = [(_plain(t.optimizer.config()), t.average) for t in trainers]
+
+    def table(self, steps: int, frozen: Sequence[bool]) -> np.ndarray[Any, Any]:
+        """The numbers of the next `steps` steps; a frozen network's rate is 0."""
+        first = self._trainers[0]
+        names = first.rule.numbers.shape[-1]
+        table = np.empty((steps, len(self._trainers), names), first.dtype)
+        known: dict[Hashable, np.ndarray[Any, Any]] = {}
+        for i, trainer in enumerate(self._trainers):
+            if frozen[i]:
+                table[:, i] = self.idle(i)
+                continue
+            key = self._key(i)
+            if key not in known:
+                done = trainer.steps_done
+                rates = [trainer.rates.at(t) for t in range(done, done + steps)]
+                known[key] = trainer.rule.table(rates, done + 1)
+            table[:, i] = known[key]
+        return table
+
+    def _key(self, i: int) -> Hashable:
+        """Equal for networks whose numbers are."""
+        trainer = self._trainers[i]
+        rates = trainer.rates
+        schedule: Any = rates.schedule  # a function, perhaps of the caller's own class
+        if not isinstance(schedule, Hashable):
+            return i
+        own = (rates.schedule, rates.scale, rates.fixed, trainer.steps_done)
+        return self._rules[i], own
+
+    def idle(self, i: int) -> np.ndarray[Any, Any]:
+        """The numbers of a step that leaves network i where it is."""
+        trainer = self._trainers[i]
+        (row,) = trainer.rule.table([0.0], trainer.steps_done + 1)
+        found: np.ndarray[Any, Any] = row
+        return found
+
+
+def _plain(config: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple((k, repr(v)) for k, v in config.items() if k not in APART)

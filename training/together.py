@@ -1,0 +1,219 @@
+"""The epochs of a stack's `fit`: cohorts, histories, callbacks, the end."""
+
+import math
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+
+from xpnet.backend import Array
+from xpnet.training.cohort import Cohort, Epoch
+from xpnet.training.dataset import Samples
+from xpnet.training.history import History
+from xpnet.training.interrupt import Interrupt
+from xpnet.training.member import Member
+from xpnet.training.stacked_evaluation import Evaluation
+from xpnet.training.trainer import Trainer
+
+PACK = 0.75  # share of rows still training below which a stack is packed anew
+FEWEST = 8  # networks that a thread is worth
+
+
+class Team:
+    """A cohort, and what its networks are validated on."""
+
+    def __init__(self, cohort: Cohort, evaluation: Evaluation | None) -> None:
+        self.cohort, self.evaluation = cohort, evaluation
+        self.seconds, self._told = 0.0, False
+
+    def epoch(
+        self, interrupt: Interrupt
+    ) -> tuple[Epoch, list[dict[str, float]] | None, list[int]]:
+        """(the epoch, scores after it, who trained in it); it may run in a thread."""
+        members = self.cohort.members
+        training = [i for i, member in enumerate(members) if not member.frozen]
+        began = time.perf_counter()
+        epoch = self.cohort.epoch(interrupt)
+        self.seconds = time.perf_counter() - began
+        if self.evaluation is None or epoch.batches is not None:
+            return epoch, None, training
+        return epoch, self.evaluation.run(), training
+
+    def foresee(self, epochs: int) -> None:
+        """Tell the programs, once they have run, how much is to come."""
+        if self.seconds and not self._told:
+            self._told = True
+            self.cohort.foresee(epochs, self.seconds)
+
+
+class Together:
+    """One `fit`: what all its cohorts share."""
+
+    def __init__(
+        self,
+        samples: Samples,
+        held: Samples | None,
+        batch_size: int,
+        shuffle: bool,
+        w: Array,
+        epochs: int,
+        monitor: str,
+    ) -> None:
+        self.samples, self.held, self.w = samples, held, w
+        self.batch_size, self.shuffle = batch_size, shuffle
+        self.epochs, self.monitor = epochs, monitor
+        self.progress: Callable[[int], object] = lambda count: None
+
+    def all(self, members: list[Member], fitting: int) -> None:
+        """Train the members, at most `fitting` of them side by side."""
+        parts = math.ceil(len(members) / fitting)
+        interrupted = ""
+        for member in members:
+            member.trainer.history = History(self.monitor)
+            member.trainer.stop = ""
+        with Interrupt() as interrupt:
+            for part in range(parts):
+                chosen = members[part::parts]
+                if interrupt.asked:
+                    for member in chosen:
+                        member.trainer.stop = "interrupted before its first epoch"
+                else:
+                    self._together(chosen, interrupt)
+                interrupted = interrupted or _interrupted(chosen)
+        for member in members:
+            member.trainer.history.stopped = member.trainer.stop
+        if interrupted:
+            # The script goes on: nobody may take this for a finished training.
+            print(f"fit: {interrupted}; returning", file=sys.stderr)
+
+    def _together(self, members: list[Member], interrupt: Interrupt) -> None:
+        """Train members side by side; callbacks see the end however it comes."""
+        teams: list[Team] = []
+        count = workers(members)
+        with ExitStack() as ends:
+            ends.callback(lambda: self._end(teams))
+            if count > 1:
+                from threadpoolctl import threadpool_limits
+
+                ends.enter_context(threadpool_limits(1, "blas"))
+            pool = ends.enter_context(ThreadPoolExecutor(count))
+            teams += [self._team(members[i::count]) for i in range(count)]
+            for member in members:
+                for callback in member.callbacks:
+                    callback.on_fit_begin(member.trainer)
+            for epoch in range(1, self.epochs + 1):
+                run = partial(Team.epoch, interrupt=interrupt)
+                done = map(run, teams) if count == 1 else pool.map(run, teams)
+                for team, result in zip(teams, list(done), strict=True):
+                    self._rows(team, *result)
+                teams[:] = [self._packed(t) for t in teams if t.cohort.alive]
+                for team in teams:
+                    team.foresee(self.epochs - epoch)
+                if not teams:
+                    break
+
+    def _team(self, members: list[Member]) -> Team:
+        cohort = Cohort(members, self.samples, self.batch_size, self.shuffle, self.w)
+        cohort.record()
+        evaluation = None
+        if self.held is not None:
+            rows = [m.held for m in cohort.members if m.held is not None]
+            evaluation = Evaluation(cohort.bank, self.held, rows, self.batch_size)
+        return Team(cohort, evaluation)
+
+    def _packed(self, team: Team) -> Team:
+        """The team; anew, without the networks that have ended, once they are many."""
+        cohort = team.cohort
+        if cohort.alive > PACK * len(cohort.members):
+            return team
+        cohort.release()
+        packed = self._team([m for m in cohort.members if not m.frozen])
+        packed.seconds = team.seconds * cohort.alive / len(cohort.members)
+        return packed
+
+    def _end(self, teams: list[Team]) -> None:
+        """Hand the arrays back to who still trains, and let the callbacks end."""
+        for cohort in [team.cohort for team in teams]:
+            for i, member in enumerate(cohort.members):
+                if not member.frozen:
+                    self._leave(cohort, i)
+
+    def _leave(self, cohort: Cohort, i: int) -> None:
+        """Network i is done."""
+        cohort.freeze(i)
+        self._say_goodbye(cohort.members[i])
+
+    def _say_goodbye(self, member: Member) -> None:
+        for callback in reversed(member.callbacks):
+            callback.on_fit_end(member.trainer)
+
+    def _rows(
+        self,
+        team: Team,
+        epoch: Epoch,
+        scores: list[dict[str, float]] | None,
+        training: list[int],
+    ) -> None:
+        """A row of every history of the networks that were `training`."""
+        cohort = team.cohort
+        for i in training:
+            member = cohort.members[i]
+            self.progress(1)
+            if member.frozen:  # it diverged
+                self._say_goodbye(member)
+                continue
+            row = _row(member.trainer, epoch, i, team.seconds, scores)
+            member.trainer.history.rows.append(row)
+            self._after(cohort, i, row, epoch)
+
+    def _after(
+        self, cohort: Cohort, i: int, row: dict[str, float], epoch: Epoch
+    ) -> None:
+        """What its callbacks make of network i's epoch."""
+        member = cohort.members[i]
+        trainer = member.trainer
+        if epoch.batches is not None:
+            number = len(trainer.history)
+            trainer.stop = f"interrupted in epoch {number} after batch {epoch.batches}"
+        elif member.callbacks:
+            cohort.bank.pull(i)
+            for callback in member.callbacks:
+                callback.on_epoch_end(trainer, row)
+            cohort.bank.push(i)
+        if trainer.stop:
+            self._leave(cohort, i)
+
+
+def workers(members: Sequence[Member]) -> int:
+    """Threads that train a part of the members each: as many as BLAS would take.
+
+    The products of small networks are too small for threads within. On a device there
+    is one.
+    """
+    backend = members[0].trainer.backend
+    return max(1, min(backend.threads, len(members) // FEWEST))
+
+
+def _row(
+    trainer: Trainer,
+    epoch: Epoch,
+    i: int,
+    seconds: float,
+    scores: list[dict[str, float]] | None,
+) -> dict[str, float]:
+    """Network i's row of its history."""
+    row = {"loss": float(epoch.losses[i])}
+    if scores is not None:
+        row |= {f"val_{name}": value for name, value in scores[i].items()}
+    row["learning_rate"] = trainer.rates.at(max(trainer.steps_done - 1, 0))
+    row["seconds"] = seconds
+    row["samples_per_second"] = int(epoch.seen[i]) / max(seconds, 1e-9)
+    return row
+
+
+def _interrupted(members: list[Member]) -> str:
+    """What the first of these that Ctrl-C has ended says."""
+    stops = [member.trainer.stop for member in members]
+    return next((stop for stop in stops if stop.startswith("interrupted")), "")

@@ -1,0 +1,156 @@
+"""`xpnet train DATA --ensemble K`: K networks at once, and what their mean is worth."""
+
+import json
+from argparse import Namespace
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import check_whole
+from xpnet.commands import train
+from xpnet.data import Dataset, Scaler
+from xpnet.selection import Ensemble, Reliability, Temperature, reliability
+from xpnet.training import EarlyStopping, Stack, Trainer, confusion_matrix
+
+
+def run(options: Namespace) -> int:
+    """Train as asked; see `xpnet train --help`."""
+    members = check_whole("", "--ensemble", options.ensemble, 1)
+    prepared = train.prepare(options)
+    data, parts = prepared.data, prepared.parts
+    scaler, y_scaler = prepared.scaler, prepared.y_scaler
+    trainers = [prepared.trainer]
+    trainers += [_another(prepared, options, i) for i in range(1, members)]
+    if not options.json:
+        train._announce(data, parts, trainers[0])
+    stack = Stack(trainers)
+    stopped = _fit(stack, parts, scaler, y_scaler, options)
+    sound = [t for i, t in enumerate(trainers) if i not in stack.errors]
+    if not sound:
+        raise next(iter(stack.errors.values()))
+    ensemble = Ensemble(sound, scaler, y_scaler)
+    record = _scored(ensemble, data, parts, options)
+    diagram = _calibrated(ensemble, data, parts, record)
+    if options.save:
+        record["saved"] = str(ensemble.save(options.save))
+    if options.plot:
+        history = trainers[0].history
+        (history if diagram is None else diagram).plot(options.plot)
+    record |= {"diverged": len(stack.errors), "stopped": stopped}
+    print(json.dumps(record, indent=2) if options.json else _text(record, options))
+    return 130 if stopped.startswith("interrupted") else 0
+
+
+def _another(prepared: train.Prepared, options: Namespace, i: int) -> Trainer:
+    """A trainer as the first, with a seed of its own."""
+    first = prepared.trainer
+    trainer = Trainer(
+        first.model.copy(),
+        first.loss_function,
+        first.optimizer,
+        device=first.backend,
+        dtype=first.dtype,
+        seed=options.seed + i,
+    )
+    trainer.notes = dict(first.notes)
+    return trainer
+
+
+def _fit(
+    stack: Stack,
+    parts: train.Parts,
+    scaler: Scaler | None,
+    y_scaler: Scaler | None,
+    options: Namespace,
+) -> str:
+    """Train all; why it ended early, if Ctrl-C did that."""
+    held = parts.validation and train.scaled(parts.validation, scaler, y_scaler)
+    patience = options.patience or options.epochs
+    watched = "loss" if held is None else "val_loss"
+    watch = held is not None or options.patience
+    histories = stack.fit(
+        *train.scaled(parts.train, scaler, y_scaler),
+        epochs=options.epochs,
+        batch_size=train._batch_size(options, parts),
+        validation=held,
+        callbacks=[EarlyStopping(watched, patience)] if watch else [],
+        verbose=False if options.json else None,
+    )
+    stops = [history.stopped for history in histories]
+    return next((stop for stop in stops if stop.startswith("interrupted")), "")
+
+
+def _scored(
+    ensemble: Ensemble, data: Dataset, parts: train.Parts, options: Namespace
+) -> dict[str, Any]:
+    """Scores of the mean and of its members on the part that none has seen."""
+    x, y = parts.test or parts.train
+    alone = [
+        Ensemble([trainer], ensemble.scaler, ensemble.y_scaler).evaluate(x, y)
+        for trainer in ensemble.stack.trainers
+    ]
+    scores = ensemble.evaluate(x, y)
+    record: dict[str, Any] = {
+        "data": options.data,
+        "device": ensemble[0].backend.device,
+        "seed": options.seed,
+        "members": len(ensemble),
+        "part": "test" if parts.test else "training",
+        "samples": len(y),
+        "scores": scores,
+        "member_scores": alone,
+        "disagreement": float(ensemble.uncertainty(x).disagreement.mean()),
+    }
+    if data.task == "classification":
+        predicted = ensemble.predict_classes(x)
+        matrix = confusion_matrix(predicted, np.asarray(y), len(data.classes or ()))
+        record["classes"] = [str(c) for c in data.classes or ()]
+        record["confusion_matrix"] = matrix.tolist()
+    return record
+
+
+def _calibrated(
+    ensemble: Ensemble, data: Dataset, parts: train.Parts, record: dict[str, Any]
+) -> Reliability | None:
+    """Calibration on the same part, and what a temperature would make of it."""
+    if data.task != "classification":
+        return None
+    x, y = parts.test or parts.train
+    p = ensemble.predict(x)
+    found = reliability(p, y)
+    record["calibration_error"] = found.error
+    if parts.validation is not None:
+        held_x, held_y = parts.validation
+        temperature = Temperature.fit(ensemble.predict(held_x), held_y)
+        record["temperature"] = temperature.value
+        record["calibration_error_tempered"] = reliability(temperature(p), y).error
+    return found
+
+
+def _text(record: dict[str, Any], options: Namespace) -> str:
+    where, lines = record["part"], []
+    for name, value in record["scores"].items():
+        alone = [scores[name] for scores in record["member_scores"]]
+        lines.append(
+            f"{where} {name.replace('_', ' ')}: {value:.4g} for the mean of "
+            f"{record['members']} networks; alone {np.mean(alone):.4g} "
+            f"({min(alone):.4g} to {max(alone):.4g})"
+        )
+    unit = "nats" if "classes" in record else "units of y"
+    lines.append(f"disagreement: {record['disagreement']:.3g} {unit} on average")
+    if "calibration_error" in record:
+        text = f"calibration error: {record['calibration_error']:.3g}"
+        if "temperature" in record:
+            text += (
+                f"; {record['calibration_error_tempered']:.3g} at temperature "
+                f"{record['temperature']:.3g}, fitted on the validation part"
+            )
+        lines.append(text)
+    if record["diverged"]:
+        lines.append(f"{record['diverged']} networks diverged and are left out")
+    if record["stopped"]:
+        lines.append(f"stopped: {record['stopped']}")
+    if options.save:
+        lines += ["", f"saved in {options.save}; to use it:"]
+        lines.append(f"  xpnet predict {options.save} FILE")
+    return "\n".join(lines)
