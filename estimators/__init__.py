@@ -2,5 +2,6 @@
 
 from xpnet.estimators.classifier import MLPClassifier
 from xpnet.estimators.regressor import MLPRegressor
+from xpnet.estimators.search import GridSearch
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["GridSearch", "MLPClassifier", "MLPRegressor"]

@@ -2,7 +2,7 @@
 
 import warnings
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from xpnet.estimators.architecture import draw
 from xpnet.estimators.convergence import Convergence, Curves, Flatness
 from xpnet.estimators.losses import HalfSquaredError
 from xpnet.estimators.network import Network
+from xpnet.estimators.pool import POOL
 from xpnet.estimators.ridge import Ridge, Shares
 from xpnet.layers import BatchNorm, Dense, Loss
 from xpnet.optim import LBFGS
@@ -35,19 +36,22 @@ AUTO = 200  # samples a batch, at most, where batch_size is "auto"
 
 @dataclass
 class Data:
-    """Checked samples: x (n, features), targets as the loss takes them, weights."""
+    """Checked samples: x (n, features), targets as the loss takes them, weights.
+
+    `rows` are their numbers in the data that they were taken from.
+    """
 
     x: Values
     y: Values
     w: Values | None
+    rows: Values | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def __getitem__(self, rows: Values) -> "Data":
-        return Data(
-            self.x[rows], self.y[rows], None if self.w is None else self.w[rows]
-        )
+        w = None if self.w is None else self.w[rows]
+        return Data(self.x[rows], self.y[rows], w, rows)
 
     @property
     def parts(self) -> tuple[Values, ...]:
@@ -91,17 +95,16 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         self, X: Any, y: Any, w: Any, validation: Any = None, incremental: bool = False
     ) -> "MLP":
         fresh = not hasattr(self, "_network") or not (self.warm_start or incremental)
-        settings = self.get_params(deep=False)
-        recipe.check(settings)
         data = self._data(X, y, w, fresh, incremental)
         held = None if validation is None else self._held(*validation)
-        rng = check_random_state(self.random_state)
-        self._connect(data, settings, fresh, incremental, rng)
+        pool = None if incremental or held is not None else POOL.get()
         try:
+            if pool is not None and pool.hands_over(self, data):
+                return self
+            plan = self._prepare(data, held, fresh, incremental)
             if recipe.is_newton(self.solver):
-                self._fit_newton(data, held, settings)
+                self._fit_newton(plan)
             else:
-                plan = self._plan(data, held, settings, incremental, rng)
                 self._run(plan)
                 self._conclude(plan, incremental)
         except DivergenceError as error:
@@ -109,6 +112,22 @@ class MLP(BaseEstimator):  # type: ignore[misc]
                 f"Solver produced non-finite parameter weights: {error}"
             ) from error
         return self
+
+    def _prepare(
+        self,
+        data: Data,
+        held: Data | None,
+        fresh: bool = True,
+        incremental: bool = False,
+    ) -> Plan:
+        """See to a network, and say how it is to be trained."""
+        settings = self.get_params(deep=False)
+        recipe.check(settings)
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        rng = check_random_state(self.random_state)
+        self._connect(data, settings, fresh, incremental, rng)
+        return self._plan(data, held, settings, incremental, rng)
 
     def _data(self, X: Any, y: Any, w: Any, fresh: bool, incremental: bool) -> Data:
         X, t, w = self._targets(X, y, w, fresh, incremental)
@@ -160,15 +179,14 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         self, data: Data, held: Data | None, settings: Any, incremental: bool, rng: Any
     ) -> Plan:
         trainer = self._network.trainer
-        train = data
-        if self.early_stopping and incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        if self.early_stopping and held is None:
+        train = replace(data, rows=np.arange(len(data)))
+        early = self.early_stopping and not recipe.is_newton(self.solver)
+        if early and held is None:
             rows, kept = self._split(data, rng)
             train, held = data[rows], data[kept]
         n = len(train)
-        size = self._batch_size(n)
-        monitor = f"val_{next(iter(trainer.metrics))}" if self.early_stopping else ""
+        size = n if recipe.is_newton(self.solver) else self._batch_size(n)
+        monitor = f"val_{next(iter(trainer.metrics))}" if early else ""
         half = isinstance(trainer.loss_function, HalfSquaredError)
         outputs = trainer.model.n_outputs if half else 1
         convergence = Convergence(self._curves, settings, n, monitor, outputs)
@@ -240,8 +258,8 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         self.best_validation_score_ = curves.best_score if early else None
         self._warn(not incremental and self.n_iter_ >= plan.epochs)
 
-    def _fit_newton(self, data: Data, held: Data | None, settings: Any) -> None:
-        solver = self.solver
+    def _fit_newton(self, plan: Plan) -> None:
+        data, held, solver = plan.train, plan.held, self.solver
         method = LBFGS(tolerance=self.tol) if isinstance(solver, str) else solver
         flat = Flatness(self.max_fun)
         total = float(len(data) if data.w is None else data.w.sum())

@@ -128,7 +128,8 @@ def _square(trainer: Trainer) -> float:
     buffers = trainer.model.buffers
     assert buffers is not None
     w = buffers.params[: trainer.model.layout.penalized]
-    return float(w.dot(w))
+    with np.errstate(over="ignore"):  # the step that diverges comes before the error
+        return float(w.dot(w))
 
 
 class Flatness(Callback):
