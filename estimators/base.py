@@ -354,5 +354,6 @@ def _take_over(trainer: Trainer, old: Trainer) -> None:
             "warm_start: expected the same layers as in the fit before, got "
             f"{trainer.model!r} after {old.model!r}; use warm_start=False"
         )
-    for array, values in ((mine.params, theirs.params), (mine.state, theirs.state)):
-        trainer.backend.upload(array, old.backend.to_numpy(values))
+    with trainer.backend.active():
+        for array, values in ((mine.params, theirs.params), (mine.state, theirs.state)):
+            trainer.backend.upload(array, old.backend.to_numpy(values))

@@ -230,5 +230,7 @@ def _is_part(job: Job, whole: "Data", outputs: int) -> bool:
         return False
     if job.estimator._network.trainer.model.n_outputs != outputs:
         return False
-    weighted = whole.w is None or bool((part.w == whole.w[rows]).all())
-    return bool(weighted and np.array_equal(part.y, whole.y[rows]))
+    weighted: Any = None if whole.w is None else whole.w[rows]
+    if part.w is not None and not np.array_equal(part.w, weighted):
+        return False
+    return np.array_equal(part.y, whole.y[rows])

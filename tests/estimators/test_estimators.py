@@ -17,6 +17,7 @@ from tests.estimators.examples import (
     numbers,
     quietly,
 )
+from tests.standin import standin_backend
 
 OPTIONS = {"random_state": 0, "max_iter": 8, "device": "cpu"}
 
@@ -198,6 +199,25 @@ def test_ending_too_early_is_told():
         assert model.n_iter_ == 2
     with pytest.warns(ConvergenceWarning, match="max_fun=3 reached"):
         make(REGRESSOR, solver="lbfgs", max_fun=3, max_iter=50).fit(x, y)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_device_gives_what_the_cpu_gives(standin, solver):
+    x, y = multiclass(90)
+    options = {"batch_norm": True, "alpha": 0.5, "dtype": "float64", "solver": solver}
+    options |= {"warm_start": True, "early_stopping": True}
+    models = []
+    for device in ("cpu", standin_backend()):
+        model = fitted(CLASSIFIER, x, y, device=device, **options)
+        models.append(quietly(model.fit, x, y))
+    on_cpu, on_device = models
+    np.testing.assert_allclose(on_device.predict_proba(x), on_cpu.predict_proba(x))
+    for a, b in zip(on_cpu.coefs_, on_device.coefs_, strict=True):
+        assert type(b) is np.ndarray
+        np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-9)
+    if solver == "adam":
+        np.testing.assert_allclose(on_device.loss_curve_, on_cpu.loss_curve_)
+        on_device.set_params(early_stopping=False).partial_fit(x, y)
 
 
 def test_lbfgs_has_no_partial_fit():
