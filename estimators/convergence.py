@@ -128,8 +128,9 @@ def _square(trainer: Trainer) -> float:
     buffers = trainer.model.buffers
     assert buffers is not None
     w = buffers.params[: trainer.model.layout.penalized]
-    with np.errstate(over="ignore"):  # the step that diverges comes before the error
-        return float(w.dot(w))
+    # Where training diverges this comes before the error.
+    with np.errstate(over="ignore"), trainer.backend.active():
+        return float(trainer.backend.to_numpy(w[None] @ w[:, None])[0, 0])
 
 
 class Flatness(Callback):
