@@ -95,14 +95,13 @@ class Pool:
 
     Attributes:
         reasons: why fits could not be stacked.
-        stacked: how many were.
         seconds: of each fit that asked, in turn: its share of a stack's time, or 0.
     """
 
     def __init__(self, X: Any, y: Any, weights: Any) -> None:
         self.X, self.y, self.weights = X, y, weights
         self.reasons: list[str] = []
-        self.stacked, self.seconds = 0, list[float]()
+        self.seconds: list[float] = []
         self._jobs: dict[Hashable, Job] = {}
 
     def train(self, estimators: Sequence["MLP"], splits: Sequence[Values]) -> None:
@@ -172,7 +171,6 @@ class Pool:
         for i, job in enumerate(fit):
             job.error, job.seconds = stack.errors.get(i), share
             self._jobs[job.mark] = job
-        self.stacked += len(fit)
 
     def hands_over(self, estimator: "MLP", data: "Data") -> bool:
         """Make `estimator` what was trained so on these data; False if nothing was.
@@ -224,13 +222,11 @@ def _reason(estimator: "MLP") -> str:
 
 
 def _is_part(job: Job, whole: "Data", outputs: int) -> bool:
-    """Whether the job's targets and weights are those of its rows of the whole."""
+    """Whether the job's classes and weights are those of its rows of the whole."""
     part, rows = job.plan.train, job.rows
     if (part.w is None) != (whole.w is None) or part.x.dtype != whole.x.dtype:
         return False
     if job.estimator._network.trainer.model.n_outputs != outputs:
         return False
     weighted: Any = None if whole.w is None else whole.w[rows]
-    if part.w is not None and not np.array_equal(part.w, weighted):
-        return False
-    return np.array_equal(part.y, whole.y[rows])
+    return part.w is None or np.array_equal(part.w, weighted)

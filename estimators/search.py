@@ -78,7 +78,6 @@ class GridSearch(GridSearchCV):  # type: ignore[misc]
         pool = Pool(X, y, params.get("sample_weight"))
         self._fill(pool, splits, set(params) - {"groups", "sample_weight"})
         pool.warn()
-        self.stacked_ = pool.stacked
         token = POOL.set(pool)
         try:
             self.cv = splits  # a splitter that shuffles must not shuffle again
@@ -86,6 +85,7 @@ class GridSearch(GridSearchCV):  # type: ignore[misc]
         finally:
             self.cv = cv
             POOL.reset(token)
+        self.stacked_ = sum(seconds > 0.0 for seconds in pool.seconds)
         return self
 
     def _fill(self, pool: Pool, splits: list[Any], other: set[str]) -> None:

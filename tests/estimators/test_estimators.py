@@ -38,7 +38,7 @@ def classifier(**options):
 def test_a_pickle_predicts_and_goes_on_as_the_original(task):
     kind, data, own = TASKS[task]
     x, y = data()
-    first = fitted(kind, x, y, dropout=0.2, batch_norm=True, **own)
+    first = fitted(kind, x, y, dropout=0.2, batch_norm=True, batch_size=16, **own)
     again = pickle.loads(pickle.dumps(first))
     np.testing.assert_array_equal(again.predict(x), first.predict(x))
     for estimator in (first, pickle.loads(pickle.dumps(again))):

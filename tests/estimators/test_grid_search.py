@@ -1,6 +1,8 @@
 """GridSearch: what GridSearchCV finds, trained side by side."""
 
+import itertools
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -113,17 +115,26 @@ def test_what_cannot_be_stacked_is_looped_over_and_told(options, reason):
     assert ours.stacked_ == 6
 
 
-def test_a_fold_without_a_class_is_looped_over():
+@pytest.mark.parametrize("missing", [0, 3])
+def test_a_fold_without_a_class_is_looped_over(missing):
     from xpnet.sklearn import GridSearch
 
     x, y = multiclass()
+    y = 2 * (y > 0) + (x[:, 2] > 0)
     rows = np.arange(70)
-    cv = [(rows[y < 2], rows), (rows[:40], rows[40:]), (rows[20:], rows[:20])]
+    cv = [(rows[y != missing], rows), (rows[:40], rows[40:]), (rows[20:], rows[:20])]
     search = GridSearch(both(CLASSIFIER)[1](**OPTIONS), {"alpha": [0.1, 0.2]}, cv=cv)
     with pytest.warns(UserWarning, match="other classes"):
         quietly(search.fit, x, y)
     assert search.stacked_ == 4
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_the_time_of_a_fit_is_its_share_of_the_stack(monkeypatch):
+    hours = SimpleNamespace(perf_counter=itertools.count(0.0, 3600.0).__next__)
+    monkeypatch.setattr("xpnet.estimators.pool.time", hours)
+    _, ours, _ = pair("multiclass", GRIDS["numbers"])
+    np.testing.assert_allclose(ours.cv_results_["mean_fit_time"], 300.0, atol=10.0)
 
 
 def test_a_setting_that_diverges_has_no_score_and_is_never_best():
