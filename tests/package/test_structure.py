@@ -21,6 +21,7 @@ ARROWS = {
     "data": {"backend"},
     "training": {"backend", "layers", "optim", "data"},
     "selection": {"backend", "layers", "optim", "data", "training"},
+    "estimators": {"backend", "layers", "optim", "training"},
     "benchmarks": {
         *("backend", "layers", "optim", "data", "training", "selection"),
         "xpnet",
@@ -36,6 +37,7 @@ ARROWS = {
         "training",
         "selection",
         "commands",
+        "estimators",
         "benchmarks",
         "gallery",
     },

@@ -1,0 +1,107 @@
+"""From an estimator's parameters to layers."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import check_whole
+from xpnet.layers import (
+    Activation,
+    BatchNorm,
+    Dense,
+    Dropout,
+    Layer,
+    Sequential,
+)
+from xpnet.training import Trainer
+
+SYNONYMS = {"logistic": "sigmoid"}
+
+
+def hidden_sizes(sizes: Any) -> list[int]:
+    """The widths of the hidden layers from one number or several.
+
+    Raises:
+        ValueError: a width that is no whole number above 0.
+    """
+    several = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+    return [
+        check_whole("hidden_layer_sizes", f"width {i}", n, 1)
+        for i, n in enumerate(several)
+    ]
+
+
+def each(value: Any, name: str, layers: int) -> list[Any]:
+    """One value a hidden layer: `value` itself everywhere, or a list of as many.
+
+    Raises:
+        ValueError: a list of another length.
+    """
+    if not isinstance(value, list | tuple):
+        return [value] * layers
+    if len(value) != layers:
+        raise ValueError(
+            f"{name}: expected one value or {layers}, one a hidden layer; got "
+            f"{len(value)}"
+        )
+    return list(value)
+
+
+def architecture(
+    sizes: Any, activation: Any, dropout: Any, batch_norm: Any, outputs: int
+) -> Sequential:
+    """Dense, BatchNorm, activation, Dropout a hidden layer; last a Dense of logits.
+
+    Args:
+        sizes: widths of the hidden layers.
+        activation: name, function or `ActivationFunction`, or one a hidden layer.
+        dropout: rate, or one a hidden layer.
+        batch_norm: whether, or one answer a hidden layer.
+        outputs: width of the last layer.
+
+    Raises:
+        ValueError, TypeError: what does not fit, or is misspelt.
+    """
+    widths = hidden_sizes(sizes)
+    n = len(widths)
+    rows = zip(
+        widths,
+        each(activation, "activation", n),
+        each(dropout, "dropout", n),
+        each(batch_norm, "batch_norm", n),
+        strict=True,
+    )
+    layers: list[Layer] = []
+    for width, function, rate, normed in rows:
+        layers += _hidden(width, function, bool(normed))
+        if rate:
+            layers.append(Dropout(rate))
+    return Sequential([*layers, Dense(outputs)])
+
+
+def _hidden(width: int, function: Any, normed: bool) -> list[Layer]:
+    if isinstance(function, str):
+        function = SYNONYMS.get(function, function)
+    if not normed:
+        return [Dense(width, function)]
+    return [Dense(width), BatchNorm(), Activation(function)]
+
+
+def draw(trainer: Trainer, activation: Any, rng: np.random.RandomState) -> None:
+    """Start the weights of a built trainer as scikit-learn starts them.
+
+        W, b ~ U(-r, r),  r = √(6 / (n_in + n_out)),  √(2 / ...) with "logistic"
+
+    In the same order, so that the same `random_state` gives the same numbers. Glorot
+    and Bengio, AISTATS 2010.
+    """
+    buffers, model = trainer.model.buffers, trainer.model
+    assert buffers is not None
+    slots, size = model.slots(), 6.0 if activation != "logistic" else 2.0
+    for i, layer in enumerate(model.layers):
+        if isinstance(layer, Dense):
+            n_in, n_out = slots[f"{i}.W"].parameter.shape
+            r = np.sqrt(size / (n_in + n_out))
+            buffers.write(slots[f"{i}.W"], rng.uniform(-r, r, (n_in, n_out)))
+            buffers.write(slots[f"{i}.b"], rng.uniform(-r, r, (1, n_out)))

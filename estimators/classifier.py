@@ -1,0 +1,260 @@
+"""MLPClassifier: scikit-learn's, on xpnet's training."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import (
+    _check_partial_fit_first_call,
+    type_of_target,
+    unique_labels,
+)
+
+from xpnet.estimators.base import MLP, Values
+from xpnet.estimators.losses import classification_loss
+from xpnet.layers import Loss
+from xpnet.optim import LBFGS, Optimizer
+from xpnet.training import metrics
+
+
+def accuracy(p: Values, target: Values, weights: Values | None = None) -> float:
+    """Share of samples all of whose yes/no answers are right (subset accuracy)."""
+    right = ((p > 0.5) == (target > 0.5)).all(axis=1)
+    return float(np.average(right, weights=weights))
+
+
+class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
+    """A multilayer perceptron that classifies, in scikit-learn's terms.
+
+        J = Σ w l / Σ w + ½ (alpha / Σ w) Σ W²  over each batch, l the log-loss
+
+    A drop-in for `sklearn.neural_network.MLPClassifier`, trained by a `Trainer`.
+    Labels may be text; y of 0 and 1 with several columns holds several labels a sample.
+
+    As in scikit-learn are the parameters, the objective, the update rules "adam" and
+    "sgd", the initial weights and held-out samples of a `random_state`, the stopping
+    rule and its warnings: with shuffle=False the weights are the same. The orders of
+    the samples are xpnet's own, and so is L-BFGS. coefs_ are copies: writing into them
+    changes no prediction.
+
+    Args:
+        hidden_layer_sizes: width of each hidden layer.
+        activation: a name ("logistic" is sigmoid), a function f(z), an
+            `ActivationFunction`, or a list of one a hidden layer.
+        solver: "adam", "sgd" or any name of `optim.OPTIMIZERS`, each at
+            learning_rate_init; an `Optimizer`, which keeps its own rate and momenta;
+            "lbfgs" or an `LBFGS`, which takes all samples at once and at most max_fun
+            evaluations.
+        alpha: L2 penalty, divided by the samples of each batch (by Σ w with weights):
+            ½ (alpha / Σ w) Σ W². It is added to an `Optimizer`'s own penalties.
+        batch_size: samples an update; "auto" is min(200, samples).
+        learning_rate: "constant"; "invscaling": learning_rate_init / (t + 1)^power_t
+            after t samples; "adaptive": divided by 5 each time the stopping rule would
+            end training. For solver="sgd".
+        max_iter: epochs, or iterations of L-BFGS, at most.
+        shuffle: whether each epoch has an order of its own.
+        random_state: of the initial weights, the orders, the held-out samples, masks.
+        tol, n_iter_no_change: training ends when the objective has not fallen by tol,
+            or the held-out score not risen by it, for more epochs in a row than this.
+        verbose: a table row an epoch.
+        warm_start: whether `fit` goes on from the weights of the fit before.
+        momentum, nesterovs_momentum: of solver="sgd"; momentum in [0, 1).
+        early_stopping: whether the score of held-out samples decides, and the weights
+            of the best score are kept.
+        validation_fraction: share of the samples that is held out for it.
+        beta_1, beta_2, epsilon: of the rules that have them.
+        loss: "log_loss", "softmax_cross_entropy", "binary_cross_entropy" or a `Loss`,
+            such as SoftmaxCrossEntropy(label_smoothing=0.1).
+        class_weight: {label: weight} or "balanced"; multiplies sample_weight.
+        dropout: rate after each hidden layer, or a list of one a layer.
+        batch_norm: whether each hidden layer has a `BatchNorm` in front of its
+            activation, or a list of one answer a layer.
+        callbacks: xpnet's, such as `ReduceOnPlateau`; "val_" curves need `validation`
+            or early_stopping.
+        device: "cpu", "cuda", "cuda:1", "auto" (a GPU if one works).
+        dtype: "float32" or "float64"; None for that of X, as in scikit-learn. float32
+            moves half the bytes.
+
+    Attributes:
+        classes_: the labels.
+        coefs_, intercepts_: W (n_in, n_out) and b (n_out,) of each layer, copies.
+        loss_, best_loss_, loss_curve_: the objective, penalty included, by epoch.
+        validation_scores_, best_validation_score_: accuracies with early_stopping,
+            else None.
+        history_: the `History`: loss, val_ curves, rates and seconds of every epoch.
+        n_iter_, t_: epochs of this fit; samples seen in all.
+        n_layers_, n_outputs_, out_activation_: the shape of the network.
+        n_features_in_, feature_names_in_: of X.
+
+    Raises (in `fit`):
+        ValueError, TypeError: unfit data or parameters, a training that diverged.
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: str | Optimizer | LBFGS = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: bool = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        loss: str | Loss = "log_loss",
+        class_weight: Any = None,
+        dropout: Any = 0.0,
+        batch_norm: Any = False,
+        callbacks: Any = (),
+        device: Any = "auto",
+        dtype: Any = None,
+    ):
+        for name, value in locals().items():
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None
+    ) -> "MLPClassifier":
+        """Train on X (samples, features) and y.
+
+        Args:
+            X: an array, a data frame or a sparse matrix, which is made dense.
+            y: labels (samples,) of any kind, or 0 and 1 (samples, labels).
+            sample_weight: (samples,), wᵢ ≥ 0.
+            validation: (X, y) or (X, y, sample_weight), scored after every epoch: the
+                curves are in `history_`, and early_stopping watches them instead of
+                a share of X.
+
+        Raises:
+            ValueError, TypeError: unfit data or parameters, a training that diverged.
+        """
+        self._fit(X, y, sample_weight, validation)
+        return self
+
+    @available_if(lambda estimator: estimator._check_solver())  # type: ignore[untyped-decorator]
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None
+    ) -> "MLPClassifier":
+        """Train for one more epoch, on these samples.
+
+        Args:
+            X, y, sample_weight: as for `fit`.
+            classes: all labels that will ever come; needed in the first call.
+
+        Raises:
+            ValueError: a first call without classes, a label that is none of them.
+        """
+        first = _check_partial_fit_first_call(self, classes)
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight: 'balanced' needs all samples at once; give partial_fit "
+                "a dict, such as compute_class_weight('balanced', ...) makes"
+            )
+        if first:
+            several = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if several else classes)
+        self._fit(X, y, sample_weight, incremental=True)
+        return self
+
+    def _targets(
+        self, X: Any, y: Any, w: Any, fresh: bool, incremental: bool
+    ) -> tuple[Values, Values, Any]:
+        X, y, w = self._checked(X, y, w, fresh, False)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        self._learn_classes(y, fresh, incremental)
+        if self.class_weight is not None:
+            shares = compute_sample_weight(self.class_weight, y)
+            w = shares if w is None else w * shares
+        if self._loss().targets == "classes":
+            return X, np.searchsorted(self.classes_, y), w
+        return X, self._label_binarizer.transform(y).astype(X.dtype), w
+
+    def _loss(self) -> Loss:
+        return classification_loss(self.loss, self._label_binarizer.y_type_)
+
+    def _learn_classes(self, y: Values, fresh: bool, incremental: bool) -> None:
+        if not hasattr(self, "classes_") or (fresh and not incremental):
+            self._label_binarizer = LabelBinarizer().fit(y)
+            self.classes_ = self._label_binarizer.classes_
+            return
+        classes = unique_labels(y)
+        if self.warm_start and not incremental:
+            if set(classes) != set(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in "
+                    f"the previous call to fit. Previously got {self.classes_}, `y` "
+                    f"has {classes}"
+                )
+        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has "
+                f"{self.classes_}. 'y' has {classes}."
+            )
+
+    def _task(self) -> tuple[Loss, int, Any]:
+        kind = self._label_binarizer.y_type_
+        loss = self._loss()
+        softmax = loss.targets == "classes"
+        self.out_activation_ = "softmax" if softmax else "logistic"
+        several = len(self.classes_) if kind != "binary" or softmax else 1
+        return loss, several, metrics.accuracy if softmax else accuracy
+
+    def _strata(self, data: Any) -> Values | None:
+        single = self._label_binarizer.y_type_ == "binary"
+        return data.y if single else None
+
+    def predict(self, X: Any) -> Values:
+        """The most probable label of each sample; 0 and 1 (samples, labels) of several.
+
+        Raises:
+            NotFittedError: before `fit`.
+            ValueError: another number of features than in `fit`.
+        """
+        p = self._outputs(X)
+        if p.shape[1] == 1:
+            p = p.ravel()
+        elif self._label_binarizer.y_type_ == "binary":
+            p = p[:, 1]
+        return np.asarray(self._label_binarizer.inverse_transform(p))
+
+    def predict_proba(self, X: Any) -> Values:
+        """Probabilities (samples, classes), in the order of `classes_`.
+
+        With several labels a sample, each column is the probability of that label.
+
+        Raises:
+            NotFittedError, ValueError: as `predict`.
+        """
+        p = self._outputs(X)
+        return np.hstack([1.0 - p, p]) if p.shape[1] == 1 else p
+
+    def predict_log_proba(self, X: Any) -> Values:
+        """ln of `predict_proba`."""
+        p = self.predict_proba(X)
+        with np.errstate(divide="ignore"):
+            return np.log(p, out=p)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

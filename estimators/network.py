@@ -1,0 +1,70 @@
+"""The trainer behind a fitted estimator, which can be copied and put into a file."""
+
+from collections.abc import Callable
+from typing import Any
+
+from xpnet.training import Trainer
+
+Maker = Callable[[], Trainer]
+
+
+class Network:
+    """A built trainer, or what is needed to make it again.
+
+    A trainer holds programs over arrays of its device, which cannot be kept. What is
+    kept are its arrays (weights, statistics, the update rule's) on the host and its
+    counters; `maker` gives a fresh trainer of the same architecture when the first
+    prediction asks for it.
+
+    Args:
+        trainer: a built one.
+        maker: what makes a fresh, unbuilt one: a bound method of the estimator.
+    """
+
+    def __init__(self, trainer: Trainer, maker: Maker) -> None:
+        self._trainer: Trainer | None = trainer
+        self._maker = maker
+        self._kept: dict[str, Any] = {}
+
+    @property
+    def trainer(self) -> Trainer:
+        """The trainer itself."""
+        if self._trainer is None:
+            self._trainer = self._made()
+            self._kept = {}
+        return self._trainer
+
+    def _made(self) -> Trainer:
+        kept, trainer = self._kept, self._maker()
+        trainer.build(kept["sample"])
+        buffers = trainer.model.buffers
+        assert buffers is not None
+        arrays = [buffers.params, buffers.state, trainer.model.step]
+        arrays += trainer.rule.slots
+        with trainer.backend.active():
+            for array, values in zip(arrays, kept["arrays"], strict=True):
+                trainer.backend.upload(array, values)
+        trainer.steps_done, trainer.epochs_done = kept["done"]
+        trainer.rates.scale, trainer.rates.fixed = kept["rates"]
+        return trainer
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"maker": self._maker, "kept": self._kept or self._keep()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._trainer = None
+        self._maker, self._kept = state["maker"], state["kept"]
+
+    def _keep(self) -> dict[str, Any]:
+        trainer = self._trainer
+        assert trainer is not None
+        buffers = trainer.model.buffers
+        assert buffers is not None
+        host = trainer.backend.to_numpy
+        arrays = [buffers.params, buffers.state, trainer.model.step]
+        return {
+            "sample": trainer.model.sample_shape,
+            "arrays": [host(array).copy() for array in (*arrays, *trainer.rule.slots)],
+            "done": (trainer.steps_done, trainer.epochs_done),
+            "rates": (trainer.rates.scale, trainer.rates.fixed),
+        }

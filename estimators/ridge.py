@@ -1,0 +1,138 @@
+"""scikit-learn's alpha: a penalty whose weight follows the size of each batch."""
+
+import copy
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import ORDER, Array, generator
+from xpnet.optim import Optimizer
+
+Values = np.ndarray[Any, Any]
+
+
+class Shares:
+    """1 / Σ w of every batch of an epoch; Σ w is the batch's size without weights.
+
+    Args:
+        count: samples of an epoch.
+        batch_size: samples of a batch; the last may be shorter.
+        first: updates that were done before.
+        epoch: epochs likewise.
+        seed: what the orders of the samples are drawn from; None for no shuffling.
+        weights: (count,), of the samples, or None.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        first: int,
+        epoch: int,
+        seed: int | None,
+        weights: Values | None,
+    ) -> None:
+        self.starts = np.arange(0, count, batch_size)
+        self.sizes = np.minimum(batch_size, count - self.starts)
+        self.count, self.first, self.epoch = count, first, epoch
+        self.seed = None if batch_size == count else seed
+        self.weights = weights
+        self._known: tuple[int, list[float]] = (-1, [])
+
+    def at(self, t: int) -> float:
+        """Of the batch of update t = 1, 2, ..."""
+        epoch, i = divmod(max(t - 1 - self.first, 0), len(self.starts))
+        return self.of(epoch)[i]
+
+    def of(self, epoch: int) -> list[float]:
+        """Of every batch of epoch 0, 1, ..."""
+        if self._known[0] < 0 or (self.weights is not None and self._known[0] != epoch):
+            self._known = (epoch, self._computed(epoch))
+        return self._known[1]
+
+    def mean(self, epoch: int) -> float:
+        """The mean over the samples of what their batches have."""
+        return float(np.dot(self.of(epoch), self.sizes)) / self.count
+
+    def _computed(self, epoch: int) -> list[float]:
+        if self.weights is None:
+            return [1.0 / int(size) for size in self.sizes]
+        weights = self.weights
+        if self.seed is not None:
+            drawn = generator(self.seed, ORDER, self.epoch + epoch)
+            weights = weights[drawn.permutation(self.count)]
+        sums = np.add.reduceat(weights.astype(np.float64), self.starts)
+        return [1.0 / total if total > 0.0 else 0.0 for total in sums.tolist()]
+
+
+class Ridge(Optimizer):
+    """Adds alpha / Σ w of the batch times W to the gradient of the weights.
+
+        J = Σ w l / Σ w + ½ (alpha / Σ w) Σ W²
+
+    over each batch, as in scikit-learn's MLP. It is a part of another rule, see
+    `ridged`. The penalty is one of the step's numbers, and a step that has been
+    recorded takes every value of it.
+
+    Attributes:
+        alpha: the penalty.
+        shares: of the batches to come.
+    """
+
+    alpha: float = 0.0
+    shares: Shares | None = None
+
+    @property
+    def penalizes(self) -> bool:
+        """Weights are treated otherwise than biases."""
+        return True
+
+    def scalars(self, rate: float, t: int) -> dict[str, float]:
+        """The rule's numbers and alpha / Σ w."""
+        share = 0.0 if self.shares is None else self.shares.at(t)
+        return {**super().scalars(rate, t), "ridge": self.alpha * share}
+
+    def step(
+        self,
+        params: Array,
+        grads: Array,
+        slots: list[Array],
+        scalars: dict[str, Array],
+        penalized: int,
+        noise: Array | None = None,
+    ) -> None:
+        """One update in place."""
+        rest = dict(scalars)
+        self._ridge = rest.pop("ridge")
+        super().step(params, grads, slots, rest, penalized, noise)
+
+    def penalize(self, p: Array, g: Array, rate: Array) -> tuple[Array, Array]:
+        """(p, g) with the rule's own penalties and this one."""
+        p, g = super().penalize(p, g, rate)
+        return p, g + self._ridge * p
+
+    def config(self) -> dict[str, Any]:
+        """The rule's arguments, and what makes the numbers of two networks differ."""
+        shares = self.shares
+        own = {
+            "alpha": self.alpha,
+            "shares": 0.0 if shares is None else float(id(shares)),
+        }
+        return {**super().config(), **own}
+
+
+@cache
+def _kind(rule: Any) -> Any:
+    return type(f"Ridge{rule.__name__}", (Ridge, rule), {"__doc__": Ridge.__doc__})
+
+
+def ridged(rule: Optimizer, alpha: float) -> Optimizer:
+    """A copy of `rule` with scikit-learn's alpha; the rule itself where that is 0."""
+    if alpha == 0.0:
+        return rule
+    found: Any = copy.copy(rule)
+    kind: Any = type(rule)
+    found.__class__ = _kind(kind)
+    found.alpha = alpha
+    return found  # type: ignore[no-any-return]

@@ -1,0 +1,115 @@
+"""GridSearch: GridSearchCV whose networks are trained side by side."""
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
+
+from xpnet.estimators.base import MLP
+from xpnet.estimators.pool import POOL, Pool
+
+
+class GridSearch(GridSearchCV):  # type: ignore[misc]
+    """Every setting on every fold, as GridSearchCV has it, in stacks of networks.
+
+    What GridSearchCV would loop over, settings × folds of one architecture, is trained
+    as one `Stack` on shared data. Every network ends as it would have ended alone, so
+    `cv_results_`, `best_estimator_`, `best_params_`, `best_score_` are those of
+    GridSearchCV over the same estimator, to rounding. `mean_fit_time` is the stack's
+    time divided by its networks.
+
+    Settings that change shapes (hidden_layer_sizes, activation, solver, batch_size,
+    max_iter) give a stack each; rates, momenta, alpha, dropout rates, seeds, tol and
+    early stopping with its share of the samples are stacked. What cannot be is trained
+    one by one, and a warning says why: L-BFGS, folds that lack a class,
+    class_weight="balanced", estimators that are not xpnet's.
+
+    Args:
+        estimator: an `MLPClassifier` or `MLPRegressor`.
+        param_grid: {parameter: values}, or a list of such.
+        cv: folds, a splitter, or (train, test) row numbers.
+        scoring, refit, verbose, error_score, return_train_score: as for GridSearchCV.
+
+    Attributes:
+        stacked_: how many fits were done in stacks.
+        cv_results_, best_estimator_ and the others: as GridSearchCV's.
+
+    Raises (in `fit`):
+        ValueError, TypeError: misspelt parameters, folds that do not fit the data.
+    """
+
+    cv: Any
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_grid: Any,
+        cv: Any = 5,
+        scoring: Any = None,
+        refit: Any = True,
+        *,
+        verbose: int = 0,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+    ) -> None:
+        super().__init__(
+            estimator,
+            param_grid,
+            scoring=scoring,
+            n_jobs=1,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+
+    def fit(self, X: Any, y: Any = None, **params: Any) -> "GridSearch":
+        """Search, then refit the best setting on all samples.
+
+        Args:
+            X, y: as for the estimator.
+            params: sample_weight for the fits, groups for the splitter.
+        """
+        cv: Any = self.cv
+        folds = check_cv(cv, y, classifier=is_classifier(self.estimator))
+        splits = list(folds.split(X, y, params.get("groups")))
+        pool = Pool(X, y, params.get("sample_weight"))
+        self._fill(pool, splits, set(params) - {"groups", "sample_weight"})
+        pool.warn()
+        token = POOL.set(pool)
+        try:
+            self.cv = splits  # a splitter that shuffles must not shuffle again
+            super().fit(X, y, **params)
+        finally:
+            self.cv = cv
+            POOL.reset(token)
+        self.stacked_ = sum(seconds > 0.0 for seconds in pool.seconds)
+        return self
+
+    def _fill(self, pool: Pool, splits: list[Any], other: set[str]) -> None:
+        estimator = self.estimator
+        if not isinstance(estimator, MLP):
+            pool.reasons.append(
+                f"expected an MLPClassifier or MLPRegressor of xpnet, got a "
+                f"{type(estimator).__name__}"
+            )
+        elif other:
+            pool.reasons.append(f"fit is given {', '.join(sorted(other))}")
+        else:
+            settings = [
+                clone(estimator).set_params(**clone(row, safe=False))
+                for row in ParameterGrid(self.param_grid)
+            ]
+            pool.train(settings, [train for train, _ in splits])
+
+    def _format_results(
+        self, settings: Any, n_splits: int, out: Any, *more: Any, **options: Any
+    ) -> Any:
+        """The table, with the time of the stacks in it."""
+        pool = POOL.get()
+        if pool is not None and len(pool.seconds) == len(out):
+            for row, seconds in zip(out, pool.seconds, strict=True):
+                row["fit_time"] += seconds
+        return super()._format_results(settings, n_splits, out, *more, **options)

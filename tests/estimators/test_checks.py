@@ -1,0 +1,53 @@
+"""scikit-learn's own checks of an estimator, all of them, none expected to fail."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sklearn", reason="the estimators need scikit-learn")
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from xpnet.sklearn import MLPClassifier, MLPRegressor
+
+ROOT = Path(__file__).resolve().parents[2]
+# What a check may skip: the one needs an environment variable, the other a method that
+# scikit-learn's own MLP has not either.
+SKIPPED = {
+    "check_array_api_input",
+    "check_classifiers_multilabel_output_format_decision_function",
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+@parametrize_with_checks([MLPClassifier(), MLPRegressor()])
+def test_scikit_learn_accepts_the_estimators(estimator, check):
+    check(estimator)
+
+
+def test_every_check_passes_with_the_array_api():
+    pytest.importorskip("pandas", reason="some checks need data frames")
+    code = (
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "from sklearn.utils.estimator_checks import check_estimator\n"
+        "from xpnet.sklearn import MLPClassifier, MLPRegressor\n"
+        "for kind in (MLPClassifier, MLPRegressor):\n"
+        "    for row in check_estimator(kind(), on_fail=None, on_skip=None):\n"
+        "        print(row['check_name'], row['status'])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "SCIPY_ARRAY_API": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert len(rows) > 100
+    other = {(name, status) for name, status in rows if status != "passed"}
+    assert {name for name, _ in other} <= SKIPPED
+    assert {status for _, status in other} <= {"skipped"}

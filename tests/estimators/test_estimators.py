@@ -1,0 +1,294 @@
+"""What scikit-learn's MLP has not, and what everybody does with an estimator."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+import xpnet as xn
+from tests.estimators.examples import (
+    CLASSIFIER,
+    REGRESSOR,
+    TASKS,
+    binary,
+    both,
+    multiclass,
+    multilabel,
+    numbers,
+    quietly,
+)
+from tests.standin import standin_backend
+
+OPTIONS = {"random_state": 0, "max_iter": 8, "device": "cpu"}
+
+
+def make(kind, **options):
+    return both(kind)[1](**{**OPTIONS, **options})
+
+
+def fitted(kind, x, y, *more, **options):
+    return quietly(make(kind, **options).fit, x, y, *more)
+
+
+def classifier(**options):
+    return fitted(CLASSIFIER, *multiclass(), **options)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_pickle_predicts_and_goes_on_as_the_original(task):
+    kind, data, own = TASKS[task]
+    x, y = data()
+    first = fitted(kind, x, y, dropout=0.2, batch_norm=True, batch_size=16, **own)
+    again = pickle.loads(pickle.dumps(first))
+    np.testing.assert_array_equal(again.predict(x), first.predict(x))
+    for estimator in (first, pickle.loads(pickle.dumps(again))):
+        estimator.partial_fit(x, y)
+        estimator.last = estimator.predict(x)
+    other = pickle.loads(pickle.dumps(again)).partial_fit(x, y)
+    np.testing.assert_array_equal(other.predict(x), first.last)
+
+
+def test_an_estimator_works_in_a_pipeline_a_search_and_two_processes():
+    from sklearn.model_selection import GridSearchCV, cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    x, y = multiclass(60)
+    pipe = make_pipeline(StandardScaler(), make(CLASSIFIER, learning_rate_init=0.01))
+    grid = {"mlpclassifier__alpha": [0.0, 0.1]}
+    found = [
+        quietly(GridSearchCV(pipe, grid, cv=2, n_jobs=jobs).fit, x, y)
+        for jobs in (1, 2)
+    ]
+    one, two = (search.cv_results_["mean_test_score"] for search in found)
+    np.testing.assert_array_equal(one, two)
+    assert quietly(cross_val_score, pipe, x, y).shape == (5,)
+
+
+def test_labels_may_be_text():
+    x, y = multiclass()
+    names = np.array(["ash", "birch", "cedar"])
+    model = fitted(CLASSIFIER, x, names[y], max_iter=100, learning_rate_init=0.01)
+    assert list(model.classes_) == ["ash", "birch", "cedar"]
+    assert model.score(x, names[y]) > 0.8
+    log = model.predict_log_proba(x)
+    np.testing.assert_allclose(np.exp(log).sum(axis=1), 1.0)
+
+
+def test_several_labels_a_sample_are_learnt():
+    x, y = multilabel()
+    model = fitted(CLASSIFIER, x, y, max_iter=200, learning_rate_init=0.01)
+    assert model.predict(x).shape == y.shape
+    assert (model.predict(x) == y).mean() > 0.9
+
+
+@pytest.mark.parametrize("solver", [*xn.optim.OPTIMIZERS, xn.AdamW(0.01, clip_norm=1)])
+def test_every_update_rule_is_a_solver(solver):
+    model = classifier(solver=solver, alpha=0.5)
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+    plain = classifier(solver=solver, alpha=0.0)
+    assert not np.allclose(plain.coefs_[0], model.coefs_[0], atol=1e-7)
+
+
+def test_alpha_is_the_l2_of_an_optimizer_where_batches_are_equal():
+    from xpnet.estimators.rules import PlainAdam
+
+    x, y = multiclass(64)
+    one = fitted(CLASSIFIER, x, y, batch_size=16, alpha=0.8)
+    two = fitted(CLASSIFIER, x, y, batch_size=16, alpha=0.0, solver=PlainAdam(l2=0.05))
+    np.testing.assert_allclose(one.coefs_[0], two.coefs_[0], rtol=1e-9)
+
+
+def test_alpha_follows_the_weights_of_shuffled_batches():
+    x, y = numbers(70)
+    w = np.linspace(0.0, 3.0, 70)
+    options = {"solver": "sgd", "momentum": 0.0, "batch_size": 32, "max_iter": 2}
+    model = fitted(REGRESSOR, x, y, w, alpha=2.0, **options)
+    trainer = model._network.trainer
+    again = make(REGRESSOR, alpha=0.0, **options).fit
+    rule = trainer.optimizer
+    from xpnet.training.dataset import order
+
+    for epoch in range(2):
+        rows = order(trainer.seed, epoch, 70, True)
+        sums = [w[rows[i : i + 32]].sum() for i in (0, 32, 64)]
+        np.testing.assert_allclose(rule.shares.of(epoch), 1.0 / np.array(sums))
+        t = 3 * epoch + 2
+        assert rule.scalars(0.1, t)["ridge"] == pytest.approx(2.0 / sums[1])
+    assert not np.allclose(quietly(again, x, y, w).coefs_[0], model.coefs_[0])
+
+
+def test_each_hidden_layer_may_have_its_own_activation_dropout_and_norm():
+    model = classifier(
+        hidden_layer_sizes=[7, 6],
+        activation=["tanh", lambda z: z / (1 + abs(z))],
+        dropout=[0.0, 0.3],
+        batch_norm=[True, False],
+    )
+    kinds = [type(layer).__name__ for layer in model._network.trainer.model.layers]
+    assert kinds == ["Dense", "BatchNorm", "Activation", "Dense", "Dropout", "Dense"]
+    assert [w.shape for w in model.coefs_] == [(4, 7), (7, 6), (6, 3)]
+    assert model.n_layers_ == 4
+
+
+def test_batch_norm_never_gets_a_batch_of_one():
+    x, y = binary(201)
+    assert fitted(CLASSIFIER, x, y, batch_norm=True).n_iter_ == 8
+
+
+def test_class_weight_is_a_weight_of_samples():
+    x, y = multiclass()
+    w = np.array([1.0, 5.0, 0.5])[y]
+    one = fitted(CLASSIFIER, x, y, class_weight={1: 5.0, 2: 0.5})
+    np.testing.assert_array_equal(one.coefs_[0], fitted(CLASSIFIER, x, y, w).coefs_[0])
+    rare = fitted(CLASSIFIER, x, y, class_weight="balanced")
+    assert not np.allclose(rare.coefs_[0], fitted(CLASSIFIER, x, y).coefs_[0])
+
+
+@pytest.mark.parametrize("loss", ["mean_absolute_error", "huber", xn.Huber(0.5)])
+def test_a_regressor_takes_other_losses(loss):
+    model = fitted(REGRESSOR, *numbers(), loss=loss, max_iter=40)
+    assert model.loss_curve_[-1] < model.loss_curve_[0]
+
+
+def test_a_classifier_takes_label_smoothing():
+    smooth = xn.SoftmaxCrossEntropy(label_smoothing=0.2)
+    x, y = binary()
+    options = {"max_iter": 300, "learning_rate_init": 0.01}
+    model = fitted(CLASSIFIER, x, y, loss=smooth, **options)
+    plain = fitted(CLASSIFIER, x, y, **options)
+    assert (model.n_outputs_, plain.n_outputs_) == (2, 1)
+    sure = [m.predict_proba(x).max(axis=1).mean() for m in (model, plain)]
+    assert sure[0] < 0.93 < 0.97 < sure[1]
+    assert model.score(x, y) > 0.9
+
+
+def test_validation_gives_curves_and_callbacks_see_them():
+    x, y = multiclass(90)
+    model = make(CLASSIFIER, callbacks=[xn.ReduceOnPlateau("val_loss", patience=1)])
+    quietly(model.fit, x[:60], y[:60], None, (x[60:], y[60:]))
+    assert len(model.history_["val_loss"]) == 8
+    assert model.history_["val_accuracy"][-1] == model.score(x[60:], y[60:])
+    early = make(CLASSIFIER, early_stopping=True)
+    quietly(early.fit, x[:60], y[:60], None, (x[60:], y[60:]))
+    assert early.validation_scores_ == early.history_["val_accuracy"]
+    assert max(early.validation_scores_) == early.score(x[60:], y[60:])
+
+
+def test_sparse_samples_are_the_same_samples():
+    from scipy import sparse
+
+    x, y = multiclass()
+    x[x < 0.3] = 0.0
+    dense = fitted(CLASSIFIER, x, y)
+    for kind in (sparse.csr_array, sparse.csc_matrix):
+        model = fitted(CLASSIFIER, kind(x), y)
+        np.testing.assert_array_equal(
+            model.predict_proba(kind(x)), dense.predict_proba(x)
+        )
+
+
+def test_ending_too_early_is_told():
+    from sklearn.exceptions import ConvergenceWarning
+
+    x, y = numbers()
+    for solver in ("adam", "lbfgs"):
+        model = make(REGRESSOR, max_iter=2, solver=solver)
+        with pytest.warns(ConvergenceWarning, match="max_iter=2 reached"):
+            model.fit(x, y)
+        assert model.n_iter_ == 2
+    with pytest.warns(ConvergenceWarning, match="max_fun=3 reached"):
+        make(REGRESSOR, solver="lbfgs", max_fun=3, max_iter=50).fit(x, y)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_device_gives_what_the_cpu_gives(standin, solver):
+    x, y = multiclass(90)
+    options = {"batch_norm": True, "alpha": 0.5, "dtype": "float64", "solver": solver}
+    options |= {"warm_start": True, "early_stopping": True}
+    models = []
+    for device in ("cpu", standin_backend()):
+        model = fitted(CLASSIFIER, x, y, device=device, **options)
+        models.append(quietly(model.fit, x, y))
+    on_cpu, on_device = models
+    np.testing.assert_allclose(on_device.predict_proba(x), on_cpu.predict_proba(x))
+    for a, b in zip(on_cpu.coefs_, on_device.coefs_, strict=True):
+        assert type(b) is np.ndarray
+        np.testing.assert_allclose(b, a, rtol=1e-6, atol=1e-9)
+    if solver == "adam":
+        np.testing.assert_allclose(on_device.loss_curve_, on_cpu.loss_curve_)
+        on_device.set_params(early_stopping=False).partial_fit(x, y)
+
+
+def test_lbfgs_has_no_partial_fit():
+    assert not hasattr(make(CLASSIFIER, solver="lbfgs"), "partial_fit")
+    assert hasattr(make(CLASSIFIER, solver="adam"), "partial_fit")
+
+
+def test_a_diverging_training_is_a_value_error():
+    x, y = numbers()
+    with pytest.raises(ValueError, match="non-finite parameter weights: training div"):
+        make(REGRESSOR, solver="sgd", learning_rate_init=1e9, max_iter=60).fit(x, y)
+
+
+BAD = [
+    ({"solver": "adma"}, "did you mean 'adam'"),
+    ({"solver": 3}, "solver: expected a name"),
+    ({"activation": "rleu"}, "did you mean 'relu'"),
+    ({"activation": ["relu", "relu"]}, "activation: expected one value or 1"),
+    ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes: expected width 0 >= 1"),
+    ({"alpha": -1.0}, "alpha >= 0"),
+    ({"learning_rate": "constnat"}, "did you mean 'constant'"),
+    ({"learning_rate_init": 0.0}, "learning_rate_init > 0"),
+    ({"max_iter": 0}, "max_iter >= 1"),
+    ({"validation_fraction": 1.0}, "validation_fraction < 1"),
+    ({"batch_size": 0}, "batch_size"),
+    ({"loss": "log_los"}, "did you mean 'log_loss'"),
+    ({"loss": "mean_squared_error"}, "unknown loss"),
+    ({"loss": xn.BinaryCrossEntropy()}, "does not fit a multiclass y"),
+    ({"dropout": 1.5}, "rate < 1"),
+    ({"dtype": "float16"}, "expected float32 or float64"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), BAD)
+def test_bad_parameters_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        make(CLASSIFIER, **options).fit(*multiclass())
+
+
+def test_unfit_calls_are_named():
+    x, y = multiclass()
+    with pytest.raises(ValueError, match="does not support early_stopping"):
+        make(CLASSIFIER, early_stopping=True).partial_fit(x, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="'balanced' needs all samples at once"):
+        make(CLASSIFIER, class_weight="balanced").partial_fit(x, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="classes not in"):
+        classifier().partial_fit(x, y + 1)
+    warm = classifier(warm_start=True)
+    with pytest.raises(ValueError, match="same classes"):
+        warm.fit(x, y + 1)
+    with pytest.raises(ValueError, match="the same layers"):
+        warm.set_params(hidden_layer_sizes=(5,)).fit(x, y)
+    with pytest.raises(ValueError, match="y: expected numbers >= 0"):
+        make(REGRESSOR, loss="poisson").fit(x, -1.0 - y)
+    with pytest.warns(UserWarning, match="is more than the 70 samples"):
+        quietly(make(CLASSIFIER, batch_size=100).fit, x, y)
+
+
+@pytest.mark.parametrize("name", ["squared_error", "poisson", "log_loss"])
+def test_the_gradient_of_a_loss_is_its_derivative(name):
+    from xpnet.estimators import losses
+
+    loss = (
+        losses.SummedBinaryCrossEntropy()
+        if name == "log_loss"
+        else losses.regression_loss(name)
+    )
+    z = np.linspace(-2.0, 2.0, 12).reshape(4, 3)
+    t = np.linspace(0.0, 1.0, 12).reshape(4, 3)
+    h = 1e-6
+    for j in range(3):
+        step = h * np.eye(3)[j]
+        slope = (loss.rows(z + step, t) - loss.rows(z - step, t)) / (2 * h)
+        np.testing.assert_allclose(slope[:, 0], loss.gradient(z, t)[:, j], atol=1e-7)

@@ -1,0 +1,154 @@
+"""The same weights, curves and scores as scikit-learn's MLP, where nothing is drawn."""
+
+import numpy as np
+import pytest
+
+from tests.estimators.examples import (
+    CLASSIFIER,
+    REGRESSOR,
+    TASKS,
+    both,
+    draw,
+    multiclass,
+    numbers,
+    quietly,
+    standard,
+)
+
+PLAIN = {
+    "random_state": 3,
+    "shuffle": False,
+    "max_iter": 12,
+    "learning_rate_init": 0.01,
+}
+
+
+def pair(kind, x, y, weights=None, **options):
+    """Both estimators, fitted alike."""
+    options = {**PLAIN, **options}
+    return [quietly(c(**options).fit, x, y, weights) for c in both(kind)]
+
+
+def assert_alike(theirs, ours, rtol=1e-9):
+    for a, b in zip(
+        theirs.coefs_ + theirs.intercepts_, ours.coefs_ + ours.intercepts_, strict=True
+    ):
+        assert a.shape == b.shape
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(b, a, rtol, atol=rtol)
+    assert ours.n_iter_ == theirs.n_iter_
+    for name in ("n_layers_", "n_outputs_", "out_activation_", "t_"):
+        assert getattr(ours, name) == getattr(theirs, name)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("task", TASKS)
+def test_gradient_descent_gives_the_weights_of_scikit_learn(task, weighted):
+    kind, data, own = TASKS[task]
+    x, y = data()
+    w = draw(6).integers(0, 4, len(x)).astype(float) if weighted else None
+    options = {"solver": "sgd", "alpha": 0.7, "hidden_layer_sizes": (6, 5), **own}
+    assert_alike(*pair(kind, x, y, w, batch_size=32, **options))
+
+
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("task", TASKS)
+def test_adam_gives_the_weights_of_scikit_learn(task, activation):
+    kind, data, own = TASKS[task]
+    x, y = data()
+    theirs, ours = pair(kind, x, y, activation=activation, alpha=0.1, **own)
+    assert_alike(theirs, ours, rtol=1e-7)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-7)
+
+
+@pytest.mark.parametrize("rate", ["constant", "invscaling", "adaptive"])
+def test_the_rate_and_the_end_of_training_are_those_of_scikit_learn(rate):
+    options = {"solver": "sgd", "learning_rate": rate, "tol": 1e-3}
+    options |= {"max_iter": 400, "learning_rate_init": 0.05, "n_iter_no_change": 3}
+    theirs, ours = pair(CLASSIFIER, *multiclass(), **options)
+    assert 5 < ours.n_iter_ < 400
+    assert_alike(theirs, ours)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-4)
+    np.testing.assert_allclose(ours.best_loss_, theirs.best_loss_, rtol=1e-4)
+
+
+def test_one_batch_an_epoch_has_the_loss_of_scikit_learn_to_rounding():
+    theirs, ours = pair(REGRESSOR, *numbers(), solver="sgd", alpha=5.0)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+    assert ours.loss_ == ours.loss_curve_[-1]
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel", "numbers"])
+def test_early_stopping_holds_out_the_same_samples_and_keeps_the_best(task):
+    kind, data, _ = TASKS[task]
+    options = {"early_stopping": True, "solver": "sgd", "max_iter": 40}
+    theirs, ours = pair(kind, *data(200), **options, n_iter_no_change=4)
+    np.testing.assert_allclose(ours.validation_scores_, theirs.validation_scores_)
+    assert ours.best_validation_score_ == pytest.approx(theirs.best_validation_score_)
+    assert ours.best_loss_ is theirs.best_loss_ is None
+    assert_alike(theirs, ours)
+
+
+def test_float32_samples_give_float32_weights():
+    x, y = multiclass()
+    theirs, ours = pair(CLASSIFIER, x.astype(np.float32), y, solver="sgd")
+    assert ours.coefs_[0].dtype == np.float32
+    assert_alike(theirs, ours, rtol=1e-4)
+    assert ours.predict_proba(x.astype(np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", [CLASSIFIER, REGRESSOR])
+def test_epochs_one_by_one_are_those_of_scikit_learn(kind):
+    x, y = multiclass() if kind == CLASSIFIER else numbers()
+    options = {**PLAIN, "solver": "sgd", "batch_size": 20}
+    classes = {"classes": np.unique(y)} if kind == CLASSIFIER else {}
+    fitted = [c(**options) for c in both(kind)]
+    for part in (slice(0, 50), slice(30, 70), slice(10, 20)):
+        for estimator in fitted:
+            if part.stop - part.start < 20:
+                estimator.set_params(batch_size="auto")
+            estimator.partial_fit(x[part], y[part], **classes)
+    assert_alike(*fitted)
+    assert len(fitted[1].loss_curve_) == 3
+
+
+def test_a_warm_start_goes_on_as_scikit_learn_does():
+    x, y = numbers()
+    options = {**PLAIN, "warm_start": True}
+    fitted = [c(**options) for c in both(REGRESSOR)]
+    for estimator in fitted * 2:
+        quietly(estimator.fit, x, y)
+    assert_alike(*fitted)
+    assert len(fitted[1].loss_curve_) == 24
+
+
+@pytest.mark.parametrize("task", ["multiclass", "numbers"])
+def test_lbfgs_finds_the_same_minimum_where_there_is_one(task):
+    kind, data, _ = TASKS[task]
+    options = {"solver": "lbfgs", "alpha": 3.0, "hidden_layer_sizes": ()}
+    theirs, ours = pair(kind, *data(), **options, max_iter=500, tol=1e-9)
+    assert ours.loss_ == pytest.approx(theirs.loss_, rel=1e-6)
+    np.testing.assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-2, atol=1e-3)
+    assert ours.t_ == theirs.t_ == 0
+
+
+@pytest.mark.parametrize("name", ["digits", "breast_cancer", "wine", "diabetes"])
+def test_scores_on_unseen_samples_are_within_the_spread(name):
+    from sklearn.model_selection import train_test_split
+
+    kind, x, y = standard(name)
+    a, b, c, d = train_test_split(x, y, random_state=0)
+    epochs = 25 if name == "digits" else 60
+    rate = 0.1 if name == "diabetes" else 0.001
+    scores = []
+    for estimator in both(kind):
+        fits = [
+            quietly(
+                estimator(random_state=s, max_iter=epochs, learning_rate_init=rate).fit,
+                *(a, c),
+            )
+            for s in range(3)
+        ]
+        scores.append([fit.score(b, d) for fit in fits])
+    theirs, ours = np.array(scores)
+    assert ours.mean() > theirs.mean() - 2.0 * theirs.std() - 0.02
