@@ -6,7 +6,8 @@ from xpnet.backend.compile import compile_tape
 from xpnet.backend.cuda.driver import Driver, Module
 from xpnet.backend.cuda.graph import Repeated
 from xpnet.backend.cuda.program import handwritten
-from xpnet.backend.devices import DeviceError, cuda_status, get_backend
+from xpnet.backend.devices import cuda_status, get_backend
+from xpnet.backend.failures import DeviceError
 from xpnet.backend.formula import Formula, derivative
 from xpnet.backend.members import PerMember
 from xpnet.backend.program import Call, Program

@@ -11,6 +11,7 @@ import numpy as np
 from xpnet.backend.checks import choose
 from xpnet.backend.cuda.driver import Driver
 from xpnet.backend.cuda.products import PRECISIONS, Gemm, ProductError
+from xpnet.backend.failures import fault, is_fault
 from xpnet.backend.program import Call
 from xpnet.backend.trace import Array, Shape
 
@@ -85,10 +86,14 @@ class Backend:
     # Arrays: made here, moved here, read back.
 
     def active(self) -> AbstractContextManager[Any]:
-        """A context in which this device is the current one."""
+        """A context in which this device is the current one.
+
+        Raises:
+            DeviceError: what CUDA reports within it, with the way out.
+        """
         if self.is_host:
             return nullcontext()
-        return self.xp.cuda.Device(self.ordinal)  # type: ignore[no-any-return]
+        return _Active(self.xp.cuda.Device(self.ordinal), self.device)
 
     @property
     def ordinal(self) -> int:
@@ -105,7 +110,10 @@ class Backend:
 
     def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
         """`array` as a NumPy array on the host (this waits for the device)."""
-        return np.asarray(array) if self.is_host else self.xp.asnumpy(array)
+        if self.is_host:
+            return np.asarray(array)
+        with self.active():  # what has failed before is reported here
+            return np.asarray(self.xp.asnumpy(array))
 
     def owns(self, values: Any) -> bool:
         """Whether `values` is an array of this backend's device already."""
@@ -222,6 +230,27 @@ class Backend:
         if rows.dtype == out.dtype and type(rows) is np.ndarray:
             return rows.take, (indices, 0, out, "clip")
         return _take_converting, (rows, indices, out)
+
+
+class _Active:
+    """A CUDA device as the current one within a block."""
+
+    def __init__(self, device: Any, name: str) -> None:
+        self._device, self._name = device, name
+
+    def __enter__(self) -> None:
+        self._device.__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        error = raised[1]
+        try:
+            self._device.__exit__(*raised)
+        except RuntimeError as later:  # a device that has failed refuses this too
+            if error is None and not is_fault(later):
+                raise
+            error = error or later
+        if is_fault(error):
+            raise fault(error, self._name) from error
 
 
 def _take_converting(rows: Array, indices: Array, out: Array) -> None:

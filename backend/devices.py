@@ -9,11 +9,13 @@ import numpy as np
 from xpnet.backend.backend import Backend
 from xpnet.backend.checks import nearest
 from xpnet.backend.crossover import prefers_gpu
-from xpnet.backend.failures import INSTALL, explain, no_device, several_wheels
-
-
-class DeviceError(RuntimeError):
-    """A CUDA device was asked for and cannot be used."""
+from xpnet.backend.failures import (
+    INSTALL,
+    DeviceError,
+    explain,
+    no_device,
+    several_wheels,
+)
 
 
 @cache

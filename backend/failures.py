@@ -8,7 +8,13 @@ import os
 from importlib import metadata
 from typing import Any
 
+
+class DeviceError(RuntimeError):
+    """A CUDA device was asked for and cannot be used, or has failed at work."""
+
+
 INSTALL = "pip install 'xpnet[cuda13]' (driver 580 or newer) or 'xpnet[cuda12]'"
+CUDA_ERRORS = ("cudaError", "CUDA_ERROR_")  # what the driver's and the runtime's begin
 DRIVERS = {12: 525, 13: 580}  # CUDA's major version: the first driver that runs it
 # Packages that all hold a module `cupy`; where two are installed one wins by chance.
 WHEELS = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x", "cupy-rocm-7-0")
@@ -35,6 +41,24 @@ def several_wheels() -> str:
         f"CuPy is installed {len(found)} times ({', '.join(found)}), which mix their "
         f"files; `pip uninstall {names}`, then one of them: {INSTALL}"
     )
+
+
+def is_fault(error: BaseException | None) -> bool:
+    """Whether CUDA itself reported `error`, as CuPy raises it."""
+    return isinstance(error, RuntimeError) and str(error).startswith(CUDA_ERRORS)
+
+
+def fault(error: BaseException, device: str) -> DeviceError:
+    """What CUDA reported at work on `device`, with the way out."""
+    said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    full = any(word in said.lower() for word in ("memoryallocation", "out_of_memory"))
+    hint = (
+        "its memory is full; nvidia-smi shows which processes hold it"
+        if full
+        else "if CUDA refuses everything from now on, start the process anew and load "
+        "what was saved last"
+    )
+    return DeviceError(f"{device} has failed at work ({said}); {hint}")
 
 
 def explain(error: BaseException, cupy: Any) -> str:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable
 
 from xpnet.backend.backend import Backend
-from xpnet.backend.devices import DeviceError
+from xpnet.backend.failures import DeviceError
 from xpnet.backend.loops import available
 from xpnet.backend.program import Program
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from xpnet.backend.cuda.launch import address
 from xpnet.backend.cuda.products import COMPUTE_64F, Call, Gemm
-from xpnet.backend.devices import DeviceError
+from xpnet.backend.failures import DeviceError
 from xpnet.backend.trace import Array
 
 WORKSPACE = 32 << 20  # bytes

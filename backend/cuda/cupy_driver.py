@@ -6,7 +6,7 @@ from typing import Any
 from xpnet.backend.cuda.cublas import Products
 from xpnet.backend.cuda.driver import Dim, Function
 from xpnet.backend.cuda.launch import Signature, bind, check_grid, signatures
-from xpnet.backend.devices import DeviceError
+from xpnet.backend.failures import DeviceError, fault
 
 # Products and sums are rounded one by one, as NumPy rounds them: the kernels wait for
 # memory, not for arithmetic, and so the devices can be compared to the bit. (CuPy adds
@@ -79,9 +79,9 @@ class CupyDriver(Products):
             function.kernel(grid, block, checked)
         except Exception as error:
             check_grid(signature.name, grid, block)
+            told = fault(error, f"cuda:{self.ordinal}")
             raise DeviceError(
-                f"the kernel {signature.name} was not launched on cuda:{self.ordinal} "
-                f"({_line(error)})"
+                f"the kernel {signature.name} was not launched: {told}"
             ) from error
 
 

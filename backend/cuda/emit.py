@@ -31,6 +31,7 @@ from xpnet.backend.trace import Array, Shape, Traced
 Dim = tuple[int, int, int]
 FLAT_THREADS = 256
 WARP = 32
+FREE_THREADS = 256  # of a block: 256 × 255 registers, the most of a thread, are there
 ROW_WARPS = 4  # rows a block, where a warp does a row
 LONG_ROW = 1024  # elements from which a block does a row; fewer where rows are few
 COLUMNS = (8, 16, 32)  # a block
@@ -62,16 +63,23 @@ class Kernel:
     @property
     def name(self) -> str:
         """Its kind, and a hash of everything else in its text."""
-        text = "\n".join([*self.parameters, *self.body])
+        text = "\n".join([str(self.threads), *self.parameters, *self.body])
         return f"{self.kind}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     @property
     def text(self) -> str:
-        """The function in CUDA C."""
+        """The function in CUDA C.
+
+        A block of more than FREE_THREADS has bounds, or the compiler might give each
+        thread more registers than there are for all, and the launch would be refused.
+        """
         parameters = ", ".join(self.parameters)
         lines = ["const unsigned int block = blockIdx.x;", *self.body]
         body = "".join(f"    {line}\n" for line in lines)
-        return f'extern "C" __global__ void {self.name}({parameters}) {{\n{body}}}\n'
+        free = self.threads <= FREE_THREADS
+        bounds = "" if free else f"__launch_bounds__({self.threads}) "
+        head = f'extern "C" __global__ void {bounds}{self.name}'
+        return f"{head}({parameters}) {{\n{body}}}\n"
 
     @property
     def launch(self) -> tuple[Dim, Dim, tuple[Any, ...]]:

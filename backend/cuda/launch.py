@@ -27,7 +27,9 @@ C_TYPES: dict[str, np.dtype[Any]] = {
     "bool": np.dtype("?"),
 }
 C_NAMES = {dtype: name for name, dtype in C_TYPES.items()}
-KERNEL = re.compile(r'extern "C" __global__ void\s+(\w+)\s*\(([^)]*)\)')
+KERNEL = re.compile(
+    r'extern "C" __global__ void\s+(?:__launch_bounds__\(\d+\)\s+)?(\w+)\s*\(([^)]*)\)'
+)
 MAX_THREADS = 1024  # of a block
 MAX_GRID = (2**31 - 1, 65535, 65535)
 

@@ -6,8 +6,8 @@ Parts that compare run side by side, those that measure time one after the other
  "clocks": {"before", "after"}, "machine", "parts": [{"part", "title", "judged",
  "seconds", "lines": [{"name", "verdict", "note", "figures"}, ...]}, ...]}
 
-The record is written anew after every part, so that whatever ends the check leaves what
-it has found.
+The record is written anew after every part, and every net of the last, so that whatever
+ends the check leaves what it has found.
 """
 
 import json
@@ -34,6 +34,7 @@ Record = dict[str, Any]
 FORMAT = 1
 TEN_MINUTES = 600.0
 QUICK_SHARE = 0.4  # of a part's time
+ENDING = 20.0  # seconds of ten minutes: to start, to end processes, to write the record
 CONTEST = "nets"
 
 
@@ -153,13 +154,19 @@ class GpuCheck:
     def _contest(self) -> None:
         began = time.monotonic()
         nets = tuple(range(QUICK_NETS if self.quick else len(NETS)))
-        # What is left of the time, less what writing the record may take.
-        contest = Contest(chosen(self.quick), began + self.left() - 2.0, self.command)
-        lines = contest.run(
-            cases(("adam",), nets), lambda found: self.show(contest_text(found))
-        )
-        seconds = time.monotonic() - began
-        self.add(CONTEST, "steps of whole nets", True, lines, seconds)
+        end = began + self.left() - ENDING * self.seconds / TEN_MINUTES
+        lines: list[Line] = []
+
+        def found(of_one: list[Line]) -> None:
+            if lines:  # what the record says of the nets before
+                self.record["parts"].pop()
+            lines.extend(of_one)
+            seconds = time.monotonic() - began
+            self.add(CONTEST, "steps of whole nets", True, lines, seconds)
+            self.show(contest_text(of_one))
+
+        contest = Contest(chosen(self.quick), end, self.command)
+        contest.run(cases(("adam",), nets), found)
 
     def add(
         self, name: str, title: str, judged: bool, lines: list[Line], seconds: float

@@ -5,9 +5,11 @@ neither may cost more than the answer that was waited for.
 """
 
 import json
+import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import suppress
 from typing import Any
@@ -18,6 +20,7 @@ from xpnet.benchmarks.options import cores
 Answer = dict[str, Any]
 # JAX would take three quarters of the GPU's memory when it starts.
 SETTINGS = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+TAIL = 4096  # bytes of what a process has said
 WORKER = (sys.executable, "-m", "xpnet.benchmarks.gpu.worker")
 
 
@@ -40,11 +43,12 @@ class Process:
         command: tuple[str, ...] = WORKER,
         threads: int | None = None,
     ) -> None:
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
         self._process = subprocess.Popen(
             [*command, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._said,
             env=clean_environment(threads or cores()) | SETTINGS,
             text=True,
         )
@@ -78,9 +82,17 @@ class Process:
         if not line:
             status = self._process.wait()
             self._lines.put("")
-            raise NoAnswerError(f"its process ended with status {status}")
+            last = self._last_words()
+            raise NoAnswerError(f"its process ended with status {status}{last}")
         answer: Answer = json.loads(line)
         return answer
+
+    def _last_words(self) -> str:
+        """The last line that it wrote to its stderr."""
+        self._said.seek(max(self._said.seek(0, os.SEEK_END) - TAIL, 0))
+        lines = self._said.read().decode(errors="replace").split("\n")
+        words = [line.strip() for line in lines if line.strip()]
+        return f" ({words[-1][:300]})" if words else ""
 
     def ask(self, request: Answer, seconds: float) -> Answer:
         """Send and receive."""
@@ -96,3 +108,4 @@ class Process:
             assert stream is not None
             with suppress(OSError):  # a request that was never read
                 stream.close()
+        self._said.close()

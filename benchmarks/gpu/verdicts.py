@@ -1,8 +1,10 @@
 """A verdict a line: what was checked, how it came out, and the figures it gave."""
 
 import math
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,16 @@ class Line:
         return cls(**values)
 
 
+def told(error: Exception) -> str:
+    """Its type, its words, and the last place in xpnet's sources that it came by."""
+    words = " ".join(str(error).split())[:300]
+    caught, *inner = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in inner if "xpnet" in Path(frame.filename).parts]
+    last = (own or inner or [caught])[-1]
+    place = f"{Path(last.filename).name}:{last.lineno}"
+    return f"{type(error).__name__}: {words} ({place})"
+
+
 @dataclass(frozen=True)
 class Check:
     """One thing to find out; `run` gives (verdict, note, figures)."""
@@ -53,8 +65,7 @@ class Check:
         try:
             return Line(self.name, *self.run())
         except Exception as error:
-            words = " ".join(str(error).split())[:300]
-            return Line(self.name, FAILED, f"{type(error).__name__}: {words}")
+            return Line(self.name, FAILED, told(error))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from xpnet.benchmarks.gpu.clock import measure
 from xpnet.benchmarks.gpu.parts import PARTS
 from xpnet.benchmarks.gpu.rivals import RIVALS
 from xpnet.benchmarks.gpu.rivals.subject import Subject
-from xpnet.benchmarks.gpu.verdicts import FAILED
+from xpnet.benchmarks.gpu.verdicts import FAILED, told
 from xpnet.benchmarks.worker import versions
 
 Answer = dict[str, Any]
@@ -104,13 +104,9 @@ def start(arguments: list[str]) -> tuple[Answer, Handler | None]:
             return serve_part(name, "quick" in rest, first_gpu())
         return serve_rival(name)
     except ImportError as error:
-        return {"missing": _words(error)}, None
+        return {"missing": told(error)}, None
     except Exception as error:
-        return {"failed": _words(error)}, None
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return {"failed": told(error)}, None
 
 
 def main(arguments: list[str]) -> None:
@@ -124,7 +120,7 @@ def main(arguments: list[str]) -> None:
         try:
             answer = handler(json.loads(line))
         except Exception as error:
-            answer = {"failed": _words(error)}
+            answer = {"failed": told(error)}
         print(json.dumps(answer), file=answers)
 
 

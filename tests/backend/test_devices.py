@@ -406,6 +406,47 @@ def test_rows_are_taken_into_a_buffer(backend, standin, dtypes):
     assert counts.allocations == counts.uploads == counts.synchronisations == 0
 
 
+ILLEGAL = "cudaErrorIllegalAddress: an illegal memory access was encountered"
+FAULTS = {
+    "in CuPy": (ILLEGAL, r"^cuda:0 has failed at work \(RuntimeError: cudaErr.*saved"),
+    "in the driver": ("CUDA_ERROR_LAUNCH_FAILED: x", r"start the process anew and"),
+    "no memory": ("cudaErrorMemoryAllocation: x", r"memory is full; nvidia-smi"),
+    "no memory, driver": ("CUDA_ERROR_OUT_OF_MEMORY: x", r"memory is full; nvidia-smi"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_what_cuda_reports_at_work_is_told_with_the_way_out(standin, case):
+    said, words = FAULTS[case]
+    backend, error = standin_backend(), RuntimeError(said)
+    with pytest.raises(DeviceError, match=words) as told, backend.active():
+        raise error
+    assert told.value.__cause__ is error
+    assert standin.current_device() == 0
+    array = backend.zeros((2,), np.float32)
+    broken = dataclasses.replace(backend, xp=altered(asnumpy=raising(error)))
+    with pytest.raises(DeviceError, match=words):
+        broken.to_numpy(array)
+
+
+def test_a_device_that_has_failed_may_refuse_to_be_left(standin, monkeypatch):
+    backend, error = standin_backend(), ZeroDivisionError("of another kind")
+    for later, seen in ((RuntimeError(ILLEGAL), DeviceError), (RuntimeError(""), None)):
+        monkeypatch.setattr(cupy.cuda.Device, "__exit__", raising(later))
+        with pytest.raises(seen or RuntimeError) as told, backend.active():
+            pass
+        assert (told.value is later) == (seen is None)
+    with pytest.raises(ZeroDivisionError), backend.active():
+        raise error
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("x"), RuntimeError("no fault")])
+def test_other_errors_pass_a_device_as_they_are(standin, error):
+    with pytest.raises(type(error)) as seen, standin_backend().active():
+        raise error
+    assert seen.value is error
+
+
 def test_synchronize_waits_for_a_device_only(backend, standin):
     with standin.counting() as counts:
         backend.synchronize()

@@ -1,6 +1,7 @@
 """`xpnet gpu-check` as a whole: processes that fail or hang, the record, the status."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -70,6 +71,10 @@ def test_a_process_that_ends_or_hangs_says_so():
     with pytest.raises(NoAnswerError, match="ended with status 11"):
         ended.ask({"n": 1}, 20.0)
     ended.close()
+    talks = Process([], script("sys.exit('x' * 9000 + '\\nno such library\\n')"))
+    with pytest.raises(NoAnswerError, match=r"status 1 \(no such library\)"):
+        talks.receive(20.0)
+    talks.close()
     hangs = Process([], script("time.sleep(60)"))
     began = time.monotonic()
     with pytest.raises(NoAnswerError, match="no answer within 0 s"):
@@ -262,7 +267,8 @@ def test_what_cannot_be_served_is_told(monkeypatch):
 
     monkeypatch.setattr(worker, "first_gpu", missing)
     greeting, answer = worker.start(["part", "graphs"])
-    assert greeting == {"failed": "DeviceError: device='cuda' cannot be used"}
+    told = r"DeviceError: device='cuda' cannot be used \(\w+\.py:\d+\)"
+    assert re.fullmatch(told, greeting["failed"])
     assert answer is None
     monkeypatch.setattr(worker, "first_gpu", standin_backend)
     assert "no driver" in worker.start(["part", "kernels-losses"])[0]["failed"]
@@ -363,6 +369,22 @@ def test_the_record_is_there_after_every_part(named, tmp_path):
         assert len(found["parts"]) == i
         assert found["verdict"] == "unfinished"
     assert found["parts"][0]["lines"][0]["figures"] == {"us": 1.0}
+
+
+def test_the_record_holds_every_net_that_was_raced(named, monkeypatch, tmp_path):
+    """A check that is stopped in its last part has not run for nothing."""
+    out, nets = tmp_path / "gpu.json", []
+
+    def run(self, cases, show):
+        for case in cases:
+            show([Line(f"{case.net}: xpnet, own kernels", FAILED, "x")])
+            parts = json.loads(out.read_text())["parts"]
+            assert [part["part"] for part in parts] == ["nets"]
+            nets.append(len(parts[0]["lines"]))
+
+    monkeypatch.setattr(Contest, "run", run)
+    GpuCheck(standin_backend(), out, show=lambda text: None)._contest()
+    assert nets == [1, 2, 3, 4, 5]
 
 
 def test_without_a_gpu_there_is_one_line_and_status_2(monkeypatch, capsys):

@@ -81,7 +81,8 @@ def test_what_a_check_raises_is_its_verdict():
 
     line = Check("a step", broken).line()
     assert (line.name, line.verdict) == ("a step", FAILED)
-    assert line.note == "RuntimeError: cudaErrorIllegalAddress: an illegal access"
+    said = "RuntimeError: cudaErrorIllegalAddress: an illegal access"
+    assert line.note.startswith(f"{said} (test_gpu_parity.py:")
     assert Line.from_dict(line.to_dict()) == line
     fine = Check("b", lambda: (OK, "", {"gpu_us": 1.0})).line()
     assert Line.from_dict(fine.to_dict()) == fine

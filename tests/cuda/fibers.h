@@ -15,6 +15,7 @@
 #include <ucontext.h>
 
 #define __global__
+#define __launch_bounds__(threads)
 #define __device__
 #define __shared__ static
 #define __restrict__

@@ -3,6 +3,7 @@
 import re
 from functools import cache
 
+import numpy as np
 import pytest
 
 from tests.cuda.fibers import fiber_backend
@@ -18,6 +19,17 @@ from xpnet.backend.cuda import handwritten
 from xpnet.backend.cuda.launch import KERNEL
 from xpnet.benchmarks.gpu.cases import all_cases
 from xpnet.benchmarks.gpu.parity import DTYPES, LEADS, Subject
+from xpnet.layers import (
+    BatchNorm,
+    Dense,
+    Dropout,
+    LayerNorm,
+    Sequential,
+    SoftmaxCrossEntropy,
+)
+from xpnet.optim import Adam
+from xpnet.training.rule import Rule
+from xpnet.training.step import Kind, TrainingStep
 
 needs_nvrtc = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -90,6 +102,42 @@ def faults(source, kernels):
         ]
         if stray and not wide[name]:
             yield f"{name}: float64 in {stray[0]}"
+
+
+REGISTERS = 65536  # of a multiprocessor, given to a warp in units of 8 a thread
+WIDE = {"long rows": (16, 20000), "long columns": (2048, 24)}  # batch, width
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+@pytest.mark.parametrize("shape", WIDE)
+def test_the_largest_blocks_find_registers_for_all_their_threads(arch, shape):
+    text, threads = large_blocks(shape)
+    assert set(threads.values()) == {128, 256, 1024}
+    _, kernels = compiled(text, arch)
+    for name, count in threads.items():
+        registers = -(-kernels[name].registers // 8) * 8
+        assert count * registers <= REGISTERS, f"{name}: {count} × {registers}"
+
+
+@cache
+def large_blocks(shape):
+    """A program with blocks of every size: (its text, the threads of each kernel)."""
+    batch, width = WIDE[shape]
+    layers = [Dense(width, activation="gelu"), BatchNorm(), LayerNorm(), Dropout(0.3)]
+    model = Sequential([*layers, Dense(7)]).build(5)
+    backend = fiber_backend()
+    model.allocate(backend, np.dtype("float64"), (0,), ())
+    rule = Rule(Adam(0.01), model.buffers)
+    kind = Kind((batch, 5), labels=True, weighted=True)
+    program = TrainingStep(model, SoftmaxCrossEntropy(), rule, kind).program
+    threads = {
+        args[0].signature.name: args[2][0]
+        for calls in program.segments.values()
+        for function, args in calls
+        if function == backend.driver.launch
+    }
+    return program.source, threads
 
 
 @needs_nvrtc

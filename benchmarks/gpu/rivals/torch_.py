@@ -62,7 +62,8 @@ def _compiled(
     def whole(x: Any, y: Any) -> Any:
         return objective(model(x), y)
 
-    forward: Any = torch.compile(whole, mode="reduce-overhead")
+    # Of the next net it would compile kernels for any shape, which are slower.
+    forward: Any = torch.compile(whole, mode="reduce-overhead", dynamic=False)
 
     def work() -> None:
         rule.zero_grad(set_to_none=True)
