@@ -76,7 +76,7 @@ def choose(name: str, table: Mapping[str, T], what: str) -> T:
 
 
 def check_folder(folder: str | Path, flag: str) -> Path:
-    """`folder`, made if it is not there; ValueError unless files can be written into it.
+    """`folder`, made where there is none; ValueError unless files can be written there.
 
     A file is really made and removed: permissions say yes to the superuser, and on
     read-only file systems, where writing fails.
