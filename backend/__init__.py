@@ -1,7 +1,14 @@
 """Where arrays live and how calls run."""
 
 from xpnet.backend.backend import Backend
-from xpnet.backend.checks import check_number, check_whole, choose, nearest
+from xpnet.backend.checks import (
+    check_file,
+    check_folder,
+    check_number,
+    check_whole,
+    choose,
+    nearest,
+)
 from xpnet.backend.compile import compile_tape
 from xpnet.backend.cuda.driver import Driver, Module
 from xpnet.backend.cuda.graph import Repeated
@@ -47,6 +54,8 @@ __all__ = [
     "TraceError",
     "Traced",
     "batch_sum",
+    "check_file",
+    "check_folder",
     "check_number",
     "check_whole",
     "choose",

@@ -1,8 +1,10 @@
-"""What every room's boundary shares: the nearest valid name in one clear error."""
+"""What every room's boundary shares: bad input as one clear error, before any work."""
 
 import math
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -71,3 +73,41 @@ def choose(name: str, table: Mapping[str, T], what: str) -> T:
     if name not in table:
         raise ValueError(f"unknown {what} {name!r}; {nearest(name, table)}")
     return table[name]
+
+
+def check_folder(folder: str | Path, flag: str) -> Path:
+    """`folder`, made where there is none; ValueError unless files can be written there.
+
+    A file is really made and removed: permissions say yes to the superuser, and on
+    read-only file systems, where writing fails.
+    """
+    path, word = Path(folder), "made"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        word = "written"
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise ValueError(_unwritable(path, flag, word, error)) from None
+
+
+def check_file(file: str | Path, flag: str) -> Path:
+    """`file` as a path; ValueError unless it can be written. It is left as it is."""
+    path = Path(file)
+    if path.is_dir():
+        raise ValueError(f"{flag}: expected a file, got the folder {path}")
+    if not path.parent.is_dir():
+        raise ValueError(f"{flag}: there is no folder {path.parent}; make it first")
+    if not path.exists():
+        check_folder(path.parent, flag)
+        return path
+    try:
+        with path.open("ab"):
+            return path
+    except OSError as error:
+        raise ValueError(_unwritable(path, flag, "written", error)) from None
+
+
+def _unwritable(path: Path, flag: str, word: str, error: OSError) -> str:
+    reason = error.strerror or str(error)
+    return f"{flag}: {path} cannot be {word} ({reason}); name another place"

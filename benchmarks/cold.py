@@ -17,8 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from xpnet.backend import check_file
 from xpnet.benchmarks.machine import clean_environment
-from xpnet.benchmarks.options import check_writable, cores, names_in
+from xpnet.benchmarks.options import cores, names_in
 from xpnet.benchmarks.record import new_record, write
 from xpnet.benchmarks.rivals import TRAINERS
 from xpnet.benchmarks.summary import add_summaries
@@ -106,7 +107,7 @@ def run(
     how = Timing(0.0, options.rounds)
     names = names_in(options.rivals, TRAINERS, "rivals")
     if options.json:
-        check_writable(options.json, "--json")
+        check_file(options.json, "--json")
     command = shlex.join(["python", "-m", f"xpnet.benchmarks.{part}", *arguments])
     record = new_record(command, how, options.threads) if options.json else {}
     results = measured(names, options.threads, options.rounds)

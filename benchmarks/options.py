@@ -3,10 +3,9 @@
 import argparse
 import os
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
-from xpnet.backend import choose
+from xpnet.backend import check_file, choose
 from xpnet.benchmarks.timing import Timing
 
 
@@ -32,7 +31,7 @@ def timing(options: Any) -> Timing:
     if options.threads < 1:
         raise ValueError(f"--threads: expected at least 1, got {options.threads}")
     if options.json:
-        check_writable(options.json, "--json")
+        check_file(options.json, "--json")
     return Timing(options.warm_up, options.rounds, options.seconds)
 
 
@@ -57,14 +56,3 @@ def numbers_in(text: str, what: str, low: int, high: int | None) -> tuple[int, .
         if number < low or (high is not None and number > high):
             raise ValueError(f"{expected}, got {number}")
     return tuple(numbers)
-
-
-def check_writable(file: str, flag: str) -> None:
-    """ValueError unless `file` can be written."""
-    path = Path(file)
-    if path.is_dir():
-        raise ValueError(f"{flag}: expected a file, got the directory {path}")
-    if not path.parent.is_dir():
-        raise ValueError(f"{flag}: there is no directory {path.parent}; make it first")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise ValueError(f"{flag}: {path} cannot be written; name another place")

@@ -20,6 +20,7 @@ RATES, NEAR, NEVER = 10.0 ** np.arange(-3, 1.5, 0.5), 1e-3, 10**9
 RULES = OPTIMIZERS | {
     "momentum": lambda rate: xn.SGD(rate, momentum=0.9),
     "nesterov": lambda rate: xn.SGD(rate, momentum=0.9, nesterov=True),
+    "centred": lambda rate: xn.RMSprop(rate, centered=True),
 }
 
 
@@ -46,9 +47,7 @@ def search(kind, field):
 
 def lesson(out: Lesson) -> None:
     """Everybody on every field."""
-    out.claim(
-        "momentum wins in the valley, scaled steps on the saddle, L-BFGS on Beale"
-    )
+    out.claim("L-BFGS wins on Beale; scaled steps and momentum beat plain descent")
     counts, rates = {}, RATES[2:7] if out.quick else RATES
     with out.figure("paths", rows=3, columns=4, size=(3.6, 3.2)) as panels:
         for row, (name, field) in enumerate(FIELDS.items()):

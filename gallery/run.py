@@ -3,13 +3,13 @@
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from xpnet.backend import check_file, check_folder
 from xpnet.cli import Parser, add_gallery_options
 from xpnet.data import load_mnist
 from xpnet.gallery.lesson import Lesson
@@ -54,36 +54,11 @@ def prepare(
         raise ValueError(f"--data: there is no folder {data} with MNIST's files")
     if data is not None:
         load_mnist(data)
-    if json_file is not None:
-        parent = Path(json_file).parent
-        if Path(json_file).is_dir():
-            raise ValueError(f"--json: expected a file, {json_file} is a folder")
-        if not parent.is_dir():
-            raise ValueError(f"--json: there is no folder {parent}; make it first")
-        _try(parent, "--json")
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ValueError(f"--out: {folder} cannot be made ({reason})") from None
-    _try(Path(folder), "--out")
     return Ready(
-        Path(folder),
-        None if json_file is None else Path(json_file),
+        check_folder(folder, "--out"),
+        None if json_file is None else check_file(json_file, "--json"),
         None if data is None else Path(data),
     )
-
-
-def _try(folder: Path, flag: str) -> None:
-    """Raises unless a file can be written into `folder`."""
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ValueError(
-            f"{flag}: {folder} cannot be written ({reason}); name another place"
-        ) from None
 
 
 def run(

@@ -111,7 +111,7 @@ class Adam(Optimizer):
 
 
 class AMSGrad(Adam):
-    """Adam whose second moment never shrinks, so that no step grows again.
+    """Adam whose second moment never shrinks: a large gradient is not forgotten.
 
         m ← β₁ m + (1 - β₁) g
         v ← β₂ v + (1 - β₂) g²

@@ -403,7 +403,7 @@ def test_without_a_gpu_there_is_one_line_and_status_2(monkeypatch, capsys):
     [
         (["--minutes", "0"], "--minutes: expected more than 0, got 0"),
         (["--minutes", "nan"], "--minutes: expected more than 0, got nan"),
-        (["--out", "none/gpu.json"], "--out: there is no directory none"),
+        (["--out", "none/gpu.json"], "--out: there is no folder none"),
     ],
 )
 def test_bad_options_are_refused_before_anything_runs(capsys, arguments, message):

@@ -1,11 +1,13 @@
 """What every command does: help, bad input, Ctrl-C, pipes."""
 
+import errno
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -88,7 +90,7 @@ BAD = {
     "task": (["digits", "--task", "regression", "--target", "3"], "target"),
     "save": (["digits", "--save", "{file}"], "--save: expected a directory"),
     "save below": (["digits", "--save", "{file}/m"], "--save"),
-    "plot": (["digits", "--plot", "{folder}/no/x.png"], "--plot: there is no dir"),
+    "plot": (["digits", "--plot", "{folder}/no/x.png"], "--plot: there is no folder"),
     "plot kind": (["digits", "--plot", "{folder}/x.xyz"], "--plot"),
     "ragged": (["{folder}/ragged.csv"], "line 3: expected 2 columns"),
     "one class": (["{folder}/one.csv"], "at least two classes"),
@@ -108,6 +110,27 @@ def folder(tmp_path):
     (tmp_path / "bad.npz").write_bytes(b"PK junk")
     (tmp_path / "file").write_text("")
     return tmp_path
+
+
+def read_only(*args, **kwargs):
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
+@pytest.mark.parametrize("flag", ["--plot", "--save"])
+@pytest.mark.parametrize("command", ["train", "doctor"])
+def test_where_nothing_can_be_written_is_said_before_training(
+    flag, command, tmp_path, capsys, monkeypatch
+):
+    if flag == "--plot":
+        pytest.importorskip("matplotlib")
+    monkeypatch.setattr(tempfile, "TemporaryFile", read_only)  # as root, modes do not
+    place = str(tmp_path / "x.png" if flag == "--plot" else tmp_path)
+    status, out, err = xpnet(capsys, command, "digits", flag, place)
+    assert (status, out) == (2, "")
+    assert err == (
+        f"xpnet: error: {flag}: {tmp_path} cannot be written (Read-only file system); "
+        "name another place\n"
+    )
 
 
 @pytest.mark.parametrize("bad", BAD)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xpnet.backend import check_file
 from xpnet.benchmarks import accuracy, breakdown, cold, sweep
 from xpnet.benchmarks.cases import NETS, RATES, cases
-from xpnet.benchmarks.options import check_writable, cores, names_in, numbers_in
+from xpnet.benchmarks.options import cores, names_in, numbers_in
 from xpnet.benchmarks.page import page
 from xpnet.benchmarks.race import print_result, race
 from xpnet.benchmarks.record import Record, new_record, read, write
@@ -69,7 +70,7 @@ def run(options: Namespace) -> int:
     """Measure, or show what was measured; see `xpnet bench --help`."""
     for flag in ("json", "html"):
         if getattr(options, flag):
-            check_writable(getattr(options, flag), f"--{flag}")
+            check_file(getattr(options, flag), f"--{flag}")
     if options.source:
         return _from(options)
     plan = _plan(options)

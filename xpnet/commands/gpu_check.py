@@ -5,9 +5,8 @@ from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
-from xpnet.backend import get_backend
+from xpnet.backend import check_file, get_backend
 from xpnet.benchmarks.gpu.check import GpuCheck
-from xpnet.benchmarks.options import check_writable
 
 
 def run(options: Namespace) -> int:
@@ -19,7 +18,7 @@ def run(options: Namespace) -> int:
     if not 0.0 < options.minutes < math.inf:
         raise ValueError(f"--minutes: expected more than 0, got {options.minutes:g}")
     if options.out:
-        check_writable(options.out, "--out")
+        check_file(options.out, "--out")
     backend = get_backend("cuda")
     out = Path(options.out) if options.out else None
     show = partial(print, flush=True)

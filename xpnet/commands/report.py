@@ -45,8 +45,9 @@ def print_report(report: Report, trainer: Trainer, options: Namespace) -> None:
         print(f"{report.part} {label}: {shown} ({report.samples} samples, {what})")
     if report.confusion is not None:
         print(f"\n{_confusion(report)}")
-        if report.scores["accuracy"] <= 1.2 / len(report.classes):
-            print("no better than guessing: try a smaller --learning-rate")
+        poor = report.scores["accuracy"] <= 1.2 / len(report.classes)
+        if poor and trainer.history.diagnosis is None:
+            print("no better than guessing; `xpnet doctor` says what may be wrong")
     print(f"\n{_next(options)}")
 
 

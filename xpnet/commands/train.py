@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import check_number, choose, get_backend
+from xpnet.backend import (
+    check_file,
+    check_folder,
+    check_number,
+    choose,
+    get_backend,
+)
 from xpnet.commands.report import Report, print_report
 from xpnet.data import SCALERS, Dataset, Scaler, Standardizer, load_data, split
 from xpnet.layers import (
@@ -126,29 +132,12 @@ def check_places(options: Namespace) -> None:
                 f"--plot: expected a file name ending in one of "
                 f"{', '.join(sorted(supported))}; got {options.plot}"
             )
-        parent = Path(options.plot).parent
-        if not parent.is_dir():
-            raise ValueError(f"--plot: there is no directory {parent}; make it first")
-        _writable(parent, "--plot")
+        check_file(options.plot, "--plot")
     if options.save is not None:
         path = Path(options.save)
         if not options.save or (path.exists() and not path.is_dir()):
             raise ValueError(f"--save: expected a directory, got {options.save!r}")
-        try:
-            path.mkdir(parents=True, exist_ok=True)  # no model must be lost at the end
-        except OSError as error:
-            raise ValueError(f"--save: {path} cannot be made ({error})") from None
-        _writable(path, "--save")
-
-
-def _writable(directory: Path, flag: str) -> None:
-    """Raises unless `directory`, or the nearest one above it, can be written."""
-    import os
-
-    while not directory.exists():
-        directory = directory.parent
-    if not directory.is_dir() or not os.access(directory, os.W_OK):
-        raise ValueError(f"{flag}: {directory} cannot be written; name another place")
+        check_folder(path, "--save")  # no model must be lost at the end
 
 
 def _hold_out(data: Dataset, options: Namespace) -> Parts:
