@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from xpnet.backend import check_file, check_folder
-from xpnet.cli import Parser, add_gallery_options
+from xpnet.cli import Parser
 from xpnet.data import load_mnist
 from xpnet.gallery.lesson import Lesson
 from xpnet.gallery.table import title_of
+from xpnet.menu import add_gallery_options
 from xpnet.training.plots import need_matplotlib
 
 FOLDER = "xpnet-gallery"  # where pictures go unless told otherwise

@@ -250,10 +250,10 @@ def test_pytorchs_graph_and_compiled_step_have_numpys_loss(monkeypatch):
         torch_, "_eager", lambda *parts: captured.append(eager(*parts)) or captured[0]
     )
     agrees(torch_.prepare(SMALL, "graph", "cpu"))
-    modes = []
-    monkeypatch.setattr(torch, "compile", lambda f, mode: modes.append(mode) or f)
+    asked = []
+    monkeypatch.setattr(torch, "compile", lambda f, **how: asked.append(how) or f)
     agrees(torch_.prepare(SMALL, "compiled", "cpu"))
-    assert modes == ["reduce-overhead"]
+    assert asked == [{"mode": "reduce-overhead", "dynamic": False}]
 
 
 def test_pytorch_is_timed_by_its_own_events(monkeypatch):

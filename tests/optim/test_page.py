@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from xpnet.cli import OPTIMIZERS as WORDS
+from xpnet.menu import OPTIMIZERS as WORDS
 from xpnet.optim import OPTIMIZERS
 from xpnet.optim.conventions import CONVENTIONS
 from xpnet.optim.page import page

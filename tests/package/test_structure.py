@@ -27,7 +27,7 @@ ARROWS = {
         "xpnet",
         "commands",
     },
-    "gallery": {"backend", "layers", "optim", "data", "training", "cli"},
+    "gallery": {"backend", "layers", "optim", "data", "training", "cli", "menu"},
     "examples": {"gallery", "optim", "xpnet"},
     "xpnet": {
         "backend",
