@@ -36,6 +36,7 @@ ROW_WARPS = 4  # rows a block, where a warp does a row
 LONG_ROW = 1024  # elements from which a block does a row; fewer where rows are few
 COLUMNS = (8, 16, 32)  # a block
 BLOCKS = 132  # multiprocessors to fill, of an H100 or H200
+SHARED = 48 << 10  # bytes that a block may declare
 OUTER, INNER, COLUMN = "outer", "inner", "column"
 
 
@@ -67,6 +68,12 @@ class Kernel:
         return f"{self.kind}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     @property
+    def shared(self) -> int:
+        """Bytes of shared memory of a block, at most."""
+        declared = re.compile(r"\s*__shared__ .*\[(\d+)\];")
+        return sum(8 * int(m[1]) for m in map(declared.match, self.body) if m)
+
+    @property
     def text(self) -> str:
         """The function in CUDA C.
 
@@ -93,7 +100,9 @@ class Kernel:
         The first blocks do the one, the rest the other, at the same time: neither may
         touch a byte that the other writes.
         """
-        if self.threads != other.threads or _meet(self, other) or _meet(other, self):
+        if self.threads != other.threads or self.shared + other.shared > SHARED:
+            return None
+        if _meet(self, other) or _meet(other, self):
             return None
         count, more = len(self.arrays), self.blocks
         parameters = [_renumbered(line, count) for line in other.parameters]
@@ -290,8 +299,10 @@ class _Writer(Fused):
         elif self.column:
             width = self._count(COLUMN)
             filling = [w for w in COLUMNS if outer * -(-width // w) >= BLOCKS]
-            self.across = max(filling, default=COLUMNS[0])
             self.block = 256 if inner <= LONG_ROW else 1024
+            each = 8 * self.block // WARP * sum(n.op in REDUCTIONS for n in self.run)
+            filling = [w for w in filling if each * w <= SHARED]
+            self.across = max(filling, default=COLUMNS[0])
             self.blocks = outer * -(-width // self.across)
         elif inner <= 256 or (inner <= LONG_ROW and outer >= BLOCKS):
             self.block, self.blocks = WARP * ROW_WARPS, -(-outer // ROW_WARPS)

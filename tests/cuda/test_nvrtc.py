@@ -15,6 +15,7 @@ from tests.cuda.nvrtc import (
     takes_float64,
     why_not,
 )
+from xpnet.backend import Tape, batch_sum, compile_tape
 from xpnet.backend.cuda import handwritten
 from xpnet.backend.cuda.launch import KERNEL
 from xpnet.benchmarks.gpu.cases import all_cases
@@ -118,6 +119,21 @@ def test_the_largest_blocks_find_registers_for_all_their_threads(arch, shape):
     for name, count in threads.items():
         registers = -(-kernels[name].registers // 8) * 8
         assert count * registers <= REGISTERS, f"{name}: {count} × {registers}"
+
+
+@needs_nvrtc
+@pytest.mark.parametrize("added", [False, True])
+@pytest.mark.parametrize("sums", [3, 12])
+def test_many_sums_of_long_columns_find_shared_memory(sums, added):
+    """In a kernel each that could become one, or all in one for their sum."""
+    backend, tape = fiber_backend(), Tape()
+    tape.segment = "all"
+    x = tape.leaf(backend.empty((1100, 4300), np.float64))
+    found = [batch_sum(x * float(k)) for k in range(2, 2 + 2 * sums)]
+    outputs = {str(i): node for i, node in enumerate([sum(found)] if added else found)}
+    program = compile_tape(tape, backend, outputs, ("all",), loops=True)
+    assert len(program) == (1 if added or sums == 3 else 4)
+    compiled(program.source, 90)  # refuses a block that declares too much
 
 
 @cache
