@@ -20,8 +20,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from xpnet.backend import check_file
 from xpnet.benchmarks.machine import clean_environment
-from xpnet.benchmarks.options import check_writable, cores, names_in
+from xpnet.benchmarks.options import cores, names_in
 from xpnet.benchmarks.record import new_record, write
 from xpnet.benchmarks.summary import add_summaries
 from xpnet.benchmarks.timing import Timing
@@ -186,7 +187,7 @@ def main(arguments: list[str] | None = None) -> None:
     names = names_in(options.rivals, ESTIMATORS, "rivals")
     sets = names_in(options.sets, SETS, "sets")
     if options.json:
-        check_writable(options.json, "--json")
+        check_file(options.json, "--json")
     command = shlex.join(["python", "-m", "xpnet.benchmarks.estimators", *arguments])
     record = new_record(command, how, options.threads) if options.json else {}
     results = measure(names, sets, options.threads, options.rounds, options.epochs)

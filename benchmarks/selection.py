@@ -21,8 +21,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from xpnet.backend import check_file
 from xpnet.benchmarks.machine import clean_environment
-from xpnet.benchmarks.options import check_writable, cores, names_in
+from xpnet.benchmarks.options import cores, names_in
 from xpnet.benchmarks.record import new_record, write
 from xpnet.benchmarks.study import Digits, Study
 from xpnet.benchmarks.summary import add_summaries, measured
@@ -171,7 +172,7 @@ def main(arguments: list[str] | None = None) -> None:
     how = Timing(0.0, options.rounds)
     names = names_in(options.rivals, SEARCHERS, "rivals")
     if options.json:
-        check_writable(options.json, "--json")
+        check_file(options.json, "--json")
     command = shlex.join(["python", "-m", "xpnet.benchmarks.selection", *arguments])
     record = new_record(command, how, options.threads) if options.json else {}
     result = measure(names, options.threads, options.rounds)
