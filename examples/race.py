@@ -12,16 +12,11 @@ its gradient is evaluated until f is within 10⁻³ of the minimum.
 
 import numpy as np
 
-import xpnet as xn
 from xpnet.gallery import FIELDS, Lesson, contour, main, path
-from xpnet.optim import MINIMIZERS, OPTIMIZERS, descend
+from xpnet.optim import MINIMIZERS, OPTIMIZERS, VARIANTS, descend
 
 RATES, NEAR, NEVER = 10.0 ** np.arange(-3, 1.5, 0.5), 1e-3, 10**9
-RULES = OPTIMIZERS | {
-    "momentum": lambda rate: xn.SGD(rate, momentum=0.9),
-    "nesterov": lambda rate: xn.SGD(rate, momentum=0.9, nesterov=True),
-    "centred": lambda rate: xn.RMSprop(rate, centered=True),
-}
+RULES = OPTIMIZERS | VARIANTS
 
 
 def follow(make, field, rates):

@@ -29,7 +29,13 @@ from xpnet.optim.schedules import (
     schedule_from,
 )
 from xpnet.optim.search import GridSearch, RandomSearch
-from xpnet.optim.table import MINIMIZERS, OPTIMIZERS, get_minimizer, get_optimizer
+from xpnet.optim.table import (
+    MINIMIZERS,
+    OPTIMIZERS,
+    VARIANTS,
+    get_minimizer,
+    get_optimizer,
+)
 
 __all__ = [
     "LBFGS",
@@ -37,6 +43,7 @@ __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "SGD",
+    "VARIANTS",
     "AMSGrad",
     "Adadelta",
     "Adagrad",

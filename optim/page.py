@@ -3,7 +3,7 @@
 import inspect
 
 from xpnet.optim.conventions import CONVENTIONS, Convention
-from xpnet.optim.table import MINIMIZERS, OPTIMIZERS
+from xpnet.optim.table import MINIMIZERS, OPTIMIZERS, VARIANTS
 
 HEAD = """# Update rules
 
@@ -45,7 +45,7 @@ def page() -> str:
     """docs/optimizers.md, from the rules' docstrings and conventions."""
     sections = [section(row) for row in OPTIMIZERS]
     others = [f"### {_text(name, kind)}\n" for name, kind in MINIMIZERS.items()]
-    return "\n".join([HEAD, overview(), *sections, TAIL, *others])
+    return "\n".join([HEAD, overview(), variants(), *sections, TAIL, *others])
 
 
 def overview() -> str:
@@ -56,6 +56,12 @@ def overview() -> str:
         if any(c.eps for c in conventions):
             lines.append(_line([f"`{row}`", *(_cell(c, "eps") for c in conventions)]))
     return "\n".join(lines) + "\n"
+
+
+def variants() -> str:
+    """The names that stand for a rule with some setting."""
+    named = [f"`{name}` is {rule()!r}" for name, rule in VARIANTS.items()]
+    return f"By name too: {', '.join(named)}.\n"
 
 
 def section(row: str) -> str:

@@ -1,5 +1,7 @@
 """The closed tables: update rules, which a saved model may name, and minimisers."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from xpnet.backend import choose
@@ -26,8 +28,12 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "radam": RAdam,
     "lion": Lion,
 }
-
-
+# Lessons know these by names of their own; they are settings of a rule above.
+VARIANTS: dict[str, Callable[..., Optimizer]] = {
+    "momentum": partial(SGD, momentum=0.9),
+    "nesterov": partial(SGD, momentum=0.9, nesterov=True),
+    "rmsprop_centered": partial(RMSprop, centered=True),
+}
 MINIMIZERS: dict[str, type[Minimizer]] = {
     "lbfgs": LBFGS,
     "random": RandomSearch,
@@ -50,7 +56,7 @@ def get_optimizer(optimizer: str | Optimizer) -> Optimizer:
             f"optimizer: {optimizer!r} is no update rule: it evaluates the whole "
             f"objective; use xpnet.minimize(trainer, x, y, {optimizer!r})"
         )
-    rule: Any = choose(optimizer, OPTIMIZERS, "optimizer")
+    rule: Any = choose(optimizer, OPTIMIZERS | VARIANTS, "optimizer")
     return rule()  # type: ignore[no-any-return]
 
 

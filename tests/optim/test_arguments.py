@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from xpnet.optim import OPTIMIZERS, Optimizer, get_optimizer
+from xpnet.optim import OPTIMIZERS, VARIANTS, Optimizer, get_optimizer
 
 BAD_VALUES = {
     "learning_rate": [0.0, -0.1, math.nan, math.inf],
@@ -96,6 +96,15 @@ def test_every_row_is_found_by_name_and_by_object(row):
     rule = get_optimizer(row)
     assert type(rule) is OPTIMIZERS[row]
     assert get_optimizer(rule) is rule
+
+
+def test_the_lessons_names_are_settings_of_a_rule():
+    found = {name: repr(get_optimizer(name)) for name in VARIANTS}
+    assert found == {
+        "momentum": "SGD(0.01, momentum=0.9)",
+        "nesterov": "SGD(0.01, momentum=0.9, nesterov=True)",
+        "rmsprop_centered": "RMSprop(0.01, centered=True)",
+    }
 
 
 def test_a_misspelt_name_gives_the_nearest():
