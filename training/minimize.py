@@ -95,9 +95,9 @@ def _check_fit(trainer: Trainer) -> None:
     """Raises ValueError for what a step of an update rule does and no minimiser can."""
     if trainer.average is not None:
         raise ValueError(
-            "minimize: the trainer averages the weights of its steps, and predicts with "
-            "averages that a minimiser does not move; leave average out, or train with "
-            "an update rule"
+            "minimize: the trainer averages the weights of its steps, and predicts "
+            "with averages that a minimiser does not move; leave average out, or train "
+            "with an update rule"
         )
     for i, layer in enumerate(trainer.model.layers):
         if layer.uses_noise:
@@ -108,9 +108,9 @@ def _check_fit(trainer: Trainer) -> None:
             )
         if getattr(layer, "max_norm", None) is not None:
             raise ValueError(
-                f"minimize: layer {i} ({type(layer).__name__}) keeps its weights within "
-                "max_norm after each update, and a minimiser knows no bounds; use l2, "
-                "or train with an update rule"
+                f"minimize: layer {i} ({type(layer).__name__}) keeps its weights "
+                "within max_norm after each update, and a minimiser knows no bounds; "
+                "use l2, or train with an update rule"
             )
 
 
