@@ -64,14 +64,15 @@ def minimize(
 
     Raises:
         ValueError, TypeError: unfit data or arguments; a layer that draws noise, with
-            which the objective is another one every time; l1 with a gradient.
+            which the objective is another one every time; a layer with max_norm, a
+            trainer with averages; l1 with a gradient.
         DivergenceError: a loss or gradient that is not finite at the start.
     """
     method = get_minimizer(method)
     steps = check_whole("", "steps", steps, 1)
     penalties = [_penalty(name, value) for name, value in (("l1", l1), ("l2", l2))]
     hooks = check_callbacks(callbacks)
-    _check_deterministic(trainer)
+    _check_fit(trainer)
     if l1 and method.uses_gradient:
         raise ValueError(
             f"l1: {type(method).__name__} needs a gradient everywhere, |W| has none at "
@@ -90,13 +91,26 @@ def _penalty(name: str, value: Any) -> float:
     return check_number("minimize", value, f"{name} >= 0", lambda v: v >= 0.0)
 
 
-def _check_deterministic(trainer: Trainer) -> None:
+def _check_fit(trainer: Trainer) -> None:
+    """Raises ValueError for what a step of an update rule does and no minimiser can."""
+    if trainer.average is not None:
+        raise ValueError(
+            "minimize: the trainer averages the weights of its steps, and predicts "
+            "with averages that a minimiser does not move; leave average out, or train "
+            "with an update rule"
+        )
     for i, layer in enumerate(trainer.model.layers):
         if layer.uses_noise:
             raise ValueError(
                 f"minimize: layer {i} ({type(layer).__name__}) draws anew every time, "
                 "and a full-batch method needs an objective that stays the same; leave "
                 "it out, or train with an update rule"
+            )
+        if getattr(layer, "max_norm", None) is not None:
+            raise ValueError(
+                f"minimize: layer {i} ({type(layer).__name__}) keeps its weights "
+                "within max_norm after each update, and a minimiser knows no bounds; "
+                "use l2, or train with an update rule"
             )
 
 

@@ -9,6 +9,8 @@ import xpnet as xn
 from tests.standin import standin_backend
 from tests.training.examples import HIDDEN, OPTIMIZERS, curves, data, same, weights
 from tests.training.examples import trainer as small
+from xpnet.training.diagnosis import Diagnosis
+from xpnet.training.findings import Findings
 from xpnet.training.limits import LIMITS
 
 CE, MSE = "softmax_cross_entropy", "mean_squared_error"
@@ -239,6 +241,23 @@ def test_the_layer_that_is_ill_is_named():
     found = [f for f in diagnosed(row, 0).findings if f.illness == "dead units"]
     assert [f.layer for f in found] == [1, 2]  # what sees only zeros is dead too
     assert "100% of the units of layer 1 (Dense, relu) are dead" in found[0].text
+
+
+@pytest.mark.parametrize(
+    ("end", "from_the_start", "ill"),
+    [(0.01, False, False), (0.9, False, True), (0.01, True, True)],
+)
+def test_units_that_end_flat_are_ill_unless_that_is_what_was_learnt(
+    end, from_the_start, ill
+):
+    found = Diagnosis(["layer 0 (Dense, tanh)", "layer 1 (Dense)"], 100)
+    for i, loss in enumerate(np.linspace(1.0, end, 10)):
+        share = 0.9 if from_the_start or i > 4 else 0.0
+        look = {name: [1.0, 1.0] for name in ("z", "a", "delta", "gradient")}
+        idle = {"dead": [np.nan] * 2, "saturated": [share, np.nan]}
+        found.add(i, loss, {**look, "update": [1e-3, 1e-3], **idle})
+    illnesses = [finding.illness for finding in Findings(found).all()]
+    assert illnesses == ["saturated units"] * ill
 
 
 # What is measured.

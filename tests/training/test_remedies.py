@@ -332,6 +332,25 @@ def test_the_elastic_net_ends_where_its_closed_form_is():
     assert (wanted[2:] == 0.0).all()
 
 
+@pytest.mark.parametrize(
+    ("layer", "average", "message"),
+    [
+        (
+            xn.Dense(2, max_norm=0.1),
+            None,
+            r"layer 0 \(Dense\) keeps its weights within",
+        ),
+        (xn.Dense(2), xn.WeightAverage(), r"the trainer averages the weights"),
+    ],
+)
+def test_minimize_refuses_what_only_an_update_does(layer, average, message):
+    x, y = data("values")
+    net = xn.Sequential([layer, xn.Dense(OUTPUTS)])
+    t = xn.Trainer(net, "mean_squared_error", device="cpu", average=average)
+    with pytest.raises(ValueError, match=rf"minimize: {message}"):
+        xn.minimize(t, x, y, "lbfgs", steps=3)
+
+
 BAD = [
     (lambda: xn.Dense(2, max_norm=0.0), ValueError, r"Dense: expected max_norm > 0"),
     (lambda: xn.Dense(2, max_norm="3"), TypeError, r"max_norm .*a number, got '3'"),
