@@ -10,9 +10,6 @@ from xpnet.backend.checks import (
     nearest,
 )
 from xpnet.backend.compile import compile_tape
-from xpnet.backend.cuda.driver import Driver, Module
-from xpnet.backend.cuda.graph import Repeated
-from xpnet.backend.cuda.program import handwritten
 from xpnet.backend.devices import cuda_status, get_backend
 from xpnet.backend.failures import DeviceError
 from xpnet.backend.formula import Formula, derivative
@@ -41,13 +38,10 @@ __all__ = [
     "Backend",
     "Call",
     "DeviceError",
-    "Driver",
     "Formula",
-    "Module",
     "Noise",
     "PerMember",
     "Program",
-    "Repeated",
     "Replay",
     "Shape",
     "Tape",
@@ -65,7 +59,6 @@ __all__ = [
     "feature_sum",
     "generator",
     "get_backend",
-    "handwritten",
     "nearest",
     "stream_key",
 ]

@@ -4,16 +4,17 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpnet.backend.checks import choose
-from xpnet.backend.cuda.driver import Driver
-from xpnet.backend.cuda.products import PRECISIONS, Gemm, ProductError
 from xpnet.backend.failures import fault, is_fault
 from xpnet.backend.program import Call
 from xpnet.backend.trace import Array, Shape
+
+if TYPE_CHECKING:
+    from xpnet.backend.cuda import Driver
 
 CACHE_LINE = 64  # bytes
 BLOCK_ELEMENTS = 16384  # six float32 operands of a block fit in a 512 KiB L2 cache
@@ -51,7 +52,7 @@ class Backend:
     device: str
     xp: ModuleType
     reason: str = ""
-    driver: Driver | None = field(default=None, compare=False, repr=False)
+    driver: "Driver | None" = field(default=None, compare=False, repr=False)
     precision: str = "float32"
 
     def with_precision(self, precision: str) -> "Backend":
@@ -60,6 +61,8 @@ class Backend:
         Raises:
             ValueError: no such precision, or none but "float32" on this device.
         """
+        from xpnet.backend.cuda.products import PRECISIONS
+
         choose(precision, dict.fromkeys(PRECISIONS), "precision")
         if precision != "float32" and self.driver is None:
             raise ValueError(
@@ -187,6 +190,8 @@ class Backend:
         if self.is_host and a.ndim == b.ndim == 2 and out.flags.c_contiguous:
             return a.dot, (b, out)  # the same GEMM behind less dispatch
         if self.driver is not None:
+            from xpnet.backend.cuda.products import Gemm, ProductError
+
             # Vectors, and the sum of squares of a norm, gain nothing by rounding.
             thin = min(a.shape[-2], b.shape[-1]) == 1
             precision = "float32" if thin else self.precision

@@ -1,7 +1,6 @@
 """What every room's boundary shares: bad input as one clear error, before any work."""
 
 import math
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -81,6 +80,8 @@ def check_folder(folder: str | Path, flag: str) -> Path:
     A file is really made and removed: permissions say yes to the superuser, and on
     read-only file systems, where writing fails.
     """
+    import tempfile  # a sixth of what importing the rest takes
+
     path, word = Path(folder), "made"
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -17,14 +17,11 @@ segments may run in any order that respects their data.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpnet.backend.backend import Backend
-from xpnet.backend.cuda.emit import emit, frame_of, padded
-from xpnet.backend.cuda.program import Kernels, dot_parts, is_dot
-from xpnet.backend.cuda.schedule import DevicePlan
 from xpnet.backend.fused import REDUCTIONS
 from xpnet.backend.loops import Loop
 from xpnet.backend.memory import Arena
@@ -32,6 +29,9 @@ from xpnet.backend.plan import Plan, argument_dtypes, frame
 from xpnet.backend.program import Call, Program, Reader
 from xpnet.backend.tape import Tape
 from xpnet.backend.trace import VIEWS, Array, Traced, view
+
+if TYPE_CHECKING:
+    from xpnet.backend.cuda import Kernels
 
 
 def compile_tape(
@@ -70,10 +70,13 @@ class _Compiler:
         self.backend = backend
         self.outputs = outputs
         self.loops = loops
-        driver = backend.driver if loops else None
-        self.kernels = None if driver is None else Kernels(driver)
-        plan = Plan if driver is None else DevicePlan
-        self.plan: Plan = plan(tape, list(outputs.values()), loops)
+        self.kernels: Kernels | None = None
+        plan: type[Plan] = Plan
+        if loops and backend.driver is not None:
+            from xpnet.backend import cuda
+
+            self.kernels, plan = cuda.Kernels(backend.driver), cuda.DevicePlan
+        self.plan = plan(tape, list(outputs.values()), loops)
         self.source = source
         self.readers: list[Reader] | None = self._may_rebind()
         self.arrays: dict[Traced, Array] = {}
@@ -176,8 +179,10 @@ class _Compiler:
         }
         return [n for n in run if n not in written], kept
 
-    def _emit_on_device(self, run: list[Traced], kernels: Kernels) -> list[Call]:
+    def _emit_on_device(self, run: list[Traced], kernels: "Kernels") -> list[Call]:
         """The run as one kernel, or a call each."""
+        from xpnet.backend.cuda import emit, frame_of, padded
+
         if not self.plan.fit(run):
             dot = self._emit_dot(run[0], kernels) if len(run) == 1 else []
             return dot or self._emit_each(run)
@@ -192,8 +197,10 @@ class _Compiler:
             self._release(node)
         return calls
 
-    def _emit_dot(self, node: Traced, kernels: Kernels) -> list[Call]:
+    def _emit_dot(self, node: Traced, kernels: "Kernels") -> list[Call]:
         """A row times a column, as the sum of a norm; nothing where it is not one."""
+        from xpnet.backend.cuda import dot_parts, is_dot
+
         if not is_dot(node):
             return []
         x, y = map(self.array, node.args)

@@ -5,7 +5,6 @@ they are kept in parentheses.
 """
 
 import os
-from importlib import metadata
 from typing import Any
 
 
@@ -22,6 +21,8 @@ WHEELS = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x", "cupy-rocm-7-0
 
 def installed_wheels() -> list[str]:
     """The installed packages of CuPy, "cupy-cuda13x 14.2.0"."""
+    from importlib import metadata
+
     found = []
     for name in WHEELS:
         try:

@@ -53,6 +53,8 @@ def overrides() -> dict[str, str]:
 def clean_environment(threads: int) -> dict[str, str]:
     """This process' environment without BLAS overrides, for `threads` threads."""
     environment = {k: v for k, v in os.environ.items() if k not in SLOWING}
+    # Without it Python would compile what is not installed at every start.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     for name in ("OPENBLAS", "OMP", "MKL", "NUMBA"):
         environment[f"{name}_NUM_THREADS"] = str(threads)
     if threads == 1:

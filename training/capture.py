@@ -20,19 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.backend import (
-    Array,
-    Call,
-    DeviceError,
-    Driver,
-    Module,
-    Repeated,
-    handwritten,
-)
+from xpnet.backend import Array, Call, DeviceError
 from xpnet.training.dataset import Samples
 from xpnet.training.step import TrainingStep, warn_of_refusal
 
 if TYPE_CHECKING:
+    from xpnet.backend.cuda.driver import Driver, Module
+    from xpnet.backend.cuda.graph import Repeated
     from xpnet.training.trainer import Trainer
 
 STEPS_PER_GRAPH = 8
@@ -111,8 +105,10 @@ class Captured:
 
     # One step.
 
-    def _part(self, size: int, start: int) -> tuple[TrainingStep, Repeated]:
+    def _part(self, size: int, start: int) -> tuple[TrainingStep, "Repeated"]:
         """The step for batches of `size`, of which the first begins at `start`."""
+        from xpnet.backend.cuda.graph import Repeated
+
         trainer = self._trainer
         step = trainer.training_step(self._samples.kind(size))
         calls = self._calls(step, start)
@@ -120,6 +116,8 @@ class Captured:
         return step, Repeated(calls, trainer.backend, together, self._refuse)
 
     def _calls(self, step: TrainingStep, start: int) -> list[Call]:
+        from xpnet.backend.cuda import handwritten
+
         program = step.program
         assert program is not None
         segments = program.segments
@@ -140,7 +138,7 @@ class Captured:
             self._launch(module, f"end_step_{kind}", 1, end),
         ]
 
-    def _gathers(self, module: Module, step: TrainingStep, start: int) -> list[Call]:
+    def _gathers(self, module: "Module", step: TrainingStep, start: int) -> list[Call]:
         """x, y and weights of a batch into its buffers."""
         samples, batch = self._samples, step.batch
         if batch.samples == samples.count:
@@ -163,7 +161,7 @@ class Captured:
         return calls
 
     def _launch(
-        self, module: Module, name: str, threads: int, arguments: tuple[Any, ...]
+        self, module: "Module", name: str, threads: int, arguments: tuple[Any, ...]
     ) -> Call:
         grid, block = (math.ceil(threads / THREADS), 1, 1), (THREADS, 1, 1)
         function = module.function(name)

@@ -8,7 +8,7 @@ loss is computed only when somebody reads it.
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from xpnet.backend import (
     Array,
     Backend,
     Program,
-    Repeated,
     Replay,
     Shape,
     Tape,
@@ -26,6 +25,9 @@ from xpnet.backend import (
 from xpnet.layers import Loss, Sequential
 from xpnet.training.checks import quickly_finite
 from xpnet.training.rule import Rule
+
+if TYPE_CHECKING:
+    from xpnet.backend.cuda.graph import Repeated
 
 SEGMENTS = ("gradients", "update", "loss")
 UNSIGNED = {np.dtype(f"i{n}"): np.dtype(f"u{n}") for n in (1, 2, 4, 8)}
@@ -135,9 +137,11 @@ class TrainingStep:
             self.replay = Replay(self._record, self.backend, "gradients", jit)
         self._graph: Repeated | None = None
         if graphs and self.program is not None:
+            from xpnet.backend.cuda import graph
+
             segments = self.program.segments
             calls = [*segments["gradients"], *segments["update"]]
-            self._graph = Repeated(calls, self.backend, 1, warn_of_refusal)
+            self._graph = graph.Repeated(calls, self.backend, 1, warn_of_refusal)
 
     @property
     def program(self) -> Program | None:

@@ -14,9 +14,7 @@ Shapes and strides are written into the text as numbers. A kernel is named after
 of its text: equal kernels of different programs are one.
 """
 
-import hashlib
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,173 +22,26 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.cuda.expressions import expression, literal
-from xpnet.backend.cuda.launch import C_NAMES, Strided, address, span
+from xpnet.backend.cuda.frame import (
+    frame_of,
+    kept_shape,
+    padded,
+    reduced_axes,
+    run_axes,
+    tail_of,
+)
+from xpnet.backend.cuda.kernel import SHARED, Kernel
+from xpnet.backend.cuda.launch import C_NAMES, address
 from xpnet.backend.fused import REDUCTIONS, Fused
-from xpnet.backend.trace import Array, Shape, Traced
+from xpnet.backend.trace import Array, Traced
 
-Dim = tuple[int, int, int]
 FLAT_THREADS = 256
 WARP = 32
-FREE_THREADS = 256  # of a block: 256 × 255 registers, the most of a thread, are there
 ROW_WARPS = 4  # rows a block, where a warp does a row
 LONG_ROW = 1024  # elements from which a block does a row; fewer where rows are few
 COLUMNS = (8, 16, 32)  # a block
 BLOCKS = 132  # multiprocessors to fill, of an H100 or H200
-SHARED = 48 << 10  # bytes that a block may declare
 OUTER, INNER, COLUMN = "outer", "inner", "column"
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """A generated kernel, and what it is launched with.
-
-    Attributes:
-        kind: "flat", "row" or "column", or several of them.
-        parameters: their declarations, a0, a1, ...
-        body: its lines, in which `block` stands for the number of the block.
-        blocks, threads: how many blocks of how many threads.
-        arrays: the arguments.
-        written: the numbers of those that it writes.
-    """
-
-    kind: str
-    parameters: tuple[str, ...]
-    body: tuple[str, ...]
-    blocks: int
-    threads: int
-    arrays: tuple[Array, ...]
-    written: frozenset[int]
-
-    @property
-    def name(self) -> str:
-        """Its kind, and a hash of everything else in its text."""
-        text = "\n".join([str(self.threads), *self.parameters, *self.body])
-        return f"{self.kind}_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-    @property
-    def shared(self) -> int:
-        """Bytes of shared memory of a block, at most."""
-        declared = re.compile(r"\s*__shared__ .*\[(\d+)\];")
-        return sum(8 * int(m[1]) for m in map(declared.match, self.body) if m)
-
-    @property
-    def text(self) -> str:
-        """The function in CUDA C.
-
-        A block of more than FREE_THREADS has bounds, or the compiler might give each
-        thread more registers than there are for all, and the launch would be refused.
-        """
-        parameters = ", ".join(self.parameters)
-        lines = ["const unsigned int block = blockIdx.x;", *self.body]
-        body = "".join(f"    {line}\n" for line in lines)
-        free = self.threads <= FREE_THREADS
-        bounds = "" if free else f"__launch_bounds__({self.threads}) "
-        head = f'extern "C" __global__ void {bounds}{self.name}'
-        return f"{head}({parameters}) {{\n{body}}}\n"
-
-    @property
-    def launch(self) -> tuple[Dim, Dim, tuple[Any, ...]]:
-        """(grid, block, arguments)."""
-        args = tuple(a if a.flags.c_contiguous else Strided(a) for a in self.arrays)
-        return (self.blocks, 1, 1), (self.threads, 1, 1), args
-
-    def beside(self, other: "Kernel") -> "Kernel | None":
-        """This kernel and `other`, which follows it, as one; None if they may not.
-
-        The first blocks do the one, the rest the other, at the same time: neither may
-        touch a byte that the other writes.
-        """
-        if self.threads != other.threads or self.shared + other.shared > SHARED:
-            return None
-        if _meet(self, other) or _meet(other, self):
-            return None
-        count, more = len(self.arrays), self.blocks
-        parameters = [_renumbered(line, count) for line in other.parameters]
-        body = [_renumbered(line, count) for line in other.body]
-        body = [re.sub(r"\bblock\b", f"(block - {more}u)", line) for line in body]
-        return Kernel(
-            self.kind if self.kind == other.kind else f"{self.kind}_{other.kind}",
-            (*self.parameters, *parameters),
-            (
-                f"if (block < {more}u) {{",
-                *[f"    {line}" for line in self.body],
-                "} else {",
-                *[f"    {line}" for line in body],
-                "}",
-            ),
-            more + other.blocks,
-            self.threads,
-            (*self.arrays, *other.arrays),
-            self.written | {count + place for place in other.written},
-        )
-
-
-def _meet(writer: Kernel, other: Kernel) -> bool:
-    """Whether `writer` writes a byte that `other` reads or writes."""
-    spans = list(map(span, other.arrays))
-    for place in writer.written:
-        low, high = span(writer.arrays[place])
-        if any(low < last and first < high for first, last in spans):
-            return True
-    return False
-
-
-def _renumbered(line: str, count: int) -> str:
-    """`line` with parameters numbered from `count`."""
-    return re.sub(r"\ba(\d+)\b", lambda m: f"a{int(m[1]) + count}", line)
-
-
-def reduced_axes(node: Traced) -> tuple[int, ...]:
-    """The axes, from the front, that a reduction sums or searches."""
-    ndim = node.args[0].ndim
-    if node.op == "product_sum":
-        return (node.options[0] % ndim,)
-    axes: tuple[int, ...] = node.options[0]
-    return axes
-
-
-def kept_shape(node: Traced) -> Shape:
-    """The shape of a node with the axes of a reduction left in it as 1."""
-    if node.op not in REDUCTIONS:
-        return node.shape
-    axes, shape = reduced_axes(node), node.args[0].shape
-    return tuple(1 if i in axes else n for i, n in enumerate(shape))
-
-
-def padded(shape: Shape, ndim: int) -> Shape:
-    """`shape` with axes of 1 in front."""
-    return (1,) * (ndim - len(shape)) + tuple(shape)
-
-
-def frame_of(run: list[Traced]) -> Shape:
-    """The shape that a kernel of `run` goes over."""
-    shapes = [n.args[0].shape if n.op in REDUCTIONS else n.shape for n in run]
-    return np.broadcast_shapes(*shapes)
-
-
-def run_axes(run: list[Traced]) -> tuple[int, ...]:
-    """The axes that the reductions of `run` share."""
-    return next((reduced_axes(n) for n in run if n.op in REDUCTIONS), ())
-
-
-def tail_of(run: list[Traced]) -> set[Traced]:
-    """Nodes smaller than the frame that nothing but the end of the kernel needs.
-
-    One thread computes each of their elements, after the last pass and in order. So
-    they may read what they write. Where there are lines, they are one number a line.
-    """
-    frame, axes = frame_of(run), run_axes(run)
-    tail: set[Traced] = set()
-    for node in reversed(run):
-        shape = padded(node.shape, len(frame))
-        if node.op in REDUCTIONS or any(shape[i] != 1 for i in axes):
-            continue
-        if shape == frame and not axes:
-            continue
-        users = [n for n in run if any(a is node for a in n.args)]
-        if all(n in tail and n.shape == node.shape for n in users):
-            tail.add(node)
-    return tail
 
 
 @dataclass

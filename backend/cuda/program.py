@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.cuda.driver import Driver, Module
-from xpnet.backend.cuda.emit import Kernel
+from xpnet.backend.cuda.kernel import Kernel
 from xpnet.backend.cuda.launch import bind
 from xpnet.backend.trace import Array, Traced
 

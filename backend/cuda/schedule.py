@@ -9,14 +9,14 @@ who reads whose value, and who reads or writes which bytes of which array.
 
 import numpy as np
 
-from xpnet.backend.cuda.emit import (
+from xpnet.backend.cuda.expressions import supports
+from xpnet.backend.cuda.frame import (
     frame_of,
     kept_shape,
     padded,
     reduced_axes,
     tail_of,
 )
-from xpnet.backend.cuda.expressions import supports
 from xpnet.backend.cuda.launch import C_NAMES, span
 from xpnet.backend.fused import REDUCTIONS
 from xpnet.backend.plan import Plan, argument_dtypes
