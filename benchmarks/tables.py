@@ -120,7 +120,7 @@ def breakdown_table(result: Answer) -> Table:
         for kind, row in result["kinds"].items()
     ]
     rest = step - sum(row["us"] for row in result["kinds"].values())
-    rows.append(Row("", "checks, Python", ("", *_times(rest, None, floor))))
+    rows.append(Row("", "the rest: checks, Python", ("", *_times(rest, None, floor))))
     rows.append(Row("", "whole step", ("", *_times(step, None, floor))))
     rows.append(Row("", "floor", ("", "", figure(floor), "1.00")))
     return Table(title, BREAKDOWN, tuple(rows))

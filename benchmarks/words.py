@@ -13,10 +13,11 @@ STEPS = (
 BREAKDOWN = (
     "A clock between the calls of xpnet's step, and the same calls run alone, over "
     "and over. What a call takes more inside the step than alone, it waits for data: "
-    "others have taken it out of the caches, or the product before was computed half "
-    "by the other core and its result lies in that core's cache. Cores of a "
-    "virtual machine may or may not share one, and that may change while it runs. No "
-    "code around the products can make a step cheaper than they are."
+    "others have taken it out of the caches, or it lies in those of the other core. "
+    "How much that is depends on where a virtual machine's cores are at the time: two "
+    "of them may share a physical core and its caches. No code around the products "
+    "can make a step cheaper than they are; the rest of the step is the difference "
+    "of two measurements, and may come out below 0."
 )
 COLD = (
     "Wall seconds of a whole process: starting Python, importing, loading the data, "

@@ -50,7 +50,7 @@ def test_the_table_adds_up():
     table = breakdown_table(example((64, 32, 10), 32, "adam", factor=2.0))
     inside = {row.label: row.cells[1] for row in table.rows}
     assert inside["products"] == "10.00"
-    assert inside["checks, Python"] == "3.00"
+    assert inside["the rest: checks, Python"] == "3.00"
     assert inside["whole step"] == "21.00"
     ratios = {row.label: row.cells[3] for row in table.rows}
     assert ratios["whole step"] == "2.47"
