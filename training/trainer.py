@@ -167,6 +167,9 @@ class Trainer:
 
     def _allocate(self) -> None:
         self.model.allocate(self.backend, self.dtype, (self.seed,))
+        if self.backend.driver is not None:
+            with self.backend.active():
+                self.backend.driver.prepare()
         self._make_rule()
 
     def check_owner(self) -> None:

@@ -10,6 +10,7 @@ https://docs.nvidia.com/cuda/cublas/
 
 import ctypes
 import weakref
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -138,6 +139,11 @@ class Products:
         import cupy
 
         return Cublas(cupy.empty((WORKSPACE,), cupy.uint8))
+
+    def prepare(self) -> None:
+        """Make the handle and its workspace; without the library, nothing yet."""
+        with suppress(CublasError):
+            self._cublas  # noqa: B018
 
     def gemm(self, gemm: Gemm) -> None:
         """Queue `gemm` on the current stream.

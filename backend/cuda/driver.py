@@ -35,6 +35,9 @@ class Driver(Protocol):
 
     ordinal: int
 
+    def prepare(self) -> None:
+        """Take the memory that products need, before the first one comes."""
+
     def load(self, source: str) -> Module:
         """Compile `source`, or find what was compiled from the same text before."""
 

@@ -200,6 +200,9 @@ class FiberDriver:
 
         standin.enqueue(run)
 
+    def prepare(self) -> None:
+        """The emulated products need nothing."""
+
     def gemm(self, gemm: Gemm) -> None:
         standin.enqueue(lambda: emulated_gemm.run(gemm))
 

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from tests.cuda.fibers import FiberDriver, fiber_backend
 from tests.standin import standin_backend
 from xpnet.layers import BatchNorm, Dense, Sequential
 from xpnet.training import Trainer
@@ -31,6 +32,21 @@ def assert_same(found, wanted):
     assert found.keys() == wanted.keys()
     for name, values in wanted.items():
         np.testing.assert_array_equal(found[name], values)
+
+
+def test_no_room_for_what_products_need_is_told_like_no_room_for_the_model(
+    standin, monkeypatch
+):
+    def prepare(driver):
+        raise MemoryError("Out of memory allocating 33,554,432 bytes")
+
+    monkeypatch.setattr(FiberDriver, "prepare", prepare)
+    trained = trainer(fiber_backend())
+    with pytest.raises(MemoryError, match=r"the model does not fit: 32.00 MiB more"):
+        trained.build(20)
+    monkeypatch.undo()
+    trained.build(20)
+    assert trained.parameters()["0.W"].shape == (20, 64)
 
 
 def test_a_batch_too_large_is_told_with_one_that_fits(standin):
