@@ -7,9 +7,7 @@ the other, so that what slows the machine slows all. The figure is wall seconds.
 """
 
 import argparse
-import json
 import shlex
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from xpnet.backend import check_file
-from xpnet.benchmarks.machine import clean_environment
+from xpnet.benchmarks.fresh import ask, finish, note
 from xpnet.benchmarks.options import cores, names_in
 from xpnet.benchmarks.record import new_record, write
 from xpnet.benchmarks.rivals import TRAINERS
-from xpnet.benchmarks.summary import add_summaries
 from xpnet.benchmarks.tables import training_table
 from xpnet.benchmarks.tasks import DIGITS, XOR, Task
 from xpnet.benchmarks.timing import Timing
@@ -55,20 +52,13 @@ def interleaved(
             for name, row in rows.items():
                 if "note" not in row:
                     _one(row, figure, train(name, task, file, seed, threads))
-    for row in rows.values():
-        if "note" in row:
-            row.pop("rounds_s", None)
-    add_summaries(rows, "s")
+    finish(rows)
     head = {"task": task.name, "what": task.what, "threads": threads}
     return {**head, "rivals": rows}
 
 
 def _one(row: Answer, figure: Callable[..., float], answer: Answer) -> None:
-    if "missing" in answer:
-        row["note"] = f"not installed: {answer['missing']}"
-    elif "failed" in answer:
-        row["note"] = f"left out: {answer['failed']}"
-    else:
+    if not note(row, answer):
         row["rounds_s"].append(figure(answer))
         row["epochs"].append(answer["epochs"])
         row.setdefault("accuracy", []).append(answer["accuracy"])
@@ -77,19 +67,9 @@ def _one(row: Answer, figure: Callable[..., float], answer: Answer) -> None:
 
 def train(name: str, task: Task, file: Path, seed: int, threads: int) -> Answer:
     """What `train` printed, and the wall seconds of its process."""
-    command = [sys.executable, "-m", "xpnet.benchmarks.train"]
     began = time.perf_counter()
-    done = subprocess.run(
-        [*command, name, task.name, str(file), str(seed)],
-        env=clean_environment(threads),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
+    answer = ask(threads, "train", name, task.name, str(file), str(seed))
     wall = time.perf_counter() - began
-    if not done.stdout:
-        return {"failed": f"the process ended with status {done.returncode}"}
-    answer: Answer = json.loads(done.stdout)
     return answer | {"wall": wall}
 
 

@@ -14,17 +14,15 @@ import json
 import os
 import shlex
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from xpnet.backend import check_file
-from xpnet.benchmarks.machine import clean_environment
+from xpnet.benchmarks.fresh import ask, finish, note
 from xpnet.benchmarks.options import cores, names_in
 from xpnet.benchmarks.record import new_record, write
-from xpnet.benchmarks.summary import add_summaries
 from xpnet.benchmarks.timing import Timing
 
 Answer = dict[str, Any]
@@ -53,10 +51,7 @@ def measure(
             for name, row in rows.items():
                 if "note" not in row:
                     _one(row, fit(name, data, seed, threads, epochs))
-        for row in rows.values():
-            if "note" in row:
-                row.pop("rounds_s", None)
-        add_summaries(rows, "s")
+        finish(rows)
         what = f"fit on {data}, {epochs} epochs, {rounds} seeds"
         head = {"what": what, "set": data, "threads": threads, "epochs": epochs}
         results.append({**head, "rivals": rows})
@@ -64,11 +59,7 @@ def measure(
 
 
 def _one(row: Answer, answer: Answer) -> None:
-    if "missing" in answer:
-        row["note"] = f"not installed: {answer['missing']}"
-    elif "failed" in answer:
-        row["note"] = f"left out: {answer['failed']}"
-    else:
+    if not note(row, answer):
         row["rounds_s"].append(answer["seconds"])
         row.setdefault("scores", []).append(answer["score"])
         row["version"] = answer["version"]
@@ -76,20 +67,8 @@ def _one(row: Answer, answer: Answer) -> None:
 
 def fit(name: str, data: str, seed: int, threads: int, epochs: int) -> Answer:
     """What a process of its own says of one fit."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "xpnet.benchmarks.estimators", "--fit", name),
-            *("--sets", data, "--seed", str(seed), "--epochs", str(epochs)),
-        ],
-        env=clean_environment(threads),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    if not done.stdout:
-        return {"failed": f"the process ended with status {done.returncode}"}
-    answer: Answer = json.loads(done.stdout)
-    return answer
+    place = ("--seed", str(seed), "--epochs", str(epochs))
+    return ask(threads, "estimators", "--fit", name, "--sets", data, *place)
 
 
 def serve(name: str, data: str, seed: int, epochs: int) -> Answer:

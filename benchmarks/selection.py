@@ -14,7 +14,6 @@ import json
 import os
 import shlex
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from xpnet.backend import check_file
-from xpnet.benchmarks.machine import clean_environment
+from xpnet.benchmarks.fresh import ask, finish, note
 from xpnet.benchmarks.options import cores, names_in
 from xpnet.benchmarks.record import new_record, write
 from xpnet.benchmarks.study import Digits, Study
-from xpnet.benchmarks.summary import add_summaries, measured
+from xpnet.benchmarks.summary import measured
 from xpnet.benchmarks.timing import Timing
 
 Answer = dict[str, Any]
@@ -53,10 +52,7 @@ def measure(
                 if "note" not in row:
                     _one(row, search(name, study, file, seed, threads))
     check_accuracies(rows)
-    for row in rows.values():
-        if "note" in row:
-            row.pop("rounds_s", None)
-    add_summaries(rows, "s")
+    finish(rows)
     head = {
         "what": study.what,
         "threads": threads,
@@ -66,11 +62,7 @@ def measure(
 
 
 def _one(row: Answer, answer: Answer) -> None:
-    if "missing" in answer:
-        row["note"] = f"not installed: {answer['missing']}"
-    elif "failed" in answer:
-        row["note"] = f"left out: {answer['failed']}"
-    else:
+    if not note(row, answer):
         row["rounds_s"].append(answer["seconds"])
         row.setdefault("accuracy", []).append(statistics.mean(answer["accuracies"]))
         row.setdefault("best", []).append(max(answer["accuracies"]))
@@ -93,20 +85,9 @@ def check_accuracies(rows: dict[str, Answer]) -> None:
 
 def search(name: str, study: Study, file: Path, seed: int, threads: int) -> Answer:
     """What a process of its own says of one search."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "xpnet.benchmarks.selection", "--search", name),
-            *("--study", study.to_json(), "--data", str(file), "--seed", str(seed)),
-        ],
-        env=clean_environment(threads),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    if not done.stdout:
-        return {"failed": f"the process ended with status {done.returncode}"}
-    answer: Answer = json.loads(done.stdout)
-    return answer
+    place = ("--data", str(file), "--seed", str(seed))
+    what = ("--search", name, "--study", study.to_json())
+    return ask(threads, "selection", *what, *place)
 
 
 def serve(name: str, study: Study, file: str, seed: int) -> Answer:

@@ -132,6 +132,15 @@ def quickly_finite(values: np.ndarray[Any, Any]) -> bool:
     return isfinite(flat.dot(flat)) or bool(np.isfinite(flat).all())
 
 
+def check_validation(validation: Any) -> None:
+    """Raises TypeError unless `validation` is a tuple of two or three parts."""
+    if not isinstance(validation, tuple) or len(validation) not in (2, 3):
+        raise TypeError(
+            "validation: expected (x, y) or (x, y, sample_weight), got "
+            f"{type(validation).__name__}; xpnet.split makes the parts"
+        )
+
+
 def check_fits(values: Array, name: str, dtype: np.dtype[Any]) -> None:
     """Raises ValueError where finite `values` are too large for `dtype`."""
     if values.dtype.kind != "f" or values.dtype.itemsize <= dtype.itemsize:

@@ -194,11 +194,7 @@ class Stack:
         if validation is None and rows is None:
             return None
         if validation is not None:
-            if not isinstance(validation, tuple) or len(validation) not in (2, 3):
-                raise TypeError(
-                    "validation: expected (x, y) or (x, y, sample_weight), got "
-                    f"{type(validation).__name__}; xpnet.split makes the parts"
-                )
+            checks.check_validation(validation)
             samples = self._samples(*validation)
         return samples, check_rows(rows, "validation_rows", samples.count, len(self))
 

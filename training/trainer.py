@@ -335,11 +335,7 @@ class Trainer:
             raise
 
     def _validation(self, validation: tuple[Any, ...]) -> Samples:
-        if not isinstance(validation, tuple) or len(validation) not in (2, 3):
-            raise TypeError(
-                "validation: expected (x, y) or (x, y, sample_weight), got "
-                f"{type(validation).__name__}; xpnet.split makes the parts"
-            )
+        checks.check_validation(validation)
         try:
             return self._samples(*validation)
         except (ValueError, TypeError) as error:
