@@ -26,12 +26,13 @@ from xpnet.backend.fused import REDUCTIONS
 from xpnet.backend.loops import Loop
 from xpnet.backend.memory import Arena
 from xpnet.backend.plan import Plan, argument_dtypes, frame
-from xpnet.backend.program import Call, Program, Reader
+from xpnet.backend.program import Call, Program
 from xpnet.backend.tape import Tape
 from xpnet.backend.trace import VIEWS, Array, Traced, view
 
 if TYPE_CHECKING:
     from xpnet.backend.cuda import Kernels
+    from xpnet.backend.native import Linker, Native
 
 
 def compile_tape(
@@ -41,6 +42,8 @@ def compile_tape(
     segments: tuple[str, ...],
     loops: bool = False,
     source: Traced | None = None,
+    members: int | None = None,
+    wait: bool = True,
 ) -> Program:
     """The program of `tape` on `backend`.
 
@@ -49,11 +52,19 @@ def compile_tape(
         backend: where buffers are allocated and whose primitives are called.
         outputs: nodes whose values must still be readable after a replay.
         segments: the names of the segments, so that an empty one runs too.
-        loops: compile runs of operations: elementwise ones with Numba (see `loops.py`),
-            or, where the backend has a driver, to CUDA kernels (see `cuda/`).
+        loops: compile runs of operations: where the backend has a driver to CUDA
+            kernels (see `cuda/`), elsewhere in C (see `native/`), or with Numba
+            (`loops.py`) where there is no C compiler.
         source: the leaf that a batch is read from (see `Program.rebind`).
+        members: networks along the first axis of a stack's arrays.
+        wait: for the C compiler.
+
+    Raises:
+        Pending: it has work to do first, and `wait` is False.
+        BuildError: it refused.
     """
-    return _Compiler(tape, backend, outputs, loops, source).program(segments)
+    compiler = _Compiler(tape, backend, outputs, loops, source, members)
+    return compiler.program(segments, wait)
 
 
 class _Compiler:
@@ -66,6 +77,7 @@ class _Compiler:
         outputs: dict[str, Traced],
         loops: bool,
         source: Traced | None,
+        members: int | None = None,
     ) -> None:
         self.backend = backend
         self.outputs = outputs
@@ -76,56 +88,75 @@ class _Compiler:
             from xpnet.backend import cuda
 
             self.kernels, plan = cuda.Kernels(backend.driver), cuda.DevicePlan
+        self.linker = _linker(backend, members) if loops else None
         self.plan = plan(tape, list(outputs.values()), loops)
         self.source = source
-        self.readers: list[Reader] | None = self._may_rebind()
+        self.readers: list[tuple[str, int, Traced]] = []
         self.arrays: dict[Traced, Array] = {}
-        self.arena = Arena(backend)
+        self.arena = Arena(backend, exact=self.linker is not None and bool(members))
 
-    def program(self, segments: tuple[str, ...]) -> Program:
+    def program(self, segments: tuple[str, ...], wait: bool = True) -> Program:
         """All four passes' result."""
-        calls: dict[str, list[Call]] = {name: [] for name in segments}
+        calls: dict[str, list[Any]] = {name: [] for name in segments}
         for run in self.plan.runs():
             segment = calls[run[0].segment]
-            self._note_reader(run[0], len(segment))
+            if any(isinstance(a, Traced) and a.root is self.source for a in run[0].args):
+                self.readers.append((run[0].segment, len(segment), run[0]))
             segment += self._emit(run)
         outputs = {name: self.array(node) for name, node in self.outputs.items()}
-        source = ""
+        source, native, recorded = "", None, calls
         if self.kernels is not None:
             calls, source = self.kernels.compiled(calls), self.kernels.source
-        return Program(
-            calls, outputs, self.arena.nbytes, self.arena.owned, self.readers, source
-        )
+        elif self.linker is not None:
+            source = self.linker.text()
+            calls, native = self.linker.link(calls, wait)
+        readers = None
+        if self._may_rebind():
+            readers = [self._reader(*r, recorded, native) for r in self.readers]
+        owned = self.arena.owned
+        nbytes = self.arena.nbytes
+        return Program(calls, outputs, nbytes, owned, readers, source, native)
 
-    def _may_rebind(self) -> list[Reader] | None:
-        """An empty list where nothing but products read the source, None elsewhere."""
+    def _may_rebind(self) -> bool:
+        """Whether nothing but products read the source."""
         source, host = self.source, self.backend.is_host
         if source is None or not host:
-            return None
+            return False
         for node in self.plan.live:
             for a in node.args:
                 if isinstance(a, Traced) and a.root is source:
                     turned = a.op in ("transpose", "reshape") and a.args[0] is source
                     if node.op != "matmul" or not (a is source or turned):
-                        return None
-        return []
+                        return False
+        return True
 
-    def _note_reader(self, node: Traced, index: int) -> None:
-        """Remember the product `node`, call number `index`, if it reads the source."""
-        read = [isinstance(a, Traced) and a.root is self.source for a in node.args]
-        if self.readers is None or not any(read):
-            return
+    def _reader(
+        self,
+        segment: str,
+        index: int,
+        node: Traced,
+        calls: dict[str, list[Any]],
+        native: "Native | None",
+    ) -> Callable[[Array], None]:
+        """What gives another array to the product `node`, call `index` of a segment."""
+        row = calls[segment]
+        op = row[index]
 
-        def call(array: Array) -> Call:
-            shown = [
-                (array if a is self.source else view(array, a))
-                if mine
+        def take(array: Array) -> None:
+            x, y = (
+                array
+                if a is self.source
+                else view(array, a)
+                if a.root is self.source
                 else self.array(a)
-                for a, mine in zip(node.args, read, strict=True)
-            ]
-            return self.backend.product(shown[0], shown[1], self.array(node))
+                for a in node.args
+            )
+            if native is None or isinstance(op, tuple):
+                row[index] = self.backend.product(x, y, self.array(node))
+            else:
+                native.point(op, [x, y, self.array(node)])
 
-        self.readers.append(Reader(node.segment, index, call))
+        return take
 
     def array(self, node: Traced) -> Array:
         """The memory that holds `node`: a leaf's, a buffer, or a view of either."""
@@ -138,11 +169,29 @@ class _Compiler:
     def _emit(self, run: list[Traced]) -> list[Call]:
         if self.kernels is not None:
             return self._emit_on_device(run, self.kernels)
+        if self.linker is not None:
+            return self._emit_native(run, self.linker)
         if self.loops and self.plan.fit(run) and _loop_pays(run):
             return self._emit_loop(run)
         if self._in_blocks(run):
             return self._emit_blocks(run)
         return self._emit_each(run)
+
+    def _emit_native(self, run: list[Traced], linker: "Linker") -> list[Any]:
+        """The run as one loop in C, or a call each."""
+        if not self.plan.fit(run):
+            return self._emit_each(run)
+        if len(run) > 1 and _operands(run) > linker.most:
+            return [op for node in run for op in self._emit_native([node], linker)]
+        several = any(node.op == "max" for node in run)
+        rest, kept = self._results(run, set() if several else set(run))
+        ops: list[Any] = []
+        if rest:
+            shape = frame(run[0])
+            ops = [linker.loop(rest, shape, self.array, kept, argument_dtypes)]
+        for node in run:
+            self._release(node)
+        return ops
 
     def _emit_loop(self, run: list[Traced]) -> list[Call]:
         """The run as one compiled loop; what only it needs stays in registers."""
@@ -363,8 +412,11 @@ class _Compiler:
                 calls += self._calls(node, operands, part(node))
         return calls
 
-    def _calls(self, node: Traced, operands: list[Any], out: Array) -> list[Call]:
+    def _calls(self, node: Traced, operands: list[Any], out: Array) -> list[Any]:
         backend = self.backend
+        op = None if self.linker is None else self.linker.op(node, operands, out)
+        if op is not None:
+            return [op]
         if isinstance(node.op, np.ufunc):
             return [backend.elementwise(node.op, operands, out)]
         if node.op == "where":
@@ -378,6 +430,24 @@ class _Compiler:
             return [backend.product_sum(operands[0], node.options[0], out)]
         axes, keepdims = node.options
         return [backend.reduce(node.op, operands[0], axes, keepdims, out)]
+
+
+def _linker(backend: Backend, members: int | None) -> "Linker | None":
+    """What makes calls of C; None where a driver or Numba makes the loops."""
+    if backend.driver is not None or not backend.is_host:
+        return None
+    from xpnet.backend import native
+
+    if not native.available():
+        return None
+    return native.Linker(members, backend.threads)
+
+
+def _operands(run: list[Traced]) -> int:
+    """At most so many arrays does a run read and write."""
+    inside = set(run)
+    read = [a for n in run for a in n.args if a not in inside]
+    return len(run) + len(set(read))
 
 
 def _loop_pays(run: list[Traced]) -> bool:

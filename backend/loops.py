@@ -17,12 +17,12 @@ import os
 import sys
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
+from xpnet.backend.cache import cache_directory
 from xpnet.backend.fused import Fused
 from xpnet.backend.trace import Array, Traced
 
@@ -353,21 +353,3 @@ def _module(text: str) -> Any:
     sys.modules[name] = module  # Numba looks the function's module up by name
     spec.loader.exec_module(module)
     return module
-
-
-@cache
-def cache_directory() -> Path:
-    """Where generated loops are kept: XPNET_CACHE_DIR, the user's cache, or a temporary
-    folder where neither can be written.
-    """
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    wanted = Path(os.environ.get("XPNET_CACHE_DIR") or Path(base) / "xpnet")
-    try:
-        wanted.mkdir(parents=True, exist_ok=True)
-        if os.access(wanted, os.W_OK):
-            return wanted
-    except OSError:
-        pass
-    import tempfile
-
-    return Path(tempfile.mkdtemp(prefix="xpnet-"))

@@ -18,10 +18,16 @@ class _Block:
 
 
 class Arena:
-    """Memory for values that die within the step; best fit among what is free."""
+    """Memory for values that die within the step; best fit among what is free.
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    Args:
+        backend: where it is.
+        exact: reuse a buffer for values of the same number of bytes only. Then a
+            network of a stack finds its own share of a buffer always in one place.
+    """
+
+    def __init__(self, backend: Backend, exact: bool = False) -> None:
+        self._backend, self._exact = backend, exact
         self._free: list[_Block] = []
         self._held: dict[Any, _Block] = {}
         self.owned: list[Array] = []
@@ -33,7 +39,7 @@ class Arena:
         """A buffer of `shape` for `owner`, uninitialised; `fresh`: of its own."""
         nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         # A small value must not sit on a large buffer that a large one could use.
-        limit = max(2 * nbytes, 4096)
+        limit = nbytes if self._exact else max(2 * nbytes, 4096)
         fitting = [b for b in self._free if nbytes <= b.nbytes <= limit]
         if fitting and not fresh:
             block = min(fitting, key=lambda b: b.nbytes)

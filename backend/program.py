@@ -2,20 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpnet.backend.trace import Array
 
+if TYPE_CHECKING:
+    from xpnet.backend.native import Native
+
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
-
-
-@dataclass
-class Reader:
-    """A call that reads the input: where it stands, and how it is made anew."""
-
-    segment: str
-    index: int
-    call: Callable[[Array], Call]
 
 
 @dataclass
@@ -29,17 +23,19 @@ class Program:
         segments: for each segment, its calls `(function, arguments)` in order.
         outputs: the arrays that hold the results after a replay, by name.
         nbytes: bytes of the buffers that the program owns (not the leaves).
-        readers: the calls that read the input leaf, where they are products only and
-            another array can take its place; None where they are not.
-        source: the CUDA C text of the kernels; empty without a driver.
+        readers: functions that give another array to the calls that read the input
+            leaf, where these are products only; None where they are not.
+        source: the C text of the kernels, or of the loops; empty without either.
+        native: what of it is machine code; None where every call is Python's.
     """
 
     segments: dict[str, list[Call]]
     outputs: dict[str, Array]
     nbytes: int
     owned: list[Array] = field(repr=False)
-    readers: list[Reader] | None = field(default=None, repr=False)
+    readers: list[Callable[[Array], None]] | None = field(default=None, repr=False)
     source: str = field(default="", repr=False)
+    native: "Native | None" = field(default=None, repr=False)
 
     def rebind(self, array: Array) -> None:
         """Let the program read `array` in the place of its input leaf.
@@ -47,8 +43,8 @@ class Program:
         Only where `readers` is not None, and for an array of the leaf's shape, dtype
         and layout.
         """
-        for reader in self.readers or ():
-            self.segments[reader.segment][reader.index] = reader.call(array)
+        for take in self.readers or ():
+            take(array)
 
     def run(self, segment: str) -> None:
         """Replay `segment`."""

@@ -4,6 +4,7 @@ import time
 import warnings
 from collections.abc import Callable
 
+from xpnet.backend import native
 from xpnet.backend.backend import Backend
 from xpnet.backend.failures import DeviceError
 from xpnet.backend.loops import available
@@ -12,50 +13,86 @@ from xpnet.backend.program import Program
 WORTH = 1.0  # seconds: about what importing Numba and compiling a program's loops costs
 SAMPLE = 64  # at most so many replays for each one that is timed
 SPAN = 0.05  # seconds between timed replays, about
+NEEDED = (
+    "jit=True needs a C compiler (cc, gcc or clang, or what CC names) or Numba: "
+    "pip install 'xpnet[jit]'"
+)
 
 
 class Replay:
-    """A recorded program, recompiled with loops once it has run for long enough.
+    """A recorded program, recompiled once it has run for long enough.
 
     Compiling at once would make short trainings slower. So a program starts as NumPy
-    calls, and when it has run for as long as compiling takes, its loops are compiled:
-    at worst that doubles the time of a training, at best it is repaid many times. The
-    results are equal to the bit either way.
+    calls, unless its library is there already; when it has run for a while, a C
+    compiler is started beside it, and once the library is there the program goes on in
+    C. Where there is no C compiler, loops are compiled with Numba after about as long
+    as that takes: at worst it doubles the time of a training, at best it is repaid many
+    times. The results are equal to the bit in every way.
 
     Args:
-        record: gives the program, with loops or without.
+        record: gives the program, with loops or without; whether to wait for them.
         backend: loops are for the host, kernels for a device with a driver.
         first: the segment that a step begins with; only there may programs change.
-        jit: True compiles loops at once, False never, None when it is worth it; kernels
-            are compiled at once, unless it is False.
+        jit: True compiles at once, False never, None when it is worth it; kernels are
+            compiled at once, unless it is False.
 
     Raises:
-        ImportError: jit=True without Numba.
+        ImportError: jit=True with neither a C compiler nor Numba.
     """
 
     def __init__(
         self,
-        record: Callable[[bool], Program],
+        record: Callable[..., Program],
         backend: Backend,
         first: str,
         jit: bool | None,
     ) -> None:
         device = backend.driver is not None
-        if jit and not device and not available():
-            raise ImportError("jit=True needs Numba: pip install 'xpnet[jit]'")
+        if jit and not device and not (native.available() or available()):
+            raise ImportError(NEEDED)
         self._record, self._first = record, first
-        self._waiting = jit is None and backend.is_host and available()
+        host = backend.is_host and not device
+        unasked = jit is None and host and native.welcome()
+        self._build: native.Build | None = None
         self._left, self._spent = 1, 0.0
         self.compiled = jit is not False if device else bool(jit) and backend.is_host
+        if unasked and native.available():
+            self.program = self._loaded()
+        else:
+            self.program = self._begun(bool(jit))
+        self._waiting = unasked and not self.compiled
+        self._waiting &= self._build is not None or available()
+
+    def _loaded(self) -> Program:
+        """In C if the library is there, as NumPy calls until it is."""
         try:
-            self.program = record(self.compiled)
+            program = self._record(True, False)
+        except native.Pending as pending:
+            self._build = pending.build
+            self._build.want(0.0)
+            return self._record(False)
+        except native.BuildError as error:
+            native.refuse(error)
+            self._tell(error)
+            return self._record(False)
+        self.compiled = True
+        return program
+
+    def _begun(self, asked: bool) -> Program:
+        try:
+            return self._record(self.compiled)
+        except native.BuildError as error:
+            native.refuse(error)
+            if not available():
+                raise ImportError(f"{NEEDED}; the compiler says: {error}") from error
+            return self._record(True)
         except DeviceError as error:
-            if jit:
+            if asked:
                 raise
             told = f"{error}; CuPy's own kernels go on"
-            warnings.warn(told, RuntimeWarning, stacklevel=2)
+            warnings.warn(told, RuntimeWarning, stacklevel=3)
             self.compiled = False
-            self.program = record(False)
+            return self._record(False)
 
     def run(self, segment: str) -> None:
         """Replay `segment`."""
@@ -68,30 +105,42 @@ class Replay:
 
     def spend(self, seconds: float) -> None:
         """Count replays that somebody has run from `program` itself."""
-        if self._waiting:
-            self._spent += seconds
-            self._left = 1
-            if self._spent > WORTH:
-                self._waiting = False
-                self._compile()
+        if not self._waiting:
+            return
+        self._spent += seconds
+        self._left = 1
+        if self._build is not None:
+            self._build.want(seconds)
+            ready = self._build.done
+        else:
+            ready = self._spent > WORTH
+        if ready:
+            self._waiting = False
+            self._compile()
 
     def foresee(self, seconds: float) -> None:
         """Compile now if replays to come, of about `seconds`, will repay it."""
-        if seconds > WORTH:
+        if seconds > (WORTH if self._build is None else native.WORTH):
             self.spend(seconds)
 
     def _compile(self) -> None:
         try:
             self.program = self._record(True)
             self.compiled = True
+        except native.BuildError as error:
+            native.refuse(error)
+            self._tell(error)
         except Exception as error:  # Numba's own; training goes on as it was
-            line = next(iter(str(error).strip().splitlines()), "no reason given")
-            warnings.warn(
-                f"loops were not compiled ({type(error).__name__}: {line}); the NumPy "
-                "calls go on, jit=False keeps this from being tried",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        line = next(iter(str(error).strip().splitlines()), "no reason given")
+        warnings.warn(
+            f"loops were not compiled ({type(error).__name__}: {line}); the NumPy "
+            "calls go on, jit=False keeps this from being tried",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
     def _consider(self, segment: str) -> None:
         self.spend(0.0)
@@ -100,3 +149,5 @@ class Replay:
         took = time.perf_counter() - began
         self._left = max(1, min(SAMPLE, int(SPAN / max(took, 1e-9))))
         self._spent += self._left * took
+        if self._waiting and self._build is not None:
+            self._build.want(self._left * took)

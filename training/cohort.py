@@ -10,16 +10,17 @@ A network whose training has ended is copied into its trainer at that moment. It
 goes on being computed, at a rate of 0 and unread, until the stack is packed anew.
 """
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array
+from xpnet.backend import Array, Program
 from xpnet.training.bank import Bank, Lane
 from xpnet.training.checks import quickly_finite
 from xpnet.training.dataset import Samples, order
@@ -29,6 +30,8 @@ from xpnet.training.interrupt import Interrupt
 from xpnet.training.member import Member
 from xpnet.training.numbers import Numbers
 from xpnet.training.step import TrainingStep
+from xpnet.training.stretch import SPAN
+from xpnet.training.tiles import Tiles, tiles
 
 Values = np.ndarray[Any, Any]
 
@@ -76,11 +79,20 @@ class Cohort:
         self.steps = -(-self.counts // batch_size)  # of each network in an epoch
         self.plan = [self._parts(i) for i in range(int(self.steps[0]))]
         self._gathers: dict[TrainingStep, Gather] = {}
+        self._tiled: dict[TrainingStep, tuple[Program | None, Tiles | None]] = {}
+        self._stride = 1  # steps between two looks at Ctrl-C
         self.host_w = None if w is None else self.backend.to_numpy(w)
         shape = (len(self.plan), len(self.members))
+        blocks = np.array([[member.block] for member in self.members], np.int64)
         with self.backend.active():
-            self.losses = self.backend.zeros(shape, trainers[0].dtype)
+            zeros, names = self.backend.zeros, trainers[0].rule.numbers.shape
+            self.losses = zeros(shape, trainers[0].dtype)
             self._kept = [array.copy() for array in self._safe()]
+            # Of this epoch: the samples' order, that of their weights, the numbers.
+            self._index = zeros((len(self.members), int(self.counts[0])), np.int64)
+            self._weighted = zeros(self._index.shape if w is not None else (0, 0), np.int64)
+            self._blocks = self.backend.asarray(blocks)
+            self._table = zeros((*shape, *names), trainers[0].dtype)
 
     def _parts(self, i: int) -> list[tuple[int, int, int]]:
         """(start, stop, batch size) of the lanes that take step i of an epoch."""
@@ -113,31 +125,26 @@ class Cohort:
         kind = self.samples.kind(size)
         step = lane.training_step(kind)
         if step not in self._gathers:
-            blocks = [[member.block] for member in self.members[lane.rows]]
-            offsets = self.backend.asarray(np.array(blocks, np.int64))
-            self._gathers[step] = Gather(self.samples, step.batch, self.w, offsets)
+            blocks = self._blocks[lane.rows]
+            self._gathers[step] = Gather(self.samples, step.batch, self.w, blocks)
         return step
 
     def epoch(self, interrupt: Interrupt) -> Epoch:
         """Train every network for one epoch."""
-        index = self._index()
+        index = self._order()
         table = self.numbers.table(
             len(self.plan), [member.frozen for member in self.members]
         )
-        done, asked = 0, False
+        done = 0
         with self.backend.active(), np.errstate(all="ignore"):
-            rows, self._table = self.backend.asarray(index), self.backend.asarray(table)
+            self.backend.upload(self._index, index)
+            self.backend.upload(self._table, table)
+            if self.w is not None:
+                self._weighted[...] = self._index + self._blocks
             if not self.backend.is_host:
                 self._keep(slice(None))
-            for i, parts in enumerate(self.plan):
-                start = i * self.batch_size
-                for a, b, size in parts:
-                    lane = self.bank.lane(a, b)
-                    self._advance(lane, i, rows[a:b, start : start + size])
-                done += 1
-                if interrupt.asked:
-                    asked = True
-                    break
+            while done < len(self.plan) and not interrupt.asked:
+                done = self._advance(done)
             losses = self.backend.to_numpy(self.losses)
             if not self.backend.is_host:
                 self._look_back(losses, done)
@@ -146,12 +153,33 @@ class Cohort:
             if not member.frozen:
                 member.trainer.steps_done += steps
                 member.trainer.epochs_done += 1
-        return self._summary(losses, index, done, asked)
+        return self._summary(losses, index, done, interrupt.asked)
 
-    def _advance(self, lane: Lane, i: int, rows: Array) -> None:
-        """Step i of an epoch for the networks of a lane."""
-        step = self._step(lane, rows.shape[1])
-        self._gathers[step].run(rows)
+    def _advance(self, i: int) -> int:
+        """Step i of an epoch for all networks, and in C some after it; the next one."""
+        parts = self.plan[i]
+        lanes = [(self.bank.lane(a, b), size) for a, b, size in parts]
+        tiled = [self._tiles(self._step(*one), one[0]) for one in lanes]
+        stop = i + 1
+        if any(tiled):
+            alike = self.plan[i : i + self._stride]
+            stop = i + sum(1 for _ in takewhile(lambda other: other == parts, alike))
+        began = time.perf_counter()
+        for (lane, size), tiles in zip(lanes, tiled, strict=True):
+            if tiles is None:
+                for at in range(i, stop):
+                    self._call(lane, at, size)
+                continue
+            for at, members in tiles.run(i, stop):
+                self._part_with(lane, at, self._step(lane, size), members)
+        took = time.perf_counter() - began
+        self._stride = min(2 * self._stride, max(1, int(SPAN * (stop - i) / took)))
+        return stop
+
+    def _call(self, lane: Lane, i: int, size: int) -> None:
+        """Step i of an epoch for the networks of a lane, call by call."""
+        step, start = self._step(lane, size), i * self.batch_size
+        self._gathers[step].run(self._index[lane.rows, start : start + size])
         lane.rule.numbers[...] = self._table[i, lane.rows]
         if self.backend.is_host:
             self._keep(lane.rows)
@@ -162,10 +190,37 @@ class Cohort:
         if self.backend.is_host and not (
             np.isfinite(losses).all() and quickly_finite(lane.grads)
         ):
-            self._part_with(lane, i, step)
+            self._part_with(lane, i, step, range(len(losses)))
         step.run("update")
 
-    def _index(self) -> Values:
+    def _tiles(self, step: TrainingStep, lane: Lane) -> Tiles | None:
+        """The steps of a lane in C; None where they go call by call."""
+        known = self._tiled.get(step)
+        if known is None or known[0] is not step.program:
+            known = self._tiled[step] = step.program, self._linked(step, lane)
+        return known[1]
+
+    def _linked(self, step: TrainingStep, lane: Lane) -> Tiles | None:
+        rows, size, bank = lane.rows, step.batch.samples, self.bank
+        if not self.backend.is_host:
+            return None
+        gathers = [
+            (x, index[rows, :size], out, self.batch_size * index.itemsize)
+            for (x, out), index in zip(
+                self.samples.pairs(step.batch, self.w),
+                (self._index, self._index, self._weighted),
+                strict=False,
+            )
+        ]
+        table, safe = self._table, zip(self._safe(), self._kept, strict=True)
+        copies = [
+            (table[0, rows], lane.rule.numbers, (table.strides[0], 0)),
+            *((array[rows], kept[rows], (0, 0)) for array, kept in safe),
+        ]
+        held = (2 + len(bank.slots) + len(bank.averages)) * bank.buffers.params[0].nbytes
+        return tiles(step, lane.grads, self.losses[:, rows], gathers, copies, held)
+
+    def _order(self) -> Values:
         """The samples of each network in the order of this epoch, (k, most)."""
         orders: dict[tuple[int, int, int], Values] = {}
         lines = []
@@ -186,8 +241,7 @@ class Cohort:
         if self.host_w is None:
             weights = np.diff(ends, axis=1, prepend=0).astype(np.float64)
         else:
-            blocks = np.array([[member.block] for member in self.members])
-            w = self.host_w[index + blocks].astype(np.float64)
+            w = self.host_w[index + self.backend.to_numpy(self._blocks)].astype(np.float64)
             w[np.arange(index.shape[1]) >= self.counts[:, None]] = 0.0
             sums = np.cumsum(w, axis=1)
             weights = np.diff(
@@ -228,11 +282,13 @@ class Cohort:
         for copy, array in zip(self._kept, self._safe(), strict=True):
             array[i] = copy[i]
 
-    def _part_with(self, lane: Lane, i: int, step: TrainingStep) -> None:
-        """Freeze the networks whose step went wrong, as they were before it."""
+    def _part_with(
+        self, lane: Lane, i: int, step: TrainingStep, members: Sequence[int]
+    ) -> None:
+        """Freeze those of a lane's `members` whose step went wrong, as before it."""
         bad = ~np.isfinite(step.loss.reshape(-1))
         bad |= ~np.isfinite(lane.grads).all(axis=1)
-        for at in np.flatnonzero(bad).tolist():
+        for at in (at for at in members if bad[at]):
             row = lane.rows.start + at
             member = self.members[row]
             if not member.frozen:

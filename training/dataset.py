@@ -86,12 +86,17 @@ class Samples:
             self._gathers[batch] = self._record(batch)
         return self._gathers[batch]
 
+    def pairs(self, batch: Batch, w: Array = None) -> list[tuple[Array, Array]]:
+        """(all samples, where a batch of them goes) of x, y and the weights (or `w`)."""
+        w = self.w if w is None else w
+        pairs = [(self.x, batch.x), (self.y, batch.y_rows)]
+        return pairs if w is None else [*pairs, (w, batch.w_rows)]
+
     def _record(self, batch: Batch) -> tuple[Program, Array]:
         indices = self.backend.zeros((batch.samples,), np.int64)
-        pairs = [(self.x, batch.x), (self.y, batch.y_rows)]
-        if self.w is not None:
-            pairs.append((self.w, batch.w_rows))
-        calls = [self.backend.take(rows, indices, out) for rows, out in pairs]
+        calls = [
+            self.backend.take(rows, indices, out) for rows, out in self.pairs(batch)
+        ]
         return Program({"gather": calls}, {}, 0, [indices]), indices
 
     def weights(self, rows: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xpnet.backend import Call
+from xpnet.backend import Array, Call
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -20,6 +20,7 @@ class Safety:
     Attributes:
         each_step: whether it is kept every step.
         calls: the recorded form of `keep`, where that is so.
+        pairs: (what is kept, its copy), likewise.
     """
 
     def __init__(self, trainer: "Trainer") -> None:
@@ -34,10 +35,10 @@ class Safety:
         self._arrays = [array for array in arrays if array.size]
         with trainer.backend.active():
             self._copies = [array.copy() for array in self._arrays]
+        pairs = list(zip(self._arrays, self._copies, strict=True))
+        self.pairs: list[tuple[Array, Array]] = pairs if self.each_step else []
         self.calls: list[Call] = [
-            (np.copyto, (copy, array))
-            for copy, array in zip(self._copies, self._arrays, strict=True)
-            if self.each_step
+            (np.copyto, (copy, array)) for array, copy in self.pairs
         ]
         self._steps = trainer.steps_done
 

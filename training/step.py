@@ -90,6 +90,12 @@ class Batch:
         return w / np.maximum(batch_sum(w), TINY)
 
 
+def _members(model: Sequential) -> int | None:
+    """Networks along the first axis of the model's arrays; None for one alone."""
+    assert model.buffers is not None
+    return next(iter(model.buffers.lead), None)
+
+
 def warn_of_refusal(reason: str) -> None:
     """Say that calls of a device run as they are, and why."""
     warnings.warn(
@@ -221,7 +227,7 @@ class TrainingStep:
         for layer, noise in self._noise:
             layer.noise = noise
 
-    def _record(self, loops: bool) -> Program:
+    def _record(self, loops: bool, wait: bool = True) -> Program:
         tape, b = Tape(), self.batch
         self._own_noise()
         with self.backend.active(), self.model.traced(tape):
@@ -232,9 +238,10 @@ class TrainingStep:
             self._update(tape.leaf(self.model.step), tape.leaf)
             tape.segment = "loss"
             self._loss(tape.leaf(self.loss), *kept)
+        source, members = tape.leaf(b.x), _members(self.model)
         with self.backend.active():
             program = compile_tape(
-                tape, self.backend, {}, SEGMENTS, loops, tape.leaf(b.x)
+                tape, self.backend, {}, SEGMENTS, loops, source, members, wait
             )
         if self.x is not b.x:  # recompiled while it reads another array
             program.rebind(self.x)
@@ -314,7 +321,7 @@ class EvaluationStep:
             b = self.batch
             self._evaluate(b.x, b.y, b.w, self.output, self.total)
 
-    def _record(self, loops: bool) -> Program:
+    def _record(self, loops: bool, wait: bool = True) -> Program:
         tape, b = Tape(), self.batch
         tape.segment = "evaluate"
         with self.backend.active(), self.model.traced(tape):
@@ -322,7 +329,15 @@ class EvaluationStep:
             w = None if b.w is None else tape.leaf(b.w)
             self._evaluate(x, y, w, tape.leaf(self.output), tape.leaf(self.total))
         with self.backend.active():
-            return compile_tape(tape, self.backend, {}, ("evaluate",), loops)
+            return compile_tape(
+                tape,
+                self.backend,
+                {},
+                ("evaluate",),
+                loops,
+                members=_members(self.model),
+                wait=wait,
+            )
 
     def _evaluate(
         self, x: Array, y: Array, w: Array | None, output: Array, total: Array

@@ -1,16 +1,18 @@
 """The full batches of an epoch on the CPU: one list of calls a step, nothing between.
 
 Gathering the batch, the numbers of the step, gradients, loss and the look at both are
-calls of one record, so that a step of `fit` costs what its calls cost.
+calls of one record, so that a step of `fit` costs what its calls cost. Where all of them
+are machine code, C takes the steps, and Python has no part in them.
 """
 
 import time
+from collections.abc import Iterator
 from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xpnet.backend import Array, Call
+from xpnet.backend import Array, Program, native
 from xpnet.training.checks import quickly_finite
 from xpnet.training.dataset import Samples
 from xpnet.training.divergence import divergence
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
 
 LONGEST = 64  # steps between two looks at the clock, at most
+LONGEST_NATIVE = 4096  # likewise where C takes them
 SPAN = 0.05  # seconds between them, about
 
 
@@ -49,6 +52,10 @@ class Stretch:
         self.step = trainer.training_step(samples.kind(size))
         self.whole = size == samples.count
         self.longest = 1
+        names = trainer.rule.numbers.shape
+        self._numbers = np.zeros((count, *names), trainer.dtype)
+        self._losses = np.zeros(count, trainer.dtype)
+        self._steps: tuple[Program, native.Steps | None] | None = None
 
     def run(self, first: int, interrupt: Interrupt, stop: int) -> list[float]:
         """Take the steps of batches first, first + 1, ..., stop - 1; their losses.
@@ -58,57 +65,97 @@ class Stretch:
         Raises:
             DivergenceError: a bad step; everything is as before it.
         """
-        trainer, step, replay = self.trainer, self.step, self.step.replay
+        replay = self.step.replay
         assert replay is not None
-        losses: list[float] = []
-        batches = self.batches[first : min(first + self.longest, stop)]
-        indices, calls = self._calls()
-        update = replay.program.segments["update"]
-        numbers, loss = trainer.rule.numbers, step.loss.item
-        gradients, table = trainer.flat_gradients, self._table(len(batches))
-        copy, before = np.copyto, trainer.steps_done
-        began = time.perf_counter()
+        self.step.unbind()
+        self._hold(first)
+        steps = self._native(replay.program)
+        longest = LONGEST if steps is None else LONGEST_NATIVE
+        stop = min(first + min(self.longest, longest), stop, len(self.batches))
+        self._numbers[first:stop] = self._table(stop - first)
+        before = self.trainer.steps_done
+        began, done = time.perf_counter(), first
         try:
-            for order, row in zip(batches, table, strict=True):
-                copy(indices, order)
-                copy(numbers, row)
-                for function, arguments in calls:
-                    function(*arguments)
-                value = loss()
-                if not (isfinite(value) and quickly_finite(gradients)):
-                    self._diverged(before + len(losses), value)
-                for function, arguments in update:
-                    function(*arguments)
-                losses.append(value)
-                if interrupt.asked:
-                    break
+            if steps is None:
+                for done in self._called(first, stop):
+                    if interrupt.asked:
+                        break
+            else:
+                done = steps.run(first, stop, 0, 1)
+                if done < stop:
+                    self._diverged(before + done - first, float(self._losses[done]))
         finally:
-            trainer.steps_done = before + len(losses)
-            trainer.took(step)
+            self.trainer.steps_done = before + done - first
+            self.trainer.took(self.step)
         took = time.perf_counter() - began
-        if took < SPAN:
-            self.longest = min(LONGEST, 2 * self.longest)
+        if took < SPAN / 2:
+            self.longest = min(longest, 2 * self.longest)
+        elif took > SPAN:
+            self.longest = max(1, self.longest // 2)
         replay.spend(took)
-        return losses
+        return self._losses[first:done].tolist()
 
-    def _calls(self) -> tuple[Array, list[Call]]:
-        """Where the row numbers go, and the calls up to the update."""
-        step, replay = self.step, self.step.replay
-        assert replay is not None
-        step.unbind()
-        gather, indices = self.samples.gathering(step.batch)
-        held = step.batch.holds is self.samples
-        step.batch.holds = self.samples if self.whole else None
+    def _hold(self, first: int) -> None:
+        """The full batch stays where it is."""
+        batch = self.step.batch
+        held = batch.holds is self.samples
+        batch.holds = self.samples if self.whole else None
         if self.whole and not held:
-            indices[...] = self.batches[0]
-            gather.run("gather")
-        parts = replay.program.segments
-        return indices, [
+            self.samples.gather(self.batches[first], batch)
+
+    def _called(self, first: int, stop: int) -> Iterator[int]:
+        """Steps call by call; after each how far they have come."""
+        step, program = self.step, self.step.program
+        assert program is not None
+        gather, indices = self.samples.gathering(step.batch)
+        parts = program.segments
+        calls = [
             *self.safety.calls,
             *([] if self.whole else gather.segments["gather"]),
             *parts["gradients"],
             *parts["loss"],
         ]
+        update, numbers, loss = parts["update"], self.trainer.rule.numbers, step.loss.item
+        gradients, copy = self.trainer.flat_gradients, np.copyto
+        before = self.trainer.steps_done - first
+        for i in range(first, stop):
+            copy(indices, self.batches[i])
+            copy(numbers, self._numbers[i])
+            for function, arguments in calls:
+                function(*arguments)
+            value = self._losses[i] = loss()
+            if not (isfinite(value) and quickly_finite(gradients)):
+                self._diverged(before + i, value)
+            for function, arguments in update:
+                function(*arguments)
+            yield i + 1
+
+    def _native(self, program: Program) -> native.Steps | None:
+        """The steps in C; None where they are not calls of C from end to end."""
+        if self._steps is None or self._steps[0] is not program:
+            self._steps = program, self._linked(program)
+        return self._steps[1]
+
+    def _linked(self, program: Program) -> native.Steps | None:
+        trainer, step, batch = self.trainer, self.step, self.step.batch
+        if not native.possible(program.native):
+            return None
+        size = self.batches.strides[0]
+        gathers = [
+            native.take(rows, self.batches[0], out, False, size)
+            for rows, out in ([] if self.whole else self.samples.pairs(batch))
+        ]
+        if None in gathers:
+            return None
+        numbers = trainer.rule.numbers
+        first = [
+            *(native.copy(a, b, False, (0, 0)) for a, b in self.safety.pairs),
+            *gathers,
+            native.copy(self._numbers[0], numbers, False, (numbers.nbytes, 0)),
+        ]
+        return native.Steps(
+            program.native, first, step.loss, self._losses, trainer.flat_gradients
+        )
 
     def _table(self, steps: int) -> Array:
         """The numbers of the next `steps` steps, a row each."""

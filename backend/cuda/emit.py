@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.cuda.expressions import expression, literal
 from xpnet.backend.cuda.frame import (
     frame_of,
     kept_shape,
@@ -31,7 +30,8 @@ from xpnet.backend.cuda.frame import (
     tail_of,
 )
 from xpnet.backend.cuda.kernel import SHARED, Kernel
-from xpnet.backend.cuda.launch import C_NAMES, address
+from xpnet.backend.cuda.launch import address
+from xpnet.backend.expressions import C_NAMES, expression, literal
 from xpnet.backend.fused import REDUCTIONS, Fused
 from xpnet.backend.trace import Array, Traced
 

@@ -11,22 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.backend.expressions import C_TYPES
 from xpnet.backend.trace import Array
 
-C_TYPES: dict[str, np.dtype[Any]] = {
-    "float": np.dtype("f4"),
-    "double": np.dtype("f8"),
-    "signed char": np.dtype("i1"),
-    "short": np.dtype("i2"),
-    "int": np.dtype("i4"),
-    "long long": np.dtype("i8"),
-    "unsigned char": np.dtype("u1"),
-    "unsigned short": np.dtype("u2"),
-    "unsigned int": np.dtype("u4"),
-    "unsigned long long": np.dtype("u8"),
-    "bool": np.dtype("?"),
-}
-C_NAMES = {dtype: name for name, dtype in C_TYPES.items()}
 KERNEL = re.compile(
     r'extern "C" __global__ void\s+(?:__launch_bounds__\(\d+\)\s+)?(\w+)\s*\(([^)]*)\)'
 )

@@ -9,7 +9,6 @@ who reads whose value, and who reads or writes which bytes of which array.
 
 import numpy as np
 
-from xpnet.backend.cuda.expressions import supports
 from xpnet.backend.cuda.frame import (
     frame_of,
     kept_shape,
@@ -17,7 +16,8 @@ from xpnet.backend.cuda.frame import (
     reduced_axes,
     tail_of,
 )
-from xpnet.backend.cuda.launch import C_NAMES, span
+from xpnet.backend.cuda.launch import span
+from xpnet.backend.expressions import C_NAMES, supports
 from xpnet.backend.fused import REDUCTIONS
 from xpnet.backend.plan import Plan, argument_dtypes
 from xpnet.backend.trace import VIEWS, Array, Traced, view

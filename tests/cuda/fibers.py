@@ -19,7 +19,7 @@ from xpnet.backend import Backend
 from xpnet.backend.cuda import Signature, bind, check_grid, handwritten, signatures
 from xpnet.backend.cuda.launch import KERNEL, address
 from xpnet.backend.cuda.products import Gemm
-from xpnet.backend.loops import cache_directory
+from xpnet.backend.cache import cache_directory
 
 HEADER = Path(__file__).with_name("fibers.h")
 FLAGS = ["-std=c++17", "-O1", "-shared", "-fPIC", "-w", "-U_FORTIFY_SOURCE"]
@@ -103,7 +103,7 @@ class _Entries:
 
 def _entry(signature: Signature, together: bool) -> str:
     """A C function that runs a kernel over a grid, from an array of addresses."""
-    from xpnet.backend.cuda.launch import C_NAMES
+    from xpnet.backend.expressions import C_NAMES
 
     kinds = [C_NAMES[p.dtype] + "*" * p.pointer for p in signature.parameters]
     values = ", ".join(f"*({kind}*)p[{i}]" for i, kind in enumerate(kinds))

@@ -1,4 +1,4 @@
-"""NumPy's elementwise operations as expressions of CUDA C.
+"""NumPy's elementwise operations as expressions of C, for the host and for CUDA alike.
 
 Everything that IEEE 754 fixes to the bit gives NumPy's bits, whole numbers wrap round
 as NumPy's do, and NaN passes through where it does there. float32 stays float32: each
@@ -10,10 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.cuda.launch import C_NAMES
 from xpnet.backend.loops import INFIX
 from xpnet.backend.trace import Traced
 
+C_TYPES: dict[str, np.dtype[Any]] = {
+    "float": np.dtype("f4"),
+    "double": np.dtype("f8"),
+    "signed char": np.dtype("i1"),
+    "short": np.dtype("i2"),
+    "int": np.dtype("i4"),
+    "long long": np.dtype("i8"),
+    "unsigned char": np.dtype("u1"),
+    "unsigned short": np.dtype("u2"),
+    "unsigned int": np.dtype("u4"),
+    "unsigned long long": np.dtype("u8"),
+    "bool": np.dtype("?"),
+}
+C_NAMES = {dtype: name for name, dtype in C_TYPES.items()}
 # {0}, {1}: the arguments, which are names, elements or literals.
 FORMS = {
     np.square: "{0} * {0}",

@@ -1,0 +1,23 @@
+"""The folder where generated code and measured facts are kept between processes."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def cache_directory() -> Path:
+    """XPNET_CACHE_DIR, `xpnet` in the user's cache, or a temporary folder where neither
+    can be written.
+    """
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    wanted = Path(os.environ.get("XPNET_CACHE_DIR") or Path(base) / "xpnet")
+    try:
+        wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.access(wanted, os.W_OK):
+            return wanted
+    except OSError:
+        pass
+    import tempfile
+
+    return Path(tempfile.mkdtemp(prefix="xpnet-"))

@@ -1,0 +1,30 @@
+"""Recorded programs as machine code: loops in C, NumPy's own inner loops, one table."""
+
+from xpnet.backend.native.build import (
+    WORTH,
+    Build,
+    BuildError,
+    available,
+    compiler,
+    refuse,
+    welcome,
+)
+from xpnet.backend.native.link import Linker, Native, Pending
+from xpnet.backend.native.steps import Steps, copy, possible, take
+
+__all__ = [
+    "WORTH",
+    "Build",
+    "BuildError",
+    "Linker",
+    "Native",
+    "Pending",
+    "Steps",
+    "available",
+    "compiler",
+    "copy",
+    "possible",
+    "refuse",
+    "take",
+    "welcome",
+]

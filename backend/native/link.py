@@ -1,0 +1,248 @@
+"""The calls of a program that C can make, gathered into tables of one library."""
+
+import ctypes
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend.loops import SHARED, shared
+from xpnet.backend.native.build import Build, build
+from xpnet.backend.native.inner import inner_loop
+from xpnet.backend.native.loop import Loop
+from xpnet.backend.native.table import MOST_ARRAYS, Op, Table
+from xpnet.backend.program import Call
+from xpnet.backend.trace import Array, Traced, base
+
+RUN = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
+STEPS = [*[ctypes.c_void_p, ctypes.c_int64] * 3, *[ctypes.c_int64] * 4]
+
+
+@cache
+def runtime() -> str:
+    """What every library begins with."""
+    return Path(__file__).with_name("runtime.c").read_text()
+
+
+class Pending(Exception):
+    """The library is not there yet.
+
+    Attributes:
+        build: what would make it.
+    """
+
+    def __init__(self, build: Build) -> None:
+        super().__init__("the program's library has not been compiled yet")
+        self.build = build
+
+
+class Library:
+    """A loaded library: its own functions, and those of the runtime."""
+
+    def __init__(self, loaded: Any) -> None:
+        self._loaded = loaded
+        self.run, self.steps = loaded.xpnet_run, loaded.xpnet_steps
+        self.run.argtypes, self.run.restype = RUN, None
+        self.steps.argtypes, self.steps.restype = STEPS, ctypes.c_int64
+
+    def address(self, name: str) -> int:
+        """Where the function `name` is."""
+        return ctypes.cast(getattr(self._loaded, name), ctypes.c_void_p).value or 0
+
+
+@dataclass
+class Native:
+    """What of a program is machine code.
+
+    Attributes:
+        library: with the program's loops.
+        ops: of each segment that is calls of C from end to end.
+        members: networks along the first axis; None for one alone.
+        splits: whether any of them can be computed without the others.
+        tables: what the calls of the program read.
+    """
+
+    library: Library
+    ops: dict[str, list[Op]]
+    members: int | None
+    splits: bool
+    tables: list[Table] = field(repr=False)
+
+    def point(self, op: Op, arrays: list[Array]) -> None:
+        """Let `op` take these arrays, laid out as those before."""
+        for table in self.tables:
+            if op in table.ops:
+                table.point(table.ops.index(op), arrays)
+
+    def link(self, ops: Iterable[Op]) -> Table:
+        """A table of calls with the addresses of their functions."""
+        return _table(ops, self.library)
+
+
+class Linker:
+    """Makes ops of nodes, and tables of ops.
+
+    Args:
+        members: networks along the first axis of the arrays; None for one alone.
+        threads: that may share a long loop.
+    """
+
+    def __init__(self, members: int | None, threads: int) -> None:
+        self.members, self.threads = members, threads
+        self.most = MOST_ARRAYS  # that a loop may read and write
+        self._bodies: dict[str, str] = {}  # text -> name
+
+    def loop(
+        self,
+        run: list[Traced],
+        shape: tuple[int, ...],
+        array: Callable[[Traced], Array],
+        kept: set[Traced],
+        dtypes: Callable[[Traced], list[np.dtype[Any]]],
+    ) -> Op:
+        """The run as one loop."""
+        loop = Loop(run, shape, array, kept, dtypes, self.members)
+        return loop.op(self._bodies.setdefault(loop.body, f"loop{len(self._bodies)}"))
+
+    def op(self, node: Traced, operands: list[Any], out: Array) -> Op | None:
+        """What C can do for a node that no loop takes; None where it cannot."""
+        if node.op == "matmul":
+            return self.product(operands[0], operands[1], out)
+        if node.op == "product_sum":
+            (x,) = operands
+            if node.options[0] == -2:
+                return self.product(np.ones((1, x.shape[-2]), x.dtype), x, out)
+            return self.product(x, np.ones((x.shape[-1], 1), x.dtype), out)
+        if isinstance(node.op, np.ufunc):
+            return self.elementwise(node.op, operands, out)
+        return None
+
+    def elementwise(self, op: np.ufunc, operands: list[Any], out: Array) -> Op | None:
+        """NumPy's own inner loop over whole arrays; None where they do not fit it."""
+        arrays = [*operands, out]
+        if not out.flags.c_contiguous or not all(
+            x.size == 1 or (x.shape == out.shape and x.flags.c_contiguous)
+            for x in operands
+        ):
+            return None
+        kinds = [x.dtype.char for x in arrays]
+        found = inner_loop(op, f"{''.join(kinds[:-1])}->{kinds[-1]}")
+        if found is None:
+            return None
+        strides = [0 if x.size == 1 else x.itemsize for x in arrays]
+        split = self.members is not None and out.shape[:1] == (self.members,)
+        each = out.size // len(out) if split and out.size > 1 else 0
+        member = [each * stride for stride in strides]
+        return Op(found[0], arrays, [out.size], strides, found[1], each, member)
+
+    def product(self, a: Array, b: Array, out: Array) -> Op | None:
+        """`np.matmul`'s inner loop; None for more than one leading axis."""
+        found = inner_loop(np.matmul, f"{a.dtype.char}{b.dtype.char}->{out.dtype.char}")
+        if found is None or out.ndim > 3 or min(a.ndim, b.ndim) < 2:
+            return None
+        arrays = [a, b, out]
+        lead = [x.strides[0] if x.ndim == 3 and len(x) > 1 else 0 for x in arrays]
+        outer = len(out) if out.ndim == 3 else 1
+        split = out.ndim == 3 and outer == self.members
+        counts = [outer, *a.shape[-2:], b.shape[-1]]
+        strides = [*lead, *(s for x in arrays for s in x.strides[-2:])]
+        member = lead if split else []
+        return Op(found[0], arrays, counts, strides, found[1], int(split), member)
+
+    # The program.
+
+    def text(self) -> str:
+        """The library's source."""
+        bodies = [f"XPNET void {name}{body}" for body, name in self._bodies.items()]
+        return "\n".join([runtime(), *bodies])
+
+    def link(
+        self, calls: dict[str, list[Any]], wait: bool
+    ) -> tuple[dict[str, list[Call]], Native]:
+        """(calls, each row of ops among them one call; what is machine code).
+
+        Raises:
+            Pending: the library must be compiled first, and `wait` is False.
+            BuildError: it cannot be.
+        """
+        text = self.text()
+        made = build(text)
+        if not (wait or made.done):
+            raise Pending(made)
+        library = Library(made.library())
+        native = Native(library, {}, self.members, self._splits(calls), [])
+        found = {name: self._joined(row, native) for name, row in calls.items()}
+        for name, row in calls.items():
+            if all(isinstance(call, Op) and not self._long(call) for call in row):
+                native.ops[name] = list(row)
+        return found, native
+
+    def _joined(self, row: list[Any], native: Native) -> list[Call]:
+        found: list[Call] = []
+        ops: list[Op] = []
+
+        def close() -> None:
+            if ops:
+                native.tables.append(native.link(ops))
+                table = native.tables[-1]
+                members = self.members or 1
+                place = (table.address, table.count, 0, members, 0)
+                found.append((native.library.run, place))
+                ops.clear()
+
+        for call in row:
+            if isinstance(call, Op) and not self._long(call):
+                ops.append(call)
+            else:
+                close()
+                if isinstance(call, Op):
+                    call = self._shared(call, native)
+                found.append(call)
+        close()
+        return found
+
+    def _long(self, op: Op) -> bool:
+        """Whether threads are to share a loop of one network."""
+        return (
+            self.threads > 1
+            and isinstance(op.function, str)
+            and not op.unit
+            and int(np.prod(op.counts)) >= SHARED
+            and op.counts[0] >= self.threads
+        )
+
+    def _shared(self, op: Op, native: Native) -> Call:
+        """A loop by several threads: rows of it in place of networks."""
+        rows, threads = op.counts[0], self.threads
+        first = op.strides[: len(op.arrays)]
+        cut = Op(op.function, op.arrays, op.counts, op.strides, 0, 1, first)
+        native.tables.append(native.link([cut]))
+        at, step = native.tables[-1].address, -(-rows // threads)
+        parts = [(at, 1, i, min(step, rows - i), 0) for i in range(0, rows, step)]
+        return shared, (native.library.run, parts)
+
+    def _splits(self, calls: dict[str, list[Any]]) -> bool:
+        """Whether no network's memory is touched by the calls of another one."""
+        if self.members is None:
+            return False
+        strides: dict[int, set[int]] = {}
+        written: set[int] = set()
+        for op in (call for row in calls.values() for call in row):
+            if not isinstance(op, Op) or not op.unit:
+                return False
+            written |= {id(base(op.arrays[at])) for at in op.written}
+            for array, stride in zip(op.arrays, op.member, strict=True):
+                strides.setdefault(id(base(array)), set()).add(stride)
+        return all(len(strides[root]) == 1 and 0 not in strides[root] for root in written)
+
+
+def _table(ops: Iterable[Op], library: Library) -> Table:
+    linked = []
+    for op in ops:
+        if isinstance(op.function, str):
+            op.function = library.address(op.function)
+        linked.append(op)
+    return Table(linked)

@@ -1,0 +1,136 @@
+"""Whole training steps in C: gather, gradients, loss, a look at both, update.
+
+    for step in start .. stop - 1, for the networks first .. first + members - 1
+
+Where networks split, a few of them take all steps before the next few begin, so that
+their parameters stay in the cache; threads take turns. Nothing is locked in the
+meantime: Python goes on elsewhere.
+"""
+
+from collections.abc import Sequence
+from typing import TypeGuard
+
+import numpy as np
+
+from xpnet.backend.native.link import Native
+from xpnet.backend.native.table import Op, Table
+from xpnet.backend.trace import Array
+
+NEEDED = ("gradients", "loss", "update")
+
+
+class Steps:
+    """Steps over batches of one size, as tables for C.
+
+    Args:
+        native: of the step's program; `possible(native)`.
+        first: calls in front of each step (`take`, `copy`).
+        loss: where the program leaves it, (1, 1) or (k, 1, 1).
+        losses: where it is kept: (steps,) or (steps, k).
+        grads: flat gradients, (n,) or (k, n).
+    """
+
+    def __init__(
+        self,
+        native: Native,
+        first: Sequence[Op],
+        loss: Array,
+        losses: Array,
+        grads: Array,
+    ) -> None:
+        self._native = native
+        ops, stacked = native.ops, native.members is not None
+        place = losses[0] if stacked else losses[:1]
+        keep = copy(loss, place, stacked, (0, losses.strides[0]))
+        self._before = native.link([*first, *ops["gradients"], *ops["loss"], keep])
+        self._after = native.link(ops["update"])
+        self._held = (loss, losses, grads)
+        self._watched = np.array(
+            [_watched(loss, stacked), _watched(grads, stacked)], np.int64
+        )
+
+    def run(self, start: int, stop: int, first: int, members: int) -> int:
+        """Take steps start .. stop - 1; `stop`, or the first whose numbers are not
+        finite, which has not had its update.
+        """
+        watched = self._watched
+        taken: int = self._native.library.steps(
+            *_place(self._before),
+            *(watched.ctypes.data, len(watched)),
+            *_place(self._after),
+            *(first, members, start, stop),
+        )
+        return taken
+
+    def update(self, step: int, first: int, members: int) -> None:
+        """The update of a step that was stopped before it."""
+        self._native.library.run(*_place(self._after), first, members, step)
+
+
+def possible(native: Native | None) -> TypeGuard[Native]:
+    """Whether a step is calls of C from end to end."""
+    return native is not None and all(name in native.ops for name in NEEDED)
+
+
+def take(
+    rows: Array, index: Array, out: Array, stacked: bool, step: int
+) -> Op | None:
+    """out = rows[index]; None where it is not a copy of whole rows.
+
+    Args:
+        rows: (samples, ...).
+        index: (batch,) or (k, batch) int64, of step 0.
+        out: (batch, ...) or (k, batch, ...).
+        stacked: whether there is an axis of networks.
+        step: bytes from one step's index to the next.
+    """
+    batch = index.ndim - 1
+    fits = (
+        type(rows) is np.ndarray
+        and rows.dtype == out.dtype
+        and rows.flags.c_contiguous
+        and out[0].flags.c_contiguous
+        and out.shape[: batch + 1] == index.shape
+        and index.strides[-1] == index.itemsize
+    )
+    if not fits:
+        return None
+    width = rows.itemsize * int(np.prod(rows.shape[1:], dtype=np.int64))
+    lead = [index.strides[0], out.strides[0]] if stacked else [0, 0]
+    count = len(index) if stacked else 1
+    return Op(
+        "xpnet_take",
+        [rows, index, out],
+        [count, index.shape[-1], width],
+        lead,
+        unit=int(stacked),
+        member=[0, *lead],
+        step=[0, step, 0],
+    )
+
+
+def copy(source: Array, out: Array, stacked: bool, step: tuple[int, int]) -> Op:
+    """out = source, contiguous arrays (of each network); step: bytes of each a step."""
+    count = len(source) if stacked else 1
+    lead = [source.strides[0], out.strides[0]] if stacked else [0, 0]
+    return Op(
+        "xpnet_copy",
+        [source, out],
+        [count, source.nbytes // count],
+        lead,
+        unit=int(stacked),
+        member=list(lead),
+        step=list(step),
+    )
+
+
+def _place(table: Table) -> tuple[int, int]:
+    return table.address, table.count
+
+
+def _watched(array: Array, stacked: bool) -> tuple[int, int, int, int]:
+    """A row of `Watched` in runtime.c."""
+    count = len(array) if stacked else 1
+    stride = array.strides[0] if stacked else 0
+    address: int = array.__array_interface__["data"][0]
+    return address, stride, array.size // count, array.itemsize

@@ -1,0 +1,70 @@
+"""Steps of a stack in C, a few networks at a time.
+
+The networks of a stack do not know of each other. So a few of them, as many as the cache
+holds with all that a step of theirs touches, take many steps in a row before the next few
+begin, and every step finds its numbers where the last one has left them.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from xpnet.backend import Array, native
+from xpnet.training.step import TrainingStep
+
+CACHE = 512 << 10  # bytes of a core's own cache that a tile may take
+
+
+class Tiles:
+    """The steps of one lane for batches of one size.
+
+    Args:
+        steps: in C.
+        count: networks of the lane.
+        tile: networks at a time.
+    """
+
+    def __init__(self, steps: native.Steps, count: int, tile: int) -> None:
+        self.steps, self.count, self.tile = steps, count, tile
+
+    def run(self, start: int, stop: int) -> Iterator[tuple[int, range]]:
+        """Take steps start .. stop - 1; yields (step, networks) of each one that went
+        wrong for some of these networks, between its gradients and its update.
+        """
+        for first in range(0, self.count, self.tile):
+            members = min(self.tile, self.count - first)
+            at = start
+            while (at := self.steps.run(at, stop, first, members)) < stop:
+                yield at, range(first, first + members)
+                self.steps.update(at, first, members)
+                at += 1
+
+
+def tiles(
+    step: TrainingStep,
+    grads: Array,
+    losses: Array,
+    gathers: Sequence[tuple[Array, Array, Array, int]],
+    copies: Sequence[tuple[Array, Array, tuple[int, int]]],
+    held: int,
+) -> Tiles | None:
+    """The steps of a lane in C; None where they are not calls of C from end to end.
+
+    Args:
+        step: the program of all networks.
+        grads: (k, n).
+        losses: where they are kept, (steps, k).
+        gathers: (samples, rows of step 0, where they go, bytes to the next step's rows).
+        copies: (source, where it goes, bytes of each to the next step).
+        held: bytes of a network's parameters and of all that its update keeps.
+    """
+    program = step.program
+    if program is None or not native.possible(program.native):
+        return None
+    takes = [native.take(x, rows, out, True, by) for x, rows, out, by in gathers]
+    if None in takes:
+        return None
+    first = [*takes, *(native.copy(a, b, True, by) for a, b, by in copies)]
+    steps = native.Steps(program.native, first, step.loss, losses, grads)
+    count = len(grads)
+    own = held + (program.nbytes + step.batch.x.nbytes) // count
+    tile = min(count, max(1, CACHE // own)) if program.native.splits else count
+    return Tiles(steps, count, tile)
