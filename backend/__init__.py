@@ -8,6 +8,7 @@ from xpnet.backend.checks import (
     check_whole,
     choose,
     nearest,
+    parameters,
 )
 from xpnet.backend.compile import compile_tape
 from xpnet.backend.devices import cuda_status, get_backend
@@ -60,5 +61,6 @@ __all__ = [
     "generator",
     "get_backend",
     "nearest",
+    "parameters",
     "stream_key",
 ]

@@ -1,14 +1,22 @@
 """What every room's boundary shares: bad input as one clear error, before any work."""
 
+import inspect
 import math
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 T = TypeVar("T")
+
+
+@cache
+def parameters(kind: type) -> tuple[tuple[str, inspect.Parameter], ...]:
+    """(name, parameter) of a class' constructor."""
+    return tuple(inspect.signature(kind).parameters.items())
 
 
 def nearest(name: object, names: Iterable[str]) -> str:

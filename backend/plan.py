@@ -115,39 +115,70 @@ class Plan:
 
     def runs(self) -> list[list[Traced]]:
         """Consecutive nodes that may share one loop; others alone."""
-        runs: list[list[Traced]] = []
+        runs: list[_Run] = []
         for node in self.live:
-            if runs and self._joins(node, runs[-1]):
-                runs[-1].append(node)
-            else:
-                runs.append([node])
-        return runs
+            touched = self._touched(node)
+            if not (runs and self._joins(node, runs[-1], touched)):
+                runs.append(_Run())
+            runs[-1].add(node, *touched)
+        return [run.nodes for run in runs]
 
     def fit(self, run: list[Traced]) -> bool:
         """Whether `run` can be one loop, or one kernel."""
         return all(map(can_join, run))
 
-    def _joins(self, node: Traced, run: list[Traced]) -> bool:
+    def _joins(self, node: Traced, run: "_Run", touched: "Touched") -> bool:
         """Whether `node` may go block by block with `run`, or share its loop."""
-        fits = can_join if self.loops else _elementwise
-        if not (fits(node) and fits(run[0])):
+        fits, first = can_join if self.loops else _elementwise, run.nodes[0]
+        if not (fits(node) and fits(first)):
             return False
-        if (frame(node), node.segment) != (frame(run[0]), run[0].segment):
+        if (frame(node), node.segment) != (frame(first), first.segment):
             return False
-        ops = {n.op for n in (*run, node) if isinstance(n.op, str)}
-        if {"max", "store"} <= ops:
+        if {"max", "store"} <= run.ops | {node.op}:
             return False  # a second pass must not meet what the first has written
-        return self._aligned([*run, node])
+        return run.stays_aligned(*touched)
 
-    def _aligned(self, run: list[Traced]) -> bool:
-        """Whether what the run writes is shown under one shape only."""
+    def _touched(self, node: Traced) -> "Touched":
+        """([(memory, node that shows it)] that `node` touches, the memory it writes)."""
         found = self.destination
-        written = [n.args[0] if n.op == "store" else found.get(n, n) for n in run]
-        read = [found.get(a, a) for n in run for a in n.args if isinstance(a, Traced)]
-        views: dict[int, set[int]] = {}
-        for node in (*read, *written):
-            views.setdefault(id(memory_of(node, found)), set()).add(id(node))
-        return all(len(views[id(memory_of(n, found))]) == 1 for n in written)
+        written = node.args[0] if node.op == "store" else found.get(node, node)
+        shown = [found.get(a, a) for a in node.args if isinstance(a, Traced)]
+        memory = id(memory_of(written, found))
+        pairs = [(id(memory_of(a, found)), id(a)) for a in shown]
+        return [*pairs, (memory, id(written))], memory
+
+
+Touched = tuple[list[tuple[int, int]], int]
+
+
+class _Run:
+    """Nodes that share a pass over memory, and the memory that they touch."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Traced] = []
+        self.ops: set[Any] = set()
+        self._views: dict[int, set[int]] = {}
+        self._written: set[int] = set()
+
+    def add(self, node: Traced, pairs: list[tuple[int, int]], written: int) -> None:
+        """Take `node` in."""
+        self.nodes.append(node)
+        self.ops.add(node.op)
+        self._written.add(written)
+        for memory, shown in pairs:
+            self._views.setdefault(memory, set()).add(shown)
+
+    def stays_aligned(self, pairs: list[tuple[int, int]], written: int) -> bool:
+        """Whether what the run writes is shown under one shape only, with these too."""
+        more: dict[int, set[int]] = {}
+        for memory, shown in pairs:
+            more.setdefault(memory, set()).add(shown)
+        writes = self._written | {written}
+        return all(
+            len(self._views.get(memory, set()) | shown) == 1
+            for memory, shown in more.items()
+            if memory in writes
+        )
 
 
 def _live_nodes(tape: Tape, outputs: list[Traced]) -> list[Traced]:

@@ -1,10 +1,9 @@
 """What a layer is: parameters, a forward equation, a backward equation."""
 
-import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from xpnet.backend import Array, Noise, Shape
+from xpnet.backend import Array, Noise, Shape, parameters
 from xpnet.layers.initializers import Initializer, get_initializer
 
 
@@ -99,8 +98,7 @@ class Layer:
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments as plain values, for the saved description."""
-        names = list(inspect.signature(type(self)).parameters)
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name, _ in parameters(type(self))}
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items())

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array, check_number, nearest
+from xpnet.backend import Array, check_number, nearest, parameters
 from xpnet.optim.schedules import Schedule, get_schedule
 
 
@@ -170,7 +170,7 @@ class Optimizer:
         return {
             name: parameter.default
             for kind in (Optimizer, cls)
-            for name, parameter in inspect.signature(kind).parameters.items()
+            for name, parameter in parameters(kind)
             if parameter.kind is not inspect.Parameter.VAR_KEYWORD
         }
 

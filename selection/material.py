@@ -1,7 +1,7 @@
 """The data of a search: its parts, and copies scaled on a part's training samples."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,9 @@ class Material:
     w: Values | None
     blocks: dict[int, int]
     y_scalers: dict[int, Scaler]
+    _rows: dict[tuple[int, int], tuple[Indices, Indices]] = field(
+        default_factory=dict, repr=False
+    )
 
     @classmethod
     def of(
@@ -89,8 +92,11 @@ class Material:
         return cls(np.concatenate(xs), np.concatenate(ys), weights, blocks, y_scalers)
 
     def rows(self, number: int, rows: Indices) -> Indices:
-        """Rows of a part in the material."""
-        return rows + self.blocks[number]
+        """Rows of a part in the material; the same array for the same rows."""
+        key = number, id(rows)
+        if key not in self._rows:
+            self._rows[key] = rows, rows + self.blocks[number]
+        return self._rows[key][1]
 
 
 def scaled_x(

@@ -13,6 +13,7 @@ goes on being computed, at a rate of 0 and unread, until the stack is packed ane
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from types import SimpleNamespace
@@ -59,6 +60,7 @@ class Cohort:
         samples: x, y and weights that all draw from.
         batch_size: samples a step; a network with fewer takes all it has.
         shuffle: a new order each epoch, drawn from each network's (seed, epoch).
+        pool, threads: see `Tiles.run`.
         w: the weights on the device, in blocks where networks have their own.
     """
 
@@ -68,10 +70,13 @@ class Cohort:
         samples: Samples,
         batch_size: int,
         shuffle: bool,
+        pool: Executor,
+        threads: int,
         w: Array = None,
     ) -> None:
         self.members = sorted(members, key=lambda member: -len(member.rows))
         self.samples, self.batch_size, self.shuffle = samples, batch_size, shuffle
+        self._pool, self._threads = pool, threads
         trainers = [member.trainer for member in self.members]
         self.bank, self.numbers = Bank(trainers), Numbers(trainers)
         self.backend, self.w = self.bank.backend, w
@@ -111,6 +116,12 @@ class Cohort:
         with self.backend.active():
             for start, stop, size in {part for parts in self.plan for part in parts}:
                 self._step(self.bank.lane(start, stop), size)
+
+    @property
+    def in_c(self) -> bool:
+        """Whether the first step is taken in C, so that threads can share it."""
+        lanes = [(self.bank.lane(a, b), size) for a, b, size in self.plan[0]]
+        return all(self._tiles(self._step(*one), one[0]) for one in lanes)
 
     def foresee(self, epochs: int, seconds: float) -> None:
         """Say that `epochs` more are to come, each of about `seconds`."""
@@ -170,7 +181,7 @@ class Cohort:
                 for at in range(i, stop):
                     self._call(lane, at, size)
                 continue
-            for at, members in tiles.run(i, stop):
+            for at, members in tiles.run(i, stop, self._pool, self._threads):
                 self._part_with(lane, at, self._step(lane, size), members)
         took = time.perf_counter() - began
         self._stride = min(2 * self._stride, max(1, int(SPAN * (stop - i) / took)))
@@ -222,15 +233,16 @@ class Cohort:
 
     def _order(self) -> Values:
         """The samples of each network in the order of this epoch, (k, most)."""
-        orders: dict[tuple[int, int, int], Values] = {}
-        lines = []
+        lines: dict[tuple[int, int, int], Values] = {}  # networks share rows and seeds
+        found = []
         for member in self.members:
             trainer, count = member.trainer, len(member.rows)
-            key = (trainer.seed, trainer.epochs_done, count)
-            if key not in orders:
-                orders[key] = order(*key, self.shuffle and self.batch_size < count)
-            lines.append(member.rows[orders[key]])
-        return padded(lines, int(self.counts[0]))
+            key = (trainer.seed, trainer.epochs_done, id(member.rows))
+            if key not in lines:
+                shuffle = self.shuffle and self.batch_size < count
+                lines[key] = member.rows[order(*key[:2], count, shuffle)]
+            found.append(lines[key])
+        return padded(found, int(self.counts[0]))
 
     def _summary(self, losses: Values, index: Values, done: int, asked: bool) -> Epoch:
         """Each network's weighted mean loss over its batches."""

@@ -45,8 +45,12 @@ def check_rows(rows: Any, name: str, count: int, members: int) -> list[Rows]:
             f"{name}: expected a list of {members} arrays of row numbers, one a "
             f"network, got {got}"
         )
+    known: dict[int, Rows] = {}  # those of one fold are one array, and stay one
     found = []
     for i, own in enumerate(rows):
+        if id(own) in known:
+            found.append(known[id(own)])
+            continue
         array = np.asarray(own)
         if array.ndim != 1 or array.dtype.kind not in "iu" or not array.size:
             raise ValueError(
@@ -60,5 +64,6 @@ def check_rows(rows: Any, name: str, count: int, members: int) -> list[Rows]:
                 f"{name}: expected row numbers 0..{count - 1}, got {worst} for network "
                 f"{i}"
             )
-        found.append(array.astype(np.int64))
+        known[id(own)] = array.astype(np.int64)
+        found.append(known[id(own)])
     return found

@@ -5,7 +5,9 @@ holds with all that a step of theirs touches, take many steps in a row before th
 begin, and every step finds its numbers where the last one has left them.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 
 from xpnet.backend import Array, native
 from xpnet.training.step import TrainingStep
@@ -25,17 +27,42 @@ class Tiles:
     def __init__(self, steps: native.Steps, count: int, tile: int) -> None:
         self.steps, self.count, self.tile = steps, count, tile
 
-    def run(self, start: int, stop: int) -> Iterator[tuple[int, range]]:
+    def run(
+        self, start: int, stop: int, pool: Executor, threads: int
+    ) -> Iterator[tuple[int, range]]:
         """Take steps start .. stop - 1; yields (step, networks) of each one that went
         wrong for some of these networks, between its gradients and its update.
+
+        Args:
+            start, stop: the steps.
+            pool: of threads - 1 other threads.
+            threads: that take tiles in turn, this one among them.
         """
-        for first in range(0, self.count, self.tile):
-            members = min(self.tile, self.count - first)
-            at = start
-            while (at := self.steps.run(at, stop, first, members)) < stop:
-                yield at, range(first, first + members)
-                self.steps.update(at, first, members)
-                at += 1
+        left = deque(range(0, self.count, self.tile))
+        ended: list[tuple[int, int]] = []
+
+        def work() -> None:
+            while left:
+                try:
+                    first = left.popleft()
+                except IndexError:  # another thread was faster
+                    return
+                ended.append((first, self._tile(start, stop, first)))
+
+        helpers = min(threads, len(left)) - 1
+        waiting = [pool.submit(work) for _ in range(helpers)]
+        work()
+        for other in waiting:
+            other.result()
+        for first, at in sorted(ended):
+            while at < stop:
+                members = range(first, min(first + self.tile, self.count))
+                yield at, members
+                self.steps.update(at, first, len(members))
+                at = self._tile(at + 1, stop, first)
+
+    def _tile(self, start: int, stop: int, first: int) -> int:
+        return self.steps.run(start, stop, first, min(self.tile, self.count - first))
 
 
 def tiles(

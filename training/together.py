@@ -24,8 +24,15 @@ FEWEST = 8  # networks that a thread is worth
 class Team:
     """A cohort, and what its networks are validated on."""
 
-    def __init__(self, cohort: Cohort, evaluation: Evaluation | None) -> None:
+    def __init__(
+        self,
+        cohort: Cohort,
+        evaluation: Evaluation | None,
+        pool: ThreadPoolExecutor,
+        threads: int,
+    ) -> None:
         self.cohort, self.evaluation = cohort, evaluation
+        self.pool, self.threads = pool, threads
         self.seconds, self._told = 0.0, False
 
     def epoch(
@@ -99,13 +106,13 @@ class Together:
 
                 ends.enter_context(threadpool_limits(1, "blas"))
             pool = ends.enter_context(ThreadPoolExecutor(count))
-            teams += [self._team(members[i::count]) for i in range(count)]
+            teams += self._teams(members, count, pool)
             for member in members:
                 for callback in member.callbacks:
                     callback.on_fit_begin(member.trainer)
             for epoch in range(1, self.epochs + 1):
                 run = partial(Team.epoch, interrupt=interrupt)
-                done = map(run, teams) if count == 1 else pool.map(run, teams)
+                done = map(run, teams) if len(teams) == 1 else pool.map(run, teams)
                 for team, result in zip(teams, list(done), strict=True):
                     self._rows(team, *result)
                 teams[:] = [self._packed(t) for t in teams if t.cohort.alive]
@@ -114,14 +121,29 @@ class Together:
                 if not teams:
                     break
 
-    def _team(self, members: list[Member]) -> Team:
-        cohort = Cohort(members, self.samples, self.batch_size, self.shuffle, self.w)
+    def _teams(
+        self, members: list[Member], count: int, pool: ThreadPoolExecutor
+    ) -> list[Team]:
+        """One team whose steps threads share in C; where they cannot, a team a thread.
+
+        Python's own calls keep all threads but one waiting, or nearly so.
+        """
+        whole = self._team(members, pool, count)
+        if count == 1 or whole.cohort.in_c:
+            return [whole]
+        return [self._team(members[i::count], pool, 1) for i in range(count)]
+
+    def _team(
+        self, members: list[Member], pool: ThreadPoolExecutor, threads: int
+    ) -> Team:
+        batches = (self.samples, self.batch_size, self.shuffle)
+        cohort = Cohort(members, *batches, pool, threads, self.w)
         cohort.record()
         evaluation = None
         if self.held is not None:
             rows = [m.held for m in cohort.members if m.held is not None]
             evaluation = Evaluation(cohort.bank, self.held, rows, self.batch_size)
-        return Team(cohort, evaluation)
+        return Team(cohort, evaluation, pool, threads)
 
     def _packed(self, team: Team) -> Team:
         """The team; anew, without the networks that have ended, once they are many."""
@@ -129,7 +151,8 @@ class Together:
         if cohort.alive > PACK * len(cohort.members):
             return team
         cohort.release()
-        packed = self._team([m for m in cohort.members if not m.frozen])
+        left = [m for m in cohort.members if not m.frozen]
+        packed = self._team(left, team.pool, team.threads)
         packed.seconds = team.seconds * cohort.alive / len(cohort.members)
         return packed
 

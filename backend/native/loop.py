@@ -216,7 +216,9 @@ class Loop(Fused):
             return [f"{place} = {self._operand(value, target.dtype)};"]
         kinds = self.dtypes(node)
         args = [self._operand(a, k) for a, k in zip(node.args, kinds, strict=True)]
-        lines = [f"const {C_NAMES[node.dtype]} {name} = {expression(node, args, kinds)};"]
+        # A truth value is an int here: vectors of bytes beside vectors of floats are slow.
+        kind = "int" if node.dtype == np.bool_ else C_NAMES[node.dtype]
+        lines = [f"const {kind} {name} = {expression(node, args, kinds)};"]
         if node in self.kept and self.stage[node] == stage:
             lines.append(f"{self._element(self._place(self.array(node)))} = {name};")
         return lines
