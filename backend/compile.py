@@ -179,7 +179,8 @@ class _Compiler:
 
     def _emit_native(self, run: list[Traced], linker: "Linker") -> list[Any]:
         """The run as one loop in C, or a call each."""
-        if not self.plan.fit(run):
+        alone = len(run) == 1 and self.plan.overlaps(run[0])  # NumPy looks out for it
+        if alone or not self.plan.fit(run):
             return self._emit_each(run)
         if len(run) > 1 and _operands(run) > linker.most:
             return [op for node in run for op in self._emit_native([node], linker)]

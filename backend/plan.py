@@ -123,6 +123,10 @@ class Plan:
             runs[-1].add(node, *touched)
         return [run.nodes for run in runs]
 
+    def overlaps(self, node: Traced) -> bool:
+        """Whether `node` writes memory that it reads under another shape."""
+        return not _Run().stays_aligned(*self._touched(node))
+
     def fit(self, run: list[Traced]) -> bool:
         """Whether `run` can be one loop, or one kernel."""
         return all(map(can_join, run))
@@ -157,11 +161,13 @@ class _Run:
     def __init__(self) -> None:
         self.nodes: list[Traced] = []
         self.ops: set[Any] = set()
+        self._aligned = True  # a node alone need not be
         self._views: dict[int, set[int]] = {}
         self._written: set[int] = set()
 
     def add(self, node: Traced, pairs: list[tuple[int, int]], written: int) -> None:
         """Take `node` in."""
+        self._aligned = self.stays_aligned(pairs, written)
         self.nodes.append(node)
         self.ops.add(node.op)
         self._written.add(written)
@@ -174,7 +180,7 @@ class _Run:
         for memory, shown in pairs:
             more.setdefault(memory, set()).add(shown)
         writes = self._written | {written}
-        return all(
+        return self._aligned and all(
             len(self._views.get(memory, set()) | shown) == 1
             for memory, shown in more.items()
             if memory in writes

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xpnet.backend import Array, check_number, choose, feature_sum
+from xpnet.backend import Array, check_number, choose, feature_mean, feature_sum
 from xpnet.layers.activations import sigmoid, softmax
 
 Targets = Literal["classes", "binary", "values"]
@@ -57,7 +57,7 @@ class MeanSquaredError(Loss):
     def rows(self, z: Array, t: Array) -> Array:
         """(1/n) Σⱼ (zⱼ - tⱼ)²."""
         error = z - t
-        return (error * error).mean(axis=-1, keepdims=True)
+        return feature_mean(error * error)
 
     def gradient(self, z: Array, t: Array) -> Array:
         """(2/n) (z - t)."""
@@ -69,7 +69,7 @@ class MeanAbsoluteError(Loss):
 
     def rows(self, z: Array, t: Array) -> Array:
         """(1/n) Σⱼ |zⱼ - tⱼ|."""
-        return abs(z - t).mean(axis=-1, keepdims=True)
+        return feature_mean(abs(z - t))
 
     def gradient(self, z: Array, t: Array) -> Array:
         """(1/n) sign(z - t)."""
@@ -97,7 +97,7 @@ class Huber(Loss):
         """(1/n) Σⱼ c (|e| - c/2) with c = min(|e|, d)."""
         size = abs(z - t)
         clipped = np.minimum(size, self.delta)
-        return (clipped * (size - 0.5 * clipped)).mean(axis=-1, keepdims=True)
+        return feature_mean(clipped * (size - 0.5 * clipped))
 
     def gradient(self, z: Array, t: Array) -> Array:
         """(1/n) min(max(z - t, -d), d)."""
@@ -118,7 +118,7 @@ class BinaryCrossEntropy(Loss):
     def rows(self, z: Array, t: Array) -> Array:
         """(1/n) Σⱼ max(z, 0) - t z + ln(1 + e^-|z|)."""
         terms = np.maximum(z, 0.0) - z * t + np.log1p(np.exp(-abs(z)))
-        return terms.mean(axis=-1, keepdims=True)
+        return feature_mean(terms)
 
     def gradient(self, z: Array, t: Array) -> Array:
         """(1/n) (σ(z) - t)."""

@@ -7,6 +7,27 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from tests import standin as device
+from xpnet.backend import native
+from xpnet.backend.cache import cache_directory
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_compiled_unasked(tmp_path_factory) -> Iterator[None]:
+    """What a test runs must not depend on what an earlier one has left in a cache."""
+    cache_directory.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XPNET_JIT", "0")
+        patch.setenv("XPNET_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+    cache_directory.cache_clear()
+
+
+@pytest.fixture
+def numba_only(monkeypatch) -> None:
+    """A machine without a C compiler, where programs may be compiled unasked."""
+    pytest.importorskip("numba", reason="the extra jit is not installed")
+    monkeypatch.setattr(native, "available", lambda: False)
+    monkeypatch.setenv("XPNET_JIT", "1")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -10,7 +10,7 @@ from xpnet.backend.replay import WORTH
 def replay(jit):
     cpu, recorded = get_backend("cpu"), []
 
-    def record(loops):
+    def record(loops, wait=True):
         recorded.append(loops)
         tape = Tape()
         tape.segment = "a"
@@ -21,8 +21,8 @@ def replay(jit):
     return Replay(record, cpu, "a", jit), recorded
 
 
+@pytest.mark.usefixtures("numba_only")
 def test_a_program_is_compiled_once_where_it_will_repay_it():
-    pytest.importorskip("numba")
     program, recorded = replay(None)
     program.foresee(0.5 * WORTH)
     program.run("a")

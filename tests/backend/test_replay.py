@@ -9,7 +9,14 @@ import pytest
 
 from tests.backend.programs import draw, draw_training
 from tests.standin import capture, cupy, standin_backend
-from xpnet.backend import Tape, TraceError, batch_sum, compile_tape, get_backend
+from xpnet.backend import (
+    Tape,
+    TraceError,
+    batch_sum,
+    compile_tape,
+    get_backend,
+    native,
+)
 
 CPU = get_backend("cpu")
 SEEDS = 80
@@ -59,12 +66,14 @@ def interpreted(source, signature):
 class Way:
     """How long elementwise runs are done: whole, in blocks, or in loops."""
 
-    def __init__(self, block, loops=False):
-        self.block, self.loops = block, loops
+    def __init__(self, block, loops=False, native=False):
+        self.block, self.loops, self.native = block, loops, native
+        self.seeds = 4 if native else SEEDS  # each a run of the C compiler
 
 
 WAYS = {"whole": Way(16384), "in blocks of 16": Way(16), "in blocks of 7": Way(7)}
 WAYS["in loops"] = Way(16384, loops=True)
+WAYS["in C"] = Way(16384, loops=True, native=True)
 
 
 @pytest.fixture(params=WAYS)
@@ -76,6 +85,10 @@ def way(request, monkeypatch):
     )
     monkeypatch.setattr(backend, "BLOCK_ELEMENTS", chosen.block)
     monkeypatch.setattr(loops, "_compiled", interpreted)
+    if not chosen.native:
+        monkeypatch.setattr(native, "available", lambda: False)
+    elif not native.available():
+        pytest.skip("there is no C compiler")
     return chosen
 
 
@@ -144,7 +157,7 @@ def assert_drawn_replays(drawn, seed, orders, way, times=3):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("lead", LEADS, ids=str)
 def test_random_programs_replay_to_the_last_bit(way, lead, dtype):
-    for seed in range(SEEDS):
+    for seed in range(way.seeds):
         drawn = draw(seed, lead, dtype, n=(3, 5, 8)[seed % 3], steps=10)
         assert_drawn_replays(drawn, seed, [("first", "second", "third")], way)
 
@@ -152,7 +165,7 @@ def test_random_programs_replay_to_the_last_bit(way, lead, dtype):
 @pytest.mark.parametrize("lead", LEADS, ids=str)
 def test_independent_segments_run_in_either_order(way, lead):
     orders = [("gradients", "update", "loss"), ("gradients", "loss", "update")]
-    for seed in range(SEEDS):
+    for seed in range(way.seeds):
         drawn = draw_training(seed, lead, n=(3, 5)[seed % 2], steps=8)
         assert_drawn_replays(drawn, seed, orders, way, times=4)
 

@@ -117,9 +117,8 @@ PLAIN = [case for case in CASES if not COMMON.keys() <= case[1].keys()]
 
 
 @pytest.mark.parametrize("case", PLAIN, ids=lambda case: " ".join([case[0], *case[1]]))
-@pytest.mark.usefixtures("cache")
+@pytest.mark.usefixtures("cache", "numba_only")
 def test_compiled_loops_change_no_bit(case):
-    pytest.importorskip("numba")
     compiled = Run(case, "float32")
     found = compiled.follow(compiled.recorded(with_loops=True))
     assert_same(found, Run(case, "float32").follow())

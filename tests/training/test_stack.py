@@ -242,8 +242,8 @@ def test_weights_and_order_are_those_of_each_network(options):
 
 
 @pytest.mark.parametrize("hidden", ["dropout", "batch norm"])
+@pytest.mark.usefixtures("numba_only")
 def test_compiled_loops_change_nothing(hidden):
-    pytest.importorskip("numba")
     x, y = data()
     assert_equal_alone(
         lambda i, **o: network(i, hidden, "adam", jit=True, **o), x, y, "float32", 4

@@ -1,0 +1,442 @@
+"""Programs in C: they change no bit, are compiled once, and are no obstacle."""
+
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import xpnet as xn
+from tests.backend.test_loops import MODELS, data, everything, same, trainer
+from xpnet.backend import Tape, batch_sum, compile_tape, get_backend, native, replay
+from xpnet.backend.native import build, inner, loop, steps
+from xpnet.backend.native.link import Linker
+
+pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
+CPU = get_backend("cpu")
+
+
+@pytest.fixture
+def no_compiler(monkeypatch):
+    """A machine without one."""
+    monkeypatch.setattr(build, "compiler", lambda: None)
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """A compiler that compiles nothing, unlike any before."""
+    monkeypatch.setattr(build, "_REFUSED", [])
+    monkeypatch.setattr(build, "_BUILDS", {})
+    command = (sys.executable, "-c", "raise SystemExit('out of order')")
+    refuses = build.Compiler(command, f"refuses {time.monotonic()}")
+    monkeypatch.setattr(build, "compiler", lambda: refuses)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Programs are compiled unasked, after no time at all."""
+    monkeypatch.setenv("XPNET_JIT", "1")
+    monkeypatch.setattr(build, "WORTH", 0.0)
+    monkeypatch.setattr(replay, "SAMPLE", 2)
+
+
+def in_c(function, *arrays, members=None, outputs=True):
+    """The program of `function`."""
+    tape = Tape()
+    tape.segment = "all"
+    out = function(*map(tape.leaf, arrays))
+    found = {"out": out} if outputs else {}
+    return compile_tape(tape, CPU, found, ("all",), loops=True, members=members)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", MODELS)
+def test_c_changes_no_bit_of_a_training(name, dtype):
+    x, y = data()
+    weights = np.linspace(0.0, 2.0, len(x))
+    plain, compiled = (trainer(name, jit=j, dtype=dtype) for j in (False, True))
+    for t in (plain, compiled):
+        t.fit(x, y, 2, 10, validation=(x, y), sample_weight=weights)
+        t.step(x, y)
+    assert compiled.newest.program.native is not None
+    assert plain.newest.program.native is None
+    assert same(plain, compiled)
+    assert plain.loss == compiled.loss
+    assert plain.history["val_loss"] == compiled.history["val_loss"]
+    assert np.array_equal(plain.predict(x), compiled.predict(x))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_steps_of_built_in_layers_are_c_from_end_to_end(name):
+    x, y = data()
+    t = trainer(name, jit=True)
+    t.step(x, y)
+    assert native.possible(t.newest.program.native)
+    assert all(len(calls) == 1 for calls in t.newest.program.segments.values())
+
+
+@pytest.mark.parametrize("loss", ["mean_squared_error", "binary_cross_entropy", "huber"])
+def test_steps_of_built_in_losses_are_c_from_end_to_end(loss):
+    x, y = data()
+    model = xn.Sequential([xn.Dense(4, "tanh"), xn.Dense(1)])
+    found = []
+    for jit in (False, True):
+        t = xn.Trainer(model.copy(), loss, "adam", device="cpu", jit=jit)
+        t.fit(x, (y > 1)[:, None], 3, 10)
+        found.append((everything(t), t.history["loss"]))
+    assert native.possible(t.newest.program.native)
+    assert all(map(np.array_equal, found[0][0], found[1][0]))
+    assert found[0][1] == found[1][1]
+
+
+def test_nan_and_infinity_pass_through_c_as_through_numpy():
+    z = np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, 1.0], np.float32)
+    z = np.stack([z, z[::-1], np.roll(z, 2)])
+    for function in (
+        lambda z: np.maximum(z, 0.0) + np.minimum(z, 1.0),
+        lambda z: np.maximum(z, z[::-1]) * 1.0,
+        lambda z: np.sign(z) * 2.0,
+        lambda z: np.sqrt(abs(z)) - 1.0,
+        lambda z: z - z.max(axis=-1, keepdims=True),
+        lambda z: np.where(z > 0.0, z, -z) * 0.5,
+        lambda z: np.exp(z) + np.tanh(z),
+    ):
+        with np.errstate(all="ignore"):
+            program = in_c(function, z)
+            program.run("all")
+            assert np.array_equal(function(z), program.outputs["out"], equal_nan=True)
+
+
+def test_text_is_the_same_for_other_batches_and_other_rates():
+    def source(batch, rate):
+        a = np.ones((batch, 5), np.float32)
+        return in_c(lambda a: np.maximum(a * rate + 1.0, 0.0) / batch, a).source
+
+    assert source(8, 0.3) == source(31, 0.7)
+
+
+# NumPy's inner loops.
+
+
+@pytest.mark.parametrize("kind", "fd")
+@pytest.mark.parametrize("op", inner.CHECKS, ids=lambda op: op.__name__)
+def test_inner_loops_of_numpy_are_found(op, kind):
+    found = inner.inner_loop(op, f"{kind * op.nin}->{kind}")
+    assert found is not None
+    assert found[0] != 0
+
+
+def test_a_ufunc_of_another_layout_is_left_to_numpy(monkeypatch):
+    class Shifted(inner._UFunc):
+        _fields_ = (("before", inner.ctypes.c_int64),)
+
+        @classmethod
+        def from_address(cls, address):
+            return super().from_address(address - 8)
+
+    monkeypatch.setattr(inner, "_UFunc", Shifted)
+    inner.inner_loop.cache_clear()
+    try:
+        assert inner.inner_loop(np.exp, "f->f") is None
+        x, y = data()
+        plain, compiled = trainer("smooth", jit=False), trainer("smooth", jit=True)
+        for t in (plain, compiled):
+            t.fit(x, y, 2, 10)
+        assert not native.possible(compiled.newest.program.native)
+        assert same(plain, compiled)
+    finally:
+        inner.inner_loop.cache_clear()
+
+
+def test_a_function_that_gives_other_bits_is_not_taken(monkeypatch):
+    monkeypatch.setattr(inner, "_agrees", lambda *a: False)
+    inner.inner_loop.cache_clear()
+    try:
+        assert inner.inner_loop(np.exp, "f->f") is None
+    finally:
+        inner.inner_loop.cache_clear()
+
+
+# Whose memory is whose.
+
+
+def stacked(function, *arrays):
+    """Whether the networks of `function` over stacked arrays can be told apart."""
+    return in_c(function, *arrays, members=len(arrays[0]), outputs=False).native.splits
+
+
+def test_networks_split_where_nothing_is_common():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 3, 4, 4))
+    one = rng.normal(size=(4,))
+
+    def equations(a, b):
+        z = np.exp(a @ b) + one
+        a[...] = np.maximum(z, 0.0) * batch_sum(z)
+
+    assert stacked(equations, a, b)
+
+
+def test_networks_do_not_split_where_one_reads_another():
+    a, b = np.ones((3, 3, 3)), np.ones((3, 3))
+
+    def turned(a):
+        a[...] = a.swapaxes(0, 1) + 1.0
+
+    def all_of_them(a, b):
+        b[...] = b + a.sum(axis=0)
+
+    def common(a, b):
+        b[0:1] = b[0:1] + 1.0
+
+    assert not stacked(turned, a)
+    assert not stacked(all_of_them, a, b)
+    assert not stacked(common, a, b)
+
+
+def test_each_network_finds_its_share_of_a_buffer_in_one_place():
+    a, b = np.ones((5, 8, 8), np.float32), np.ones((5, 8, 6), np.float32)
+
+    def equations(a, b):
+        # Temporaries of 256 and of 192 bytes a network, which one alone would reuse.
+        c = np.exp(a) * np.tanh(a)
+        d = np.exp((c @ b) * 0.125) - 1.0
+        b[...] = np.tanh(d)
+
+    program = in_c(equations, a, b, members=5, outputs=False)
+    assert program.native.splits
+    calls = program.native.ops["all"]
+    wanted = [x.copy() for x in (a, b)]
+    equations(*wanted)
+    table = program.native.link(calls)
+    for first in (3, 0, 4, 1, 2):
+        program.native.library.run(table.address, table.count, first, 1, 0)
+    assert np.array_equal(b, wanted[1])
+
+
+# The compiler.
+
+
+SCRIPT = """
+import time, numpy as np, xpnet as xn
+from xpnet.backend.native import build
+x = np.ones((4, 3), np.float32)
+model = xn.Sequential([xn.Dense(4, "relu"), xn.Dense(2)])
+t = xn.Trainer(model, "softmax_cross_entropy", "sgd", device="cpu", jit=JIT)
+began = []
+start = build.Build._start
+build.Build._start = lambda self: (began.append(self), start(self))
+t.fit(x, np.array([0, 1, 0, 1]), 3, 2)
+print(len(began), t.newest.program.native is not None)
+"""
+
+
+def ran(folder, jit):
+    """(compilers started, in C at the end) in a process of its own."""
+    environment = {**os.environ, "XPNET_CACHE_DIR": str(folder), "XPNET_JIT": "1"}
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT.replace("JIT", str(jit))],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stderr == ""
+    count, compiled = run.stdout.split()
+    return int(count), compiled == "True"
+
+
+def test_a_second_process_compiles_nothing(tmp_path):
+    assert ran(tmp_path, True) == (1, True)
+    assert ran(tmp_path, True) == (0, True)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".c", ".so"}
+
+
+def test_what_short_scripts_want_again_is_compiled_for_the_next_one(tmp_path):
+    assert ran(tmp_path, None) == (0, False)
+    assert ran(tmp_path, None)[0] == 1  # begun, and waited for at its end
+    assert ran(tmp_path, None) == (0, True)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_training_goes_on_in_c_when_its_library_is_there():
+    x, y = data()
+    plain, changing = trainer("noise", jit=False), trainer("noise")
+    losses = [[], []]
+    for i in range(400):
+        rows = np.roll(x, i, axis=0)  # a new array each step, read in place
+        for t, seen in zip((plain, changing), losses, strict=True):
+            t.step(rows, y)
+            seen.append(t.loss)
+        if changing.newest.replay.compiled and i > 20:
+            break
+        time.sleep(0.01)
+    assert changing.newest.program.native is not None
+    assert losses[0] == losses[1]
+    assert same(plain, changing)
+
+
+def test_nothing_is_compiled_unasked_where_that_is_forbidden(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "WORTH", 0.0)
+    monkeypatch.setattr(build.Build, "begin", lambda self: pytest.fail("compiled"))
+    x, y = data()
+    t = trainer("relu")  # XPNET_JIT=0 in all tests
+    t.fit(x, y, 2, 10)
+    assert not t.newest.replay.compiled
+
+
+@pytest.mark.usefixtures("refusing", "impatient")
+def test_a_compiler_that_refuses_is_told_of_once_and_training_goes_on():
+    x, y = data()
+    plain, t = trainer("relu", jit=False), trainer("relu")
+    with pytest.warns(RuntimeWarning, match=r"not compiled \(BuildError: out of order"):
+        for _ in range(300):
+            for each in (plain, t):
+                each.step(x, y)
+            time.sleep(0.005)
+            if not t.newest.replay._waiting:
+                break
+    assert not native.available()
+    assert same(plain, t)
+    trainer("noise").fit(x, y, 1, 10)  # asks it no more
+
+
+@pytest.mark.usefixtures("refusing")
+def test_asked_for_a_refusing_compiler_is_an_error_without_numba(monkeypatch):
+    monkeypatch.setattr(replay, "available", lambda: False)
+    x, y = data()
+    with pytest.raises(ImportError, match=r"a C compiler .*says: out of order"):
+        trainer("relu", jit=True).fit(x, y, 1, 10)
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_without_a_compiler_numba_is_taken_and_without_both_asking_is_an_error(
+    monkeypatch,
+):
+    x, y = data()
+    if replay.available():
+        t = trainer("relu", jit=True)
+        t.step(x, y)
+        assert t.newest.replay.compiled
+        assert t.newest.program.native is None
+    monkeypatch.setattr(replay, "available", lambda: False)
+    with pytest.raises(ImportError, match=r"needs a C compiler .* or Numba"):
+        trainer("relu", jit=True).step(x, y)
+    t = trainer("relu")
+    t.step(x, y)
+    assert not t.newest.replay.compiled
+
+
+def test_what_cannot_be_loaded_is_told_of(tmp_path):
+    made = build.Build("int x;")
+    made._path = tmp_path / "broken.so"
+    made._path.write_bytes(b"not a library")
+    with pytest.raises(native.BuildError, match="cannot be loaded"):
+        made.library()
+
+
+def test_a_compiler_that_does_not_end_is_given_up(monkeypatch, tmp_path):
+    monkeypatch.setattr(build, "PATIENCE", 0.05)
+    made = build.Build("int forever;")
+    made._path = tmp_path / "forever.so"
+    made._command = (sys.executable, "-c", "import time; time.sleep(60)")
+    with pytest.raises(native.BuildError, match="no library after"):
+        made.library()
+    assert [path.name for path in tmp_path.iterdir()] == ["forever.c"]
+
+
+@pytest.mark.parametrize("name", ["", "no-such-compiler", "sh -c"])
+def test_the_compiler_is_what_cc_names(name, monkeypatch):
+    monkeypatch.setenv("CC", name)
+    build.compiler.cache_clear()
+    try:
+        found = build.compiler()
+        if name == "no-such-compiler":
+            assert found is None
+        elif name:
+            assert os.path.basename(found.command[0]) == "sh"
+            assert found.command[1] == "-c"
+        else:
+            assert os.path.basename(found.command[0]) in ("cc", "gcc", "clang")
+    finally:
+        build.compiler.cache_clear()
+
+
+# Whole steps.
+
+
+def test_a_bad_step_is_found_before_its_update():
+    grads, loss = np.zeros(3, np.float32), np.zeros((1, 1), np.float32)
+    values, params = np.arange(6, dtype=np.float32).reshape(6, 1), np.zeros(3, "f4")
+    values[3] = np.nan
+    held = np.zeros(1, np.float32)
+
+    def gradients(held, grads, loss):
+        grads[...] = grads * 0.0 + held
+        loss[...] = held + 0.0
+
+    tape = Tape()
+    leaves = {name: tape.leaf(array) for name, array in locals().items() if name in NAMES}
+    tape.segment = "gradients"
+    leaves["grads"][...] = leaves["grads"] * 0.0 + leaves["held"]
+    tape.segment = "update"
+    leaves["params"][...] = leaves["params"] + leaves["grads"]
+    tape.segment = "loss"
+    leaves["loss"][...] = leaves["held"] * 2.0
+    program = compile_tape(tape, CPU, {}, ("gradients", "update", "loss"), loops=True)
+    losses = np.zeros(6, np.float32)
+    first = [steps.copy(values[0], held, False, (values.strides[0], 0))]
+    run = native.Steps(program.native, first, loss, losses, grads)
+    assert run.run(0, 3, 0, 1) == 3
+    assert run.run(3, 6, 0, 1) == 3
+    assert np.array_equal(params, [3.0] * 3)  # 0 + 1 + 2
+    assert np.array_equal(losses[:3], [0.0, 2.0, 4.0])
+    assert np.isnan(losses[3])
+    assert run.run(4, 6, 0, 1) == 6
+    assert np.array_equal(params, [12.0] * 3)
+
+
+NAMES = ("grads", "loss", "params", "held")
+
+
+def test_only_whole_rows_are_gathered_in_c():
+    rows, index = np.zeros((9, 4), np.float32), np.zeros(3, np.int64)
+    out = np.zeros((3, 4), np.float32)
+    assert steps.take(rows, index, out, False, 24) is not None
+    for other in (rows.astype("f8"), rows[:, ::2], np.asfortranarray(rows)):
+        fit = out[:, : other.shape[1]].copy()
+        assert steps.take(other, index, fit, False, 24) is None
+
+
+def test_a_run_of_more_arrays_than_a_call_holds_is_cut(monkeypatch):
+    monkeypatch.setattr("xpnet.backend.native.link.MOST_ARRAYS", 6)
+    arrays = [np.full((4, 4), float(i)) for i in range(12)]
+    program = in_c(lambda *a: sum(a) * 0.5, *arrays)
+    program.run("all")
+    assert np.array_equal(program.outputs["out"], np.full((4, 4), 33.0))
+    assert len(program.native.tables[0].ops) > 1
+
+
+def test_threads_share_a_long_loop_and_change_no_bit(monkeypatch):
+    monkeypatch.setattr("xpnet.backend.native.link.SHARED", 10)
+    monkeypatch.setattr("xpnet.backend.backend.blas_threads", lambda: 3)
+    rng = np.random.default_rng(0)
+    for shape in ((1000,), (40, 25), (5, 8, 25)):
+        a, b = (rng.normal(size=shape).astype(np.float32) for _ in range(2))
+        row = rng.normal(size=shape[-1:]).astype(np.float32)
+        program = in_c(lambda a, b, row: (a * b + row) / (1.0 + b * b), a, b, row)
+        assert "all" not in program.native.ops
+        program.run("all")
+        assert np.array_equal(program.outputs["out"], (a * b + row) / (1.0 + b * b))
+
+
+def test_the_linker_leaves_what_it_cannot_call():
+    linker = Linker(None, 1)
+    a = np.zeros((4, 6))
+    assert linker.elementwise(np.exp, [a[:, ::2]], np.zeros((4, 3))) is None
+    assert linker.elementwise(np.modf, [a], a.copy()) is None
+    assert linker.elementwise(np.exp, [a.astype("f2")], a.astype("f2")) is None
+    assert linker.product(np.zeros((2, 2, 3, 3)), a[:3, :3], np.zeros((2, 2, 3, 3))) is None
+    assert loop.LITERALS
