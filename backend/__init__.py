@@ -25,7 +25,7 @@ from xpnet.backend.random import (
     generator,
     stream_key,
 )
-from xpnet.backend.replay import Replay
+from xpnet.backend.replay import Replay, can_compile
 from xpnet.backend.sums import batch_mean, batch_sum, feature_mean, feature_sum
 from xpnet.backend.tape import Tape
 from xpnet.backend.trace import Array, Shape, Traced, TraceError
@@ -50,6 +50,7 @@ __all__ = [
     "Traced",
     "batch_mean",
     "batch_sum",
+    "can_compile",
     "check_file",
     "check_folder",
     "check_number",

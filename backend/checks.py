@@ -2,11 +2,11 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 @cache
-def parameters(kind: type) -> tuple[tuple[str, inspect.Parameter], ...]:
+def parameters(kind: Hashable) -> tuple[tuple[str, inspect.Parameter], ...]:
     """(name, parameter) of a class' constructor."""
-    return tuple(inspect.signature(kind).parameters.items())
+    return tuple(inspect.signature(cast(type, kind)).parameters.items())
 
 
 def nearest(name: object, names: Iterable[str]) -> str:

@@ -60,7 +60,7 @@ def compile_tape(
         wait: for the C compiler.
 
     Raises:
-        Pending: it has work to do first, and `wait` is False.
+        NotCompiledError: it has work to do first, and `wait` is False.
         BuildError: it refused.
     """
     compiler = _Compiler(tape, backend, outputs, loops, source, members)
@@ -100,7 +100,9 @@ class _Compiler:
         calls: dict[str, list[Any]] = {name: [] for name in segments}
         for run in self.plan.runs():
             segment = calls[run[0].segment]
-            if any(isinstance(a, Traced) and a.root is self.source for a in run[0].args):
+            if any(
+                isinstance(a, Traced) and a.root is self.source for a in run[0].args
+            ):
                 self.readers.append((run[0].segment, len(segment), run[0]))
             segment += self._emit(run)
         outputs = {name: self.array(node) for name, node in self.outputs.items()}

@@ -143,7 +143,7 @@ class Plan:
         return run.stays_aligned(*touched)
 
     def _touched(self, node: Traced) -> "Touched":
-        """([(memory, node that shows it)] that `node` touches, the memory it writes)."""
+        """([(memory, node that shows it)] of all it touches, the memory it writes)."""
         found = self.destination
         written = node.args[0] if node.op == "store" else found.get(node, node)
         shown = [found.get(a, a) for a in node.args if isinstance(a, Traced)]

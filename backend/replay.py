@@ -19,6 +19,11 @@ NEEDED = (
 )
 
 
+def can_compile() -> bool:
+    """Whether programs on the CPU can become machine code here."""
+    return native.available() or available()
+
+
 class Replay:
     """A recorded program, recompiled once it has run for long enough.
 
@@ -48,7 +53,7 @@ class Replay:
         jit: bool | None,
     ) -> None:
         device = backend.driver is not None
-        if jit and not device and not (native.available() or available()):
+        if jit and not device and not can_compile():
             raise ImportError(NEEDED)
         self._record, self._first = record, first
         host = backend.is_host and not device
@@ -67,8 +72,8 @@ class Replay:
         """In C if the library is there, as NumPy calls until it is."""
         try:
             program = self._record(True, False)
-        except native.Pending as pending:
-            self._build = pending.build
+        except native.NotCompiledError as missing:
+            self._build = missing.build
             self._build.want(0.0)
             return self._record(False)
         except native.BuildError as error:

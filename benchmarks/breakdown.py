@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Call
-from xpnet.backend.loops import available
+from xpnet.backend import Call, can_compile, native
 from xpnet.benchmarks.cases import NETS, RATES, Case, cases
 from xpnet.benchmarks.machine import clean_environment
 from xpnet.benchmarks.options import cores, names_in, numbers_in
@@ -58,7 +57,7 @@ def measure(chosen: list[Case], threads: int, show: Any = None) -> list[Answer]:
 
 def one(case: Case) -> Answer:
     """Medians in microseconds: {"step", "floor", "kinds": {kind: ...}, ...}."""
-    subject = trainer(case, jit=available())
+    subject = trainer(case, jit=can_compile())
     x, y = case.data()
 
     def step() -> None:
@@ -100,9 +99,26 @@ def _without_jit(case: Case, x: Any, y: Any) -> Any:
 
 def _kinds(subject: Any) -> list[tuple[str, Call]]:
     """The calls of a step in order, each with its kind."""
-    segments = subject.newest.program.segments
+    program = subject.newest.program
+    if native.possible(program.native):
+        return _native_kinds(program.native)
+    segments = program.segments
     found = [(_kind(*call), call) for call in segments["gradients"]]
     return found + [(UPDATE, call) for call in segments["update"]]
+
+
+def _native_kinds(found: native.Native) -> list[tuple[str, Call]]:
+    """Likewise for a program in C: each of its calls as one from Python."""
+    calls: list[tuple[str, Call]] = []
+    for op in (*found.ops["gradients"], *found.ops["update"]):
+        table = found.link([op])
+        found.tables.append(table)  # which the call reads
+        kind = LOOPS if op.name.startswith("loop") else NUMPY
+        if op.name == "matmul":
+            kind = SUMS if 1 in op.counts[1:] else PRODUCTS
+        kind = UPDATE if op in found.ops["update"] else kind
+        calls.append((kind, (found.library.run, (table.address, 1, 0, 1, 0))))
+    return calls
 
 
 def _kind(function: Callable[..., Any], arguments: tuple[Any, ...]) -> str:

@@ -3,8 +3,7 @@
 import numpy as np
 
 import xpnet as xn
-from xpnet.backend import Backend
-from xpnet.backend.loops import available
+from xpnet.backend import Backend, can_compile
 from xpnet.benchmarks.cases import Case
 from xpnet.layers import SoftmaxCrossEntropy
 from xpnet.training.rule import Rule
@@ -24,7 +23,7 @@ def rule(case: Case) -> xn.Optimizer:
 
 def steady(backend: Backend) -> bool:
     """The value of `jit` with which a network is at once what it ends as."""
-    return backend.is_host and available()
+    return backend.is_host and can_compile()
 
 
 def trainer(

@@ -98,7 +98,8 @@ class Layer:
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments as plain values, for the saved description."""
-        return {name: getattr(self, name) for name, _ in parameters(type(self))}
+        kind: Any = type(self)
+        return {name: getattr(self, name) for name, _ in parameters(kind)}
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items())

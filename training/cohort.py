@@ -60,8 +60,8 @@ class Cohort:
         samples: x, y and weights that all draw from.
         batch_size: samples a step; a network with fewer takes all it has.
         shuffle: a new order each epoch, drawn from each network's (seed, epoch).
-        pool, threads: see `Tiles.run`.
         w: the weights on the device, in blocks where networks have their own.
+        pool, threads: see `Tiles.run`.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class Cohort:
         samples: Samples,
         batch_size: int,
         shuffle: bool,
-        pool: Executor,
-        threads: int,
         w: Array = None,
+        pool: Executor | None = None,
+        threads: int = 1,
     ) -> None:
         self.members = sorted(members, key=lambda member: -len(member.rows))
         self.samples, self.batch_size, self.shuffle = samples, batch_size, shuffle
@@ -95,7 +95,9 @@ class Cohort:
             self._kept = [array.copy() for array in self._safe()]
             # Of this epoch: the samples' order, that of their weights, the numbers.
             self._index = zeros((len(self.members), int(self.counts[0])), np.int64)
-            self._weighted = zeros(self._index.shape if w is not None else (0, 0), np.int64)
+            self._weighted = zeros(
+                self._index.shape if w is not None else (0, 0), np.int64
+            )
             self._blocks = self.backend.asarray(blocks)
             self._table = zeros((*shape, *names), trainers[0].dtype)
 
@@ -154,7 +156,7 @@ class Cohort:
                 self._weighted[...] = self._index + self._blocks
             if not self.backend.is_host:
                 self._keep(slice(None))
-            while done < len(self.plan) and not interrupt.asked:
+            while done < len(self.plan) and not (done and interrupt.asked):
                 done = self._advance(done)
             losses = self.backend.to_numpy(self.losses)
             if not self.backend.is_host:
@@ -176,12 +178,12 @@ class Cohort:
             alike = self.plan[i : i + self._stride]
             stop = i + sum(1 for _ in takewhile(lambda other: other == parts, alike))
         began = time.perf_counter()
-        for (lane, size), tiles in zip(lanes, tiled, strict=True):
-            if tiles is None:
+        for (lane, size), in_c in zip(lanes, tiled, strict=True):
+            if in_c is None:
                 for at in range(i, stop):
                     self._call(lane, at, size)
                 continue
-            for at, members in tiles.run(i, stop, self._pool, self._threads):
+            for at, members in in_c.run(i, stop, self._pool, self._threads):
                 self._part_with(lane, at, self._step(lane, size), members)
         took = time.perf_counter() - began
         self._stride = min(2 * self._stride, max(1, int(SPAN * (stop - i) / took)))
@@ -228,7 +230,9 @@ class Cohort:
             (table[0, rows], lane.rule.numbers, (table.strides[0], 0)),
             *((array[rows], kept[rows], (0, 0)) for array, kept in safe),
         ]
-        held = (2 + len(bank.slots) + len(bank.averages)) * bank.buffers.params[0].nbytes
+        held = (2 + len(bank.slots) + len(bank.averages)) * bank.buffers.params[
+            0
+        ].nbytes
         return tiles(step, lane.grads, self.losses[:, rows], gathers, copies, held)
 
     def _order(self) -> Values:
@@ -253,7 +257,9 @@ class Cohort:
         if self.host_w is None:
             weights = np.diff(ends, axis=1, prepend=0).astype(np.float64)
         else:
-            w = self.host_w[index + self.backend.to_numpy(self._blocks)].astype(np.float64)
+            w = self.host_w[index + self.backend.to_numpy(self._blocks)].astype(
+                np.float64
+            )
             w[np.arange(index.shape[1]) >= self.counts[:, None]] = 0.0
             sums = np.cumsum(w, axis=1)
             weights = np.diff(

@@ -87,7 +87,7 @@ class Samples:
         return self._gathers[batch]
 
     def pairs(self, batch: Batch, w: Array = None) -> list[tuple[Array, Array]]:
-        """(all samples, where a batch of them goes) of x, y and the weights (or `w`)."""
+        """(all samples, where a batch goes) of x, y and the weights (or `w`)."""
         w = self.w if w is None else w
         pairs = [(self.x, batch.x), (self.y, batch.y_rows)]
         return pairs if w is None else [*pairs, (w, batch.w_rows)]

@@ -1,8 +1,8 @@
 """The full batches of an epoch on the CPU: one list of calls a step, nothing between.
 
 Gathering the batch, the numbers of the step, gradients, loss and the look at both are
-calls of one record, so that a step of `fit` costs what its calls cost. Where all of them
-are machine code, C takes the steps, and Python has no part in them.
+calls of one record, so that a step of `fit` costs what its calls cost. Where all of
+them are machine code, C takes the steps, and Python has no part in them.
 """
 
 import time
@@ -77,7 +77,8 @@ class Stretch:
         began, done = time.perf_counter(), first
         try:
             if steps is None:
-                for done in self._called(first, stop):
+                for reached in self._called(first, stop):
+                    done = reached
                     if interrupt.asked:
                         break
             else:
@@ -93,7 +94,8 @@ class Stretch:
         elif took > SPAN:
             self.longest = max(1, self.longest // 2)
         replay.spend(took)
-        return self._losses[first:done].tolist()
+        losses: list[float] = self._losses[first:done].tolist()
+        return losses
 
     def _hold(self, first: int) -> None:
         """The full batch stays where it is."""
@@ -115,7 +117,11 @@ class Stretch:
             *parts["gradients"],
             *parts["loss"],
         ]
-        update, numbers, loss = parts["update"], self.trainer.rule.numbers, step.loss.item
+        update, numbers, loss = (
+            parts["update"],
+            self.trainer.rule.numbers,
+            step.loss.item,
+        )
         gradients, copy = self.trainer.flat_gradients, np.copyto
         before = self.trainer.steps_done - first
         for i in range(first, stop):
@@ -146,7 +152,7 @@ class Stretch:
             for rows, out in ([] if self.whole else self.samples.pairs(batch))
         ]
         if None in gathers:
-            return None
+            return None  # not copies of whole rows
         numbers = trainer.rule.numbers
         first = [
             *(native.copy(a, b, False, (0, 0)) for a, b in self.safety.pairs),

@@ -1,8 +1,8 @@
 """Steps of a stack in C, a few networks at a time.
 
-The networks of a stack do not know of each other. So a few of them, as many as the cache
-holds with all that a step of theirs touches, take many steps in a row before the next few
-begin, and every step finds its numbers where the last one has left them.
+The networks of a stack do not know of each other. So a few of them, as many as the
+cache holds with all that a step of theirs touches, take many steps in a row before the
+next few begin, and every step finds its numbers where the last one has left them.
 """
 
 from collections import deque
@@ -28,14 +28,14 @@ class Tiles:
         self.steps, self.count, self.tile = steps, count, tile
 
     def run(
-        self, start: int, stop: int, pool: Executor, threads: int
+        self, start: int, stop: int, pool: Executor | None, threads: int
     ) -> Iterator[tuple[int, range]]:
         """Take steps start .. stop - 1; yields (step, networks) of each one that went
         wrong for some of these networks, between its gradients and its update.
 
         Args:
             start, stop: the steps.
-            pool: of threads - 1 other threads.
+            pool: of threads - 1 other threads; None where there are none.
             threads: that take tiles in turn, this one among them.
         """
         left = deque(range(0, self.count, self.tile))
@@ -49,8 +49,8 @@ class Tiles:
                     return
                 ended.append((first, self._tile(start, stop, first)))
 
-        helpers = min(threads, len(left)) - 1
-        waiting = [pool.submit(work) for _ in range(helpers)]
+        helpers = range(1, min(threads, len(left)))
+        waiting = [] if pool is None else [pool.submit(work) for _ in helpers]
         work()
         for other in waiting:
             other.result()
@@ -79,7 +79,7 @@ def tiles(
         step: the program of all networks.
         grads: (k, n).
         losses: where they are kept, (steps, k).
-        gathers: (samples, rows of step 0, where they go, bytes to the next step's rows).
+        gathers: (samples, rows of step 0, where they go, bytes to the next rows).
         copies: (source, where it goes, bytes of each to the next step).
         held: bytes of a network's parameters and of all that its update keeps.
     """

@@ -137,7 +137,7 @@ class Together:
         self, members: list[Member], pool: ThreadPoolExecutor, threads: int
     ) -> Team:
         batches = (self.samples, self.batch_size, self.shuffle)
-        cohort = Cohort(members, *batches, pool, threads, self.w)
+        cohort = Cohort(members, *batches, self.w, pool, threads)
         cohort.record()
         evaluation = None
         if self.held is not None:

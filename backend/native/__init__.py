@@ -9,7 +9,7 @@ from xpnet.backend.native.build import (
     refuse,
     welcome,
 )
-from xpnet.backend.native.link import Linker, Native, Pending
+from xpnet.backend.native.link import Linker, Native, NotCompiledError
 from xpnet.backend.native.steps import Steps, copy, possible, take
 
 __all__ = [
@@ -18,7 +18,7 @@ __all__ = [
     "BuildError",
     "Linker",
     "Native",
-    "Pending",
+    "NotCompiledError",
     "Steps",
     "available",
     "compiler",

@@ -1,7 +1,7 @@
 """C text to a loaded library, by the compiler that the machine has.
 
-The compiler is what CC names, else cc, gcc or clang. Libraries are kept in the folder of
-`cache_directory()` under a hash of text, compiler, options and processor: a second
+The compiler is what CC names, else cc, gcc or clang. Libraries are kept in the folder
+of `cache_directory()` under a hash of text, compiler, options and processor: a second
 process loads what the first has compiled. Compiling goes on in a process of its own, so
 that nobody has to wait.
 """
@@ -26,12 +26,10 @@ from typing import Any
 
 from xpnet.backend.cache import cache_directory
 
-# Every operation as IEEE 754 has it: nothing contracted, reordered or assumed away. Only
-# the error number and the flags of a floating-point operation are nobody's concern.
-OPTIONS = (
-    "-std=gnu11 -O3 -fPIC -shared -w -fwrapv -fno-strict-aliasing -ffp-contract=off "
-    "-fno-math-errno -fno-trapping-math"
-).split()
+# Every operation as IEEE 754 has it: nothing contracted, reordered or assumed away.
+# Only the error number and the flags of an operation are nobody's concern.
+EXACT = "-fwrapv -ffp-contract=off -fno-math-errno -fno-trapping-math"
+OPTIONS = f"-std=gnu11 -O3 -fPIC -shared -w -fno-strict-aliasing {EXACT}".split()
 PATIENCE = 120.0  # seconds for one text
 WORTH = 0.2  # seconds without a library after which it is worth having
 AT_EXIT = 2.0  # seconds that the end of Python waits for what is nearly done
@@ -67,8 +65,8 @@ def compiler() -> Compiler | None:
 
 
 def _works(path: str) -> bool:
-    """False for the stand-in that macOS has before its developer tools are installed."""
-    if sys.platform != "darwin" or not path.startswith("/usr/bin/"):
+    """False for what macOS has in its place before its tools are installed."""
+    if platform.system() != "Darwin" or not path.startswith("/usr/bin/"):
         return True
     asked = subprocess.run(["xcode-select", "-p"], capture_output=True, check=False)
     return asked.returncode == 0
@@ -126,7 +124,10 @@ class Build:
         if found is None:
             raise BuildError("there is no C compiler")
         name = hashlib.sha256((found.identity + text).encode()).hexdigest()[:32]
-        self._path, self._command = cache_directory() / f"xpnet_{name}.so", found.command
+        self._path, self._command = (
+            cache_directory() / f"xpnet_{name}.so",
+            found.command,
+        )
         self._text = text
         self._library: Any = None
         self._process: subprocess.Popen[bytes] | None = None

@@ -2,7 +2,7 @@
 
 A ufunc holds one C function a combination of dtypes, of the signature
 
-    void loop(char **arrays, npy_intp const *counts, npy_intp const *strides, void *data)
+    void loop(char **arrays, npy_intp const *counts, npy_intp const *strides, void *)
 
 (NumPy C-API, "PyUFuncGenericFunction"). Called through its address it gives the bits
 that the ufunc gives, since it is what the ufunc calls. Where the object's layout is not

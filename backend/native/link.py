@@ -27,7 +27,7 @@ def runtime() -> str:
     return Path(__file__).with_name("runtime.c").read_text()
 
 
-class Pending(Exception):
+class NotCompiledError(Exception):
     """The library is not there yet.
 
     Attributes:
@@ -136,7 +136,16 @@ class Linker:
         split = self.members is not None and out.shape[:1] == (self.members,)
         each = out.size // len(out) if split and out.size > 1 else 0
         member = [each * stride for stride in strides]
-        return Op(found[0], arrays, [out.size], strides, found[1], each, member)
+        return Op(
+            found[0],
+            arrays,
+            [out.size],
+            strides,
+            found[1],
+            each,
+            member,
+            name=op.__name__,
+        )
 
     def product(self, a: Array, b: Array, out: Array) -> Op | None:
         """`np.matmul`'s inner loop; None for more than one leading axis."""
@@ -150,7 +159,16 @@ class Linker:
         counts = [outer, *a.shape[-2:], b.shape[-1]]
         strides = [*lead, *(s for x in arrays for s in x.strides[-2:])]
         member = lead if split else []
-        return Op(found[0], arrays, counts, strides, found[1], int(split), member)
+        return Op(
+            found[0],
+            arrays,
+            counts,
+            strides,
+            found[1],
+            int(split),
+            member,
+            name="matmul",
+        )
 
     # The program.
 
@@ -165,13 +183,13 @@ class Linker:
         """(calls, each row of ops among them one call; what is machine code).
 
         Raises:
-            Pending: the library must be compiled first, and `wait` is False.
+            NotCompiledError: the library must be compiled first, and `wait` is False.
             BuildError: it cannot be.
         """
         text = self.text()
         made = build(text)
         if not (wait or made.done):
-            raise Pending(made)
+            raise NotCompiledError(made)
         library = Library(made.library())
         native = Native(library, {}, self.members, self._splits(calls), [])
         found = {name: self._joined(row, native) for name, row in calls.items()}
@@ -236,7 +254,9 @@ class Linker:
             written |= {id(base(op.arrays[at])) for at in op.written}
             for array, stride in zip(op.arrays, op.member, strict=True):
                 strides.setdefault(id(base(array)), set()).add(stride)
-        return all(len(strides[root]) == 1 and 0 not in strides[root] for root in written)
+        return all(
+            len(strides[root]) == 1 and 0 not in strides[root] for root in written
+        )
 
 
 def _table(ops: Iterable[Op], library: Library) -> Table:

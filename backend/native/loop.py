@@ -2,9 +2,10 @@
 
 A run of the tape becomes one function, a loop nest over its shape with the run's
 operations inside. Temporaries live in registers; a largest-in-row (`max` over the last
-axis) is one pass over the row before the pass that uses it. The text holds which axes an
-operand is constant along, and nothing else of shapes and strides: these are arguments,
-so that batches of other sizes, and stacks of other numbers of networks, share a library.
+axis) is one pass over the row before the pass that uses it. The text holds which axes
+an operand is constant along, and nothing else of shapes and strides: these are
+arguments, so that batches of other sizes, and stacks of other numbers of networks,
+share a library.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import numpy as np
 
 from xpnet.backend.expressions import C_NAMES, expression, literal
 from xpnet.backend.fused import Fused
-from xpnet.backend.native.table import Op
+from xpnet.backend.native.table import Op, address
 from xpnet.backend.trace import Array, Traced
 
 LITERALS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # other numbers are arguments
@@ -77,7 +78,7 @@ class Loop(Fused):
         strides = (0,) * pad + tuple(
             0 if n == 1 else s for n, s in zip(array.shape, array.strides, strict=True)
         )
-        key = (array.__array_interface__["data"][0], array.dtype.str, strides)
+        key = (address(array), array.dtype.str, strides)
         if key not in self._places:
             self._places[key] = len(self.arrays)
             self.arrays.append(array)
@@ -85,7 +86,7 @@ class Loop(Fused):
         return self._places[key]
 
     def _number(self, value: Any, kind: np.dtype[Any]) -> int | None:
-        """The argument that passes a Python number; None for one that is written out."""
+        """The argument that passes a number of Python's; None for one in the text."""
         if kind.kind != "f" or value in LITERALS:
             return None
         array = np.array(value, kind)
@@ -155,7 +156,9 @@ class Loop(Fused):
                 lines.append(f"{const}{kind} *q{j} = ({const}{kind} *){at};")
             else:
                 lines.append(f"{const}char *q{j} = {at};")
-                lines.append(f"const int64_t d{j} = s[{(depth - 1) * len(self.arrays) + j}];")
+                lines.append(
+                    f"const int64_t d{j} = s[{(depth - 1) * len(self.arrays) + j}];"
+                )
         return lines
 
     def _element(self, j: int) -> str:
@@ -216,7 +219,7 @@ class Loop(Fused):
             return [f"{place} = {self._operand(value, target.dtype)};"]
         kinds = self.dtypes(node)
         args = [self._operand(a, k) for a, k in zip(node.args, kinds, strict=True)]
-        # A truth value is an int here: vectors of bytes beside vectors of floats are slow.
+        # A truth value is an int here: bytes beside floats make poor vectors.
         kind = "int" if node.dtype == np.bool_ else C_NAMES[node.dtype]
         lines = [f"const {kind} {name} = {expression(node, args, kinds)};"]
         if node in self.kept and self.stage[node] == stage:

@@ -13,7 +13,7 @@ from typing import TypeGuard
 import numpy as np
 
 from xpnet.backend.native.link import Native
-from xpnet.backend.native.table import Op, Table
+from xpnet.backend.native.table import Op, Table, address
 from xpnet.backend.trace import Array
 
 NEEDED = ("gradients", "loss", "update")
@@ -33,7 +33,7 @@ class Steps:
     def __init__(
         self,
         native: Native,
-        first: Sequence[Op],
+        first: Sequence[Op | None],
         loss: Array,
         losses: Array,
         grads: Array,
@@ -42,7 +42,8 @@ class Steps:
         ops, stacked = native.ops, native.members is not None
         place = losses[0] if stacked else losses[:1]
         keep = copy(loss, place, stacked, (0, losses.strides[0]))
-        self._before = native.link([*first, *ops["gradients"], *ops["loss"], keep])
+        taken = [op for op in first if op is not None]
+        self._before = native.link([*taken, *ops["gradients"], *ops["loss"], keep])
         self._after = native.link(ops["update"])
         self._held = (loss, losses, grads)
         self._watched = np.array(
@@ -72,9 +73,7 @@ def possible(native: Native | None) -> TypeGuard[Native]:
     return native is not None and all(name in native.ops for name in NEEDED)
 
 
-def take(
-    rows: Array, index: Array, out: Array, stacked: bool, step: int
-) -> Op | None:
+def take(rows: Array, index: Array, out: Array, stacked: bool, step: int) -> Op | None:
     """out = rows[index]; None where it is not a copy of whole rows.
 
     Args:
@@ -132,5 +131,4 @@ def _watched(array: Array, stacked: bool) -> tuple[int, int, int, int]:
     """A row of `Watched` in runtime.c."""
     count = len(array) if stacked else 1
     stride = array.strides[0] if stacked else 0
-    address: int = array.__array_interface__["data"][0]
-    return address, stride, array.size // count, array.itemsize
+    return address(array), stride, array.size // count, array.itemsize

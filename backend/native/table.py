@@ -23,6 +23,7 @@ class Op:
         member: bytes from one network of a stack to the next, an array each.
         step: likewise from one training step to the next.
         written: the places of the arrays that it writes.
+        name: of the ufunc or of the loop.
     """
 
     function: int | str
@@ -34,9 +35,11 @@ class Op:
     member: list[int] = field(default_factory=list)
     step: list[int] = field(default_factory=list)
     written: tuple[int, ...] = (-1,)
+    name: str = ""
 
     def __post_init__(self) -> None:
         self.member = self.member or [0] * len(self.arrays)
+        self.name = self.name or str(self.function)
         self.step = self.step or [0] * len(self.arrays)
 
 
@@ -55,7 +58,7 @@ class Table:
         self._kept: list[Any] = []
         self.pointers: list[np.ndarray[Any, Any]] = []
         for row, op in zip(self.rows, self.ops, strict=False):
-            arrays = self._numbers([x.__array_interface__["data"][0] for x in op.arrays])
+            arrays = self._numbers([address(x) for x in op.arrays])
             self.pointers.append(arrays)
             row[:] = (
                 op.function,
@@ -82,4 +85,10 @@ class Table:
     def point(self, at: int, arrays: Sequence[Array]) -> None:
         """Let call number `at` take these arrays in place of its own."""
         self.ops[at].arrays = list(arrays)
-        self.pointers[at][:] = [x.__array_interface__["data"][0] for x in arrays]
+        self.pointers[at][:] = [address(x) for x in arrays]
+
+
+def address(array: Array) -> int:
+    """Where the array begins."""
+    found: int = array.__array_interface__["data"][0]
+    return found

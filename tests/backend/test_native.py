@@ -77,7 +77,9 @@ def test_steps_of_built_in_layers_are_c_from_end_to_end(name):
     assert all(len(calls) == 1 for calls in t.newest.program.segments.values())
 
 
-@pytest.mark.parametrize("loss", ["mean_squared_error", "binary_cross_entropy", "huber"])
+@pytest.mark.parametrize(
+    "loss", ["mean_squared_error", "binary_cross_entropy", "huber"]
+)
 def test_steps_of_built_in_losses_are_c_from_end_to_end(loss):
     x, y = data()
     model = xn.Sequential([xn.Dense(4, "tanh"), xn.Dense(1)])
@@ -291,13 +293,17 @@ def test_nothing_is_compiled_unasked_where_that_is_forbidden(tmp_path, monkeypat
 def test_a_compiler_that_refuses_is_told_of_once_and_training_goes_on():
     x, y = data()
     plain, t = trainer("relu", jit=False), trainer("relu")
-    with pytest.warns(RuntimeWarning, match=r"not compiled \(BuildError: out of order"):
+
+    def train():
         for _ in range(300):
             for each in (plain, t):
                 each.step(x, y)
             time.sleep(0.005)
             if not t.newest.replay._waiting:
                 break
+
+    with pytest.warns(RuntimeWarning, match=r"not compiled \(BuildError: out of order"):
+        train()
     assert not native.available()
     assert same(plain, t)
     trainer("noise").fit(x, y, 1, 10)  # asks it no more
@@ -378,7 +384,9 @@ def test_a_bad_step_is_found_before_its_update():
         loss[...] = held + 0.0
 
     tape = Tape()
-    leaves = {name: tape.leaf(array) for name, array in locals().items() if name in NAMES}
+    leaves = {
+        name: tape.leaf(array) for name, array in locals().items() if name in NAMES
+    }
     tape.segment = "gradients"
     leaves["grads"][...] = leaves["grads"] * 0.0 + leaves["held"]
     tape.segment = "update"
@@ -438,5 +446,8 @@ def test_the_linker_leaves_what_it_cannot_call():
     assert linker.elementwise(np.exp, [a[:, ::2]], np.zeros((4, 3))) is None
     assert linker.elementwise(np.modf, [a], a.copy()) is None
     assert linker.elementwise(np.exp, [a.astype("f2")], a.astype("f2")) is None
-    assert linker.product(np.zeros((2, 2, 3, 3)), a[:3, :3], np.zeros((2, 2, 3, 3))) is None
+    assert (
+        linker.product(np.zeros((2, 2, 3, 3)), a[:3, :3], np.zeros((2, 2, 3, 3)))
+        is None
+    )
     assert loop.LITERALS
