@@ -131,7 +131,7 @@ class Build:
         self._text = text
         self._library: Any = None
         self._process: subprocess.Popen[bytes] | None = None
-        self.wanted = 0.0
+        self._noted, self._wanted = False, 0.0
 
     def want(self, seconds: float) -> None:
         """Count `seconds` that its program has run without it; enough begin it.
@@ -139,13 +139,14 @@ class Build:
         A text that another process has wanted before is begun at once: short scripts
         that run again and again get their library too.
         """
-        source = self._path.with_suffix(".c")
-        if not self.wanted and not source.exists():
-            source.write_text(self._text)
-        elif not self.wanted:
-            self.wanted = WORTH
-        self.wanted += seconds
-        if self.wanted > WORTH:
+        if not self._noted:
+            self._noted, source = True, self._path.with_suffix(".c")
+            if source.exists():
+                self.begin()
+            else:
+                source.write_text(self._text)
+        self._wanted += seconds
+        if self._wanted > WORTH:
             self.begin()
 
     def begin(self) -> None:
