@@ -25,7 +25,7 @@ from xpnet.backend.random import (
     generator,
     stream_key,
 )
-from xpnet.backend.replay import Replay, can_compile
+from xpnet.backend.replay import Replay, can_compile, how_compiled
 from xpnet.backend.sums import batch_mean, batch_sum, feature_mean, feature_sum
 from xpnet.backend.tape import Tape
 from xpnet.backend.trace import Array, Shape, Traced, TraceError
@@ -63,6 +63,7 @@ __all__ = [
     "feature_sum",
     "generator",
     "get_backend",
+    "how_compiled",
     "nearest",
     "parameters",
     "stream_key",

@@ -13,15 +13,28 @@ from xpnet.backend.program import Program
 WORTH = 1.0  # seconds: about what importing Numba and compiling a program's loops costs
 SAMPLE = 64  # at most so many replays for each one that is timed
 SPAN = 0.05  # seconds between timed replays, about
+INSTALL = "pip install 'xpnet[jit]'"
 NEEDED = (
     "jit=True needs a C compiler (cc, gcc or clang, or what CC names) or Numba: "
-    "pip install 'xpnet[jit]'"
+    f"{INSTALL}"
 )
 
 
 def can_compile() -> bool:
     """Whether programs on the CPU can become machine code here."""
     return native.available() or available()
+
+
+def how_compiled() -> str:
+    """What becomes of programs on the CPU, in words."""
+    if not native.welcome():
+        return "NumPy calls, since XPNET_JIT=0"
+    found = native.compiler()
+    if native.available() and found is not None:
+        return f"in C, compiled by {found.command[0]} once they repay it"
+    if available():
+        return "loops compiled by Numba once they repay it; there is no C compiler"
+    return f"NumPy calls; faster with a C compiler or Numba ({INSTALL})"
 
 
 class Replay:

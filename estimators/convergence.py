@@ -130,7 +130,9 @@ def _square(trainer: Trainer) -> float:
     w = buffers.params[: trainer.model.layout.penalized]
     # Where training diverges this comes before the error.
     with np.errstate(over="ignore"), trainer.backend.active():
-        return float(trainer.backend.to_numpy(w[None] @ w[:, None])[0, 0])
+        backend = trainer.backend
+        square = w.dot(w) if backend.is_host else w[None] @ w[:, None]
+        return float(backend.to_numpy(square).reshape(()))
 
 
 class Flatness(Callback):

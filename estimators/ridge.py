@@ -38,7 +38,7 @@ class Shares:
         self.count, self.first, self.epoch = count, first, epoch
         self.seed = None if batch_size == count else seed
         self.weights = weights
-        self._known: tuple[int, list[float]] = (-1, [])
+        self._known: tuple[int, list[float], float] = (-1, [], 0.0)
 
     def at(self, t: int) -> float:
         """Of the batch of update t = 1, 2, ..."""
@@ -47,13 +47,18 @@ class Shares:
 
     def of(self, epoch: int) -> list[float]:
         """Of every batch of epoch 0, 1, ..."""
+        return self._of(epoch)[1]
+
+    def _of(self, epoch: int) -> tuple[int, list[float], float]:
         if self._known[0] < 0 or (self.weights is not None and self._known[0] != epoch):
-            self._known = (epoch, self._computed(epoch))
-        return self._known[1]
+            shares = self._computed(epoch)
+            mean = float(np.dot(shares, self.sizes)) / self.count
+            self._known = epoch, shares, mean
+        return self._known
 
     def mean(self, epoch: int) -> float:
         """The mean over the samples of what their batches have."""
-        return float(np.dot(self.of(epoch), self.sizes)) / self.count
+        return self._of(epoch)[2]
 
     def _computed(self, epoch: int) -> list[float]:
         if self.weights is None:

@@ -133,6 +133,7 @@ class Lane:
         trainers = bank.trainers[rows]
         first = trainers[0]
         self.rows, self.count, self.jit = rows, len(trainers), first.jit
+        self.graphs = first.takes_graphs
         self.model = stackable.stacked_model(trainers)
         self.loss = stackable.stacked_loss(trainers)
         seeds = tuple(trainer.seed for trainer in trainers)
@@ -158,7 +159,13 @@ class Lane:
         if kind not in self._steps:
             checks.check_batch(self.model, kind.shape[0])
             self._steps[kind] = TrainingStep(
-                self.model, self.loss, self.rule, self._stacked(kind), jit=self.jit
+                self.model,
+                self.loss,
+                self.rule,
+                self._stacked(kind),
+                jit=self.jit,
+                graphs=self.graphs,
+                whole=("gradients", "loss", "update"),
             )
         return self._steps[kind]
 

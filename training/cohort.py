@@ -194,15 +194,16 @@ class Cohort:
         step, start = self._step(lane, size), i * self.batch_size
         self._gathers[step].run(self._index[lane.rows, start : start + size])
         lane.rule.numbers[...] = self._table[i, lane.rows]
-        if self.backend.is_host:
-            self._keep(lane.rows)
+        if not self.backend.is_host:  # looked at when the epoch has ended
+            step.run_whole()
+            self.losses[i, lane.rows] = step.loss.reshape(-1)
+            return
+        self._keep(lane.rows)
         step.run("gradients")
         step.run("loss")
         losses = step.loss.reshape(-1)
         self.losses[i, lane.rows] = losses
-        if self.backend.is_host and not (
-            np.isfinite(losses).all() and quickly_finite(lane.grads)
-        ):
+        if not (np.isfinite(losses).all() and quickly_finite(lane.grads)):
             self._part_with(lane, i, step, range(len(losses)))
         step.run("update")
 

@@ -1,5 +1,6 @@
 """The samples of one `fit`, checked, on the device, gathered batch by batch."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,10 +102,18 @@ class Samples:
 
     def weights(self, rows: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
         """Σ w of each batch of `size` of `rows`; its samples where w is not given."""
-        starts = np.arange(0, len(rows), size)
         if self.host_w is None:
-            return np.minimum(size, len(rows) - starts).astype(np.float64)
+            return sizes(len(rows), size)
+        starts = np.arange(0, len(rows), size)
         return np.add.reduceat(self.host_w[rows].astype(np.float64), starts)
+
+
+@lru_cache(64)
+def sizes(count: int, size: int) -> np.ndarray[Any, Any]:
+    """Samples of each batch of an epoch; not to be written to."""
+    found = np.minimum(size, count - np.arange(0, count, size)).astype(np.float64)
+    found.flags.writeable = False
+    return found
 
 
 def order(seed: int, epoch: int, count: int, shuffle: bool) -> np.ndarray[Any, Any]:

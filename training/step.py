@@ -116,6 +116,7 @@ class TrainingStep:
 
     Args:
         graphs: whether `run_whole` may become a CUDA graph.
+        whole: the segments that `run_whole` runs.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class TrainingStep:
         eager: bool = False,
         jit: bool | None = None,
         graphs: bool = False,
+        whole: tuple[str, ...] = ("gradients", "update"),
     ) -> None:
         assert model.buffers is not None
         self.model, self.loss_function, self.rule = model, loss, rule
@@ -141,12 +143,13 @@ class TrainingStep:
         self.replay: Replay | None = None
         if not eager:
             self.replay = Replay(self._record, self.backend, "gradients", jit)
+        self._whole = whole
         self._graph: Repeated | None = None
         if graphs and self.program is not None:
             from xpnet.backend.cuda import graph
 
             segments = self.program.segments
-            calls = [*segments["gradients"], *segments["update"]]
+            calls = [call for name in whole for call in segments[name]]
             self._graph = graph.Repeated(calls, self.backend, 1, warn_of_refusal)
 
     @property
@@ -155,12 +158,12 @@ class TrainingStep:
         return None if self.replay is None else self.replay.program
 
     def run_whole(self) -> None:
-        """The segments "gradients" and "update": on a GPU as one graph."""
+        """The segments of a whole step: on a GPU as one graph."""
         if self._graph is not None:
             self._graph.run(1)
             return
-        self.run("gradients")
-        self.run("update")
+        for segment in self._whole:
+            self.run(segment)
 
     def read(self, x: Array) -> None:
         """Take the samples from `x`, a checked array of the batch's shape.

@@ -195,6 +195,11 @@ class Trainer:
         if self._inside_averages:
             raise ValueError("averaged: leave the block first, then train on")
 
+    @property
+    def takes_graphs(self) -> bool:
+        """Whether its steps may become CUDA graphs."""
+        return self.backend.driver is not None and self.steps_per_graph > 0
+
     def training_step(self, kind: Kind) -> TrainingStep:
         """The step for batches of this kind: recorded when it is first asked for."""
         self.check_outside_averages()
@@ -209,8 +214,7 @@ class Trainer:
         return step
 
     def _new_step(self, kind: Kind) -> TrainingStep:
-        graphs = self.backend.driver is not None and self.steps_per_graph > 0
-        options = (self.eager, self.jit, graphs)
+        options = (self.eager, self.jit, self.takes_graphs)
         return TrainingStep(self.model, self.loss_function, self.rule, kind, *options)
 
     def _recorded(self, kind: Kind, record: Callable[[Kind], S]) -> S:

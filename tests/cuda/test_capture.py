@@ -21,7 +21,7 @@ from tests.standin import cupy, standin_backend
 from xpnet.backend import DeviceError
 from xpnet.layers import LOSSES, BatchNorm, Dense, Dropout, Sequential
 from xpnet.optim import SGD, ExponentialDecay, WeightAverage
-from xpnet.training import Callback, DivergenceError, ReduceOnPlateau, Trainer
+from xpnet.training import Callback, DivergenceError, ReduceOnPlateau, Stack, Trainer
 from xpnet.training.step import Kind
 
 pytestmark = needs_compiler
@@ -486,3 +486,34 @@ def test_recorded_calls_of_cupy_become_graphs_too(standin, jit):
     wanted = trainer("cpu")
     wanted.fit(x, y, epochs=3, batch_size=BATCH)
     assert_close(everything(trained), everything(wanted), "float64")
+
+
+def stack_of(graph, ordinal=0):
+    """Networks side by side after 3 epochs, and what these have changed."""
+    made = [
+        trainer(
+            device(ordinal), "mean_squared_error", "adam", steps_per_graph=graph, seed=i
+        )
+        for i in range(3)
+    ]
+    x, y = data("mean_squared_error", samples=SAMPLES)
+    stack = Stack(made)
+    histories = stack.fit(x, y, 3, BATCH, verbose=False)
+    found = [
+        everything(one) | {"rows": np.array(curves(history))}
+        for one, history in zip(made, histories, strict=True)
+    ]
+    return stack, found
+
+
+def test_steps_of_a_stack_are_one_graph_each_with_the_bits_of_the_calls(standin):
+    with standin.counting() as plain:
+        _, wanted = stack_of(0)
+    with standin.counting() as graphs:
+        stack, found = stack_of(8)
+    assert len(stack) == 3
+    for a, b in zip(found, wanted, strict=True):
+        assert_same(a, b)
+    # 3 epochs of 6 steps, of which the first of each size is made of calls.
+    assert (plain.graphs, graphs.graphs) == (0, 3 * 6 - 2)
+    assert graphs.launches < 0.5 * plain.launches

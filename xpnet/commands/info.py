@@ -7,7 +7,7 @@ from argparse import Namespace
 from importlib import metadata
 from typing import Any
 
-from xpnet.backend import get_backend
+from xpnet.backend import get_backend, how_compiled
 from xpnet.backend.versions import cuda_versions
 
 # Variables that make a BLAS run other kernels than the processor's own.
@@ -42,6 +42,7 @@ def run(options: Namespace) -> int:
             f"BLAS        {blas['name']} {blas['version']}, core type {blas['core']}, "
             f"{blas['threads']} threads"
         )
+    print(f"programs    {facts['programs']}")
     print(f"processor   {facts['processor']}, {facts['cores']} cores for this process")
     versions = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
     print(f"versions    {versions}")
@@ -60,6 +61,7 @@ def collect() -> dict[str, Any]:
         "device": backend.device,
         "why": backend.reason,
         "blas": blas_facts(),
+        "programs": how_compiled(),
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
