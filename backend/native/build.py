@@ -10,28 +10,26 @@ import atexit
 import ctypes
 import hashlib
 import os
-import platform
-import shlex
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xpnet.backend.cache import cache_directory
+
+if TYPE_CHECKING:
+    import subprocess
 
 # Every operation as IEEE 754 has it: nothing contracted, reordered or assumed away.
 # Only the error number and the flags of an operation are nobody's concern.
 EXACT = "-fwrapv -ffp-contract=off -fno-math-errno -fno-trapping-math"
 OPTIONS = f"-std=gnu11 -O3 -fPIC -shared -w -fno-strict-aliasing {EXACT}".split()
 PATIENCE = 120.0  # seconds for one text
-WORTH = 0.2  # seconds without a library after which it is worth having
+WORTH = 0.05  # seconds without a library after which it is worth having
 AT_EXIT = 2.0  # seconds that the end of Python waits for what is nearly done
 
 
@@ -52,6 +50,9 @@ def compiler() -> Compiler | None:
     """The machine's C compiler; None where there is none, or no 64 bits."""
     if sys.maxsize < 2**32:
         return None
+    import shlex
+    import shutil
+
     wanted = os.environ.get("CC", "")
     for name in [wanted] if wanted else ["cc", "gcc", "clang"]:
         words = shlex.split(name)
@@ -66,6 +67,9 @@ def compiler() -> Compiler | None:
 
 def _works(path: str) -> bool:
     """False for what macOS has in its place before its tools are installed."""
+    import platform
+    import subprocess
+
     if platform.system() != "Darwin" or not path.startswith("/usr/bin/"):
         return True
     asked = subprocess.run(["xcode-select", "-p"], capture_output=True, check=False)
@@ -88,6 +92,8 @@ def _processor_options() -> list[str]:
     """This processor's own instructions, where the library's name can tell it."""
     if not _processor():
         return []
+    import platform
+
     machine = platform.machine().lower()
     if machine in ("x86_64", "amd64"):
         return ["-march=native", "-mprefer-vector-width=512"]
@@ -155,6 +161,9 @@ class Build:
             self._start()
 
     def _start(self) -> None:
+        import subprocess
+        import tempfile
+
         self._folder = Path(tempfile.mkdtemp(prefix="part-", dir=self._path.parent))
         source = self._path.with_suffix(".c")
         source.write_text(self._text)
@@ -168,7 +177,7 @@ class Build:
                 stderr=subprocess.PIPE,
             )
         except OSError as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder.rmdir()
             raise BuildError(f"{command[0]}: {error}") from None
 
     @property
@@ -202,6 +211,9 @@ class Build:
 
     def _finish(self, process: "subprocess.Popen[bytes]", patience: float) -> None:
         """Take what the compiler gives within `patience` seconds."""
+        import shutil
+        import subprocess
+
         self._process = None
         try:
             said = process.communicate(timeout=patience)[1]
