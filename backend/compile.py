@@ -443,7 +443,7 @@ def _linker(backend: Backend, members: int | None) -> "Linker | None":
 
     if not native.available():
         return None
-    return native.Linker(members, backend.threads)
+    return native.Linker(members, lambda: backend.threads)
 
 
 def _operands(run: list[Traced]) -> int:

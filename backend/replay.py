@@ -87,11 +87,11 @@ class Replay:
             program = self._record(True, False)
         except native.NotCompiledError as missing:
             self._build = missing.build
-            self._build.want(0.0)
+            self._waiting = True
+            self._ready(0.0)
             return self._record(False)
         except native.BuildError as error:
-            native.refuse(error)
-            self._tell(error)
+            self._give_up(error)
             return self._record(False)
         self.compiled = True
         return program
@@ -127,14 +127,26 @@ class Replay:
             return
         self._spent += seconds
         self._left = 1
-        if self._build is not None:
-            self._build.want(seconds)
-            ready = self._build.done
-        else:
-            ready = self._spent > WORTH
-        if ready:
+        if self._ready(seconds):
             self._waiting = False
             self._compile()
+
+    def _ready(self, seconds: float) -> bool:
+        """Whether the library is there, or it is time for Numba."""
+        if self._build is None:
+            return self._spent > WORTH
+        try:
+            self._build.want(seconds)
+        except native.BuildError as error:
+            self._give_up(error)
+            return False
+        return self._build.done
+
+    def _give_up(self, error: native.BuildError) -> None:
+        """Go on with NumPy's calls, and ask the compiler no more."""
+        native.refuse(error)
+        self._waiting, self._build = False, None
+        self._tell(error)
 
     def foresee(self, seconds: float) -> None:
         """Compile now if replays to come, of about `seconds`, will repay it."""
@@ -146,8 +158,7 @@ class Replay:
             self.program = self._record(True)
             self.compiled = True
         except native.BuildError as error:
-            native.refuse(error)
-            self._tell(error)
+            self._give_up(error)
         except Exception as error:  # Numba's own; training goes on as it was
             self._tell(error)
 
@@ -168,4 +179,4 @@ class Replay:
         self._left = max(1, min(SAMPLE, int(SPAN / max(took, 1e-9))))
         self._spent += self._left * took
         if self._waiting and self._build is not None:
-            self._build.want(self._left * took)
+            self._ready(self._left * took)

@@ -144,15 +144,19 @@ class Build:
 
         A text that another process has wanted before is begun at once: short scripts
         that run again and again get their library too.
+
+        Raises:
+            BuildError: no compiler could be started.
         """
         if not self._noted:
             self._noted, source = True, self._path.with_suffix(".c")
             if source.exists():
-                self.begin()
+                self._wanted = WORTH
             else:
-                source.write_text(self._text)
+                with suppress(OSError):  # no place to leave word for the next process
+                    source.write_text(self._text)
         self._wanted += seconds
-        if self._wanted > WORTH:
+        if self._wanted >= WORTH:
             self.begin()
 
     def begin(self) -> None:
@@ -161,24 +165,26 @@ class Build:
             self._start()
 
     def _start(self) -> None:
+        import shutil
         import subprocess
         import tempfile
 
-        self._folder = Path(tempfile.mkdtemp(prefix="part-", dir=self._path.parent))
-        source = self._path.with_suffix(".c")
-        source.write_text(self._text)
-        self._part = self._folder / self._path.name
-        command = [*self._command, "-o", str(self._part), str(source), "-lm"]
+        folder: Path | None = None
         try:
+            folder = Path(tempfile.mkdtemp(prefix="part-", dir=self._path.parent))
+            source, self._part = folder / "program.c", folder / self._path.name
+            source.write_text(self._text)
             self._process = subprocess.Popen(
-                command,
+                [*self._command, "-o", str(self._part), str(source), "-lm"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
             )
         except OSError as error:
-            self._folder.rmdir()
-            raise BuildError(f"{command[0]}: {error}") from None
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise BuildError(f"no compiler could be started: {error}") from None
+        self._folder = folder
 
     @property
     def running(self) -> bool:

@@ -87,10 +87,10 @@ class Linker:
 
     Args:
         members: networks along the first axis of the arrays; None for one alone.
-        threads: that may share a long loop.
+        threads: how many may share a long loop; asked only where there is one.
     """
 
-    def __init__(self, members: int | None, threads: int) -> None:
+    def __init__(self, members: int | None, threads: Callable[[], int]) -> None:
         self.members, self.threads = members, threads
         self.most = MOST_ARRAYS  # that a loop may read and write
         self._bodies: dict[str, str] = {}  # text -> name
@@ -225,16 +225,15 @@ class Linker:
     def _long(self, op: Op) -> bool:
         """Whether threads are to share a loop of one network."""
         return (
-            self.threads > 1
-            and isinstance(op.function, str)
+            op.name.startswith("loop")
             and not op.unit
             and int(np.prod(op.counts)) >= SHARED
-            and op.counts[0] >= self.threads
+            and op.counts[0] >= self.threads() > 1
         )
 
     def _shared(self, op: Op, native: Native) -> Call:
         """A loop by several threads: rows of it in place of networks."""
-        rows, threads = op.counts[0], self.threads
+        rows, threads = op.counts[0], self.threads()
         first = op.strides[: len(op.arrays)]
         cut = Op(op.function, op.arrays, op.counts, op.strides, 0, 1, first)
         native.tables.append(native.link([cut]))

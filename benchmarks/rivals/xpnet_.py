@@ -16,8 +16,9 @@ def prepare(case: Case, jit: bool | None = None) -> Prepared:
 
     def state() -> str:
         step = subject.newest
-        compiled = step is not None and step.replay is not None and step.replay.compiled
-        return "loops compiled" if compiled else "loops not compiled"
+        if step is None or step.replay is None or not step.replay.compiled:
+            return "loops not compiled"
+        return "loops compiled" if step.replay.program.native is None else "in C"
 
     def loss() -> float:
         return subject.evaluate(x, y)["loss"]
