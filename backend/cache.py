@@ -10,14 +10,21 @@ def cache_directory() -> Path:
     """XPNET_CACHE_DIR, `xpnet` in the user's cache, or a temporary folder where neither
     can be written.
     """
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    wanted = Path(os.environ.get("XPNET_CACHE_DIR") or Path(base) / "xpnet")
     try:
+        wanted = _wanted()
         wanted.mkdir(mode=0o700, parents=True, exist_ok=True)
         if os.access(wanted, os.W_OK):
             return wanted
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
         pass
     import tempfile
 
     return Path(tempfile.mkdtemp(prefix="xpnet-"))
+
+
+def _wanted() -> Path:
+    named = os.environ.get("XPNET_CACHE_DIR")
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "xpnet"

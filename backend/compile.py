@@ -113,16 +113,21 @@ class _Compiler:
             source = self.linker.text()
             calls, native = self.linker.link(calls, wait)
         readers = None
-        if self._may_rebind():
+        if self._may_rebind(recorded, native):
             readers = [self._reader(*r, recorded, native) for r in self.readers]
         owned = self.arena.owned
         nbytes = self.arena.nbytes
         return Program(calls, outputs, nbytes, owned, readers, source, native)
 
-    def _may_rebind(self) -> bool:
-        """Whether nothing but products read the source."""
+    def _may_rebind(self, calls: dict[str, list[Any]], native: "Native | None") -> bool:
+        """Whether nothing but products read the source, each in C if the rest is."""
         source, host = self.source, self.backend.is_host
         if source is None or not host:
+            return False
+        if native is not None and any(
+            isinstance(calls[segment][index], tuple)
+            for segment, index, _ in self.readers
+        ):
             return False
         for node in self.plan.live:
             for a in node.args:
@@ -153,7 +158,7 @@ class _Compiler:
                 else self.array(a)
                 for a in node.args
             )
-            if native is None or isinstance(op, tuple):
+            if native is None:
                 row[index] = self.backend.product(x, y, self.array(node))
             else:
                 native.point(op, [x, y, self.array(node)])

@@ -1,4 +1,4 @@
-"""What loops of Numba and kernels of CUDA have in common: a run of nodes, in passes.
+"""What loops and kernels of CUDA have in common: a run of nodes, in passes.
 
 A run is computed in one or more passes over its elements. A reduction (largest, sum) is
 a number of each line once its own pass has ended; what depends on it comes in a later

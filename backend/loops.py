@@ -1,4 +1,4 @@
-"""Runs of elementwise operations as one compiled loop (extra `jit`: Numba).
+"""Runs of elementwise operations as one loop of Numba, where there is no C compiler.
 
 A run of the tape becomes the text of a Python function, one loop nest over its shape
 with the run's operations inside, which Numba compiles for the dtypes and layouts at

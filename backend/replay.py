@@ -135,6 +135,9 @@ class Replay:
         """Whether the library is there, or it is time for Numba."""
         if self._build is None:
             return self._spent > WORTH
+        if not native.available():  # another program's text was refused
+            self._waiting = False
+            return False
         try:
             self._build.want(seconds)
         except native.BuildError as error:
@@ -149,7 +152,7 @@ class Replay:
         self._tell(error)
 
     def foresee(self, seconds: float) -> None:
-        """Compile now if replays to come, of about `seconds`, will repay it."""
+        """Compile, or begin to, if replays to come, of about `seconds`, repay it."""
         if seconds > (WORTH if self._build is None else native.WORTH):
             self.spend(seconds)
 

@@ -121,9 +121,10 @@ class Cohort:
 
     @property
     def in_c(self) -> bool:
-        """Whether the first step is taken in C, so that threads can share it."""
+        """Whether the first step is taken in C, and threads can share it."""
         lanes = [(self.bank.lane(a, b), size) for a, b, size in self.plan[0]]
-        return all(self._tiles(self._step(*one), one[0]) for one in lanes)
+        found = [self._tiles(self._step(*one), one[0]) for one in lanes]
+        return all(one is not None and one.tile < one.count for one in found)
 
     def foresee(self, epochs: int, seconds: float) -> None:
         """Say that `epochs` more are to come, each of about `seconds`."""
@@ -185,7 +186,7 @@ class Cohort:
                 continue
             for at, members in in_c.run(i, stop, self._pool, self._threads):
                 self._part_with(lane, at, self._step(lane, size), members)
-        took = time.perf_counter() - began
+        took = max(time.perf_counter() - began, 1e-9)
         self._stride = min(2 * self._stride, max(1, int(SPAN * (stop - i) / took)))
         return stop
 
@@ -234,7 +235,8 @@ class Cohort:
         held = (2 + len(bank.slots) + len(bank.averages)) * bank.buffers.params[
             0
         ].nbytes
-        return tiles(step, lane.grads, self.losses[:, rows], gathers, copies, held)
+        losses, threads = self.losses[:, rows], self._threads
+        return tiles(step, lane.grads, losses, gathers, copies, held, threads)
 
     def _order(self) -> Values:
         """The samples of each network in the order of this epoch, (k, most)."""

@@ -72,6 +72,7 @@ def tiles(
     gathers: Sequence[tuple[Array, Array, Array, int]],
     copies: Sequence[tuple[Array, Array, tuple[int, int]]],
     held: int,
+    threads: int,
 ) -> Tiles | None:
     """The steps of a lane in C; None where they are not calls of C from end to end.
 
@@ -82,6 +83,7 @@ def tiles(
         gathers: (samples, rows of step 0, where they go, bytes to the next rows).
         copies: (source, where it goes, bytes of each to the next step).
         held: bytes of a network's parameters and of all that its update keeps.
+        threads: that are to share the networks.
     """
     program = step.program
     if program is None or not native.possible(program.native):
@@ -93,5 +95,5 @@ def tiles(
     steps = native.Steps(program.native, first, step.loss, losses, grads)
     count = len(grads)
     own = held + (program.nbytes + step.batch.x.nbytes) // count
-    tile = min(count, max(1, CACHE // own)) if program.native.splits else count
-    return Tiles(steps, count, tile)
+    tile = min(-(-count // threads), max(1, CACHE // own))
+    return Tiles(steps, count, tile if program.native.splits else count)

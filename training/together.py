@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
-from xpnet.backend import Array
+from xpnet.backend import Array, native
 from xpnet.training.cohort import Cohort, Epoch
 from xpnet.training.dataset import Samples
 from xpnet.training.history import History
@@ -128,9 +128,11 @@ class Together:
 
         Python's own calls keep all threads but one waiting, or nearly so.
         """
-        whole = self._team(members, pool, count)
-        if count == 1 or whole.cohort.in_c:
-            return [whole]
+        if count == 1 or native.expected(members[0].trainer.jit):
+            whole = self._team(members, pool, count)
+            if count == 1 or whole.cohort.in_c:
+                return [whole]
+            del whole  # and with it its arrays
         return [self._team(members[i::count], pool, 1) for i in range(count)]
 
     def _team(

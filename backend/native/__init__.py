@@ -6,6 +6,7 @@ from xpnet.backend.native.build import (
     BuildError,
     available,
     compiler,
+    expected,
     refuse,
     welcome,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "available",
     "compiler",
     "copy",
+    "expected",
     "possible",
     "refuse",
     "take",

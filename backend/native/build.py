@@ -10,19 +10,17 @@ import atexit
 import ctypes
 import hashlib
 import os
+import signal
 import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any
+from threading import Lock, RLock
+from typing import Any
 
 from xpnet.backend.cache import cache_directory
-
-if TYPE_CHECKING:
-    import subprocess
 
 # Every operation as IEEE 754 has it: nothing contracted, reordered or assumed away.
 # Only the error number and the flags of an operation are nobody's concern.
@@ -50,17 +48,22 @@ def compiler() -> Compiler | None:
     """The machine's C compiler; None where there is none, or no 64 bits."""
     if sys.maxsize < 2**32:
         return None
+    import platform
     import shlex
     import shutil
 
     wanted = os.environ.get("CC", "")
     for name in [wanted] if wanted else ["cc", "gcc", "clang"]:
-        words = shlex.split(name)
+        try:
+            words = shlex.split(name)
+        except ValueError:  # a quote too few
+            words = []
         path = shutil.which(words[0]) if words else None
         if path is not None and _works(path):
             command = (path, *words[1:], *OPTIONS, *_processor_options())
             real = os.stat(path)
-            told = (*command, real.st_size, real.st_mtime_ns, _processor())
+            machine = platform.machine(), _processor()
+            told = (*command, real.st_size, real.st_mtime_ns, *machine)
             return Compiler(command, repr(told))
     return None
 
@@ -110,19 +113,96 @@ def welcome() -> bool:
     return os.environ.get("XPNET_JIT", "") != "0"
 
 
+def expected(jit: bool | None) -> bool:
+    """Whether a program with this `jit` will be C in the end."""
+    return available() and (welcome() if jit is None else jit)
+
+
 _REFUSED: list[str] = []  # why: once is enough, the next would fare no better
 _BUILDS: dict[str, "Build"] = {}
 _LOCK = Lock()
 
 
+class _Compiling:
+    """A compiler at work, in a folder of its own beside the library to be.
+
+    Raises:
+        BuildError: it could not be started.
+    """
+
+    def __init__(self, command: tuple[str, ...], text: str, path: Path) -> None:
+        import shutil
+        import subprocess
+        import tempfile
+
+        folder: Path | None = None
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="part-", dir=path.parent))
+            source, self._part = folder / "program.c", folder / path.name
+            self._said = folder / "said"
+            source.write_text(text)
+            with self._said.open(
+                "wb"
+            ) as said:  # a pipe would stay open in its children
+                self._process = subprocess.Popen(
+                    [*command, "-o", str(self._part), str(source), "-lm"],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=said,
+                    start_new_session=True,  # Ctrl-C is for the training
+                )
+        except OSError as error:
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+            raise BuildError(f"no compiler could be started: {error}") from None
+        self._folder, self._path = folder, path
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
+    def publish(self, patience: float) -> None:
+        """Put its library into place; wait for `patience` seconds at most.
+
+        Raises:
+            BuildError: there is none.
+        """
+        import shutil
+        import subprocess
+
+        try:
+            status = self._process.wait(timeout=patience)
+            if status:
+                lines = self._said.read_text(errors="replace").strip().splitlines()
+                raise BuildError(next(iter(lines), f"exit {status}"))
+            os.replace(self._part, self._path)
+        except subprocess.TimeoutExpired:
+            self._kill()
+            raise BuildError(f"no library after {patience:.0f} s") from None
+        except OSError as error:
+            if not self._path.exists():  # somebody else's is as good
+                raise BuildError(f"no library: {error}") from None
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _kill(self) -> None:
+        """End it with all that it has started."""
+        if hasattr(os, "killpg"):
+            with suppress(OSError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+
+
 class Build:
-    """One text on its way to a library.
+    """One text on its way to a library; threads may share it.
 
     Args:
         text: C.
 
     Raises:
-        BuildError: there is no compiler.
+        BuildError: there is no compiler, or no folder for what it gives.
     """
 
     def __init__(self, text: str) -> None:
@@ -130,13 +210,13 @@ class Build:
         if found is None:
             raise BuildError("there is no C compiler")
         name = hashlib.sha256((found.identity + text).encode()).hexdigest()[:32]
-        self._path, self._command = (
-            cache_directory() / f"xpnet_{name}.so",
-            found.command,
-        )
-        self._text = text
+        try:
+            self._path = cache_directory() / f"xpnet_{name}.so"
+        except (OSError, RuntimeError) as error:
+            raise BuildError(f"no folder for libraries: {error}") from None
+        self._command, self._text, self._lock = found.command, text, RLock()
         self._library: Any = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._compiling: _Compiling | None = None
         self._noted, self._wanted = False, 0.0
 
     def want(self, seconds: float) -> None:
@@ -148,55 +228,31 @@ class Build:
         Raises:
             BuildError: no compiler could be started.
         """
-        if not self._noted:
-            self._noted, source = True, self._path.with_suffix(".c")
-            if source.exists():
-                self._wanted = WORTH
-            else:
-                with suppress(OSError):  # no place to leave word for the next process
-                    source.write_text(self._text)
-        self._wanted += seconds
-        if self._wanted >= WORTH:
-            self.begin()
+        with self._lock:
+            if not self._noted:
+                self._noted, word = True, self._path.with_suffix(".c")
+                if word.exists():
+                    self._wanted = WORTH
+                else:
+                    with suppress(OSError):  # no place to leave word for the next one
+                        word.write_text(self._text)
+            self._wanted += seconds
+            if self._wanted >= WORTH:
+                self.begin()
 
     def begin(self) -> None:
         """Start the compiler, unless it has been, or the library is on disk."""
-        if self._library is None and self._process is None and not self._path.exists():
-            self._start()
-
-    def _start(self) -> None:
-        import shutil
-        import subprocess
-        import tempfile
-
-        folder: Path | None = None
-        try:
-            folder = Path(tempfile.mkdtemp(prefix="part-", dir=self._path.parent))
-            source, self._part = folder / "program.c", folder / self._path.name
-            source.write_text(self._text)
-            self._process = subprocess.Popen(
-                [*self._command, "-o", str(self._part), str(source), "-lm"],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )
-        except OSError as error:
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-            raise BuildError(f"no compiler could be started: {error}") from None
-        self._folder = folder
-
-    @property
-    def running(self) -> bool:
-        """Whether the compiler is still at work."""
-        return self._process is not None and self._process.poll() is None
+        with self._lock:
+            if not (self._library or self._compiling or self._path.exists()):
+                self._compiling = _Compiling(self._command, self._text, self._path)
 
     @property
     def done(self) -> bool:
-        """Whether the library is in memory, or the compiler has said what it can."""
-        if self._library is not None:
-            return True
-        return not self.running if self._process is not None else self._path.exists()
+        """Whether the library is there, or the compiler has said why it is not."""
+        with self._lock:
+            if self._compiling is not None:
+                return self._compiling.done
+            return self._library is not None or self._path.exists()
 
     def library(self) -> Any:
         """The loaded library; waits for the compiler.
@@ -204,41 +260,30 @@ class Build:
         Raises:
             BuildError: it refused, or took too long.
         """
-        self.begin()
-        with _LOCK:
-            if self._process is not None:
-                self._finish(self._process, PATIENCE)
+        with self._lock:
+            self.begin()
+            self.end(PATIENCE)
             if self._library is None:
                 try:
                     self._library = ctypes.CDLL(str(self._path))
                 except OSError as error:
+                    with suppress(OSError):
+                        self._path.unlink()  # the next process may fare better
                     raise BuildError(f"cannot be loaded: {error}") from None
             return self._library
 
-    def _finish(self, process: "subprocess.Popen[bytes]", patience: float) -> None:
-        """Take what the compiler gives within `patience` seconds."""
-        import shutil
-        import subprocess
-
-        self._process = None
-        try:
-            said = process.communicate(timeout=patience)[1]
-            if process.returncode:
-                lines = said.decode(errors="replace").strip().splitlines()
-                raise BuildError(next(iter(lines), f"exit {process.returncode}"))
-            os.replace(self._part, self._path)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            raise BuildError(f"no library after {patience:.0f} s") from None
-        finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
     def end(self, patience: float) -> None:
-        """Wait for `patience` seconds at most; leave nothing behind."""
-        if self._process is not None:
-            with suppress(BuildError, OSError):
-                self._finish(self._process, max(patience, 0.0))
+        """Wait for the compiler, `patience` seconds at most; leave nothing behind.
+
+        Raises:
+            BuildError: it refused, or took too long.
+        """
+        with self._lock:
+            if self._compiling is not None:
+                try:
+                    self._compiling.publish(max(patience, 0.0))
+                finally:
+                    self._compiling = None
 
 
 def build(text: str) -> Build:
@@ -259,4 +304,5 @@ def _end_all() -> None:
     """What has been begun is for the next process."""
     end = time.monotonic() + AT_EXIT
     for one in _BUILDS.values():
-        one.end(end - time.monotonic())
+        with suppress(BuildError):
+            one.end(end - time.monotonic())

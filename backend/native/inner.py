@@ -10,6 +10,7 @@ the one of NumPy's header `ufuncobject.h`, nothing is found, and the ufunc is ca
 """
 
 import ctypes
+import sys
 from functools import cache
 from typing import Any
 
@@ -41,7 +42,10 @@ def inner_loop(op: np.ufunc, dtypes: str) -> tuple[int, int] | None:
         op: a ufunc.
         dtypes: of operands and result, as in `op.types`.
     """
-    if dtypes not in op.types or op not in CHECKS:
+    floating = np.dtype(dtypes[0]).kind == "f"
+    if dtypes not in op.types or op not in CHECKS or not floating:
+        return None
+    if sys.implementation.name != "cpython":  # elsewhere `id` is no address
         return None
     found = _UFunc.from_address(id(op) + object.__basicsize__)
     told = (found.nin, found.nout, found.nargs, found.ntypes)

@@ -79,7 +79,11 @@ class Native:
 
     def link(self, ops: Iterable[Op]) -> Table:
         """A table of calls with the addresses of their functions."""
-        return _table(ops, self.library)
+        linked = list(ops)
+        for op in linked:
+            if isinstance(op.function, str):
+                op.function = self.library.address(op.function)
+        return Table(linked)
 
 
 class Linker:
@@ -228,6 +232,7 @@ class Linker:
             op.name.startswith("loop")
             and not op.unit
             and int(np.prod(op.counts)) >= SHARED
+            and (len(op.counts) > 1 or not op.reduces)
             and op.counts[0] >= self.threads() > 1
         )
 
@@ -256,12 +261,3 @@ class Linker:
         return all(
             len(strides[root]) == 1 and 0 not in strides[root] for root in written
         )
-
-
-def _table(ops: Iterable[Op], library: Library) -> Table:
-    linked = []
-    for op in ops:
-        if isinstance(op.function, str):
-            op.function = library.address(op.function)
-        linked.append(op)
-    return Table(linked)

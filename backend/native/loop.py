@@ -2,9 +2,9 @@
 
 A run of the tape becomes one function, a loop nest over its shape with the run's
 operations inside. Temporaries live in registers; a largest-in-row (`max` over the last
-axis) is one pass over the row before the pass that uses it. The text holds which axes
-an operand is constant along, and nothing else of shapes and strides: these are
-arguments, so that batches of other sizes, and stacks of other numbers of networks,
+axis) is one pass over the row before the pass that uses it. The text says which axes
+an operand is constant along and whether its last one is contiguous; sizes and strides
+are arguments, so that batches of other sizes, and stacks of other numbers of networks,
 share a library.
 """
 
@@ -238,6 +238,7 @@ class Loop(Fused):
             unit=int(self.split),
             member=list(self.axes[0][1]) if self.split else [],
             written=tuple(sorted(self.written)),
+            reduces=any(node.op == "max" for node in self.run),
         )
 
 

@@ -24,6 +24,7 @@ class Op:
         step: likewise from one training step to the next.
         written: the places of the arrays that it writes.
         name: of the ufunc or of the loop.
+        reduces: whether a loop finds the largest of its last axis.
     """
 
     function: int | str
@@ -36,6 +37,7 @@ class Op:
     step: list[int] = field(default_factory=list)
     written: tuple[int, ...] = (-1,)
     name: str = ""
+    reduces: bool = False
 
     def __post_init__(self) -> None:
         self.member = self.member or [0] * len(self.arrays)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import pytest
 import xpnet as xn
 from tests.backend.test_loops import MODELS, data, everything, same, trainer
 from xpnet.backend import Tape, batch_sum, compile_tape, get_backend, native, replay
-from xpnet.backend.native import build, inner, loop, steps
+from xpnet.backend.native import build, inner, steps
 from xpnet.backend.native.link import Linker
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
@@ -143,6 +144,8 @@ def test_a_ufunc_of_another_layout_is_left_to_numpy(monkeypatch):
         plain, compiled = trainer("smooth", jit=False), trainer("smooth", jit=True)
         for t in (plain, compiled):
             t.fit(x, y, 2, 10)
+            for i in range(3):  # a new array each step, not read in place
+                t.step(np.roll(x, i, axis=0), y)
         assert not native.possible(compiled.newest.program.native)
         assert same(plain, compiled)
     finally:
@@ -225,8 +228,8 @@ x = np.ones((4, 3), np.float32)
 model = xn.Sequential([xn.Dense(4, "relu"), xn.Dense(2)])
 t = xn.Trainer(model, "softmax_cross_entropy", "sgd", device="cpu", jit=JIT)
 began = []
-start = build.Build._start
-build.Build._start = lambda self: (began.append(self), start(self))
+start = build._Compiling.__init__
+build._Compiling.__init__ = lambda self, *a: (began.append(self), start(self, *a))[1]
 t.fit(x, np.array([0, 1, 0, 1]), 3, 2)
 print(len(began), t.newest.program.native is not None)
 """
@@ -365,13 +368,51 @@ def test_a_cache_that_cannot_be_written_ends_nothing(tmp_path, monkeypatch):
     t.fit(x, y, 2, 10)  # and says it once
 
 
-@pytest.mark.parametrize("name", ["", "no-such-compiler", "sh -c"])
+def test_threads_that_want_the_same_library_start_one_compiler(monkeypatch, tmp_path):
+    began = []
+    start = build._Compiling.__init__
+
+    def counted(self, *arguments):
+        began.append(self)
+        time.sleep(0.01)
+        start(self, *arguments)
+
+    monkeypatch.setattr(build._Compiling, "__init__", counted)
+    made = build.Build("int shared_by_all;")
+    made._path = tmp_path / "one.so"
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(8):
+            pool.submit(made.want, 1.0)
+        found = [pool.submit(made.library) for _ in range(8)]
+    assert len({result.result() for result in found}) == 1
+    assert len(began) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["one.c", "one.so"]
+
+
+def test_ctrl_c_does_not_reach_the_compiler(tmp_path):
+    made = build.Build("int alone;")
+    made._path = tmp_path / "alone.so"
+    made.begin()
+    assert os.getpgid(made._compiling._process.pid) != os.getpgid(0)
+    assert made.library() is not None
+
+
+def test_the_largest_of_one_long_row_is_not_shared_among_threads(monkeypatch):
+    monkeypatch.setattr("xpnet.backend.native.link.SHARED", 10)
+    monkeypatch.setattr("xpnet.backend.backend.blas_threads", lambda: 3)
+    z = np.random.default_rng(0).normal(size=(1, 999)).astype(np.float32)
+    program = in_c(lambda z: z - z.max(axis=-1, keepdims=True), z)
+    program.run("all")
+    assert np.array_equal(program.outputs["out"], z - z.max(axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize("name", ["", "no-such-compiler", "sh -c", "'"])
 def test_the_compiler_is_what_cc_names(name, monkeypatch):
     monkeypatch.setenv("CC", name)
     build.compiler.cache_clear()
     try:
         found = build.compiler()
-        if name == "no-such-compiler":
+        if name in ("no-such-compiler", "'"):
             assert found is None
         elif name:
             assert os.path.basename(found.command[0]) == "sh"
@@ -453,4 +494,3 @@ def test_the_linker_leaves_what_it_cannot_call():
         linker.product(np.zeros((2, 2, 3, 3)), a[:3, :3], np.zeros((2, 2, 3, 3)))
         is None
     )
-    assert loop.LITERALS

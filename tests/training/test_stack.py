@@ -18,6 +18,7 @@ from tests.training.examples import (
     same,
     weights,
 )
+from xpnet.backend import can_compile
 from xpnet.training import together
 from xpnet.training.cohort import Cohort
 from xpnet.training.dataset import Samples
@@ -516,10 +517,13 @@ def test_what_does_not_fit_is_trained_in_several_stacks():
         assert_close(a, b, 1e-6)
 
 
+@pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("hidden", [*HIDDEN, *NUMBERED])
-def test_a_stack_takes_no_more_memory_than_was_estimated(hidden):
+def test_a_stack_takes_no_more_memory_than_was_estimated(hidden, jit):
+    if jit and not can_compile():
+        pytest.skip("neither a C compiler nor Numba")
     x, y = data(samples=60)
-    trainers = [network(i, hidden, "adam") for i in range(9)]
+    trainers = [network(i, hidden, "adam", jit=jit) for i in range(9)]
     samples = Samples(trainers[0], x, y)
     for trainer in trainers:
         trainer.build(FEATURES)
