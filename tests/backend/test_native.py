@@ -12,7 +12,15 @@ import pytest
 
 import xpnet as xn
 from tests.backend.test_loops import MODELS, data, everything, same, trainer
-from xpnet.backend import Tape, batch_sum, compile_tape, get_backend, native, replay
+from xpnet.backend import (
+    Tape,
+    batch_sum,
+    compile_tape,
+    get_backend,
+    how_compiled,
+    native,
+    replay,
+)
 from xpnet.backend.native import build, inner, steps
 from xpnet.backend.native.link import Linker
 
@@ -341,6 +349,16 @@ def test_what_cannot_be_loaded_is_told_of(tmp_path):
     made._path.write_bytes(b"not a library")
     with pytest.raises(native.BuildError, match="cannot be loaded"):
         made.library()
+
+
+def test_info_tells_how_programs_are_compiled(monkeypatch):
+    monkeypatch.setenv("XPNET_JIT", "1")
+    assert how_compiled().startswith("in C, compiled by ")
+    monkeypatch.setattr(native, "available", lambda: False)
+    monkeypatch.setattr(replay, "available", lambda: True)
+    assert "by Numba" in how_compiled()
+    monkeypatch.setattr(replay, "available", lambda: False)
+    assert "NumPy calls; faster with a C compiler or Numba" in how_compiled()
 
 
 def test_a_compiler_that_does_not_end_is_given_up(monkeypatch, tmp_path):

@@ -231,6 +231,8 @@ def test_info_names_device_blas_and_versions(clean, capsys):
     assert record["device"] == xn.get_backend("auto").device
     assert f"device      {record['device']}: {record['why']}" in out
     assert record["cores"] >= 1
+    assert f"programs    {record['programs']}" in out
+    assert record["programs"] == "NumPy calls, since XPNET_JIT=0"  # in all tests
     assert record["versions"]["numpy"] == __import__("numpy").__version__
     for package in ("numba", "threadpoolctl"):
         assert record["versions"].get(package, "") in out
