@@ -54,9 +54,15 @@ class Loop:
             self.losses = trainer.backend.zeros((self.steps,), trainer.dtype)
             batches = (samples, batch_size, self.rows)
             self.captured = captured(trainer, *batches, self.losses)
-        self.stretch: Stretch | None = None
+        # The full batches, and the short one that an epoch may end with.
+        self.stretches: list[Stretch] = []
         if trainer.backend.is_host and not trainer.eager:
-            self.stretch = Stretch(trainer, samples, batch_size, self.rows, self.safety)
+            full, rest = divmod(samples.count, batch_size)
+            for size, start in ((batch_size, 0), (rest, full * batch_size)):
+                if size:
+                    rows = self.rows[start:]
+                    part = Stretch(trainer, samples, size, rows, self.safety)
+                    self.stretches.append(part)
 
     def run(self, epochs: int) -> History:
         """Train; callbacks see the end however it comes."""
@@ -114,10 +120,14 @@ class Loop:
             return 1
         if self.captured is not None:
             return self.captured.run(i, look)
-        if self.stretch is None or i >= len(self.stretch.batches):
+        if not self.stretches:
             self._step(i)
             return 1
-        losses = self.stretch.run(i, interrupt, look)
+        full = len(self.stretches[0].batches)
+        if i < full:
+            losses = self.stretches[0].run(i, interrupt, look)
+        else:
+            losses = self.stretches[1].run(0, interrupt, 1)
         self.losses[i : i + len(losses)] = losses
         return len(losses)
 
