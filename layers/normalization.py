@@ -1,29 +1,20 @@
 """Layers that bring activations to mean 0 and variance 1."""
 
-from collections.abc import Callable
-
 import numpy as np
 
-from xpnet.backend import (
-    Array,
-    Shape,
-    batch_mean,
-    batch_sum,
-    check_number,
-    feature_mean,
-)
+from xpnet.backend import Array, Shape, batch_sum, check_number
 from xpnet.layers.layer import Layer
 
 
 class _Normalization(Layer):
     """a = γ x̂ + β with x̂ = (x - μ) / √(σ² + eps), μ and σ² along one axis."""
 
+    axis: int
     x_hat: Array
     gain: Array
     shift: Array
     dgain: Array
     dshift: Array
-    mean: Callable[[Array], Array]
 
     def __init__(self, eps: float):
         kind = type(self).__name__
@@ -42,9 +33,9 @@ class _Normalization(Layer):
 
     def normalize(self, x: Array) -> tuple[Array, Array, Array]:
         """(x̂, μ, σ²) along the axis."""
-        mean = self.mean(x)
+        mean = x.mean(axis=self.axis, keepdims=True)
         centered = x - mean
-        variance = self.mean(centered * centered)
+        variance = (centered * centered).mean(axis=self.axis, keepdims=True)
         self.scale = 1.0 / np.sqrt(variance + self.eps)
         return centered * self.scale, mean, variance
 
@@ -54,7 +45,9 @@ class _Normalization(Layer):
         self.dgain[...] = batch_sum(delta * x_hat)
         self.dshift[...] = batch_sum(delta)
         g = delta * self.gain
-        return (g - self.mean(g) - x_hat * self.mean(g * x_hat)) * self.scale
+        mean = g.mean(axis=self.axis, keepdims=True)
+        slope = (g * x_hat).mean(axis=self.axis, keepdims=True)
+        return (g - mean - x_hat * slope) * self.scale
 
 
 class BatchNorm(_Normalization):
@@ -71,7 +64,7 @@ class BatchNorm(_Normalization):
         ValueError: momentum outside (0, 1], eps not above 0, samples of several axes.
     """
 
-    mean = staticmethod(batch_mean)
+    axis = -2
     min_batch = 2
     running_mean: Array
     running_variance: Array
@@ -115,7 +108,7 @@ class LayerNorm(_Normalization):
         ValueError: eps not above 0, samples of several axes.
     """
 
-    mean = staticmethod(feature_mean)
+    axis = -1
 
     def __init__(self, eps: float = 1e-5):
         super().__init__(eps)

@@ -78,14 +78,15 @@ def test_weights_and_balanced_classes_go_along(dtype, split):
         )
 
 
-def test_networks_that_diverge_in_c_are_left_as_call_by_call(split):
+@pytest.mark.parametrize("hidden", ["dense", "batch norm"])
+def test_networks_that_diverge_in_c_are_left_as_call_by_call(hidden, split):
     x, y = data("values")
     rates = [0.05, 1e30, 3e3, 0.05, 1e30]
     found = []
     for jit in (False, True):
         stack = xn.Stack(
             [
-                network(i, "batch norm", xn.SGD(rate), "mean_squared_error", jit=jit)
+                network(i, hidden, xn.SGD(rate), "mean_squared_error", jit=jit)
                 for i, rate in enumerate(rates)
             ]
         )
