@@ -141,9 +141,8 @@ class _Compiling:
             source, self._part = folder / "program.c", folder / path.name
             self._said = folder / "said"
             source.write_text(text)
-            with self._said.open(
-                "wb"
-            ) as said:  # a pipe would stay open in its children
+            # Not a pipe, which the compiler's own children might hold open.
+            with self._said.open("wb") as said:
                 self._process = subprocess.Popen(
                     [*command, "-o", str(self._part), str(source), "-lm"],
                     stdin=subprocess.DEVNULL,

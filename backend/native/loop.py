@@ -42,11 +42,10 @@ class Loop(Fused):
         members: int | None,
     ) -> None:
         super().__init__(run, array, kept, dtypes)
-        self.names = {n: f"t{i}" for i, n in enumerate(run)}
         self.shape = shape or (1,)
-        rows = any(node.op == "max" for node in run)
-        self.split = members is not None and shape[:1] == (members,)
-        self.split = self.split and not (rows and len(shape) == 1)
+        self.reduces = any(node.op == "max" for node in run)
+        whole_line = self.reduces and len(shape) == 1  # of all networks
+        self.split = members is not None and shape[:1] == (members,) and not whole_line
         self.arrays: list[Array] = []
         self._strides: list[tuple[int, ...]] = []
         self._places: dict[tuple[Any, ...], int] = {}
@@ -100,14 +99,13 @@ class Loop(Fused):
     def _axes(self) -> list[tuple[int, list[int]]]:
         """(count, stride of each array) of the loops, outermost first; few and long."""
         found: list[tuple[int, list[int]]] = []
-        rows = any(node.op == "max" for node in self.run)
         for axis, count in enumerate(self.shape):
             strides = [s[axis] for s in self._strides]
             first = axis == 0 and self.split
-            last = axis == len(self.shape) - 1
-            if count == 1 and not first and not (last and rows):
+            line = self.reduces and axis == len(self.shape) - 1
+            if count == 1 and not first and not line:
                 continue
-            joins = len(found) > self.split and not (last and rows)
+            joins = len(found) > self.split and not line
             if joins and all(
                 a == b * count for a, b in zip(found[-1][1], strides, strict=True)
             ):
@@ -238,7 +236,7 @@ class Loop(Fused):
             unit=int(self.split),
             member=list(self.axes[0][1]) if self.split else [],
             written=tuple(sorted(self.written)),
-            reduces=any(node.op == "max" for node in self.run),
+            reduces=self.reduces,
         )
 
 

@@ -132,17 +132,21 @@ def looped(function, *arrays):
     return function(*arrays), program.outputs["out"]
 
 
+# What NaN, infinity and the sign of 0 tell apart.
+AT_THE_EDGES = (
+    lambda z: np.maximum(z, 0.0) + np.minimum(z, 1.0),
+    lambda z: np.maximum(z, z[::-1]) * 1.0,
+    lambda z: np.sign(z) * 2.0,
+    lambda z: np.sqrt(abs(z)) - 1.0,
+    lambda z: z - z.max(axis=-1, keepdims=True),
+    lambda z: np.where(z > 0.0, z, -z) * 0.5,
+)
+
+
 def test_nan_and_infinity_pass_through_a_loop_as_through_numpy():
     z = np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, 1.0], np.float32)
     z = np.stack([z, z[::-1], np.roll(z, 2)])
-    for function in (
-        lambda z: np.maximum(z, 0.0) + np.minimum(z, 1.0),
-        lambda z: np.maximum(z, z[::-1]) * 1.0,
-        lambda z: np.sign(z) * 2.0,
-        lambda z: np.sqrt(abs(z)) - 1.0,
-        lambda z: z - z.max(axis=-1, keepdims=True),
-        lambda z: np.where(z > 0.0, z, -z) * 0.5,
-    ):
+    for function in AT_THE_EDGES:
         with np.errstate(all="ignore"):
             wanted, got = looped(function, z)
         assert np.array_equal(wanted, got, equal_nan=True)
