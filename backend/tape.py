@@ -84,6 +84,8 @@ class Tape:
             raise ValueError(f"matmul of shapes {a.shape} and {b.shape}")
         lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         shape = (*lead, a.shape[-2], b.shape[-1])
+        if a.shape[-1] == 1:  # a column times a row: nothing to sum, and joins a loop
+            return self.apply(np.multiply, a, b)
         return self.node("matmul", (a, b), shape, np.result_type(a.dtype, b.dtype))
 
     def reduce(self, op: str, x: Traced, axis: Any, keepdims: bool) -> Traced:
