@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.backend.backend import Backend
+from xpnet.backend.blas import openblas
 from xpnet.backend.fused import REDUCTIONS
 from xpnet.backend.loops import Loop
 from xpnet.backend.memory import Arena
@@ -88,8 +89,10 @@ class _Compiler:
             from xpnet.backend import cuda
 
             self.kernels, plan = cuda.Kernels(backend.driver), cuda.DevicePlan
-        self.linker = _linker(backend, members) if loops else None
         self.plan = plan(tape, list(outputs.values()), loops)
+        # The threads that divide products, which decides their bits: also in calls.
+        self.crew = _crew(backend, self.plan.live) if members is None else 1
+        self.linker = _linker(backend, members, self.crew) if loops else None
         self.source = source
         self.readers: list[tuple[str, int, Traced]] = []
         self.arrays: dict[Traced, Array] = {}
@@ -112,6 +115,9 @@ class _Compiler:
         elif self.linker is not None:
             source = self.linker.text()
             calls, native = self.linker.link(calls, wait)
+        elif self.crew > 1:
+            calls = recorded = {name: _alone(row) for name, row in calls.items()}
+            self.readers = [(name, at + 1, node) for name, at, node in self.readers]
         readers = None
         if self._may_rebind(recorded, native):
             readers = [self._reader(*r, recorded, native) for r in self.readers]
@@ -159,7 +165,8 @@ class _Compiler:
                 for a in node.args
             )
             if native is None:
-                row[index] = self.backend.product(x, y, self.array(node))
+                made = self._products(x, y, self.array(node))
+                row[index : index + len(made)] = made
             else:
                 native.point(op, [x, y, self.array(node)])
 
@@ -433,14 +440,41 @@ class _Compiler:
         if node.op == "cast":
             return [backend.copy(out, operands[0])]
         if node.op == "matmul":
-            return [backend.product(operands[0], operands[1], out)]
+            return self._products(operands[0], operands[1], out)
         if node.op == "product_sum":
             return [backend.product_sum(operands[0], node.options[0], out)]
         axes, keepdims = node.options
         return [backend.reduce(node.op, operands[0], axes, keepdims, out)]
 
 
-def _linker(backend: Backend, members: int | None) -> "Linker | None":
+    def _products(self, a: Array, b: Array, out: Array) -> list[Call]:
+        """out = a @ b, in the parts in which a crew computes it."""
+        if self.crew == 1:
+            return [self.backend.product(a, b, out)]
+        from xpnet.backend.native import product_in_parts
+
+        parts = product_in_parts(a, b, out, self.crew)
+        return [self.backend.product(*part) for part in parts]
+
+
+def _crew(backend: Backend, nodes: list[Traced]) -> int:
+    """The threads that share the calls; 1 where no compiler will make them C."""
+    if backend.driver is not None or not backend.is_host or openblas() is None:
+        return 1
+    from xpnet.backend import native
+
+    return native.crew_size(nodes, backend.threads) if native.available() else 1
+
+
+def _alone(row: list[Call]) -> list[Call]:
+    """The calls with BLAS kept to one thread, as a crew keeps it."""
+    blas, kept = openblas(), list[int]()
+    if blas is None or not row:
+        return row
+    return [(blas.limit, (kept,)), *row, (blas.release, (kept,))]
+
+
+def _linker(backend: Backend, members: int | None, crew: int) -> "Linker | None":
     """What makes calls of C; None where a driver or Numba makes the loops."""
     if backend.driver is not None or not backend.is_host:
         return None
@@ -448,7 +482,7 @@ def _linker(backend: Backend, members: int | None) -> "Linker | None":
 
     if not native.available():
         return None
-    return native.Linker(members, lambda: backend.threads)
+    return native.Linker(members, lambda: backend.threads, crew)
 
 
 def _operands(run: list[Traced]) -> int:

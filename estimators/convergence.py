@@ -59,6 +59,12 @@ class Convergence(Callback):
         self.epochs, self.converged = 0, False
         self._best: tuple[Array, ...] | None = None
 
+    def patient_for(self, trainer: Trainer) -> float:
+        """As many epochs as it waits at least before it acts."""
+        if self.monitor or self.rates == "invscaling":
+            return 1
+        return self.patience - self.curves.waited + 1
+
     def on_fit_begin(self, trainer: Trainer) -> None:
         """Weigh the weights as they start."""
         self._square = _square(trainer)
@@ -123,16 +129,7 @@ class Convergence(Callback):
 
 def _square(trainer: Trainer) -> float:
     """Σ W² over all weights."""
-    if not isinstance(trainer.optimizer, Ridge):
-        return 0.0
-    buffers = trainer.model.buffers
-    assert buffers is not None
-    w = buffers.params[: trainer.model.layout.penalized]
-    # Where training diverges this comes before the error.
-    with np.errstate(over="ignore"), trainer.backend.active():
-        backend = trainer.backend
-        square = w.dot(w) if backend.is_host else w[None] @ w[:, None]
-        return float(backend.to_numpy(square).reshape(()))
+    return trainer.weights_square if isinstance(trainer.optimizer, Ridge) else 0.0
 
 
 class Flatness(Callback):

@@ -17,6 +17,15 @@ class Callback:
     by setting `trainer.stop` to the reason.
     """
 
+    def patient_for(self, trainer: "Trainer") -> float:
+        """How many epochs may pass before it is told of them, row by row.
+
+        Short epochs are then run together. Until the last of these rows it sees the
+        trainer as it is after all of them, and must neither stop it nor change the
+        rate; `trainer.weights_square` is the row's own.
+        """
+        return 1
+
     def on_fit_begin(self, trainer: "Trainer") -> None:
         """Before the first epoch."""
 

@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from xpnet.training.checks import quickly_finite
 from xpnet.training.dataset import Samples, order
 from xpnet.training.divergence import divergence
 from xpnet.training.doctor import Doctor
+from xpnet.training.epochs import Epochs, room
 from xpnet.training.evaluation import evaluate
 from xpnet.training.history import History
 from xpnet.training.interrupt import Interrupt
@@ -39,6 +41,7 @@ class Loop:
         callbacks: list[Callback],
         progress: Progress,
         doctor: Doctor | None = None,
+        epochs: int = 1,
     ) -> None:
         self.trainer, self.samples, self.validation = trainer, samples, validation
         self.batch_size = batch_size
@@ -56,13 +59,29 @@ class Loop:
             self.captured = captured(trainer, *batches, self.losses)
         # The full batches, and the short one that an epoch may end with.
         self.stretches: list[Stretch] = []
+        self.epochs: Epochs | None = None
         if trainer.backend.is_host and not trainer.eager:
+            space = room(samples.count, epochs)
             full, rest = divmod(samples.count, batch_size)
-            for size, start in ((batch_size, 0), (rest, full * batch_size)):
-                if size:
-                    rows = self.rows[start:]
-                    part = Stretch(trainer, samples, size, rows, self.safety)
+            for size, count in ((batch_size, full), (rest, int(rest > 0))):
+                if count:
+                    part = Stretch(trainer, samples, size, count, self.safety, space)
                     self.stretches.append(part)
+            if validation is None and doctor is None:
+                self.epochs = Epochs(self, space)
+
+    def parts(self) -> Iterator[tuple[Stretch, slice]]:
+        """Each stretch, and which of an epoch's batches it takes."""
+        at = 0
+        for stretch in self.stretches:
+            yield stretch, slice(at, at + stretch.count)
+            at += stretch.count
+
+    def order(self, rows: np.ndarray[Any, Any], epoch: int = 0) -> None:
+        """Take the samples in this order in epoch 0, 1, ... of those prepared."""
+        for stretch, batches in self.parts():
+            start, stop = batches.start * self.batch_size, batches.stop * self.batch_size
+            stretch.order(rows[start:stop], epoch)
 
     def run(self, epochs: int) -> History:
         """Train; callbacks see the end however it comes."""
@@ -74,10 +93,9 @@ class Loop:
             for callback in self.callbacks:
                 callback.on_fit_begin(trainer)
             with Interrupt() as interrupt, np.errstate(all="ignore"):
-                for epoch in range(1, epochs + 1):
-                    self._epoch(epoch, epochs, interrupt)
-                    if trainer.stop:
-                        break
+                epoch = 0
+                while epoch < epochs and not trainer.stop:
+                    epoch += self._some(epoch, epochs, interrupt)
         self.history.stopped = trainer.stop
         if trainer.stop.startswith("interrupted") and not self.progress.verbose:
             # The script goes on: nobody may take this for a finished training.
@@ -85,6 +103,19 @@ class Loop:
         if trainer.stop:
             self.progress.note(f"stopped: {trainer.stop}")
         return self.history
+
+    def _some(self, done: int, epochs: int, interrupt: Interrupt) -> int:
+        """The next epochs, one of them or several together; how many."""
+        together = self.epochs
+        count = 1 if together is None else together.ahead(epochs - done)
+        if count == 1 or together is None:
+            self._epoch(done + 1, epochs, interrupt)
+            return 1
+        together.run(count)
+        if interrupt.asked and not self.trainer.stop:
+            last = f"epoch {done + count} after batch {self.steps}"
+            self.trainer.stop = f"interrupted in {last}"
+        return count
 
     def _epoch(self, epoch: int, epochs: int, interrupt: Interrupt) -> None:
         trainer, count = self.trainer, self.samples.count
@@ -95,6 +126,7 @@ class Loop:
             if not self.safety.each_step:
                 self.safety.keep()
             trainer.backend.upload(self.rows, rows)
+            self.order(rows)
             if self.captured is not None:
                 self.captured.begin()
             while done < self.steps and not trainer.stop:
@@ -108,7 +140,10 @@ class Loop:
                 self._check(losses)
         weights = self.samples.weights(rows, self.batch_size)[:done]
         seen = min(done * self.batch_size, count)
-        self._finish(losses, weights, seen, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        if self.epochs is not None:
+            self.epochs.seconds = seconds
+        self.finish(losses, weights, seen, seconds)
 
     def _steps(self, i: int, interrupt: Interrupt) -> int:
         """Batch i, and others after it where they are one record; how many."""
@@ -123,7 +158,7 @@ class Loop:
         if not self.stretches:
             self._step(i)
             return 1
-        full = len(self.stretches[0].batches)
+        full = self.stretches[0].count
         if i < full:
             losses = self.stretches[0].run(i, interrupt, look)
         else:
@@ -178,7 +213,7 @@ class Loop:
         self.safety.put_back()
         raise error
 
-    def _finish(
+    def finish(
         self,
         losses: np.ndarray[Any, Any],
         weights: np.ndarray[Any, Any],

@@ -8,7 +8,7 @@ them are machine code, C takes the steps, and Python has no part in them.
 import time
 from collections.abc import Iterator
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -34,8 +34,12 @@ class Stretch:
         trainer: a recorded one, on the CPU.
         samples: gathered batch by batch.
         size: of a batch.
-        rows: the order of the samples in the epoch; its values may change.
+        count: batches of an epoch.
         safety: what a bad step is taken back to.
+        epochs: how many of them there is to be room for.
+
+    Attributes:
+        batches: the samples of each, (epochs * count, size).
     """
 
     def __init__(
@@ -43,19 +47,26 @@ class Stretch:
         trainer: "Trainer",
         samples: Samples,
         size: int,
-        rows: Array,
+        count: int,
         safety: Safety,
+        epochs: int,
     ) -> None:
         self.trainer, self.samples, self.safety = trainer, samples, safety
-        count = len(rows) // size
-        self.batches = rows[: count * size].reshape(count, size)
+        self.count = count
+        room = trainer.backend.zeros
+        self.batches = room((epochs * count, size), np.int64)
         self.step = trainer.training_step(samples.kind(size))
         self.whole = size == samples.count
         self.longest = 1
         names = trainer.rule.numbers.shape
-        self._numbers = np.zeros((count, *names), trainer.dtype)
-        self._losses = np.zeros(count, trainer.dtype)
+        self.numbers = room((epochs * count, *names), trainer.dtype)
+        self.losses = room((epochs * count,), trainer.dtype)
         self._steps: tuple[Program, native.Steps | None] | None = None
+
+    def order(self, rows: Array, epoch: int = 0) -> None:
+        """Take the samples of its batches in this order in epoch 0, 1, ..."""
+        own = self.batches[epoch * self.count : (epoch + 1) * self.count]
+        own.reshape(-1)[...] = rows
 
     def run(self, first: int, interrupt: Interrupt, stop: int) -> list[float]:
         """Take the steps of batches first, first + 1, ..., stop - 1; their losses.
@@ -68,11 +79,11 @@ class Stretch:
         replay = self.step.replay
         assert replay is not None
         self.step.unbind()
-        self._hold(first)
-        steps = self._native(replay.program)
+        self.hold(first)
+        steps = self.in_c()
         longest = LONGEST if steps is None else LONGEST_NATIVE
-        stop = min(first + min(self.longest, longest), stop, len(self.batches))
-        self._numbers[first:stop] = self._table(stop - first)
+        stop = min(first + min(self.longest, longest), stop, self.count)
+        self.numbers[first:stop] = table(self.trainer, stop - first)
         before = self.trainer.steps_done
         began, done = time.perf_counter(), first
         try:
@@ -84,7 +95,7 @@ class Stretch:
             else:
                 done = steps.run(first, stop, 0, 1)
                 if done < stop:
-                    self._diverged(before + done - first, float(self._losses[done]))
+                    self.diverged(before + done - first, float(self.losses[done]))
         finally:
             self.trainer.steps_done = before + done - first
             self.trainer.took(self.step)
@@ -94,10 +105,10 @@ class Stretch:
         elif took > SPAN:
             self.longest = max(1, self.longest // 2)
         replay.spend(took)
-        losses: list[float] = self._losses[first:done].tolist()
+        losses: list[float] = self.losses[first:done].tolist()
         return losses
 
-    def _hold(self, first: int) -> None:
+    def hold(self, first: int) -> None:
         """The full batch stays where it is."""
         batch = self.step.batch
         held = batch.holds is self.samples
@@ -126,18 +137,21 @@ class Stretch:
         before = self.trainer.steps_done - first
         for i in range(first, stop):
             copy(indices, self.batches[i])
-            copy(numbers, self._numbers[i])
+            copy(numbers, self.numbers[i])
             for function, arguments in calls:
                 function(*arguments)
-            value = self._losses[i] = loss()
+            value = self.losses[i] = loss()
             if not (isfinite(value) and quickly_finite(gradients)):
-                self._diverged(before + i, value)
+                self.diverged(before + i, value)
             for function, arguments in update:
                 function(*arguments)
             yield i + 1
 
-    def _native(self, program: Program) -> native.Steps | None:
+    def in_c(self) -> native.Steps | None:
         """The steps in C; None where they are not calls of C from end to end."""
+        program = self.step.program
+        if program is None:
+            return None
         if self._steps is None or self._steps[0] is not program:
             self._steps = program, self._linked(program)
         return self._steps[1]
@@ -148,7 +162,9 @@ class Stretch:
             return None
         size = self.batches.strides[0]
         gathers = [
-            native.take(rows, self.batches[0], out, False, size)
+            native.take(
+                rows, self.batches[0], out, False, size, program.native.crew
+            )
             for rows, out in ([] if self.whole else self.samples.pairs(batch))
         ]
         if None in gathers:
@@ -157,20 +173,21 @@ class Stretch:
         first = [
             *(native.copy(a, b, False, (0, 0)) for a, b in self.safety.pairs),
             *gathers,
-            native.copy(self._numbers[0], numbers, False, (numbers.nbytes, 0)),
+            native.copy(self.numbers[0], numbers, False, (numbers.nbytes, 0)),
         ]
         return native.Steps(
-            program.native, first, step.loss, self._losses, trainer.flat_gradients
+            program.native, first, step.loss, self.losses, trainer.flat_gradients
         )
 
-    def _table(self, steps: int) -> Array:
-        """The numbers of the next `steps` steps, a row each."""
-        trainer = self.trainer
-        begin = trainer.steps_done
-        rates = [trainer.rates.at(begin + i) for i in range(steps)]
-        return trainer.rule.table(rates, begin + 1)
-
-    def _diverged(self, done: int, loss: float) -> None:
+    def diverged(self, done: int, loss: float) -> NoReturn:
+        """Take back what the step after `done` has moved, and say what went wrong."""
         self.trainer.steps_done = done
         self.safety.put_back()
         raise divergence(self.trainer, self.step, done + 1, loss)
+
+
+def table(trainer: "Trainer", steps: int) -> Array:
+    """The numbers of the next `steps` steps, a row each."""
+    begin = trainer.steps_done
+    rates = [trainer.rates.at(begin + i) for i in range(steps)]
+    return trainer.rule.table(rates, begin + 1)

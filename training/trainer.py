@@ -130,6 +130,7 @@ class Trainer:
         self.notes: dict[str, Any] = {}
         self.newest: TrainingStep | None = None
         self._loss: float | None = None
+        self.square_then: float | None = None
         self._buffers: Buffers | None = None
         self._steps: dict[Kind, TrainingStep] = {}
         self._staging = Staging(self)
@@ -305,7 +306,7 @@ class Trainer:
         self.history = History()
         progress = Progress(verbose)
         doctor = Doctor(self, samples, size, epochs, progress) if diagnose else None
-        parts = (samples, held, size, shuffle, hooks, progress, doctor)
+        parts = (samples, held, size, shuffle, hooks, progress, doctor, epochs)
         what = "a copy of the parameters, in case training diverges,"
         hint = "use fewer or narrower layers, or a smaller data set"
         return self._placed(what, hint, partial(Loop, self, *parts)).run(epochs)
@@ -458,6 +459,22 @@ class Trainer:
     def flat_gradients(self) -> Array:
         """The flat array of all gradients, (n,), as the last step left it."""
         return self._built("flat_gradients").grads
+
+    def penalized_weights(self) -> Array:
+        """The flat array of the weights that penalties apply to: not the biases."""
+        buffers = self._built("penalized_weights")
+        return buffers.params[: self.model.layout.penalized]
+
+    @property
+    def weights_square(self) -> float:
+        """Σ W² over these weights; for a callback, when its epoch had ended."""
+        if self.square_then is not None:
+            return self.square_then
+        w = self.penalized_weights()
+        # Where training diverges this comes before the error.
+        with np.errstate(over="ignore"), self.backend.active():
+            square = w.dot(w) if self.backend.is_host else w[None] @ w[:, None]
+            return float(self.backend.to_numpy(square).reshape(()))
 
     def parameters(self) -> dict[str, Array]:
         """{"0.W": (n_in, n_out), "0.b": (n_out,), ...}: views, on the device."""

@@ -11,12 +11,14 @@ from xpnet.backend.native.build import (
     welcome,
 )
 from xpnet.backend.native.link import Linker, Native, NotCompiledError
-from xpnet.backend.native.steps import Steps, copy, possible, take
+from xpnet.backend.native.share import crew_size, product_in_parts
+from xpnet.backend.native.steps import Epochs, Steps, copy, possible, take
 
 __all__ = [
     "WORTH",
     "Build",
     "BuildError",
+    "Epochs",
     "Linker",
     "Native",
     "NotCompiledError",
@@ -24,8 +26,10 @@ __all__ = [
     "available",
     "compiler",
     "copy",
+    "crew_size",
     "expected",
     "possible",
+    "product_in_parts",
     "refuse",
     "take",
     "welcome",

@@ -11,14 +11,23 @@ import numpy as np
 
 from xpnet.backend.loops import SHARED, shared
 from xpnet.backend.native.build import Build, build
+from xpnet.backend.native.crew import join
 from xpnet.backend.native.inner import inner_loop
 from xpnet.backend.native.loop import Loop
+from xpnet.backend.native.share import (
+    ELEMENTS,
+    FUNCTION,
+    WHOLE,
+    share_loop,
+    share_product,
+)
 from xpnet.backend.native.table import MOST_ARRAYS, Op, Table
 from xpnet.backend.program import Call
 from xpnet.backend.trace import Array, Traced, base
 
 RUN = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
-STEPS = [*[ctypes.c_void_p, ctypes.c_int64] * 3, *[ctypes.c_int64] * 4]
+STEPS = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
+EPOCHS = [*[ctypes.c_void_p, ctypes.c_int64] * 2, ctypes.c_int64]
 
 
 @cache
@@ -43,14 +52,16 @@ class Library:
     """A loaded library: its own functions, and those of the runtime."""
 
     def __init__(self, loaded: Any) -> None:
-        self._loaded = loaded
+        self.loaded = loaded
         self.run, self.steps = loaded.xpnet_run, loaded.xpnet_steps
+        self.epochs = loaded.xpnet_epochs
         self.run.argtypes, self.run.restype = RUN, None
         self.steps.argtypes, self.steps.restype = STEPS, ctypes.c_int64
+        self.epochs.argtypes, self.epochs.restype = EPOCHS, ctypes.c_int64
 
     def address(self, name: str) -> int:
         """Where the function `name` is."""
-        return ctypes.cast(getattr(self._loaded, name), ctypes.c_void_p).value or 0
+        return ctypes.cast(getattr(self.loaded, name), ctypes.c_void_p).value or 0
 
 
 @dataclass
@@ -62,6 +73,7 @@ class Native:
         ops: of each segment that is calls of C from end to end.
         members: networks along the first axis; None for one alone.
         splits: whether any of them can be computed without the others.
+        crew: threads that share its calls; 1 where they do not.
         tables: what the calls of the program read.
     """
 
@@ -69,6 +81,7 @@ class Native:
     ops: dict[str, list[Op]]
     members: int | None
     splits: bool
+    crew: int
     tables: list[Table] = field(repr=False)
 
     def point(self, op: Op, arrays: list[Array]) -> None:
@@ -92,10 +105,13 @@ class Linker:
     Args:
         members: networks along the first axis of the arrays; None for one alone.
         threads: how many may share a long loop; asked only where there is one.
+        crew: threads that share the calls, see `crew_size`.
     """
 
-    def __init__(self, members: int | None, threads: Callable[[], int]) -> None:
-        self.members, self.threads = members, threads
+    def __init__(
+        self, members: int | None, threads: Callable[[], int], crew: int = 1
+    ) -> None:
+        self.members, self.threads, self.crew = members, threads, crew
         self.most = MOST_ARRAYS  # that a loop may read and write
         self._bodies: dict[str, str] = {}  # text -> name
 
@@ -109,7 +125,18 @@ class Linker:
     ) -> Op:
         """The run as one loop."""
         loop = Loop(run, shape, array, kept, dtypes, self.members)
-        return loop.op(self._bodies.setdefault(loop.body, f"loop{len(self._bodies)}"))
+        name = self._bodies.setdefault(loop.body, f"loop{len(self._bodies)}")
+        op = loop.op(name)
+        by = op.strides[: len(op.arrays)]
+        apart = all(by[at] for at in op.written) and len(op.counts) > op.reduces
+        return self._shared_as(op, by if apart else [], ELEMENTS)
+
+    def _shared_as(self, op: Op, by: list[int], worth: int) -> Op:
+        """`op`, divided along its first count if that pays; not without `by`."""
+        if self.crew > 1:
+            found = share_loop(op.counts, by, worth, self.crew) if by else None
+            op.share = found or WHOLE
+        return op
 
     def op(self, node: Traced, operands: list[Any], out: Array) -> Op | None:
         """What C can do for a node that no loop takes; None where it cannot."""
@@ -140,7 +167,7 @@ class Linker:
         split = self.members is not None and out.shape[:1] == (self.members,)
         each = out.size // len(out) if split and out.size > 1 else 0
         member = [each * stride for stride in strides]
-        return Op(
+        made = Op(
             found[0],
             arrays,
             [out.size],
@@ -150,6 +177,7 @@ class Linker:
             member,
             name=op.__name__,
         )
+        return self._shared_as(made, strides, FUNCTION)
 
     def product(self, a: Array, b: Array, out: Array) -> Op | None:
         """`np.matmul`'s inner loop; None for more than one leading axis."""
@@ -163,6 +191,9 @@ class Linker:
         counts = [outer, *a.shape[-2:], b.shape[-1]]
         strides = [*lead, *(s for x in arrays for s in x.strides[-2:])]
         member = lead if split else []
+        share = None
+        if self.crew > 1:
+            share = share_product(counts, strides, self.crew) or WHOLE
         return Op(
             found[0],
             arrays,
@@ -172,6 +203,7 @@ class Linker:
             int(split),
             member,
             name="matmul",
+            share=share,
         )
 
     # The program.
@@ -195,7 +227,10 @@ class Linker:
         if not (wait or made.done):
             raise NotCompiledError(made)
         library = Library(made.library())
-        native = Native(library, {}, self.members, self._splits(calls), [])
+        if self.crew > 1:
+            join(library.loaded, self.crew)
+        splits = self._splits(calls)
+        native = Native(library, {}, self.members, splits, self.crew, [])
         found = {name: self._joined(row, native) for name, row in calls.items()}
         for name, row in calls.items():
             if all(isinstance(call, Op) and not self._long(call) for call in row):
@@ -230,6 +265,7 @@ class Linker:
         """Whether threads are to share a loop of one network."""
         return (
             op.name.startswith("loop")
+            and op.share is None
             and not op.unit
             and int(np.prod(op.counts)) >= SHARED
             and (len(op.counts) > 1 or not op.reduces)

@@ -40,7 +40,7 @@ static inline double __longlong_as_double(long long bits)
 
 typedef void (*Function)(char **, const int64_t *, const int64_t *, void *);
 
-enum { MOST_ARRAYS = 256, MOST_COUNTS = 64 /* NumPy's most axes */ };
+enum { MOST_ARRAYS = 256, MOST_COUNTS = 64 /* NumPy's most axes */, MOST_PARTS = 64 };
 
 typedef struct {
     Function function;
@@ -53,24 +53,233 @@ typedef struct {
     int64_t n_arrays;
     const int64_t *member; /* bytes from one network to the next, an array each */
     const int64_t *step;   /* bytes from one training step to the next */
+    int64_t parts;         /* that it is done in; 0: whole, and BLAS as it likes */
+    int64_t cut;           /* the count that is divided among them */
+    int64_t grain;         /* all but the last are multiples of it */
+    const int64_t *by;     /* bytes from one of that count to the next, an array each */
 } Call;
+
+/* A call of networks first .. first + members - 1 in training step `step`: a part. */
+static void run_part(const Call *c, int64_t part, int64_t first, int64_t members,
+                     int64_t step)
+{
+    char *arrays[MOST_ARRAYS]; /* some of NumPy's loops move their pointers */
+    int64_t counts[MOST_COUNTS];
+    for (int64_t j = 0; j < c->n_arrays; j++)
+        arrays[j] = c->arrays[j] + first * c->member[j] + step * c->step[j];
+    for (int64_t j = 0; j < c->n_counts; j++)
+        counts[j] = c->counts[j];
+    if (c->unit)
+        counts[0] = c->unit * members;
+    if (c->parts > 1) {
+        const int64_t total = counts[c->cut], units = (total + c->grain - 1) / c->grain;
+        const int64_t most = (units + c->parts - 1) / c->parts * c->grain;
+        const int64_t start = part * most;
+        if (start >= total)
+            return;
+        counts[c->cut] = total - start < most ? total - start : most;
+        for (int64_t j = 0; j < c->n_arrays; j++)
+            arrays[j] += start * c->by[j];
+    }
+    c->function(arrays, counts, c->strides, c->data);
+}
+
+/* The crew: threads that take parts of a call, each its own. The leader opens a call,
+   does the first part, and then whatever nobody has begun; it waits for a part only
+   where somebody is at it. So a follower that sleeps, or has to wait for a processor,
+   costs time but never the result. Calls in one part are the leader's alone. */
+
+#if defined(_WIN32)
+typedef struct Crew Crew;
+static bool lead(const Call *c, int64_t n) { return (void)c, (void)n, false; }
+static void leave(void) {}
+static void run_parts(const Call *c, int64_t first, int64_t members, int64_t step,
+                      bool leading)
+{
+    for (int64_t part = 0; part < c->parts; part++)
+        run_part(c, part, first, members, step);
+}
+#else
+#include <pthread.h>
+#include <sched.h>
+
+enum { SPINS = 10000 /* looks for work, some 200 us, before a follower sleeps */ };
+
+typedef struct {
+    int64_t claimed, done; /* the newest call of which somebody has begun, ended it */
+    char apart[48];        /* a cache line each */
+} Part;
+
+typedef struct {
+    Part parts[MOST_PARTS];
+    int64_t open; /* MOST_PARTS * 2 * its number + its parts: the call that is open */
+    const Call *call;
+    int64_t first, members, step;
+    char apart[24];
+    int64_t busy, number, asleep, rings;
+    int threads; /* of BLAS, when it is given back */
+    int (*blas)(void);
+    void (*set_blas)(int);
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+} Crew;
+
+static Crew own __attribute__((aligned(64)));
+static Crew *crew;
+
+#define LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
+#define STORE(x, value) __atomic_store_n(&(x), (value), __ATOMIC_RELEASE)
+
+static inline void rest(int64_t spins)
+{
+    if (spins > SPINS)
+        sched_yield();
+#if defined(__x86_64__)
+    else
+        __builtin_ia32_pause();
+#endif
+}
+
+/* A crew without followers yet, told how many threads BLAS has and how to change it. */
+XPNET void *xpnet_crew_begin(int (*blas)(void), void (*set_blas)(int))
+{
+    own.blas = blas;
+    own.set_blas = set_blas;
+    pthread_mutex_init(&own.lock, NULL);
+    pthread_cond_init(&own.wake, NULL);
+    return &own;
+}
+
+/* The crew that the calls of this library are shared by. */
+XPNET void xpnet_crew_join(void *other) { crew = other; }
+
+/* Begin part `part` of call `number`, unless somebody has. */
+static bool claim(Crew *c, int64_t part, int64_t number)
+{
+    int64_t last = LOAD(c->parts[part].claimed);
+    return last < number &&
+           __atomic_compare_exchange_n(&c->parts[part].claimed, &last, number, false,
+                                       __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static void sleep_until_rung(Crew *c)
+{
+    pthread_mutex_lock(&c->lock);
+    const int64_t heard = __atomic_load_n(&c->rings, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&c->asleep, 1, __ATOMIC_SEQ_CST);
+    if (!__atomic_load_n(&c->busy, __ATOMIC_SEQ_CST))
+        while (__atomic_load_n(&c->rings, __ATOMIC_SEQ_CST) == heard)
+            pthread_cond_wait(&c->wake, &c->lock);
+    __atomic_sub_fetch(&c->asleep, 1, __ATOMIC_SEQ_CST);
+    pthread_mutex_unlock(&c->lock);
+}
+
+/* What a thread of the crew does for ever: part `part` of every call that has one. */
+XPNET void xpnet_crew_follow(void *which, int64_t part)
+{
+    Crew *c = which;
+    int64_t seen = LOAD(c->open);
+    for (;;) {
+        int64_t spins = 0, now;
+        while ((now = LOAD(c->open)) == seen) {
+            if (++spins < SPINS) {
+                rest(0);
+            } else {
+                sleep_until_rung(c);
+                spins = 0;
+            }
+        }
+        seen = now;
+        const int64_t number = now / (2 * MOST_PARTS), parts = now % (2 * MOST_PARTS);
+        if (part < parts && claim(c, part, number)) {
+            run_part(c->call, part, c->first, c->members, c->step);
+            STORE(c->parts[part].done, number);
+        }
+    }
+}
+
+/* Never waits for a lock that a fork may have left locked for ever. */
+static void wake(void)
+{
+    for (int tries = 0; tries < SPINS; tries++) {
+        if (!pthread_mutex_trylock(&crew->lock)) {
+            pthread_cond_broadcast(&crew->wake);
+            pthread_mutex_unlock(&crew->lock);
+            return;
+        }
+        rest(0);
+    }
+}
+
+/* Become the leader, if some call is in parts and nobody leads: wake the others, and
+   keep BLAS to one thread. */
+static bool lead(const Call *calls, int64_t count)
+{
+    int64_t most = 0;
+    for (int64_t i = 0; i < count; i++)
+        most = calls[i].parts > most ? calls[i].parts : most;
+    if (!most || !crew || __atomic_exchange_n(&crew->busy, 1, __ATOMIC_SEQ_CST))
+        return false;
+    __atomic_add_fetch(&crew->rings, 1, __ATOMIC_SEQ_CST);
+    if (most > 1 && __atomic_load_n(&crew->asleep, __ATOMIC_SEQ_CST))
+        wake();
+    crew->threads = crew->blas();
+    if (crew->threads > 1)
+        crew->set_blas(1);
+    return true;
+}
+
+static void leave(void)
+{
+    if (crew->threads > 1)
+        crew->set_blas(crew->threads);
+    __atomic_store_n(&crew->busy, 0, __ATOMIC_SEQ_CST);
+}
+
+static void run_parts(const Call *c, int64_t first, int64_t members, int64_t step,
+                      bool leading)
+{
+    if (!leading) {
+        for (int64_t part = 0; part < c->parts; part++)
+            run_part(c, part, first, members, step);
+        return;
+    }
+    const int64_t number = ++crew->number;
+    crew->call = c;
+    crew->first = first;
+    crew->members = members;
+    crew->step = step;
+    STORE(crew->open, 2 * MOST_PARTS * number + c->parts);
+    run_part(c, 0, first, members, step);
+    for (int64_t part = 1; part < c->parts; part++) {
+        if (claim(crew, part, number)) {
+            run_part(c, part, first, members, step);
+            continue;
+        }
+        for (int64_t spins = 0; LOAD(crew->parts[part].done) != number; spins++)
+            rest(spins);
+    }
+}
+#endif
+
+static void run(const Call *calls, int64_t count, int64_t first, int64_t members,
+                int64_t step, bool leading)
+{
+    for (const Call *c = calls; c < calls + count; c++)
+        if (c->parts > 1)
+            run_parts(c, first, members, step, leading);
+        else
+            run_part(c, 0, first, members, step);
+}
 
 /* Calls of networks first .. first + members - 1 in training step `step`. */
 XPNET void xpnet_run(const Call *calls, int64_t count, int64_t first, int64_t members,
                      int64_t step)
 {
-    for (int64_t i = 0; i < count; i++) {
-        const Call *c = calls + i;
-        char *arrays[MOST_ARRAYS]; /* some of NumPy's loops move their pointers */
-        int64_t counts[MOST_COUNTS];
-        for (int64_t j = 0; j < c->n_arrays; j++)
-            arrays[j] = c->arrays[j] + first * c->member[j] + step * c->step[j];
-        for (int64_t j = 0; j < c->n_counts; j++)
-            counts[j] = c->counts[j];
-        if (c->unit)
-            counts[0] = c->unit * members;
-        c->function(arrays, counts, c->strides, c->data);
-    }
+    const bool leading = lead(calls, count);
+    run(calls, count, first, members, step, leading);
+    if (leading)
+        leave();
 }
 
 /* Whether no number is infinite or NaN. */
@@ -111,20 +320,62 @@ static bool all_finite(const Watched *watched, int64_t count, int64_t first,
     return true;
 }
 
-/* Training steps from .. to - 1 of some networks: gradients and loss, a look at both,
-   the update. Returns the step whose numbers are not finite, before its update; `to`
-   where all are. */
-XPNET int64_t xpnet_steps(const Call *before, int64_t n_before, const Watched *watched,
-                          int64_t n_watched, const Call *after, int64_t n_after,
-                          int64_t first, int64_t members, int64_t from, int64_t to)
+/* The steps of an epoch over batches of one size: gradients and loss, what is looked
+   at then, the update. */
+typedef struct {
+    const Call *before;
+    int64_t n_before;
+    const Watched *watched;
+    int64_t n_watched;
+    const Call *after;
+    int64_t n_after;
+    int64_t steps;
+} Leg;
+
+/* Whether all numbers of the step are finite; where they are not it gets no update. */
+static bool take_step(const Leg *leg, int64_t first, int64_t members, int64_t step,
+                      bool leading)
 {
-    for (int64_t step = from; step < to; step++) {
-        xpnet_run(before, n_before, first, members, step);
-        if (!all_finite(watched, n_watched, first, members))
-            return step;
-        xpnet_run(after, n_after, first, members, step);
+    run(leg->before, leg->n_before, first, members, step, leading);
+    if (!all_finite(leg->watched, leg->n_watched, first, members))
+        return false;
+    run(leg->after, leg->n_after, first, members, step, leading);
+    return true;
+}
+
+/* Training steps from .. to - 1 of some networks. Returns the step whose numbers are
+   not finite, before its update; `to` where all are. */
+XPNET int64_t xpnet_steps(const Leg *leg, int64_t first, int64_t members, int64_t from,
+                          int64_t to)
+{
+    const bool leading = lead(leg->before, leg->n_before);
+    while (from < to && take_step(leg, first, members, from, leading))
+        from++;
+    if (leading)
+        leave();
+    return from;
+}
+
+/* `epochs` epochs of one network, and `closing` after each. Returns how many steps have
+   been taken before the one whose numbers are not finite: all of them if all are. */
+XPNET int64_t xpnet_epochs(const Leg *legs, int64_t n_legs, const Call *closing,
+                           int64_t n_closing, int64_t epochs)
+{
+    const bool leading = lead(legs->before, legs->n_before);
+    int64_t taken = 0;
+    bool finite = true;
+    for (int64_t epoch = 0; finite && epoch < epochs; epoch++) {
+        for (const Leg *leg = legs; finite && leg < legs + n_legs; leg++)
+            for (int64_t i = 0; finite && i < leg->steps; i++) {
+                finite = take_step(leg, 0, 1, epoch * leg->steps + i, leading);
+                taken += finite;
+            }
+        if (finite)
+            run(closing, n_closing, 0, 1, epoch, leading);
     }
-    return to;
+    if (leading)
+        leave();
+    return taken;
 }
 
 /* out[k, i] = rows[index[k, i]]: {rows, index, out}; {networks, samples, bytes a row};

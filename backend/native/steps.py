@@ -13,9 +13,11 @@ from typing import TypeGuard
 import numpy as np
 
 from xpnet.backend.native.link import Native
+from xpnet.backend.native.share import Share
 from xpnet.backend.native.table import Op, Table, address
 from xpnet.backend.trace import Array
 
+BYTES = 1 << 15  # of copied rows that are worth a part
 NEEDED = ("gradients", "loss", "update")
 
 
@@ -38,7 +40,7 @@ class Steps:
         losses: Array,
         grads: Array,
     ) -> None:
-        self._native = native
+        self.native = native
         ops, stacked = native.ops, native.members is not None
         place = losses[0] if stacked else losses[:1]
         keep = copy(loss, place, stacked, (0, losses.strides[0]))
@@ -49,23 +51,49 @@ class Steps:
         self._watched = np.array(
             [_watched(loss, stacked), _watched(grads, stacked)], np.int64
         )
+        # A `Leg` of runtime.c, but for its last number.
+        parts = (address(self._watched), len(self._watched))
+        row = (*_place(self._before), *parts, *_place(self._after))
+        self._leg = np.array([*row, 0], np.int64)
 
     def run(self, start: int, stop: int, first: int, members: int) -> int:
         """Take steps start .. stop - 1; `stop`, or the first whose numbers are not
         finite, which has not had its update.
         """
-        watched = self._watched
-        taken: int = self._native.library.steps(
-            *_place(self._before),
-            *(watched.ctypes.data, len(watched)),
-            *_place(self._after),
-            *(first, members, start, stop),
-        )
+        leg = address(self._leg)
+        taken: int = self.native.library.steps(leg, first, members, start, stop)
         return taken
+
+    def leg(self, steps: int) -> list[int]:
+        """What `epochs` reads of them, so many in an epoch."""
+        return [*self._leg[:-1].tolist(), steps]
 
     def update(self, step: int, first: int, members: int) -> None:
         """The update of a step that was stopped before it."""
-        self._native.library.run(*_place(self._after), first, members, step)
+        self.native.library.run(*_place(self._after), first, members, step)
+
+
+class Epochs:
+    """Epochs in one call: the steps of each, batch size by batch size, and an end.
+
+    Args:
+        legs: (steps, how many of them an epoch has), all of one network.
+        closing: calls after each epoch; their arrays move from one to the next.
+    """
+
+    def __init__(self, legs: Sequence[tuple[Steps, int]], closing: list[Op]) -> None:
+        native = legs[0][0].native
+        self._run, self._closing = native.library.epochs, native.link(closing)
+        self._legs = np.array([steps.leg(count) for steps, count in legs], np.int64)
+        self._held = legs
+
+    def run(self, epochs: int) -> int:
+        """Take so many epochs; the steps taken before one whose numbers are not finite,
+        which has not had its update: all of them where all are.
+        """
+        legs = (address(self._legs), len(self._legs))
+        taken: int = self._run(*legs, *_place(self._closing), epochs)
+        return taken
 
 
 def possible(native: Native | None) -> TypeGuard[Native]:
@@ -73,7 +101,9 @@ def possible(native: Native | None) -> TypeGuard[Native]:
     return native is not None and all(name in native.ops for name in NEEDED)
 
 
-def take(rows: Array, index: Array, out: Array, stacked: bool, step: int) -> Op | None:
+def take(
+    rows: Array, index: Array, out: Array, stacked: bool, step: int, crew: int = 1
+) -> Op | None:
     """out = rows[index]; None where it is not a copy of whole rows.
 
     Args:
@@ -82,6 +112,7 @@ def take(rows: Array, index: Array, out: Array, stacked: bool, step: int) -> Op 
         out: (batch, ...) or (k, batch, ...).
         stacked: whether there is an axis of networks.
         step: bytes from one step's index to the next.
+        crew: threads that share it.
     """
     batch = index.ndim - 1
     fits = (
@@ -97,6 +128,8 @@ def take(rows: Array, index: Array, out: Array, stacked: bool, step: int) -> Op 
     width = rows.itemsize * int(np.prod(rows.shape[1:], dtype=np.int64))
     lead = [index.strides[0], out.strides[0]] if stacked else [0, 0]
     count = len(index) if stacked else 1
+    parts = 1 if stacked else min(crew, index.shape[-1] * width // BYTES)
+    by = [0, index.itemsize, width]
     return Op(
         "xpnet_take",
         [rows, index, out],
@@ -105,6 +138,7 @@ def take(rows: Array, index: Array, out: Array, stacked: bool, step: int) -> Op 
         unit=int(stacked),
         member=[0, *lead],
         step=[0, step, 0],
+        share=Share(parts, 1, 1, by) if parts > 1 else None,
     )
 
 

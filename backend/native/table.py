@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.backend.native.share import Share
 from xpnet.backend.trace import Array
 
 MOST_ARRAYS = 256  # of runtime.c
@@ -25,6 +26,7 @@ class Op:
         written: the places of the arrays that it writes.
         name: of the ufunc or of the loop.
         reduces: whether a loop finds the largest of its last axis.
+        share: how threads divide it; None for a call of a program without a crew.
     """
 
     function: int | str
@@ -38,6 +40,7 @@ class Op:
     written: tuple[int, ...] = (-1,)
     name: str = ""
     reduces: bool = False
+    share: Share | None = None
 
     def __post_init__(self) -> None:
         self.member = self.member or [0] * len(self.arrays)
@@ -52,42 +55,45 @@ class Table:
         ops: the calls; every `function` is an address by now.
     """
 
-    FIELDS = 10
+    FIELDS = 14
 
     def __init__(self, ops: Sequence[Op]) -> None:
         self.ops = list(ops)
-        self.rows = np.zeros((max(len(ops), 1), self.FIELDS), np.int64)
-        self._kept: list[Any] = []
-        self.pointers: list[np.ndarray[Any, Any]] = []
-        for row, op in zip(self.rows, self.ops, strict=False):
-            arrays = self._numbers([address(x) for x in op.arrays])
-            self.pointers.append(arrays)
-            row[:] = (
-                op.function,
-                op.data,
-                self._at(op.strides),
-                self._at(op.counts),
-                len(op.counts),
-                op.unit,
-                arrays.ctypes.data,
-                len(op.arrays),
-                self._at(op.member),
-                self._at(op.step),
-            )
-        self.address, self.count = self.rows.ctypes.data, len(self.ops)
-
-    def _numbers(self, values: list[int]) -> np.ndarray[Any, Any]:
-        numbers = np.array(values, np.int64)
-        self._kept.append(numbers)
-        return numbers
-
-    def _at(self, values: list[int]) -> int:
-        return self._numbers(values).ctypes.data
+        numbers: list[int] = []
+        places: list[list[int]] = []
+        for op in ops:
+            by = op.share.by if op.share else []
+            row = []
+            for part in (op.strides, op.counts, op.member, op.step, by):
+                row.append(len(numbers))
+                numbers += part
+            places.append([*row, len(numbers)])
+            numbers += [address(x) for x in op.arrays]
+        self._numbers = np.array(numbers or [0], np.int64)
+        self._starts = [row[-1] for row in places]
+        first = address(self._numbers)
+        rows = [
+            _row(op, *(first + 8 * at for at in row))
+            for op, row in zip(ops, places, strict=True)
+        ]
+        self.rows = np.array(rows or [[0] * self.FIELDS], np.int64)
+        self.address, self.count = address(self.rows), len(self.ops)
 
     def point(self, at: int, arrays: Sequence[Array]) -> None:
         """Let call number `at` take these arrays in place of its own."""
         self.ops[at].arrays = list(arrays)
-        self.pointers[at][:] = [address(x) for x in arrays]
+        start = self._starts[at]
+        self._numbers[start : start + len(arrays)] = [address(x) for x in arrays]
+
+
+def _row(
+    op: Op, strides: int, counts: int, member: int, step: int, by: int, arrays: int
+) -> tuple[Any, ...]:
+    """A row of `Call` in runtime.c."""
+    share = op.share or Share(0, 0, 1, [])
+    lists = (strides, counts, len(op.counts), op.unit, arrays, len(op.arrays))
+    divided = (share.parts, share.cut, share.grain, by)
+    return op.function, op.data, *lists, member, step, *divided
 
 
 def address(array: Array) -> int:
