@@ -12,6 +12,7 @@ from xpnet.backend.blas import openblas
 from xpnet.backend.checks import choose
 from xpnet.backend.failures import fault, is_fault
 from xpnet.backend.program import Call
+from xpnet.backend.sums import with_ones
 from xpnet.backend.trace import Array, Shape
 
 if TYPE_CHECKING:
@@ -210,9 +211,7 @@ class Backend:
         """Compute out = Σ of x along axis -1 or -2: by a product with ones."""
         if not self.is_host:
             return self.xp.sum, (x, axis, None, out, True)
-        ones = np.ones((1, x.shape[-2]) if axis == -2 else (x.shape[-1], 1), x.dtype)
-        a, b = (ones, x) if axis == -2 else (x, ones)
-        return self.product(a, b, out)
+        return self.product(*with_ones(x, axis), out)
 
     def copy(self, out: Array, source: Any) -> Call:
         """out[...] = source, converting the dtype."""

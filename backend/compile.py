@@ -28,12 +28,13 @@ from xpnet.backend.loops import Loop
 from xpnet.backend.memory import Arena
 from xpnet.backend.plan import Plan, argument_dtypes, frame
 from xpnet.backend.program import Call, Program
+from xpnet.backend.sums import with_ones
 from xpnet.backend.tape import Tape
 from xpnet.backend.trace import VIEWS, Array, Traced, view
 
 if TYPE_CHECKING:
     from xpnet.backend.cuda import Kernels
-    from xpnet.backend.native import Linker, Native
+    from xpnet.backend.native import Crew, Linker, Native
 
 
 def compile_tape(
@@ -90,13 +91,17 @@ class _Compiler:
 
             self.kernels, plan = cuda.Kernels(backend.driver), cuda.DevicePlan
         self.plan = plan(tape, list(outputs.values()), loops)
-        # The threads that divide products, which decides their bits: also in calls.
-        self.crew = _crew(backend, self.plan.live) if members is None else 1
-        self.linker = _linker(backend, members, self.crew) if loops else None
+        # How products are divided decides their bits: in calls as in C.
+        rows = source.shape[0] if source is not None and members is None else 0
+        self.crew = _crew(backend, self.plan.live, rows)
+        divided = self.crew.threads > 1
         self.source = source
         self.readers: list[tuple[str, int, Traced]] = []
         self.arrays: dict[Traced, Array] = {}
-        self.arena = Arena(backend, exact=self.linker is not None and bool(members))
+        native = loops and _native(backend)
+        # One place for all networks of a stack, one for the rows of a part.
+        self.arena = Arena(backend, exact=native and (bool(members) or divided))
+        self.linker = self._linker(members) if native else None
 
     def program(self, segments: tuple[str, ...], wait: bool = True) -> Program:
         """All four passes' result."""
@@ -115,9 +120,8 @@ class _Compiler:
         elif self.linker is not None:
             source = self.linker.text()
             calls, native = self.linker.link(calls, wait)
-        elif self.crew > 1:
+        elif self.crew.threads > 1:
             calls = recorded = {name: _alone(row) for name, row in calls.items()}
-            self.readers = [(name, at + 1, node) for name, at, node in self.readers]
         readers = None
         if self._may_rebind(recorded, native):
             readers = [self._reader(*r, recorded, native) for r in self.readers]
@@ -129,6 +133,8 @@ class _Compiler:
         """Whether nothing but products read the source, each in C if the rest is."""
         source, host = self.source, self.backend.is_host
         if source is None or not host:
+            return False
+        if native is None and self.crew.threads > 1:  # products are several calls
             return False
         if native is not None and any(
             isinstance(calls[segment][index], tuple)
@@ -165,10 +171,9 @@ class _Compiler:
                 for a in node.args
             )
             if native is None:
-                made = self._products(x, y, self.array(node))
-                row[index : index + len(made)] = made
+                row[index] = self.backend.product(x, y, self.array(node))
             else:
-                native.point(op, [x, y, self.array(node)])
+                native.point(op, [x, y, op.arrays[-1]])
 
         return take
 
@@ -429,9 +434,9 @@ class _Compiler:
 
     def _calls(self, node: Traced, operands: list[Any], out: Array) -> list[Any]:
         backend = self.backend
-        op = None if self.linker is None else self.linker.op(node, operands, out)
-        if op is not None:
-            return [op]
+        ops = [] if self.linker is None else self.linker.ops(node, operands, out)
+        if ops:
+            return ops
         if isinstance(node.op, np.ufunc):
             return [backend.elementwise(node.op, operands, out)]
         if node.op == "where":
@@ -442,6 +447,8 @@ class _Compiler:
         if node.op == "matmul":
             return self._products(operands[0], operands[1], out)
         if node.op == "product_sum":
+            if self.crew.threads > 1:
+                return self._products(*with_ones(operands[0], node.options[0]), out)
             return [backend.product_sum(operands[0], node.options[0], out)]
         axes, keepdims = node.options
         return [backend.reduce(node.op, operands[0], axes, keepdims, out)]
@@ -457,13 +464,44 @@ class _Compiler:
         return [self.backend.product(*part) for part in parts]
 
 
-def _crew(backend: Backend, nodes: list[Traced]) -> int:
-    """The threads that share the calls; 1 where no compiler will make them C."""
-    if backend.driver is not None or not backend.is_host or openblas() is None:
-        return 1
+    def _linker(self, members: int | None) -> "Linker":
+        """What makes calls of C."""
+        from xpnet.backend import native
+
+        def room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+            return self.arena.take(object(), shape, dtype, fresh=True)
+
+        return native.Linker(members, lambda: self.backend.threads, self.crew, room)
+
+    def _products(self, a: Array, b: Array, out: Array) -> list[Call]:
+        """out = a @ b, in the parts in which a crew computes it."""
+        from xpnet.backend import native
+
+        threads, product = self.crew.threads, self.backend.product
+        cut = native.cut_of(a, b, self.crew)
+        if cut == "rows":
+            rows = native.blocks(len(a), threads)
+            return [product(a[part], b, out[part]) for part in rows]
+        if cut != "sum" or not out.flags.c_contiguous:
+            return [product(a, b, out)]
+        rows = native.blocks(len(b), threads)
+        parts = self.arena.take(object(), (len(rows), *out.shape), out.dtype)
+        each = zip(rows, parts, strict=True)
+        calls = [product(a[:, part], b[part], sum_) for part, sum_ in each]
+        first = parts[0]
+        for part in parts[1:]:
+            calls.append((np.add, (first, part, out)))
+            first = out
+        return calls
+
+
+def _crew(backend: Backend, nodes: list[Traced], rows: int) -> "Crew":
+    """Who shares the calls: one thread where no compiler will make them C."""
     from xpnet.backend import native
 
-    return native.crew_size(nodes, backend.threads) if native.available() else 1
+    if not (rows and _native(backend)) or openblas() is None:
+        return native.ALONE
+    return native.crew_of(nodes, rows, backend.threads)
 
 
 def _alone(row: list[Call]) -> list[Call]:
@@ -474,15 +512,13 @@ def _alone(row: list[Call]) -> list[Call]:
     return [(blas.limit, (kept,)), *row, (blas.release, (kept,))]
 
 
-def _linker(backend: Backend, members: int | None, crew: int) -> "Linker | None":
-    """What makes calls of C; None where a driver or Numba makes the loops."""
+def _native(backend: Backend) -> bool:
+    """Whether loops become C; where not, a driver or Numba makes them."""
     if backend.driver is not None or not backend.is_host:
-        return None
+        return False
     from xpnet.backend import native
 
-    if not native.available():
-        return None
-    return native.Linker(members, lambda: backend.threads, crew)
+    return native.available()
 
 
 def _operands(run: list[Traced]) -> int:

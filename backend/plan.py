@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.loops import can_join
-from xpnet.backend.tape import Tape, dtypes_of
-from xpnet.backend.trace import VIEWS, Traced, base
+from xpnet.backend.tape import Tape
+from xpnet.backend.trace import VIEWS, Traced
 
 FOREVER = 1 << 60
 
@@ -119,13 +119,13 @@ class Plan:
         for node in self.live:
             touched = self._touched(node)
             if not (runs and self._joins(node, runs[-1], touched)):
-                runs.append(_Run())
+                runs.append(_Run(*touched))
             runs[-1].add(node, *touched)
         return [run.nodes for run in runs]
 
     def overlaps(self, node: Traced) -> bool:
         """Whether `node` writes memory that it reads under another shape."""
-        return not _Run().stays_aligned(*self._touched(node))
+        return not _Run(*self._touched(node)).aligned
 
     def fit(self, run: list[Traced]) -> bool:
         """Whether `run` can be one loop, or one kernel."""
@@ -156,35 +156,40 @@ Touched = tuple[list[tuple[int, int]], int]
 
 
 class _Run:
-    """Nodes that share a pass over memory, and the memory that they touch."""
+    """Nodes that share a pass over memory, and the memory that they touch.
 
-    def __init__(self) -> None:
+    Args:
+        pairs, written: of the first, which need not be aligned.
+    """
+
+    def __init__(self, pairs: list[tuple[int, int]], written: int) -> None:
         self.nodes: list[Traced] = []
         self.ops: set[Any] = set()
-        self._aligned = True  # a node alone need not be
-        self._views: dict[int, set[int]] = {}
+        self._views: dict[int, int] = {}  # of memory shown under one shape only
+        self._several: set[int] = set()  # memory shown under more
         self._written: set[int] = set()
+        self.aligned = len({shown for m, shown in pairs if m == written}) == 1
 
     def add(self, node: Traced, pairs: list[tuple[int, int]], written: int) -> None:
         """Take `node` in."""
-        self._aligned = self.stays_aligned(pairs, written)
         self.nodes.append(node)
         self.ops.add(node.op)
         self._written.add(written)
         for memory, shown in pairs:
-            self._views.setdefault(memory, set()).add(shown)
+            if self._views.setdefault(memory, shown) != shown:
+                self._several.add(memory)
 
     def stays_aligned(self, pairs: list[tuple[int, int]], written: int) -> bool:
         """Whether what the run writes is shown under one shape only, with these too."""
-        more: dict[int, set[int]] = {}
+        if not self.aligned or written in self._several:
+            return False
+        views = self._views
         for memory, shown in pairs:
-            more.setdefault(memory, set()).add(shown)
-        writes = self._written | {written}
-        return self._aligned and all(
-            len(self._views.get(memory, set()) | shown) == 1
-            for memory, shown in more.items()
-            if memory in writes
-        )
+            other = views.get(memory, shown)
+            if other != shown and (memory == written or memory in self._written):
+                return False
+        own = {shown for memory, shown in pairs if memory == written}
+        return len(own) == 1
 
 
 def _live_nodes(tape: Tape, outputs: list[Traced]) -> list[Traced]:
@@ -201,9 +206,9 @@ def _live_nodes(tape: Tape, outputs: list[Traced]) -> list[Traced]:
 
 def argument_dtypes(node: Traced) -> list[np.dtype[Any]]:
     """The dtype in which each argument of `node` enters the operation."""
-    if not isinstance(node.op, np.ufunc):
+    if node.kinds is None:
         return [node.dtype] * len(node.args)
-    return dtypes_of(node.op, node.args)[:-1]
+    return node.kinds
 
 
 def frame(node: Traced) -> tuple[int, ...]:
@@ -217,18 +222,16 @@ def _sunk(live: list[Traced]) -> list[Traced]:
     order: list[Traced] = []  # reversed
     for node in reversed(live):
         place = len(order)
-        if can_join(node) and node.op not in ("store", "max"):
-            leaves = [
-                base(a.root.array)
+        if node.op not in ("store", "max") and can_join(node):
+            leaves = {
+                id(a.memory)
                 for a in node.args
                 if isinstance(a, Traced) and a.root.op == "leaf"
-            ]
+            }
             for i in range(len(order) - 1, -1, -1):
                 other = order[i]
                 used = any(isinstance(a, Traced) and a.root is node for a in other.args)
-                disturbs = other.op == "store" and any(
-                    base(other.args[0].root.array) is leaf for leaf in leaves
-                )
+                disturbs = other.op == "store" and id(other.args[0].memory) in leaves
                 if used or disturbs or other.segment != node.segment:
                     place = i + 1
                     break
@@ -238,9 +241,8 @@ def _sunk(live: list[Traced]) -> list[Traced]:
 
 def memory_of(node: Traced, destination: dict[Traced, Traced]) -> Any:
     """What owns the memory of `node`: the array of a leaf, or a value itself."""
-    root = node.root
-    root = destination[root].root if root in destination else root
-    return base(root.array) if root.op == "leaf" else root
+    target = destination.get(node.root)
+    return node.memory if target is None else target.memory
 
 
 def _elementwise(node: Traced) -> bool:

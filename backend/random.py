@@ -9,6 +9,7 @@ Philox: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
 """
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,10 @@ GOLDEN = 0x9E3779B9  # 2³² / golden ratio: spreads consecutive whole numbers
 
 def generator(seed: int, *stream: int) -> np.random.Generator:
     """A host generator for (seed, *stream); equal keys give equal numbers."""
-    return np.random.Generator(
-        np.random.Philox(np.random.SeedSequence((seed, *stream)))
-    )
+    key: Any = (seed, *stream)
+    with suppress(OverflowError):  # the same words, read faster
+        key = np.array(key, np.uint32)
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 
 def stream_key(seed: int, *stream: int) -> int:

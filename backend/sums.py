@@ -30,3 +30,10 @@ def feature_sum(x: Array) -> Array:
 def feature_mean(x: Array) -> Array:
     """The mean over axis -1: (..., batch, n) to (..., batch, 1)."""
     return feature_sum(x) / x.shape[-1]
+
+
+def with_ones(x: Array, axis: int) -> tuple[Array, Array]:
+    """(a, b) whose product is the sum of x (..., batch, n) over axis -2 or -1."""
+    if axis == -2:
+        return np.ones((1, x.shape[-2]), x.dtype), x
+    return x, np.ones((x.shape[-1], 1), x.dtype)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.members import PerMember
-from xpnet.backend.trace import Array, Op, Shape, Traced, base, refuse
+from xpnet.backend.trace import Array, Op, Shape, Traced, refuse
 
 
 class Tape:
@@ -75,14 +75,16 @@ class Tape:
             return self._matmul(*operands)
         if op.signature is not None or op.nout != 1:
             refuse(f"np.{op.__name__}")
-        dtype = dtypes_of(op, operands)[-1]
-        shape = np.broadcast_shapes(*(getattr(a, "shape", ()) for a in operands))
-        return self.node(op, operands, shape, dtype)
+        *kinds, dtype = dtypes_of(op, operands)
+        shape = broadcast(*(getattr(a, "shape", ()) for a in operands))
+        node = self.node(op, operands, shape, dtype)
+        node.kinds = kinds
+        return node
 
     def _matmul(self, a: Traced, b: Traced) -> Traced:
         if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
             raise ValueError(f"matmul of shapes {a.shape} and {b.shape}")
-        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        lead = broadcast(a.shape[:-2], b.shape[:-2])
         shape = (*lead, a.shape[-2], b.shape[-1])
         if a.shape[-1] == 1:  # a column times a row: nothing to sum, and joins a loop
             return self.apply(np.multiply, a, b)
@@ -115,13 +117,20 @@ class Tape:
             refuse("writing into a computed array")
         value = self.lift(value, (target,))
         shape = getattr(value, "shape", ())
-        if np.broadcast_shapes(target.shape, shape) != target.shape:
+        if broadcast(target.shape, shape) != target.shape:
             raise ValueError(f"{shape} does not fit into {target.shape}")
         node = Traced(self, "store", (target, value), target.shape, target.dtype)
         self.stores.append(node)
         for leaf in self._leaves.values():
-            if base(leaf.array) is base(target.root.array):
+            if leaf.memory is target.memory:
                 self._versions[id(leaf)] = self._versions.get(id(leaf), 0) + 1
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """The shape that they are broadcast to."""
+    if len(set(shapes)) == 1:
+        return shapes[0]
+    return np.broadcast_shapes(*shapes)
 
 
 def dtypes_of(op: np.ufunc, operands: tuple[Any, ...]) -> list[np.dtype[Any]]:
@@ -139,7 +148,7 @@ def _where(tape: Tape, condition: Any, a: Any, b: Any) -> Traced:
         condition = condition != 0
     operands = tuple(tape.lift(x, (a, b, condition)) for x in (condition, a, b))
     dtype = dtypes_of(np.add, operands[1:])[-1]
-    shape = np.broadcast_shapes(*(getattr(x, "shape", ()) for x in operands))
+    shape = broadcast(*(getattr(x, "shape", ()) for x in operands))
     return tape.node("where", operands, shape, dtype)
 
 

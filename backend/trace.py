@@ -41,14 +41,23 @@ def refuse(what: str) -> NoReturn:
 
 
 class Traced:
-    """One node of a tape: `op` applied to `args`, or a leaf that holds an array."""
+    """One node of a tape: `op` applied to `args`, or a leaf that holds an array.
+
+    Attributes:
+        root: the node whose memory this one shows: itself unless it is a view.
+        memory: what owns that memory: the array under a leaf, or a value itself.
+        kinds: the dtypes in which the arguments of a ufunc enter it; else None.
+    """
 
     __slots__ = (
         "args",
         "array",
         "dtype",
+        "kinds",
+        "memory",
         "op",
         "options",
+        "root",
         "segment",
         "shape",
         "tape",
@@ -67,6 +76,13 @@ class Traced:
         self.tape, self.op, self.args, self.options = tape, op, args, options
         self.shape, self.dtype, self.array = shape, dtype, array
         self.segment = tape.segment
+        self.kinds: list[np.dtype[Any]] | None = None
+        if op in VIEWS:
+            self.root: Traced = args[0].root
+            self.memory: Any = self.root.memory
+        else:
+            self.root = self
+            self.memory = self if array is None else base(array)
         tape.nodes.append(self)
 
     # What an array has.
@@ -77,14 +93,6 @@ class Traced:
     def size(self) -> int:
         """Number of elements."""
         return int(np.prod(self.shape, dtype=np.int64))
-
-    @property
-    def root(self) -> "Traced":
-        """The node whose memory this one shows: itself unless it is a view."""
-        node = self
-        while node.op in VIEWS:
-            node = node.args[0]
-        return node
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> "Traced":
         """Σ over `axis`."""

@@ -11,25 +11,28 @@ from xpnet.backend.native.build import (
     welcome,
 )
 from xpnet.backend.native.link import Linker, Native, NotCompiledError
-from xpnet.backend.native.share import crew_size, product_in_parts
+from xpnet.backend.native.share import ALONE, Crew, blocks, crew_of, cut_of
 from xpnet.backend.native.steps import Epochs, Steps, copy, possible, take
 
 __all__ = [
+    "ALONE",
     "WORTH",
     "Build",
     "BuildError",
+    "Crew",
     "Epochs",
     "Linker",
     "Native",
     "NotCompiledError",
     "Steps",
     "available",
+    "blocks",
     "compiler",
     "copy",
-    "crew_size",
+    "crew_of",
+    "cut_of",
     "expected",
     "possible",
-    "product_in_parts",
     "refuse",
     "take",
     "welcome",

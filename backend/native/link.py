@@ -14,15 +14,19 @@ from xpnet.backend.native.build import Build, build
 from xpnet.backend.native.crew import join
 from xpnet.backend.native.inner import inner_loop
 from xpnet.backend.native.loop import Loop
+from xpnet.backend.native.groups import grouped
 from xpnet.backend.native.share import (
-    ELEMENTS,
-    FUNCTION,
+    ALONE,
     WHOLE,
-    share_loop,
-    share_product,
+    Crew,
+    Share,
+    cut_of,
+    share_elements,
+    share_rows,
 )
 from xpnet.backend.native.table import MOST_ARRAYS, Op, Table
 from xpnet.backend.program import Call
+from xpnet.backend.sums import with_ones
 from xpnet.backend.trace import Array, Traced, base
 
 RUN = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
@@ -73,7 +77,7 @@ class Native:
         ops: of each segment that is calls of C from end to end.
         members: networks along the first axis; None for one alone.
         splits: whether any of them can be computed without the others.
-        crew: threads that share its calls; 1 where they do not.
+        crew: the threads that share its calls.
         tables: what the calls of the program read.
     """
 
@@ -81,14 +85,35 @@ class Native:
     ops: dict[str, list[Op]]
     members: int | None
     splits: bool
-    crew: int
+    crew: Crew
     tables: list[Table] = field(repr=False)
 
     def point(self, op: Op, arrays: list[Array]) -> None:
         """Let `op` take these arrays, laid out as those before."""
+        op.point(arrays)
         for table in self.tables:
             if op in table.ops:
-                table.point(table.ops.index(op), arrays)
+                table.point(op)
+
+    def linked_late(self, ops: list[Op], row: list[Call]) -> Call:
+        """A call of `row` that runs the ops, and links them when it first does.
+
+        `fit` never asks for it: its tables hold whole steps.
+        """
+        known: list[Call] = []
+
+        def run() -> None:
+            if not known:
+                table = self.link(ops)
+                self.tables.append(table)
+                place = (table.address, table.count, 0, self.members or 1, 0)
+                known.append((self.library.run, place))
+                row[row.index(late)] = known[0]
+            function, arguments = known[0]
+            function(*arguments)
+
+        late: Call = (run, ())
+        return late
 
     def link(self, ops: Iterable[Op]) -> Table:
         """A table of calls with the addresses of their functions."""
@@ -96,7 +121,8 @@ class Native:
         for op in linked:
             if isinstance(op.function, str):
                 op.function = self.library.address(op.function)
-        return Table(linked)
+        groups = [[op] for op in linked] if self.crew.threads == 1 else grouped(linked)
+        return Table(groups)
 
 
 class Linker:
@@ -105,13 +131,19 @@ class Linker:
     Args:
         members: networks along the first axis of the arrays; None for one alone.
         threads: how many may share a long loop; asked only where there is one.
-        crew: threads that share the calls, see `crew_size`.
+        crew: the threads that share the calls.
+        room: gives an array of (shape, dtype) that nobody else uses.
     """
 
     def __init__(
-        self, members: int | None, threads: Callable[[], int], crew: int = 1
+        self,
+        members: int | None,
+        threads: Callable[[], int],
+        crew: Crew = ALONE,
+        room: Callable[[tuple[int, ...], np.dtype[Any]], Array] = np.empty,
     ) -> None:
         self.members, self.threads, self.crew = members, threads, crew
+        self._room = room
         self.most = MOST_ARRAYS  # that a loop may read and write
         self._bodies: dict[str, str] = {}  # text -> name
 
@@ -129,27 +161,49 @@ class Linker:
         op = loop.op(name)
         by = op.strides[: len(op.arrays)]
         apart = all(by[at] for at in op.written) and len(op.counts) > op.reduces
-        return self._shared_as(op, by if apart else [], ELEMENTS)
+        return self._divided(op, by if apart else [], shape)
 
-    def _shared_as(self, op: Op, by: list[int], worth: int) -> Op:
-        """`op`, divided along its first count if that pays; not without `by`."""
-        if self.crew > 1:
-            found = share_loop(op.counts, by, worth, self.crew) if by else None
-            op.share = found or WHOLE
+    def _divided(self, op: Op, by: list[int], shape: tuple[int, ...]) -> Op:
+        """`op`, a loop over `shape`, with the parts of it; whole without `by`."""
+        crew = self.crew
+        if crew.threads == 1:
+            return op
+        if not by:
+            op.share = WHOLE
+        elif shape[:1] == (crew.rows,) and op.counts[0] % crew.rows == 0:
+            op.share = share_rows(crew.rows, op.counts, by, crew)
+        else:
+            op.share = share_elements(op.counts, by, crew)
         return op
 
-    def op(self, node: Traced, operands: list[Any], out: Array) -> Op | None:
-        """What C can do for a node that no loop takes; None where it cannot."""
+    def ops(self, node: Traced, operands: list[Any], out: Array) -> list[Op]:
+        """What C does for a node that no loop takes; nothing where it cannot."""
         if node.op == "matmul":
-            return self.product(operands[0], operands[1], out)
-        if node.op == "product_sum":
-            (x,) = operands
-            if node.options[0] == -2:
-                return self.product(np.ones((1, x.shape[-2]), x.dtype), x, out)
-            return self.product(x, np.ones((x.shape[-1], 1), x.dtype), out)
-        if isinstance(node.op, np.ufunc):
-            return self.elementwise(node.op, operands, out)
-        return None
+            found = self.product(operands[0], operands[1], out)
+        elif node.op == "product_sum":
+            found = self.product(*with_ones(operands[0], node.options[0]), out)
+        elif isinstance(node.op, np.ufunc):
+            found = self.elementwise(node.op, operands, out)
+        else:
+            found = None
+        if found is None:
+            return []
+        if found.share is None or not any(found.share.apart):
+            return [found]
+        return [found, self._sum(found, out)]
+
+    def _sum(self, product: Op, out: Array) -> Op:
+        """What adds the parts of a sum over the batch."""
+        parts = product.arrays[2]
+        op = Op(
+            f"xpnet_sum{out.itemsize}",
+            [parts, out],
+            [out.size, len(parts)],
+            [parts.strides[0]],
+        )
+        by = [out.itemsize, out.itemsize]
+        op.share = share_elements(op.counts[:1], by, self.crew)
+        return op
 
     def elementwise(self, op: np.ufunc, operands: list[Any], out: Array) -> Op | None:
         """NumPy's own inner loop over whole arrays; None where they do not fit it."""
@@ -177,7 +231,7 @@ class Linker:
             member,
             name=op.__name__,
         )
-        return self._shared_as(made, strides, FUNCTION)
+        return self._divided(made, strides, out.shape)
 
     def product(self, a: Array, b: Array, out: Array) -> Op | None:
         """`np.matmul`'s inner loop; None for more than one leading axis."""
@@ -192,8 +246,8 @@ class Linker:
         strides = [*lead, *(s for x in arrays for s in x.strides[-2:])]
         member = lead if split else []
         share = None
-        if self.crew > 1:
-            share = share_product(counts, strides, self.crew) or WHOLE
+        if self.crew.threads > 1:
+            share, arrays[2] = self._share(a, b, out)
         return Op(
             found[0],
             arrays,
@@ -205,6 +259,20 @@ class Linker:
             name="matmul",
             share=share,
         )
+
+    def _share(self, a: Array, b: Array, out: Array) -> tuple[Share, Array]:
+        """(the parts of a product, where they go)."""
+        crew, none = self.crew, [0, 0, 0]
+        cut = cut_of(a, b, crew)
+        if cut == "rows":
+            by = [a.strides[0], 0, out.strides[0]]
+            return Share(crew.threads, 1, 1, by, none), out
+        if cut == "sum" and out.flags.c_contiguous:
+            # Taken for good: they are added when all calls around are done.
+            parts = self._room((crew.threads, *out.shape), out.dtype)
+            by = [a.strides[1], b.strides[0], 0]
+            return Share(crew.threads, 2, 1, by, [0, 0, parts.strides[0]]), parts
+        return WHOLE, out
 
     # The program.
 
@@ -227,8 +295,8 @@ class Linker:
         if not (wait or made.done):
             raise NotCompiledError(made)
         library = Library(made.library())
-        if self.crew > 1:
-            join(library.loaded, self.crew)
+        if self.crew.threads > 1:
+            join(library.loaded, self.crew.threads)
         splits = self._splits(calls)
         native = Native(library, {}, self.members, splits, self.crew, [])
         found = {name: self._joined(row, native) for name, row in calls.items()}
@@ -243,11 +311,7 @@ class Linker:
 
         def close() -> None:
             if ops:
-                native.tables.append(native.link(ops))
-                table = native.tables[-1]
-                members = self.members or 1
-                place = (table.address, table.count, 0, members, 0)
-                found.append((native.library.run, place))
+                found.append(native.linked_late(list(ops), found))
                 ops.clear()
 
         for call in row:

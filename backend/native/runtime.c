@@ -57,6 +57,8 @@ typedef struct {
     int64_t cut;           /* the count that is divided among them */
     int64_t grain;         /* all but the last are multiples of it */
     const int64_t *by;     /* bytes from one of that count to the next, an array each */
+    const int64_t *apart;  /* bytes from one part to the next, besides */
+    int64_t group;         /* calls from here on of which a part needs no other part */
 } Call;
 
 /* A call of networks first .. first + members - 1 in training step `step`: a part. */
@@ -79,15 +81,22 @@ static void run_part(const Call *c, int64_t part, int64_t first, int64_t members
             return;
         counts[c->cut] = total - start < most ? total - start : most;
         for (int64_t j = 0; j < c->n_arrays; j++)
-            arrays[j] += start * c->by[j];
+            arrays[j] += start * c->by[j] + part * c->apart[j];
     }
     c->function(arrays, counts, c->strides, c->data);
 }
 
-/* The crew: threads that take parts of a call, each its own. The leader opens a call,
-   does the first part, and then whatever nobody has begun; it waits for a part only
-   where somebody is at it. So a follower that sleeps, or has to wait for a processor,
-   costs time but never the result. Calls in one part are the leader's alone. */
+static void run_group(const Call *c, int64_t part, int64_t first, int64_t members,
+                      int64_t step)
+{
+    for (int64_t i = 0; i < c->group; i++)
+        run_part(c + i, part, first, members, step);
+}
+
+/* The crew: threads that take parts of a group of calls, each its own. The leader opens
+   a group, does the first part, and then whatever nobody has begun; it waits for a part
+   only where somebody is at it. So a follower that sleeps, or has to wait for a
+   processor, costs time but never the result. Calls in one part are the leader's. */
 
 #if defined(_WIN32)
 typedef struct Crew Crew;
@@ -97,7 +106,7 @@ static void run_parts(const Call *c, int64_t first, int64_t members, int64_t ste
                       bool leading)
 {
     for (int64_t part = 0; part < c->parts; part++)
-        run_part(c, part, first, members, step);
+        run_group(c, part, first, members, step);
 }
 #else
 #include <pthread.h>
@@ -106,13 +115,13 @@ static void run_parts(const Call *c, int64_t first, int64_t members, int64_t ste
 enum { SPINS = 10000 /* looks for work, some 200 us, before a follower sleeps */ };
 
 typedef struct {
-    int64_t claimed, done; /* the newest call of which somebody has begun, ended it */
+    int64_t claimed, done; /* the newest group of which somebody has begun, ended it */
     char apart[48];        /* a cache line each */
 } Part;
 
 typedef struct {
     Part parts[MOST_PARTS];
-    int64_t open; /* MOST_PARTS * 2 * its number + its parts: the call that is open */
+    int64_t open; /* MOST_PARTS * 2 * its number + its parts: the group that is open */
     const Call *call;
     int64_t first, members, step;
     char apart[24];
@@ -153,7 +162,7 @@ XPNET void *xpnet_crew_begin(int (*blas)(void), void (*set_blas)(int))
 /* The crew that the calls of this library are shared by. */
 XPNET void xpnet_crew_join(void *other) { crew = other; }
 
-/* Begin part `part` of call `number`, unless somebody has. */
+/* Begin part `part` of group `number`, unless somebody has. */
 static bool claim(Crew *c, int64_t part, int64_t number)
 {
     int64_t last = LOAD(c->parts[part].claimed);
@@ -174,7 +183,7 @@ static void sleep_until_rung(Crew *c)
     pthread_mutex_unlock(&c->lock);
 }
 
-/* What a thread of the crew does for ever: part `part` of every call that has one. */
+/* What a thread of the crew does for ever: part `part` of every group that has one. */
 XPNET void xpnet_crew_follow(void *which, int64_t part)
 {
     Crew *c = which;
@@ -192,7 +201,7 @@ XPNET void xpnet_crew_follow(void *which, int64_t part)
         seen = now;
         const int64_t number = now / (2 * MOST_PARTS), parts = now % (2 * MOST_PARTS);
         if (part < parts && claim(c, part, number)) {
-            run_part(c->call, part, c->first, c->members, c->step);
+            run_group(c->call, part, c->first, c->members, c->step);
             STORE(c->parts[part].done, number);
         }
     }
@@ -241,7 +250,7 @@ static void run_parts(const Call *c, int64_t first, int64_t members, int64_t ste
 {
     if (!leading) {
         for (int64_t part = 0; part < c->parts; part++)
-            run_part(c, part, first, members, step);
+            run_group(c, part, first, members, step);
         return;
     }
     const int64_t number = ++crew->number;
@@ -250,10 +259,10 @@ static void run_parts(const Call *c, int64_t first, int64_t members, int64_t ste
     crew->members = members;
     crew->step = step;
     STORE(crew->open, 2 * MOST_PARTS * number + c->parts);
-    run_part(c, 0, first, members, step);
+    run_group(c, 0, first, members, step);
     for (int64_t part = 1; part < c->parts; part++) {
         if (claim(crew, part, number)) {
-            run_part(c, part, first, members, step);
+            run_group(c, part, first, members, step);
             continue;
         }
         for (int64_t spins = 0; LOAD(crew->parts[part].done) != number; spins++)
@@ -265,7 +274,7 @@ static void run_parts(const Call *c, int64_t first, int64_t members, int64_t ste
 static void run(const Call *calls, int64_t count, int64_t first, int64_t members,
                 int64_t step, bool leading)
 {
-    for (const Call *c = calls; c < calls + count; c++)
+    for (const Call *c = calls; c < calls + count; c += c->group)
         if (c->parts > 1)
             run_parts(c, first, members, step, leading);
         else
@@ -406,3 +415,23 @@ XPNET void xpnet_copy(char **arrays, const int64_t *n, const int64_t *s, void *d
     for (int64_t k = 0; k < n[0]; k++)
         memcpy(arrays[1] + k * s[1], arrays[0] + k * s[0], n[1]);
 }
+
+/* out = part 0 + part 1 + ... of what was summed in parts: {parts, out}; {numbers, parts};
+   strides {from one part to the next}. */
+#define SUM(T, NAME)                                                                   \
+    XPNET void NAME(char **arrays, const int64_t *n, const int64_t *s, void *data)     \
+    {                                                                                  \
+        const int64_t count = n[0], parts = n[1], apart = s[0] / (int64_t)sizeof(T);   \
+        const T *from = (const T *)arrays[0];                                          \
+        T *out = (T *)arrays[1];                                                       \
+        (void)data;                                                                    \
+        APART                                                                          \
+        for (int64_t i = 0; i < count; i++)                                            \
+            out[i] = from[i] + from[apart + i];                                        \
+        for (int64_t k = 2; k < parts; k++)                                            \
+            APART                                                                      \
+            for (int64_t i = 0; i < count; i++)                                        \
+                out[i] += from[k * apart + i];                                         \
+    }
+SUM(float, xpnet_sum4)
+SUM(double, xpnet_sum8)

@@ -1,116 +1,111 @@
-"""How the threads of a crew divide a call, and the numbers that do not depend on who.
+"""How the threads of a crew divide calls, and the numbers that do not depend on who.
 
-A product that is cut between rows is computed row block by row block, by one thread or
-by several: BLAS sums in an order that depends on the shape of what it is given, so the
-blocks, not the threads, decide the bits. Hence the parts follow from sizes and from the
-number of threads that BLAS has, in C and in the calls that stand in for it.
+The samples of a batch are independent of each other until their gradients are summed.
+So each thread takes some rows of the batch through all calls, and sums its own share of
+every gradient:
+
+    ∂J/∂W = xᵀ δ = Σₖ x[rowsₖ]ᵀ δ[rowsₖ]
+
+A product that is computed block by block has other bits than the whole: BLAS sums in an
+order that depends on the shape of what it is given. Hence the blocks, not the threads
+that happen to take them, decide the bits; and the blocks follow from the sizes and from
+the number of threads that BLAS has, in C and in the calls that stand in for it.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from xpnet.backend.trace import Array, Traced
 
-PRODUCT = 1 << 14  # multiplications that are worth a part
-LARGEST = 1 << 24  # from here on BLAS divides products better
-ELEMENTS = 1 << 12  # of a loop that are worth a part
-FUNCTION = 1 << 9  # likewise of exp and the like
-GRAIN = 64  # elements: a part begins where a vector would
+WORK = 1 << 16  # multiplications of a program that are worth a thread
+LARGEST = 1 << 24  # of a product, from where on BLAS divides it better
+ELEMENTS = 1 << 11  # of a loop over no rows of the batch that are worth a part
+GRAIN = 64  # elements: a part of such a loop begins where a vector would
 MOST = 64  # parts, of runtime.c
 
 
 @dataclass(frozen=True)
+class Crew:
+    """How a program's calls are divided.
+
+    Attributes:
+        threads: that share them, and parts of each; 1 where they are not divided.
+        rows: of a batch.
+    """
+
+    threads: int = 1
+    rows: int = 0
+
+
+ALONE = Crew()
+
+
+@dataclass(frozen=True)
 class Share:
-    """Parts of a call: which count is divided, and what moves with it.
+    """The parts of a call: which count is divided, and what moves with it.
 
     Attributes:
         parts: how many.
         cut: the place of the count.
         grain: all parts but the last are multiples of it.
         by: bytes from one of that count to the next, an array each.
+        apart: bytes from one part to the next besides, an array each.
     """
 
     parts: int
-    cut: int
-    grain: int
-    by: Sequence[int]
+    cut: int = 0
+    grain: int = 1
+    by: Sequence[int] = ()
+    apart: Sequence[int] = ()
 
 
-WHOLE = Share(1, 0, 1, ())
+WHOLE = Share(1)
 
 
-def crew_size(nodes: Iterable[Traced], threads: int) -> int:
-    """Threads that share the calls of a program; 1 where they stay with one, and BLAS.
+def crew_of(nodes: Iterable[Traced], rows: int, threads: int) -> Crew:
+    """The crew of a program over batches of `rows`; `threads` are those of BLAS."""
+    work = [n.size * int(n.args[0].shape[-1]) for n in nodes if n.op == "matmul"]
+    if not work or max(work) > LARGEST:
+        return ALONE
+    threads = min(threads, sum(work) // WORK, rows, MOST)
+    return Crew(threads, rows) if threads > 1 else ALONE
 
-    Args:
-        nodes: of the program.
-        threads: that BLAS has.
+
+def cut_of(a: Array, b: Array, crew: Crew) -> str:
+    """Where the product a @ b is divided: "rows", "sum" or nowhere ("").
+
+    A sum over the batch is divided if its parts are less to add than the rows, which
+    then stay where they were computed.
     """
-    work = [product_work(n) for n in nodes if n.op == "matmul"]
-    if not work or max(work) > LARGEST or max(work) < 2 * PRODUCT:
-        return 1
-    return min(threads, MOST)
+    if crew.threads == 1 or not a.ndim == b.ndim == 2:
+        return ""
+    (m, k), n = a.shape, b.shape[1]
+    turned = m == 1 or a.strides[0] < a.strides[1]
+    if turned and k == crew.rows:
+        if 2 * m * n < k * (m + n):
+            return "sum"
+        return "rows" if m >= crew.threads else ""
+    return "rows" if m == crew.rows else ""
 
 
-def product_work(node: Traced) -> int:
-    """Multiplications of a matrix product."""
-    return node.size * int(node.args[0].shape[-1])
-
-
-def product_parts(rows: int, inner: int, columns: int, threads: int) -> int:
-    """Parts of a product, between its rows; a vector is not worth it."""
-    if min(rows, columns) < 2:
-        return 1
-    return max(1, min(threads, rows, rows * inner * columns // PRODUCT))
-
-
-def row_blocks(rows: int, parts: int) -> list[slice]:
+def blocks(rows: int, parts: int) -> list[slice]:
     """The rows of each part, as runtime.c divides them."""
     most = -(-rows // parts)
     return [slice(i, min(i + most, rows)) for i in range(0, rows, most)]
 
 
-def share_product(
-    counts: Sequence[int], strides: Sequence[int], threads: int
-) -> Share | None:
-    """Of a call of matmul's inner loop: between rows."""
-    outer, rows, inner, columns = counts
-    parts = product_parts(rows, inner, columns, threads) if outer == 1 else 1
-    if parts == 1:
-        return None
-    return Share(parts, 1, 1, [strides[3], 0, strides[7]])
+def share_rows(
+    rows: int, counts: Sequence[int], by: Sequence[int], crew: Crew
+) -> Share:
+    """Of a loop nest: the first count is `rows`, or rows and all that is within one."""
+    return Share(crew.threads, 0, counts[0] // rows, by, [0] * len(by))
 
 
-def share_loop(
-    counts: Sequence[int],
-    by: Sequence[int],
-    worth: int,
-    threads: int,
-) -> Share | None:
-    """Of a loop nest: along its outermost axis.
-
-    Args:
-        counts: of the nest.
-        by: bytes along that axis, an array each.
-        worth: elements that are worth a part.
-        threads: of the crew.
-    """
-    parts = min(threads, counts[0], int(np.prod(counts)) // worth)
-    if parts < 2:
-        return None
+def share_elements(counts: Sequence[int], by: Sequence[int], crew: Crew) -> Share:
+    """Of a loop nest over something else."""
+    size = 1
+    for count in counts:
+        size *= count
+    parts = min(crew.threads, counts[0], size // ELEMENTS)
     grain = GRAIN if len(counts) == 1 else 1
-    return Share(parts, 0, grain, by)
-
-
-def product_in_parts(
-    a: Array, b: Array, out: Array, threads: int
-) -> list[tuple[Array, Array, Array]]:
-    """The products that compute out = a @ b part by part."""
-    parts = 1
-    if out.ndim == a.ndim == b.ndim == 2:
-        parts = product_parts(*a.shape, b.shape[1], threads)
-    if parts == 1:
-        return [(a, b, out)]
-    return [(a[rows], b, out[rows]) for rows in row_blocks(len(a), parts)]
+    return Share(parts, 0, grain, by, [0] * len(by)) if parts > 1 else WHOLE

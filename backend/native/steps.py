@@ -13,11 +13,10 @@ from typing import TypeGuard
 import numpy as np
 
 from xpnet.backend.native.link import Native
-from xpnet.backend.native.share import Share
+from xpnet.backend.native.share import ALONE, Crew, Share
 from xpnet.backend.native.table import Op, Table, address
 from xpnet.backend.trace import Array
 
-BYTES = 1 << 15  # of copied rows that are worth a part
 NEEDED = ("gradients", "loss", "update")
 
 
@@ -102,7 +101,7 @@ def possible(native: Native | None) -> TypeGuard[Native]:
 
 
 def take(
-    rows: Array, index: Array, out: Array, stacked: bool, step: int, crew: int = 1
+    rows: Array, index: Array, out: Array, stacked: bool, step: int, crew: Crew = ALONE
 ) -> Op | None:
     """out = rows[index]; None where it is not a copy of whole rows.
 
@@ -112,7 +111,7 @@ def take(
         out: (batch, ...) or (k, batch, ...).
         stacked: whether there is an axis of networks.
         step: bytes from one step's index to the next.
-        crew: threads that share it.
+        crew: the threads that share it.
     """
     batch = index.ndim - 1
     fits = (
@@ -128,9 +127,7 @@ def take(
     width = rows.itemsize * int(np.prod(rows.shape[1:], dtype=np.int64))
     lead = [index.strides[0], out.strides[0]] if stacked else [0, 0]
     count = len(index) if stacked else 1
-    parts = 1 if stacked else min(crew, index.shape[-1] * width // BYTES)
-    by = [0, index.itemsize, width]
-    return Op(
+    made = Op(
         "xpnet_take",
         [rows, index, out],
         [count, index.shape[-1], width],
@@ -138,8 +135,11 @@ def take(
         unit=int(stacked),
         member=[0, *lead],
         step=[0, step, 0],
-        share=Share(parts, 1, 1, by) if parts > 1 else None,
     )
+    if crew.threads > 1 and not stacked:
+        by = [0, index.itemsize, width]
+        made.share = Share(crew.threads, 1, 1, by, [0, 0, 0])
+    return made
 
 
 def copy(source: Array, out: Array, stacked: bool, step: tuple[int, int]) -> Op:

@@ -27,6 +27,7 @@ class Op:
         name: of the ufunc or of the loop.
         reduces: whether a loop finds the largest of its last axis.
         share: how threads divide it; None for a call of a program without a crew.
+        places: the addresses of the arrays.
     """
 
     function: int | str
@@ -46,53 +47,68 @@ class Op:
         self.member = self.member or [0] * len(self.arrays)
         self.name = self.name or str(self.function)
         self.step = self.step or [0] * len(self.arrays)
+        self.places = [address(x) for x in self.arrays]
+
+    def point(self, arrays: Sequence[Array]) -> None:
+        """Take these arrays in place of its own."""
+        self.arrays = list(arrays)
+        self.places = [address(x) for x in arrays]
 
 
 class Table:
     """Calls in a row, in memory that C reads.
 
     Args:
-        ops: the calls; every `function` is an address by now.
+        groups: the calls; every `function` is an address by now. Parts of a group's
+            calls need no other part of them.
     """
 
-    FIELDS = 14
+    FIELDS = 16
 
-    def __init__(self, ops: Sequence[Op]) -> None:
-        self.ops = list(ops)
+    def __init__(self, groups: Sequence[Sequence[Op]]) -> None:
+        self.ops = [op for group in groups for op in group]
+        behind = [n for group in groups for n in range(len(group), 0, -1)]
         numbers: list[int] = []
         places: list[list[int]] = []
-        for op in ops:
-            by = op.share.by if op.share else []
+        for op in self.ops:
+            divided = [] if op.share is None else [op.share.by, op.share.apart]
             row = []
-            for part in (op.strides, op.counts, op.member, op.step, by):
+            for part in (op.strides, op.counts, op.member, op.step, *divided):
                 row.append(len(numbers))
                 numbers += part
+            row += [0] * (6 - len(row))
             places.append([*row, len(numbers)])
-            numbers += [address(x) for x in op.arrays]
+            numbers += op.places
         self._numbers = np.array(numbers or [0], np.int64)
         self._starts = [row[-1] for row in places]
         first = address(self._numbers)
         rows = [
-            _row(op, *(first + 8 * at for at in row))
-            for op, row in zip(ops, places, strict=True)
+            (*_row(op, *(first + 8 * at for at in row)), group)
+            for op, row, group in zip(self.ops, places, behind, strict=True)
         ]
         self.rows = np.array(rows or [[0] * self.FIELDS], np.int64)
         self.address, self.count = address(self.rows), len(self.ops)
 
-    def point(self, at: int, arrays: Sequence[Array]) -> None:
-        """Let call number `at` take these arrays in place of its own."""
-        self.ops[at].arrays = list(arrays)
-        start = self._starts[at]
-        self._numbers[start : start + len(arrays)] = [address(x) for x in arrays]
+    def point(self, op: Op) -> None:
+        """Let `op` take the arrays that it has by now."""
+        start = self._starts[self.ops.index(op)]
+        self._numbers[start : start + len(op.places)] = op.places
 
 
 def _row(
-    op: Op, strides: int, counts: int, member: int, step: int, by: int, arrays: int
+    op: Op,
+    strides: int,
+    counts: int,
+    member: int,
+    step: int,
+    by: int,
+    apart: int,
+    arrays: int,
 ) -> tuple[Any, ...]:
-    """A row of `Call` in runtime.c."""
-    share = op.share or Share(0, 0, 1, [])
+    """A row of `Call` in runtime.c, but for its last number."""
+    share = op.share or Share(0)
     lists = (strides, counts, len(op.counts), op.unit, arrays, len(op.arrays))
-    divided = (share.parts, share.cut, share.grain, by)
+    divided = (share.parts, share.cut, share.grain, by, apart)
     return op.function, op.data, *lists, member, step, *divided
 
 

@@ -1,0 +1,109 @@
+"""Calls whose parts go on without waiting for each other.
+
+A part of a call that reads only what the same part of the calls before has written
+needs no other part. Such calls make a group; the threads of a crew meet at its end. A
+call that needs more (a sum over the batch) waits until the group has ended; so do the
+calls that need it, and the others go first.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from xpnet.backend.native.share import WHOLE
+from xpnet.backend.native.table import Op
+from xpnet.backend.trace import base
+
+
+class Touch(NamedTuple):
+    """What a call does to a piece of memory.
+
+    Attributes:
+        start, stop: addresses.
+        row: bytes a row, where each part keeps to its own rows; 0 where it does not.
+        rows: of the call, and in how many parts.
+        writes: whether it is written.
+    """
+
+    start: int
+    stop: int
+    row: int
+    rows: tuple[int, int]
+    writes: bool
+
+    def disturbs(self, other: "Touch") -> bool:
+        """Whether one of the two must wait for the other."""
+        if not (self.writes or other.writes):
+            return False
+        if self.stop <= other.start or other.stop <= self.start:
+            return False
+        mine = self.start, self.row, self.rows
+        return not (self.row and mine == (other.start, other.row, other.rows))
+
+
+class _Touched:
+    """Memory that some calls touch, by the array that owns it."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, list[Touch]] = {}
+
+    def add(self, touches: Iterable[tuple[int, Touch]]) -> None:
+        for owner, touch in touches:
+            self._known.setdefault(owner, []).append(touch)
+
+    def disturbed_by(self, touches: Iterable[tuple[int, Touch]]) -> bool:
+        return any(
+            touch.disturbs(other)
+            for owner, touch in touches
+            for other in self._known.get(owner, ())
+        )
+
+
+def grouped(ops: Sequence[Op]) -> list[list[Op]]:
+    """The calls in an order that gives the same numbers, group by group."""
+    left = [(op, _rows(op)) for op in ops]
+    touches = {id(op): _touches(op, rows) for op, rows in left}
+    groups: list[list[Op]] = []
+    while left:
+        first = left[0][1]
+        group: list[Op] = []
+        later: list[tuple[Op, tuple[int, int]]] = []
+        beside, behind = _Touched(), _Touched()
+        for op, rows in left:
+            own = touches[id(op)]
+            joins = not group or (rows == first and rows[1] > 1)
+            if joins and not (beside.disturbed_by(own) or behind.disturbed_by(own)):
+                group.append(op)
+                beside.add(own)
+            else:
+                later.append((op, rows))
+                behind.add(own)
+        groups.append(group)
+        left = later
+    return groups
+
+
+def _rows(op: Op) -> tuple[int, int]:
+    """(rows of a call, parts that they are divided into)."""
+    share = op.share or WHOLE
+    if share.parts == 1:
+        return 1, 1
+    return -(-op.counts[share.cut] // share.grain), share.parts
+
+
+def _touches(op: Op, rows: tuple[int, int]) -> list[tuple[int, Touch]]:
+    """(the owner of the memory, what happens to it) of each array."""
+    share = op.share or WHOLE
+    found = []
+    written = {at % len(op.arrays) for at in op.written}
+    for at, (array, start) in enumerate(zip(op.arrays, op.places, strict=True)):
+        steps = zip(array.shape, array.strides, strict=True)
+        size = array.itemsize + sum((n - 1) * stride for n, stride in steps)
+        row = 0
+        if share.parts > 1:
+            apart = share.apart[at]
+            row = apart or share.by[at] * share.grain
+            if size > row * (share.parts if apart else rows[0]):
+                row = 0
+        touch = Touch(start, start + size, row, rows, at in written)
+        found.append((id(base(array)), touch))
+    return found
