@@ -6,7 +6,7 @@ call that needs more (a sum over the batch) waits until the group has ended; so 
 calls that need it, and the others go first.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from xpnet.backend.native.share import WHOLE
@@ -30,14 +30,15 @@ class Touch(NamedTuple):
     rows: tuple[int, int]
     writes: bool
 
-    def disturbs(self, other: "Touch") -> bool:
-        """Whether one of the two must wait for the other."""
-        if not (self.writes or other.writes):
-            return False
-        if self.stop <= other.start or other.stop <= self.start:
-            return False
-        mine = self.start, self.row, self.rows
-        return not (self.row and mine == (other.start, other.row, other.rows))
+    def meets(self, other: "Touch") -> bool:
+        """Whether their order matters."""
+        written = self.writes or other.writes
+        return written and self.start < other.stop and other.start < self.stop
+
+    def keeps_to(self, other: "Touch") -> bool:
+        """Whether each part of the one touches what the same part of the other does."""
+        place = self.start, self.row, self.rows
+        return bool(self.row) and place == (other.start, other.row, other.rows)
 
 
 class _Touched:
@@ -50,12 +51,14 @@ class _Touched:
         for owner, touch in touches:
             self._known.setdefault(owner, []).append(touch)
 
-    def disturbed_by(self, touches: Iterable[tuple[int, Touch]]) -> bool:
-        return any(
-            touch.disturbs(other)
-            for owner, touch in touches
-            for other in self._known.get(owner, ())
-        )
+    def meetings(
+        self, touches: Iterable[tuple[int, Touch]]
+    ) -> Iterator[tuple[Touch, Touch]]:
+        """(one of `touches`, one of its own) wherever their order matters."""
+        for owner, touch in touches:
+            for other in self._known.get(owner, ()):
+                if touch.meets(other):
+                    yield touch, other
 
 
 def grouped(ops: Sequence[Op]) -> list[list[Op]]:
@@ -71,7 +74,10 @@ def grouped(ops: Sequence[Op]) -> list[list[Op]]:
         for op, rows in left:
             own = touches[id(op)]
             joins = not group or (rows == first and rows[1] > 1)
-            if joins and not (beside.disturbed_by(own) or behind.disturbed_by(own)):
+            # Before those that wait it may not go where they meet; nor, in the group,
+            # where it needs more than its own part of the others.
+            joins = joins and not any(behind.meetings(own))
+            if joins and all(a.keeps_to(b) for a, b in beside.meetings(own)):
                 group.append(op)
                 beside.add(own)
             else:

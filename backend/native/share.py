@@ -68,7 +68,8 @@ def crew_of(nodes: Iterable[Traced], rows: int, threads: int) -> Crew:
     if not work or max(work) > LARGEST:
         return ALONE
     threads = min(threads, sum(work) // WORK, rows, MOST)
-    return Crew(threads, rows) if threads > 1 else ALONE
+    # Each has some rows: nobody's share of a sum may be missing.
+    return Crew(len(blocks(rows, threads)), rows) if threads > 1 else ALONE
 
 
 def cut_of(a: Array, b: Array, crew: Crew) -> str:

@@ -1,0 +1,328 @@
+"""A step shared by threads: as call by call to the bit, whoever takes which part."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_limits
+
+import xpnet as xn
+from tests.training.examples import HIDDEN, TARGETS, curves, data, same, trainer
+from tests.training.test_stack import RULES, everything
+from xpnet.backend import Backend, blas, native
+from xpnet.backend.native import link, share
+from xpnet.backend.native.groups import grouped
+from xpnet.backend.native.table import Op
+
+pytestmark = [
+    pytest.mark.skipif(not native.available(), reason="no C compiler"),
+    pytest.mark.skipif(blas.openblas() is None, reason="NumPy has no OpenBLAS"),
+]
+SAMPLES, BATCH = 70, 32
+
+
+@pytest.fixture(autouse=True, params=[2, 3, 5], ids="{} threads".format)
+def threads(request, monkeypatch):
+    """Threads of BLAS, all of which share even the smallest program."""
+    monkeypatch.setattr(Backend, "threads", property(lambda self: request.param))
+    monkeypatch.setattr(share, "WORK", 1)
+    monkeypatch.setattr(share, "ELEMENTS", 8)
+    return request.param
+
+
+def trained(jit, hidden="dense", epochs=3, **options):
+    """(everything that a training has left, its curves, the trainer)."""
+    targets = TARGETS[options.get("loss", "softmax_cross_entropy")]
+    x, y = data(targets, SAMPLES)
+    t = trainer(hidden, jit=jit, **options)
+    t.fit(x, y, epochs, BATCH, sample_weight=np.linspace(0.0, 2.0, SAMPLES))
+    return everything(t), curves(t.history), t
+
+
+def assert_shared(t):
+    steps = [step.program.native for step in t._steps.values()]
+    assert all(one.crew.threads > 1 for one in steps)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_a_shared_step_is_the_step_call_by_call(hidden, dtype, threads):
+    (plain, a, _), (shared, b, t) = (
+        trained(jit, hidden, dtype=dtype) for jit in (False, True)
+    )
+    assert_shared(t)
+    assert same(plain, shared)
+    assert a == b
+
+
+@pytest.mark.parametrize("loss", TARGETS)
+def test_every_loss_is_shared(loss):
+    (plain, a, _), (shared, b, _) = (trained(jit, loss=loss) for jit in (False, True))
+    assert same(plain, shared)
+    assert a == b
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_is_shared(rule):
+    (plain, a, _), (shared, b, _) = (
+        trained(jit, "deep", optimizer=RULES[rule](1)) for jit in (False, True)
+    )
+    assert same(plain, shared)
+    assert a == b
+
+
+def test_the_parts_and_not_the_threads_decide_the_numbers(monkeypatch):
+    with_followers, a, _ = trained(True, "deep")
+    monkeypatch.setattr(link, "join", lambda library, threads: None)
+    alone, b, _ = trained(True, "deep", metrics=["accuracy"])
+    assert same(with_followers, alone)
+    assert a == b
+
+
+def test_a_shared_step_agrees_with_one_in_a_piece(monkeypatch):
+    shared, _, _ = trained(True, "deep", dtype="float64")
+    monkeypatch.setattr(share, "WORK", 1 << 60)
+    whole, _, t = trained(True, "deep", dtype="float64")
+    assert all(s.program.native.crew == native.ALONE for s in t._steps.values())
+    assert np.allclose(shared["params"], whole["params"], rtol=1e-12, atol=1e-13)
+
+
+def test_step_reads_in_place_and_is_shared(threads):
+    x, y = data(samples=BATCH)
+    found = []
+    for jit in (False, True):
+        t = trainer("deep", jit=jit)
+        for _ in range(4):
+            t.step(x, y)  # of another dtype: copied
+            t.step(np.asarray(x[::-1], np.float32, order="C"), y[::-1].copy())
+        found.append(everything(t))
+    assert_shared(t)
+    assert same(*found)
+
+
+def test_blas_has_its_threads_back():
+    own = blas.openblas()
+    x, y = data("values", SAMPLES)
+    with threadpool_limits(2, "blas"):
+        for jit in (False, True):
+            trained(jit)
+            assert own.get() == 2
+            t = trainer("deep", "mean_squared_error", xn.SGD(1e30), jit=jit)
+            with pytest.raises(xn.DivergenceError):
+                t.fit(x, y, 3, BATCH)
+            assert own.get() == 2
+
+
+def test_blas_is_kept_to_one_thread_within(monkeypatch):
+    # Else the bits of a part depended on how BLAS divides it.
+    seen = []
+
+    def watched(*args):
+        seen.append(blas.openblas().get())
+        return np.dot(*args)
+
+    monkeypatch.setattr(
+        Backend, "product", lambda self, a, b, out: (watched, (a, b, out))
+    )
+    with threadpool_limits(2, "blas"):
+        trained(False)
+    assert set(seen) == {1}
+
+
+TOLD = """
+import ctypes
+import numpy as np
+import xpnet as xn
+from xpnet.backend import blas
+from xpnet.backend.native import crew, share
+
+threads, told = 2, []
+
+@ctypes.CFUNCTYPE(ctypes.c_int)
+def get():
+    return threads
+
+@ctypes.CFUNCTYPE(None, ctypes.c_int)
+def set(count):
+    global threads
+    threads = count
+    told.append(count)
+
+crew.openblas = lambda: blas.OpenBLAS(get, set)
+xn.backend.Backend.threads = property(lambda self: 2)
+share.WORK = 1
+t = xn.Trainer(xn.Sequential([xn.Dense(4), xn.Dense(2)]), "huber", device="cpu", jit=True)
+x = np.ones((8, 3), np.float32)
+t.fit(x, x[:, :2], 5, 4, verbose=False)
+assert told and told == [1, 2] * (len(told) // 2), told
+"""
+
+
+def test_the_leader_keeps_blas_to_one_thread_and_gives_them_back():
+    # In a process of its own: the crew is told once how BLAS is asked.
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", TOLD], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_trainings_side_by_side_share_one_crew():
+    alone, _, _ = trained(True, "deep", epochs=40)
+    found = []
+
+    def run():
+        found.append(trained(True, "deep", epochs=40)[0])
+
+    running = [threading.Thread(target=run) for _ in range(4)]
+    for one in running:
+        one.start()
+    for one in running:
+        one.join()
+    assert len(found) == 4
+    assert all(same(alone, other) for other in found)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_trains_without_the_followers():
+    expected, _, _ = trained(True, "deep")
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if same(trained(True, "deep")[0], expected) else 2
+        finally:
+            os._exit(code)
+    for _ in range(600):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        time.sleep(0.1)
+    else:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        raise AssertionError("the child waits for somebody who is not there")
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_followers_sleep_and_wake(threads):
+    t = trained(True)[2]
+    x, y = data(samples=BATCH)
+    x = x.astype(np.float32)
+    plain = trained(False)[2]
+    for pause in (0.0, 0.02, 0.0, 0.02):  # they fall asleep after some 0.2 ms
+        time.sleep(pause)
+        for one in (t, plain):
+            one.step(x, y)
+    assert same(everything(t), everything(plain))
+    names = [one.name for one in threading.enumerate() if one.daemon]
+    assert len(names) >= min(threads, share.MOST) - 1
+
+
+def test_products_of_a_large_network_are_left_to_blas(monkeypatch):
+    monkeypatch.setattr(share, "LARGEST", 10)
+    t = trained(True)[2]
+    assert all(s.program.native.crew == native.ALONE for s in t._steps.values())
+
+
+# Groups.
+
+
+def loops(*ways):
+    """Row-wise calls that read and write these arrays, ((read, ...), written)."""
+    found = []
+    for read, written in ways:
+        arrays = [*read, written]
+        by = [a.strides[0] for a in arrays]
+        op = Op("none", arrays, [len(written), 4], [0] * len(arrays))
+        op.share = share.Share(2, 0, 1, by, [0] * len(arrays))
+        found.append(op)
+    return found
+
+
+def test_calls_that_keep_to_their_rows_make_one_group():
+    a, b, c = (np.zeros((6, 4)) for _ in range(3))
+    ops = loops(((a,), b), ((a, b), c), ((c,), a))
+    assert grouped(ops) == [ops]
+
+
+def test_who_needs_other_rows_waits_and_who_does_not_goes_first():
+    a, b, c, d = (np.zeros((6, 4)) for _ in range(4))
+    turned, free = np.zeros((6, 6)), np.zeros((6, 4))
+    first, needs_all, behind, beside = loops(
+        ((a,), b), ((a,), turned), ((turned,), c), ((a,), free)
+    )
+    needs_all.arrays[0] = b.T
+    needs_all.point([b.T, turned])
+    needs_all.share = share.Share(2, 0, 1, [8, 48], [0, 0])
+    groups = grouped([first, needs_all, behind, beside])
+    assert groups == [[first, beside], [needs_all, behind]]
+    # Nor may anybody write what a call that waits has still to read.
+    late = loops(((d,), b))[0]
+    groups = grouped([first, needs_all, late])
+    assert groups[0] == [first]
+    assert groups[1][0] is needs_all
+    assert late not in groups[1] or b is not late.arrays[1]
+
+
+def test_order_is_kept_between_calls_of_one_thread():
+    a, b = np.zeros(8), np.zeros(8)
+    whole = [Op("none", [a, b], [8], [8, 8]), Op("none", [b, a], [8], [8, 8])]
+    assert grouped(whole) == [[whole[0]], [whole[1]]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_programs_give_the_same_numbers_in_any_order_of_the_parts(seed, threads):
+    # Rows of arrays go through random calls; parts are run one after the other, the
+    # last first: a group that should have been two gives other numbers.
+    rng = np.random.default_rng(seed)
+    rows = 12
+    arrays = [rng.normal(size=(rows, int(n))) for n in rng.integers(1, 5, 6)]
+    expected = [a.copy() for a in arrays]
+    ops, does = [], {}
+    for _ in range(30):
+        i, j = rng.choice(6, 2, replace=False)
+        whole = rng.random() < 0.3
+        op = loops(((arrays[i],), arrays[j]))[0]
+        op.share = share.Share(threads, 0, 1, [0 if whole else 1, 1], [0, 0])
+        if not whole:
+            op.share = share.Share(
+                threads, 0, 1, [arrays[i].strides[0], arrays[j].strides[0]], [0, 0]
+            )
+        else:
+            op.share = share.Share(threads, 0, 1, [0, arrays[j].strides[0]], [0, 0])
+        ops.append(op)
+        does[id(op)] = (int(i), int(j), whole)
+
+    def run(values, i, j, whole, part):
+        source = values[i].sum() if whole else values[i][part].sum(1, keepdims=True)
+        values[j][part] = np.tanh(values[j][part] + source)
+
+    for op in ops:
+        before = [a.copy() for a in expected]
+        i, j, whole = does[id(op)]
+        for part in share.blocks(rows, threads):
+            source = before[i].sum() if whole else before[i][part].sum(1, keepdims=True)
+            expected[j][part] = np.tanh(before[j][part] + source)
+    groups = grouped(ops)
+    assert sorted(map(id, sum(groups, []))) == sorted(map(id, ops))
+    for group in groups:
+        for part in share.blocks(rows, threads)[::-1]:
+            for op in group:
+                run(arrays, *does[id(op)], part)
+    assert len(groups) < len(ops)
+    for a, b in zip(arrays, expected, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_c_and_the_calls_agree_on_the_parts():
+    for rows in range(1, 40):
+        for parts in range(1, 9):
+            cut = share.blocks(rows, parts)
+            assert np.array_equal(
+                np.concatenate([np.arange(rows)[c] for c in cut]), np.arange(rows)
+            )
+            assert len(cut) <= parts
