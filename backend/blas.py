@@ -5,6 +5,7 @@ look at all others of the process, as threadpoolctl takes it.
 """
 
 import ctypes
+import importlib
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -40,9 +41,8 @@ class OpenBLAS:
 def openblas() -> OpenBLAS | None:
     """NumPy's OpenBLAS; None where it multiplies with something else."""
     try:
-        from numpy._core import _multiarray_umath
-
-        linked = ctypes.CDLL(_multiarray_umath.__file__)
+        own = importlib.import_module("numpy._core._multiarray_umath")
+        linked = ctypes.CDLL(own.__file__)
     except (ImportError, AttributeError, OSError):
         return None
     for name in NAMES:

@@ -453,17 +453,6 @@ class _Compiler:
         axes, keepdims = node.options
         return [backend.reduce(node.op, operands[0], axes, keepdims, out)]
 
-
-    def _products(self, a: Array, b: Array, out: Array) -> list[Call]:
-        """out = a @ b, in the parts in which a crew computes it."""
-        if self.crew == 1:
-            return [self.backend.product(a, b, out)]
-        from xpnet.backend.native import product_in_parts
-
-        parts = product_in_parts(a, b, out, self.crew)
-        return [self.backend.product(*part) for part in parts]
-
-
     def _linker(self, members: int | None) -> "Linker":
         """What makes calls of C."""
         from xpnet.backend import native

@@ -8,7 +8,6 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from xpnet.backend import Backend, get_backend
-from xpnet.backend.backend import blas_threads
 from xpnet.benchmarks.machine import facts, overrides
 from xpnet.benchmarks.options import cores
 
@@ -55,9 +54,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     """BLAS and compiled loops limited to this many threads."""
     count: int = getattr(request, "param", None) or cores()
     with threadpool_limits(count, "blas"):
-        blas_threads.cache_clear()  # asked once a process, and here the answer changes
         yield count
-    blas_threads.cache_clear()
 
 
 @pytest.fixture

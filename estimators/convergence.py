@@ -63,7 +63,7 @@ class Convergence(Callback):
         """As many epochs as it waits at least before it acts."""
         if self.monitor or self.rates == "invscaling":
             return 1
-        return self.patience - self.curves.waited + 1
+        return float(self.patience - self.curves.waited + 1)
 
     def on_fit_begin(self, trainer: Trainer) -> None:
         """Weigh the weights as they start."""

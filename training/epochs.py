@@ -1,4 +1,4 @@
-"""Many short epochs in one call of C, for a network whose epoch is a matter of microseconds.
+"""Many short epochs in one call of C.
 
 An epoch of a small network takes less time than Python needs to draw the next order and
 to write a row of the history. So several are prepared together, run in one call, and
@@ -7,14 +7,14 @@ between two epochs (see `Callback.patient_for`).
 """
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from xpnet.backend import native
 from xpnet.backend.native.table import Op
 from xpnet.training.dataset import order
-from xpnet.training.stretch import SPAN, Stretch, table
+from xpnet.training.stretch import SPAN, table
 
 if TYPE_CHECKING:
     from xpnet.training.loop import Loop
@@ -55,7 +55,8 @@ class Epochs:
         stretches = self._loop.stretches
         steps = [stretch.in_c() for stretch in stretches]
         found = [one for one in steps if one is not None]
-        if len(found) < len(steps) or len({one.native.crew.threads > 1 for one in found}) > 1:
+        shared = {one.native.crew.threads > 1 for one in found}
+        if len(found) < len(steps) or len(shared) > 1:
             return None
         if self._linked is None or self._linked[0] != found:
             square = self._square(found[0])
@@ -84,40 +85,52 @@ class Epochs:
         """
         loop, trainer, run = self._loop, self._loop.trainer, self._in_c()
         assert run is not None
-        began, first, steps = time.perf_counter(), trainer.steps_done, loop.steps
+        began = time.perf_counter()
+        weights = self._prepare(count)
+        taken = run.run(count)
+        trainer.took(loop.stretches[-1].step)
+        whole, rest = divmod(taken, loop.steps)
+        self.seconds = (time.perf_counter() - began) / max(whole, 1)
+        each = [
+            part.losses[: count * part.count].reshape((count, -1))
+            for part in loop.stretches
+        ]
+        losses = np.concatenate(each, axis=1)
+        try:
+            for epoch in range(whole):
+                trainer.steps_done += loop.steps
+                trainer.square_then = float(self._squares[epoch, 0, 0])
+                seen = loop.samples.count
+                loop.finish(losses[epoch], weights[epoch], seen, self.seconds)
+        finally:
+            trainer.square_then = None
+        if whole < count:
+            self._diverged(rest, float(losses[whole, rest]))
+
+    def _prepare(self, count: int) -> list[np.ndarray[Any, Any]]:
+        """Order and numbers of the next `count` epochs; Σ w of each one's batches."""
+        loop, trainer = self._loop, self._loop.trainer
         weights = []
         for epoch in range(count):
             done = trainer.epochs_done + epoch
             rows = order(trainer.seed, done, loop.samples.count, loop.shuffle)
             weights.append(loop.samples.weights(rows, loop.batch_size))
             loop.order(rows, epoch)
-        numbers = table(trainer, count * steps).reshape((count, steps, -1))
-        for stretch, batches in loop.parts():
-            shape = (count, stretch.count, -1)
-            stretch.numbers[: count * stretch.count].reshape(shape)[...] = numbers[
-                :, batches
-            ]
-            stretch.step.unbind()
-            stretch.hold(0)
-        taken = run.run(count)
-        trainer.took(loop.stretches[-1].step)
-        seconds = (time.perf_counter() - began) / max(taken / steps, 1.0)
-        self.seconds = seconds
-        losses = np.concatenate(
-            [
-                part.losses[: count * part.count].reshape((count, -1))
-                for part in loop.stretches
-            ],
-            axis=1,
-        )
-        for epoch in range(taken // steps):
-            trainer.steps_done += steps
-            trainer.square_then = float(self._squares[epoch, 0, 0])
-            seen = loop.samples.count
-            loop.finish(losses[epoch], weights[epoch], seen, seconds)
-        trainer.square_then = None
-        if taken < count * steps:
-            bad = taken % steps
-            stretch = loop.stretches[bad >= loop.stretches[0].count]
-            trainer.took(stretch.step)
-            stretch.diverged(first + taken, float(losses[taken // steps, bad]))
+        numbers = table(trainer, count * loop.steps).reshape((count, loop.steps, -1))
+        for part, batches in loop.parts():
+            own = part.numbers[: count * part.count].reshape((count, part.count, -1))
+            own[...] = numbers[:, batches]
+            part.step.unbind()
+            part.hold(0)
+        return weights
+
+    def _diverged(self, batch: int, loss: float) -> NoReturn:
+        """Go back to before step `batch` of the epoch, and tell of it."""
+        loop, trainer = self._loop, self._loop.trainer
+        done = trainer.steps_done + batch
+        part = next(part for part, taken in loop.parts() if batch < taken.stop)
+        trainer.took(part.step)
+        try:
+            part.diverged(done, loss)
+        finally:
+            trainer.steps_done = done

@@ -79,9 +79,10 @@ class Loop:
 
     def order(self, rows: np.ndarray[Any, Any], epoch: int = 0) -> None:
         """Take the samples in this order in epoch 0, 1, ... of those prepared."""
+        size = self.batch_size
         for stretch, batches in self.parts():
-            start, stop = batches.start * self.batch_size, batches.stop * self.batch_size
-            stretch.order(rows[start:stop], epoch)
+            first, end = batches.start * size, batches.stop * size
+            stretch.order(rows[first:end], epoch)
 
     def run(self, epochs: int) -> History:
         """Train; callbacks see the end however it comes."""

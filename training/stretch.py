@@ -162,9 +162,7 @@ class Stretch:
             return None
         size = self.batches.strides[0]
         gathers = [
-            native.take(
-                rows, self.batches[0], out, False, size, program.native.crew
-            )
+            native.take(rows, self.batches[0], out, False, size, program.native.crew)
             for rows, out in ([] if self.whole else self.samples.pairs(batch))
         ]
         if None in gathers:

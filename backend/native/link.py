@@ -12,9 +12,9 @@ import numpy as np
 from xpnet.backend.loops import SHARED, shared
 from xpnet.backend.native.build import Build, build
 from xpnet.backend.native.crew import join
+from xpnet.backend.native.groups import grouped
 from xpnet.backend.native.inner import inner_loop
 from xpnet.backend.native.loop import Loop
-from xpnet.backend.native.groups import grouped
 from xpnet.backend.native.share import (
     ALONE,
     WHOLE,

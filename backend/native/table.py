@@ -86,7 +86,7 @@ class Table:
             (*_row(op, *(first + 8 * at for at in row)), group)
             for op, row, group in zip(self.ops, places, behind, strict=True)
         ]
-        self.rows = np.array(rows or [[0] * self.FIELDS], np.int64)
+        self.rows = np.array(rows or [(0,) * self.FIELDS], np.int64)
         self.address, self.count = address(self.rows), len(self.ops)
 
     def point(self, op: Op) -> None:
