@@ -97,10 +97,12 @@ def check_folds(folds: Sequence[Any], samples: int) -> list[Fold]:
                     f"folds: expected row numbers 0..{samples - 1} to {name} on, at "
                     f"least one, in fold {i}, got {part.dtype} of shape {part.shape}"
                 )
-        both = np.intersect1d(train, test)
-        if len(both):
+        trained = np.zeros(samples, np.bool_)
+        trained[train] = True
+        if trained[test].any():
+            row = test[trained[test]].min()
             raise ValueError(
-                f"folds: expected parts without a common sample, got row {both[0]} in "
+                f"folds: expected parts without a common sample, got row {row} in "
                 f"both parts of fold {i}"
             )
         found.append((train.astype(np.int64), test.astype(np.int64)))

@@ -55,8 +55,7 @@ class Epochs:
         stretches = self._loop.stretches
         steps = [stretch.in_c() for stretch in stretches]
         found = [one for one in steps if one is not None]
-        shared = {one.native.crew.threads > 1 for one in found}
-        if len(found) < len(steps) or len(shared) > 1:
+        if len(found) < len(steps):
             return None
         if self._linked is None or self._linked[0] != found:
             square = self._square(found[0])

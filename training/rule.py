@@ -100,7 +100,7 @@ class Rule:
     def _row(self, rate: float, step: int) -> tuple[float, ...]:
         return (
             *self.optimizer.scalars(rate, step).values(),
-            self.optimizer.noise_scale(step - 1),
+            self.optimizer.noise_scale(step - 1) if self.is_noisy else 0.0,
             1.0 if self.average is None else self.average.weight(step),
         )
 

@@ -186,18 +186,22 @@ class Loop(Fused):
             if self.stage[n] == stage and (n.op in ("max", "store") or n in self.kept)
         ]
         largest = [n for n in wanted if n.op == "max"]
-        lines = [
-            f"{C_NAMES[n.dtype]} {self.names[n]} = {_lowest(n.dtype)};" for n in largest
-        ]
+        lines = []
+        for n in largest:
+            kind, name = C_NAMES[n.dtype], self.names[n]
+            lines += [f"{kind} {name} = {_lowest(n.dtype)};", f"int nan{name} = 0;"]
         lines += [] if largest else ["APART"]
         lines.append(f"for (int64_t i = 0; i < n{len(self.axes) - 1}; i++) {{")
         for node in self.needed(wanted, {n for n in self.run if n.op == "max"}):
             lines += ["    " + line for line in self._line(node, stage)]
         lines.append("}")
         for node in largest:
+            name = self.names[node]
+            if node.dtype.kind == "f":
+                lines.append(f"{name} = nan{name} ? NAN : {name};")
             if node in self.kept:
                 place = self._place(self.array(node))
-                lines.append(f"*q{place} = {self.names[node]};")
+                lines.append(f"*q{place} = {name};")
         return lines
 
     def _line(self, node: Traced, stage: int) -> list[str]:
@@ -206,10 +210,10 @@ class Loop(Fused):
             if self.stage[node] != stage:
                 return []
             kind = C_NAMES[node.dtype]
-            # A NaN stays: nothing compares with it.
             return [
                 f"const {kind} v{name} = {self._operand(node.args[0], node.dtype)};",
-                f"{name} = v{name} > {name} || v{name} != v{name} ? v{name} : {name};",
+                f"{name} = v{name} > {name} ? v{name} : {name};",
+                f"nan{name} |= v{name} != v{name};",  # which compares with nothing
             ]
         if node.op == "store":
             target, value = node.args

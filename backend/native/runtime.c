@@ -370,20 +370,17 @@ XPNET int64_t xpnet_steps(const Leg *leg, int64_t first, int64_t members, int64_
 XPNET int64_t xpnet_epochs(const Leg *legs, int64_t n_legs, const Call *closing,
                            int64_t n_closing, int64_t epochs)
 {
-    const bool leading = lead(legs->before, legs->n_before);
     int64_t taken = 0;
-    bool finite = true;
-    for (int64_t epoch = 0; finite && epoch < epochs; epoch++) {
-        for (const Leg *leg = legs; finite && leg < legs + n_legs; leg++)
-            for (int64_t i = 0; finite && i < leg->steps; i++) {
-                finite = take_step(leg, 0, 1, epoch * leg->steps + i, leading);
-                taken += finite;
-            }
-        if (finite)
-            run(closing, n_closing, 0, 1, epoch, leading);
+    for (int64_t epoch = 0; epoch < epochs; epoch++) {
+        for (const Leg *leg = legs; leg < legs + n_legs; leg++) {
+            const int64_t from = epoch * leg->steps, to = from + leg->steps;
+            const int64_t reached = xpnet_steps(leg, 0, 1, from, to);
+            taken += reached - from;
+            if (reached < to)
+                return taken;
+        }
+        run(closing, n_closing, 0, 1, epoch, false);
     }
-    if (leading)
-        leave();
     return taken;
 }
 

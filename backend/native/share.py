@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from xpnet.backend.trace import Array, Traced
 
-WORK = 1 << 16  # multiplications of a program that are worth a thread
-LARGEST = 1 << 24  # of a product, from where on BLAS divides it better
+WORK = 3 << 17  # float32 multiplications of a step that are worth a thread: some 8 us
+LARGEST = 1 << 20  # bytes of weights: more than a core's cache holds, BLAS divides
 ELEMENTS = 1 << 11  # of a loop over no rows of the batch that are worth a part
 GRAIN = 64  # elements: a part of such a loop begins where a vector would
 MOST = 64  # parts, of runtime.c
@@ -64,10 +64,15 @@ WHOLE = Share(1)
 
 def crew_of(nodes: Iterable[Traced], rows: int, threads: int) -> Crew:
     """The crew of a program over batches of `rows`; `threads` are those of BLAS."""
-    work = [n.size * int(n.args[0].shape[-1]) for n in nodes if n.op == "matmul"]
-    if not work or max(work) > LARGEST:
+    products = [node for node in nodes if node.op == "matmul"]
+    if not products:
         return ALONE
-    threads = min(threads, sum(work) // WORK, rows, MOST)
+    width = products[0].dtype.itemsize
+    work = [n.size * int(n.args[0].shape[-1]) for n in products]
+    if max(work) // rows * width > LARGEST:
+        return ALONE
+    cost = sum(work) * width // 4
+    threads = min(threads, cost // WORK, rows, MOST)
     # Each has some rows: nobody's share of a sum may be missing.
     return Crew(len(blocks(rows, threads)), rows) if threads > 1 else ALONE
 
