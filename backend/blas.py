@@ -6,6 +6,8 @@ look at all others of the process, as threadpoolctl takes it.
 
 import ctypes
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -35,6 +37,23 @@ class OpenBLAS:
         """As many threads as before `limit`."""
         if kept:
             self.set(kept.pop())
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """BLAS computes with one thread within the block."""
+    own, kept = openblas(), list[int]()
+    if own is None:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1, "blas"):
+            yield
+        return
+    own.limit(kept)
+    try:
+        yield
+    finally:
+        own.release(kept)
 
 
 @cache

@@ -72,6 +72,12 @@ def available() -> bool:
 
 def can_join(node: Traced) -> bool:
     """Whether a loop may contain `node`."""
+    if node.joins is None:
+        node.joins = _can_join(node)
+    return node.joins
+
+
+def _can_join(node: Traced) -> bool:
     if node.dtype.str[1:] not in KINDS:
         return False
     if node.op == "max":

@@ -37,17 +37,20 @@ class Tape:
         options: tuple[Any, ...] = (),
     ) -> Traced:
         """`op(*args)`: a new node, or the one that computed just this before."""
+        versions = self._versions
         version = [
-            (id(a), self._versions.get(id(a.root), 0)) if isinstance(a, Traced) else a
-            for a in args
+            (id(a), versions.get(id(a.root), 0)) if isinstance(a, Traced) else repr(a)
+            for a in args  # 1, 1.0 and True are equal, and so are 0.0 and -0.0
         ]
         if self.first is None:
             self.first = self.segment
-        key = (op, *map(repr, version), repr(options), shape, dtype)
+        key = (op, *version, repr(options) if options else "", shape, dtype)
         # Later segments may run in another order: they share with the first alone.
-        for segment in (self.segment, self.first):
-            if (segment, *key) in self._seen:
-                return self._seen[segment, *key]
+        known = self._seen.get((self.segment, *key))
+        if known is None and self.first != self.segment:
+            known = self._seen.get((self.first, *key))
+        if known is not None:
+            return known
         node = Traced(self, op, args, shape, dtype, options)
         self._seen[self.segment, *key] = node
         return node

@@ -47,12 +47,14 @@ class Traced:
         root: the node whose memory this one shows: itself unless it is a view.
         memory: what owns that memory: the array under a leaf, or a value itself.
         kinds: the dtypes in which the arguments of a ufunc enter it; else None.
+        joins: what `can_join` has said of it; None until it is asked.
     """
 
     __slots__ = (
         "args",
         "array",
         "dtype",
+        "joins",
         "kinds",
         "memory",
         "op",
@@ -77,6 +79,7 @@ class Traced:
         self.shape, self.dtype, self.array = shape, dtype, array
         self.segment = tape.segment
         self.kinds: list[np.dtype[Any]] | None = None
+        self.joins: bool | None = None
         if op in VIEWS:
             self.root: Traced = args[0].root
             self.memory: Any = self.root.memory

@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from xpnet.backend import Array, native
 from xpnet.training.step import TrainingStep
 
-CACHE = 512 << 10  # bytes of a core's own cache that a tile may take
+CACHE = 2 << 20  # bytes of a core's caches that a tile may take
 
 
 class Tiles:
@@ -95,5 +95,14 @@ def tiles(
     steps = native.Steps(program.native, first, step.loss, losses, grads)
     count = len(grads)
     own = held + (program.nbytes + step.batch.x.nbytes) // count
-    tile = min(-(-count // threads), max(1, CACHE // own))
-    return Tiles(steps, count, tile if program.native.splits else count)
+    most = max(1, CACHE // own) if program.native.splits else count
+    return Tiles(steps, count, balanced(count, most, threads))
+
+
+def balanced(count: int, most: int, threads: int) -> int:
+    """Networks a tile, `most` at most, so that the threads end together or nearly so.
+
+    A thread that takes ⌈⌈count / tile⌉ / threads⌉ tiles is the last to end.
+    """
+    sizes = range(min(most, count), 0, -1)
+    return min(sizes, key=lambda tile: -(-(-(-count // tile)) // threads) * tile)

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from xpnet.backend import Array, native
+from xpnet.backend.blas import one_thread
 from xpnet.training.cohort import Cohort, Epoch
 from xpnet.training.dataset import Samples
 from xpnet.training.history import History
@@ -102,9 +103,7 @@ class Together:
         with ExitStack() as ends:
             ends.callback(lambda: self._end(teams))
             if count > 1:
-                from threadpoolctl import threadpool_limits
-
-                ends.enter_context(threadpool_limits(1, "blas"))
+                ends.enter_context(one_thread())
             pool = ends.enter_context(ThreadPoolExecutor(count))
             teams += self._teams(members, count, pool)
             for member in members:

@@ -71,10 +71,11 @@ def compiler() -> Compiler | None:
 def _works(path: str) -> bool:
     """False for what macOS has in its place before its tools are installed."""
     import platform
-    import subprocess
 
     if platform.system() != "Darwin" or not path.startswith("/usr/bin/"):
         return True
+    import subprocess
+
     asked = subprocess.run(["xcode-select", "-p"], capture_output=True, check=False)
     return asked.returncode == 0
 

@@ -47,6 +47,7 @@ class Loop(Fused):
         whole_line = self.reduces and len(shape) == 1  # of all networks
         self.split = members is not None and shape[:1] == (members,) and not whole_line
         self.arrays: list[Array] = []
+        self._addresses: list[int] = []
         self._strides: list[tuple[int, ...]] = []
         self._places: dict[tuple[Any, ...], int] = {}
         self._numbers: dict[tuple[str, bytes], int] = {}
@@ -77,10 +78,12 @@ class Loop(Fused):
         strides = (0,) * pad + tuple(
             0 if n == 1 else s for n, s in zip(array.shape, array.strides, strict=True)
         )
-        key = (address(array), array.dtype.str, strides)
+        start = address(array)
+        key = (start, array.dtype, strides)
         if key not in self._places:
             self._places[key] = len(self.arrays)
             self.arrays.append(array)
+            self._addresses.append(start)
             self._strides.append(strides)
         return self._places[key]
 
@@ -93,6 +96,7 @@ class Loop(Fused):
         if key not in self._numbers:
             self._numbers[key] = len(self.arrays)
             self.arrays.append(array)
+            self._addresses.append(address(array))
             self._strides.append((0,) * len(self.shape))
         return self._numbers[key]
 
@@ -241,6 +245,7 @@ class Loop(Fused):
             member=list(self.axes[0][1]) if self.split else [],
             written=tuple(sorted(self.written)),
             reduces=self.reduces,
+            places=self._addresses,
         )
 
 

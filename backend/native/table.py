@@ -42,12 +42,13 @@ class Op:
     name: str = ""
     reduces: bool = False
     share: Share | None = None
+    places: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.member = self.member or [0] * len(self.arrays)
         self.name = self.name or str(self.function)
         self.step = self.step or [0] * len(self.arrays)
-        self.places = [address(x) for x in self.arrays]
+        self.places = self.places or [address(x) for x in self.arrays]
 
     def point(self, arrays: Sequence[Array]) -> None:
         """Take these arrays in place of its own."""
