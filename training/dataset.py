@@ -121,3 +121,10 @@ def order(seed: int, epoch: int, count: int, shuffle: bool) -> np.ndarray[Any, A
     if not shuffle:
         return np.arange(count)
     return generator(seed, ORDER, epoch).permutation(count)
+
+
+def mean_loss(losses: Array, weights: Array) -> Array:
+    """Σ w l / Σ w over an epoch's batches, (..., batches) to (...); 0 where Σ w is."""
+    total = np.add.reduce(weights, axis=-1)
+    weighted = np.add.reduce(losses.astype(np.float64) * weights, axis=-1)
+    return np.where(total > 0.0, weighted, 0.0) / np.where(total > 0.0, total, 1.0)

@@ -13,7 +13,7 @@ import numpy as np
 
 from xpnet.backend import native
 from xpnet.backend.native.table import Op
-from xpnet.training.dataset import order
+from xpnet.training.dataset import mean_loss, order
 from xpnet.training.stretch import SPAN, table
 
 if TYPE_CHECKING:
@@ -95,12 +95,12 @@ class Epochs:
             for part in loop.stretches
         ]
         losses = np.concatenate(each, axis=1)
+        means = mean_loss(losses[:whole], np.array(weights)[:whole]).tolist()
+        squares = self._squares[:whole, 0, 0].tolist()
         try:
-            for epoch in range(whole):
+            for mean, trainer.square_then in zip(means, squares, strict=True):
                 trainer.steps_done += loop.steps
-                trainer.square_then = float(self._squares[epoch, 0, 0])
-                seen = loop.samples.count
-                loop.finish(losses[epoch], weights[epoch], seen, self.seconds)
+                loop.finish(mean, loop.samples.count, self.seconds)
         finally:
             trainer.square_then = None
         if whole < count:

@@ -12,7 +12,7 @@ import numpy as np
 from xpnet.training.callbacks import Callback
 from xpnet.training.capture import captured
 from xpnet.training.checks import quickly_finite
-from xpnet.training.dataset import Samples, order
+from xpnet.training.dataset import Samples, mean_loss, order
 from xpnet.training.divergence import divergence
 from xpnet.training.doctor import Doctor
 from xpnet.training.epochs import Epochs, room
@@ -144,7 +144,7 @@ class Loop:
         seconds = time.perf_counter() - began
         if self.epochs is not None:
             self.epochs.seconds = seconds
-        self.finish(losses, weights, seen, seconds)
+        self.finish(float(mean_loss(losses, weights)), seen, seconds)
 
     def _steps(self, i: int, interrupt: Interrupt) -> int:
         """Batch i, and others after it where they are one record; how many."""
@@ -214,18 +214,10 @@ class Loop:
         self.safety.put_back()
         raise error
 
-    def finish(
-        self,
-        losses: np.ndarray[Any, Any],
-        weights: np.ndarray[Any, Any],
-        seen: int,
-        seconds: float,
-    ) -> None:
-        """The epoch's row of the history."""
+    def finish(self, loss: float, seen: int, seconds: float) -> None:
+        """The epoch's row of the history; its callbacks are told."""
         trainer = self.trainer
-        total = float(weights.sum())
-        weighted = float(np.dot(losses.astype(np.float64), weights))
-        row = {"loss": weighted / total if total > 0.0 else 0.0}
+        row = {"loss": loss}
         if self.validation is not None and not trainer.stop:
             scores = evaluate(
                 trainer, self.validation, trainer.metrics, self.batch_size

@@ -8,6 +8,7 @@ next few begin, and every step finds its numbers where the last one has left the
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from math import ceil
 
 from xpnet.backend import Array, native
 from xpnet.training.step import TrainingStep
@@ -105,4 +106,4 @@ def balanced(count: int, most: int, threads: int) -> int:
     A thread that takes ⌈⌈count / tile⌉ / threads⌉ tiles is the last to end.
     """
     sizes = range(min(most, count), 0, -1)
-    return min(sizes, key=lambda tile: -(-(-(-count // tile)) // threads) * tile)
+    return min(sizes, key=lambda tile: ceil(ceil(count / tile) / threads) * tile)

@@ -62,7 +62,8 @@ class Trainer:
             the same seed they are the same on every device.
         metrics: names or functions, see `metrics`; None for what fits the loss.
         eager: run the layers' Python every step instead of recording it once, to step
-            through it with a debugger. The numbers are the same.
+            through it with a debugger. The numbers are the same, but for the rounding
+            of products that threads share.
         jit: compile a step to machine code, in C or, where there is no C compiler,
             its loops with Numba (extra `jit`): None when a program has run long enough
             to repay it, True at once, False never. The numbers are the same.

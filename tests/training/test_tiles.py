@@ -151,3 +151,16 @@ def test_one_network_diverges_in_c_as_call_by_call(hidden):
     assert found[0][1] == found[1][1]
     assert same(everything(found[0][0]), everything(found[1][0]))
     assert found[0][0].steps_done == found[1][0].steps_done
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_tiles_are_as_large_as_lets_the_threads_end_together(threads):
+    def last(count, tile):
+        return -(-len(range(0, count, tile)) // threads) * tile
+
+    for count in range(1, 40):
+        for most in range(1, 12):
+            tile = tiles.balanced(count, most, threads)
+            others = range(1, min(most, count) + 1)
+            assert 1 <= tile <= min(most, count)
+            assert last(count, tile) == min(last(count, other) for other in others)
