@@ -1,7 +1,6 @@
 """What the two estimators share: from X and y to a trained network and back."""
 
 import warnings
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -163,7 +162,9 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         if incremental and not fresh:
             return
         loss, outputs, metric = self._task()
-        seed = int(deepcopy(rng).randint(np.iinfo(np.int32).max))
+        state = rng.get_state()  # the weights are drawn as scikit-learn draws them
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+        rng.set_state(state)
         dtype = np.dtype(self.dtype or data.x.dtype).name
         maker = partial(recipe.trainer, settings, outputs, loss, [metric], dtype, seed)
         trainer = maker()

@@ -187,6 +187,8 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
             w = shares if w is None else w * shares
         if self._loss().targets == "classes":
             return X, np.searchsorted(self.classes_, y), w
+        if y.ndim == 1 and len(self.classes_) == 2:  # the binarizer asks a lot
+            return X, (y == self.classes_[-1])[:, None].astype(X.dtype), w
         return X, self._label_binarizer.transform(y).astype(X.dtype), w
 
     def _loss(self) -> Loss:
