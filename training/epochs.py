@@ -58,7 +58,7 @@ class Epochs:
         if len(found) < len(steps):
             return None
         if self._linked is None or self._linked[0] != found:
-            square = self._square(found[0])
+            square = self._square()
             if square is None:
                 return None
             counts = [stretch.count for stretch in stretches]
@@ -66,7 +66,7 @@ class Epochs:
             self._linked = found, native.Epochs(legs, [square])
         return self._linked[1]
 
-    def _square(self, steps: native.Steps) -> Op | None:
+    def _square(self) -> Op | None:
         """Σ W² of the weights, at the end of each epoch."""
         weights = self._loop.trainer.penalized_weights()
         place = self._squares[0]
@@ -84,7 +84,7 @@ class Epochs:
         """
         loop, trainer, run = self._loop, self._loop.trainer, self._in_c()
         assert run is not None
-        began = time.perf_counter()
+        began, before = time.perf_counter(), (trainer.steps_done, trainer.epochs_done)
         weights = self._prepare(count)
         taken = run.run(count)
         trainer.took(loop.stretches[-1].step)
@@ -101,8 +101,10 @@ class Epochs:
             for mean, trainer.square_then in zip(means, squares, strict=True):
                 trainer.steps_done += loop.steps
                 loop.finish(mean, loop.samples.count, self.seconds)
-        finally:
+        finally:  # what has been trained, also if a callback raises
             trainer.square_then = None
+            trainer.steps_done = before[0] + whole * loop.steps
+            trainer.epochs_done = before[1] + whole
         if whole < count:
             self._diverged(rest, float(losses[whole, rest]))
 

@@ -190,3 +190,21 @@ def test_there_is_room_for_the_orders_of_few_samples_only():
     assert together.room(100, 10**9) == together.MOST
     assert together.room(10**9, 5) == 1
     assert 8 * 10_000 * together.room(10_000, 10**6) <= together.ROOM
+
+
+def test_a_callback_that_raises_leaves_the_counts_of_what_was_trained(counted):
+    class Raises(Told):
+        def on_epoch_end(self, trainer, row):
+            super().on_epoch_end(trainer, row)
+            if len(self.rows) == 5:
+                raise LookupError
+
+    x, y = data(samples=23)
+    t = trainer(jit=True)
+    with pytest.raises(LookupError):
+        t.fit(x, y, EPOCHS, 7, callbacks=Raises())
+    assert counted
+    assert t.steps_done == 4 * t.epochs_done >= 20
+    other = trainer(jit=True)
+    other.fit(x, y, t.epochs_done, 7)
+    assert same(everything(t), everything(other))
