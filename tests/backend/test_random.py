@@ -252,6 +252,10 @@ def test_the_numbers_of_a_seed_never_change():
         .integers(1000, size=3)
         .tolist()
     )
+    for key in ((7, 0, 1), (2**32 - 1, 1), (2**32, 1, 3), (2**70 + 5, 2)):
+        plain = np.random.Philox(np.random.SeedSequence(key))
+        numbers = np.random.Generator(plain).permutation(30)
+        assert np.array_equal(generator(*key).permutation(30), numbers)
     assert (WEIGHTS, ORDER, NOISE) == (0, 1, 2)
     source = Noise(
         np.full((1, 1), 3, np.uint32), np.full((1, 1), 77, np.uint32), np.asarray

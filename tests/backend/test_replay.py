@@ -556,6 +556,23 @@ def test_a_product_and_sums_cut_runs(way):
 # Segments.
 
 
+@pytest.mark.parametrize("lead", LEADS)
+def test_a_column_times_a_row_is_no_product_and_joins_a_loop(lead):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(*lead, 7, 1)), rng.normal(size=(*lead, 5, 1))
+    tape = Tape()
+    tape.segment = "all"
+    x, y = tape.leaf(a), tape.leaf(b)
+    out = (x @ y.swapaxes(-1, -2)) * (x > 0.0)
+    assert "matmul" not in {node.op for node in tape.nodes}
+    program = compile_tape(tape, CPU, {"out": out}, ("all",))
+    program.run("all")
+    expected = (a @ b.swapaxes(-1, -2)) * (a > 0.0)
+    assert np.array_equal(program.outputs["out"], expected)
+    with pytest.raises(ValueError, match="matmul of shapes"):
+        _ = x @ y
+
+
 def test_an_expression_met_first_in_a_later_segment_is_not_shared_with_an_earlier_run():
     x, p, out = normal(4, 3), normal(4, 3, seed=1), np.zeros((1, 3))
     tape = Tape()
