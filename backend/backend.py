@@ -2,13 +2,13 @@
 
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xpnet.backend.blas import openblas
+from xpnet.backend.blas import blas_threads
 from xpnet.backend.checks import choose
 from xpnet.backend.failures import fault, is_fault
 from xpnet.backend.program import Call
@@ -20,24 +20,6 @@ if TYPE_CHECKING:
 
 CACHE_LINE = 64  # bytes
 BLOCK_ELEMENTS = 16384  # six float32 operands of a block fit in a 512 KiB L2 cache
-
-
-def blas_threads() -> int:
-    """How many threads NumPy's BLAS uses; 1 where it does not say."""
-    own = openblas()
-    return int(own.get()) if own is not None else _told_threads()
-
-
-@cache
-def _told_threads() -> int:
-    """What threadpoolctl finds; it has a look at every library of the process."""
-    from threadpoolctl import threadpool_info
-
-    pools = [p for p in threadpool_info() if p.get("user_api") == "blas"]
-    # SciPy brings a library of its own.
-    own = [p for p in pools if "numpy" in p.get("filepath", "")]
-    pools = own or pools
-    return max((int(p["num_threads"]) for p in pools), default=1)
 
 
 @dataclass(frozen=True)

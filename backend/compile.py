@@ -23,6 +23,7 @@ import numpy as np
 
 from xpnet.backend.backend import Backend
 from xpnet.backend.blas import openblas
+from xpnet.backend.crew import ALONE, Crew
 from xpnet.backend.fused import REDUCTIONS
 from xpnet.backend.loops import Loop
 from xpnet.backend.memory import Arena
@@ -34,7 +35,7 @@ from xpnet.backend.trace import VIEWS, Array, Traced, view
 
 if TYPE_CHECKING:
     from xpnet.backend.cuda import Kernels
-    from xpnet.backend.native import Crew, Linker, Native
+    from xpnet.backend.native import Linker, Native
 
 
 def compile_tape(
@@ -46,6 +47,7 @@ def compile_tape(
     source: Traced | None = None,
     members: int | None = None,
     wait: bool = True,
+    crew: Crew | None = None,
 ) -> Program:
     """The program of `tape` on `backend`.
 
@@ -60,12 +62,14 @@ def compile_tape(
         source: the leaf that a batch is read from (see `Program.rebind`).
         members: networks along the first axis of a stack's arrays.
         wait: for the C compiler.
+        crew: of an earlier program of this tape, which decides its bits; None to
+            choose.
 
     Raises:
         NotCompiledError: it has work to do first, and `wait` is False.
         BuildError: it refused.
     """
-    compiler = _Compiler(tape, backend, outputs, loops, source, members)
+    compiler = _Compiler(tape, backend, outputs, loops, source, members, crew)
     return compiler.program(segments, wait)
 
 
@@ -80,6 +84,7 @@ class _Compiler:
         loops: bool,
         source: Traced | None,
         members: int | None = None,
+        crew: Crew | None = None,
     ) -> None:
         self.backend = backend
         self.outputs = outputs
@@ -93,7 +98,7 @@ class _Compiler:
         self.plan = plan(tape, list(outputs.values()), loops)
         # How products are divided decides their bits: in calls as in C.
         rows = source.shape[0] if source is not None and members is None else 0
-        self.crew = _crew(backend, self.plan.live, rows)
+        self.crew = _crew(backend, self.plan.live, rows) if crew is None else crew
         divided = self.crew.threads > 1
         self.source = source
         self.readers: list[tuple[str, int, Traced]] = []
@@ -120,14 +125,13 @@ class _Compiler:
         elif self.linker is not None:
             source = self.linker.text()
             calls, native = self.linker.link(calls, wait)
-        elif self.crew.threads > 1:
-            calls = recorded = {name: _alone(row) for name, row in calls.items()}
         readers = None
         if self._may_rebind(recorded, native):
             readers = [self._reader(*r, recorded, native) for r in self.readers]
         owned = self.arena.owned
         nbytes = self.arena.nbytes
-        return Program(calls, outputs, nbytes, owned, readers, source, native)
+        made = (calls, outputs, nbytes, owned, readers, source, native, self.crew)
+        return Program(*made)
 
     def _may_rebind(self, calls: dict[str, list[Any]], native: "Native | None") -> bool:
         """Whether nothing but products read the source, each in C if the rest is."""
@@ -484,21 +488,13 @@ class _Compiler:
         return calls
 
 
-def _crew(backend: Backend, nodes: list[Traced], rows: int) -> "Crew":
+def _crew(backend: Backend, nodes: list[Traced], rows: int) -> Crew:
     """Who shares the calls: one thread where no compiler will make them C."""
     from xpnet.backend import native
 
-    if not (rows and _native(backend)) or openblas() is None:
-        return native.ALONE
+    if not (rows and _native(backend) and native.CREWS) or openblas() is None:
+        return ALONE
     return native.crew_of(nodes, rows, backend.threads)
-
-
-def _alone(row: list[Call]) -> list[Call]:
-    """The calls with BLAS kept to one thread, as a crew keeps it."""
-    blas, kept = openblas(), list[int]()
-    if blas is None or not row:
-        return row
-    return [(blas.limit, (kept,)), *row, (blas.release, (kept,))]
 
 
 def _native(backend: Backend) -> bool:

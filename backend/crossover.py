@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.backend import Backend, blas_threads
+from xpnet.backend.backend import Backend
+from xpnet.backend.blas import blas_threads
 from xpnet.backend.cache import cache_directory
 
 FASTER = 1.1  # a ratio below this is within what timings differ by chance

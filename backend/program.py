@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from xpnet.backend.blas import one_thread
+from xpnet.backend.crew import ALONE, Crew
 from xpnet.backend.trace import Array
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class Program:
             leaf, where these are products only; None where they are not.
         source: the C text of the kernels, or of the loops; empty without either.
         native: what of it is machine code; None where every call is Python's.
+        crew: how its calls are divided among threads; BLAS then computes with one.
     """
 
     segments: dict[str, list[Call]]
@@ -36,6 +39,7 @@ class Program:
     readers: list[Callable[[Array], None]] | None = field(default=None, repr=False)
     source: str = field(default="", repr=False)
     native: "Native | None" = field(default=None, repr=False)
+    crew: Crew = ALONE
 
     def rebind(self, array: Array) -> None:
         """Let the program read `array` in the place of its input leaf.
@@ -48,6 +52,13 @@ class Program:
 
     def run(self, segment: str) -> None:
         """Replay `segment`."""
+        if self.crew.threads > 1:
+            with one_thread():
+                self._run(segment)
+        else:
+            self._run(segment)
+
+    def _run(self, segment: str) -> None:
         for function, arguments in self.segments[segment]:
             function(*arguments)
 

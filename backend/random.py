@@ -9,6 +9,7 @@ Philox: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
 """
 
 import math
+import operator
 from contextlib import suppress
 from typing import Any
 
@@ -23,7 +24,7 @@ GOLDEN = 0x9E3779B9  # 2³² / golden ratio: spreads consecutive whole numbers
 
 def generator(seed: int, *stream: int) -> np.random.Generator:
     """A host generator for (seed, *stream); equal keys give equal numbers."""
-    key: Any = (seed, *stream)
+    key: Any = tuple(map(operator.index, (seed, *stream)))
     with suppress(OverflowError):  # the same words, read faster
         key = np.array(key, np.uint32)
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))

@@ -162,7 +162,9 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         if incremental and not fresh:
             return
         loss, outputs, metric = self._task()
-        state = rng.get_state()  # the weights are drawn as scikit-learn draws them
+        state = rng.get_state(
+            legacy=False
+        )  # the weights are drawn as scikit-learn draws them
         seed = int(rng.randint(np.iinfo(np.int32).max))
         rng.set_state(state)
         dtype = np.dtype(self.dtype or data.x.dtype).name

@@ -21,8 +21,9 @@ class Callback:
         """How many epochs may pass before it is told of them, row by row.
 
         Short epochs are then run together. Until the last of these rows it sees the
-        trainer as it is after all of them, and must neither stop it nor change the
-        rate; `trainer.weights_square` is the row's own.
+        weights as they are after all of them, and must neither stop the training nor
+        change the rate: what has been trained stays trained, also if it raises.
+        `trainer.epochs_done`, `steps_done` and `weights_square` are the row's own.
         """
         return 1
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from xpnet.backend import native
+from xpnet.backend.blas import one_thread
 from xpnet.backend.native.table import Op
 from xpnet.training.dataset import mean_loss, order
 from xpnet.training.stretch import SPAN, table
@@ -19,13 +20,13 @@ from xpnet.training.stretch import SPAN, table
 if TYPE_CHECKING:
     from xpnet.training.loop import Loop
 
-ROOM = 1 << 22  # bytes for the orders of the samples
+ROOM = 1 << 22  # bytes for the orders of the samples and the numbers of the steps
 MOST = 1024  # epochs a call
 
 
-def room(samples: int, epochs: int) -> int:
-    """How many epochs of so many samples are prepared at a time."""
-    return max(1, min(epochs, MOST, ROOM // (8 * samples)))
+def room(samples: int, steps: int, numbers: int, epochs: int) -> int:
+    """How many epochs are prepared at a time, of so many samples and steps each."""
+    return max(1, min(epochs, MOST, ROOM // (8 * (samples + steps * (numbers + 1)))))
 
 
 class Epochs:
@@ -86,7 +87,8 @@ class Epochs:
         assert run is not None
         began, before = time.perf_counter(), (trainer.steps_done, trainer.epochs_done)
         weights = self._prepare(count)
-        taken = run.run(count)
+        with one_thread(loop.stretches[0].alone):
+            taken = run.run(count)
         trainer.took(loop.stretches[-1].step)
         whole, rest = divmod(taken, loop.steps)
         self.seconds = (time.perf_counter() - began) / max(whole, 1)
@@ -98,12 +100,15 @@ class Epochs:
         means = mean_loss(losses[:whole], np.array(weights)[:whole]).tolist()
         squares = self._squares[:whole, 0, 0].tolist()
         try:
-            for mean, trainer.square_then in zip(means, squares, strict=True):
+            for mean, square in zip(means, squares, strict=True):
+                trainer.square_then = square
                 trainer.steps_done += loop.steps
-                loop.finish(mean, loop.samples.count, self.seconds)
+                loop.finish(mean, loop.samples.count, self.seconds, tell=True)
         finally:  # what has been trained, also if a callback raises
             trainer.square_then = None
-            trainer.steps_done = before[0] + whole * loop.steps
+            if whole < count:
+                loop.safety.put_back()
+            trainer.steps_done = before[0] + taken
             trainer.epochs_done = before[1] + whole
         if whole < count:
             self._diverged(rest, float(losses[whole, rest]))
@@ -126,9 +131,9 @@ class Epochs:
         return weights
 
     def _diverged(self, batch: int, loss: float) -> NoReturn:
-        """Go back to before step `batch` of the epoch, and tell of it."""
+        """Tell of step `batch` of the epoch, which has had no update."""
         loop, trainer = self._loop, self._loop.trainer
-        done = trainer.steps_done + batch
+        done = trainer.steps_done
         part = next(part for part, taken in loop.parts() if batch < taken.stop)
         trainer.took(part.step)
         try:

@@ -61,13 +61,19 @@ class Loop:
         self.stretches: list[Stretch] = []
         self.epochs: Epochs | None = None
         if trainer.backend.is_host and not trainer.eager:
-            space = room(samples.count, epochs)
+            looked_at = validation is not None or doctor is not None
+            rows = (samples.count, self.steps, trainer.rule.numbers.size)
+            space = 1 if looked_at else room(*rows, epochs)
             full, rest = divmod(samples.count, batch_size)
             for size, count in ((batch_size, full), (rest, int(rest > 0))):
                 if count:
                     part = Stretch(trainer, samples, size, count, self.safety, space)
                     self.stretches.append(part)
-            if validation is None and doctor is None:
+            # Both or none: an epoch must not depend on who takes its last steps.
+            alone = any(part.alone for part in self.stretches)
+            for part in self.stretches:
+                part.alone = alone
+            if not looked_at:
                 self.epochs = Epochs(self, space)
 
     def parts(self) -> Iterator[tuple[Stretch, slice]]:
@@ -214,8 +220,17 @@ class Loop:
         self.safety.put_back()
         raise error
 
-    def finish(self, loss: float, seen: int, seconds: float) -> None:
-        """The epoch's row of the history; its callbacks are told."""
+    def finish(
+        self, loss: float, seen: int, seconds: float, tell: bool = False
+    ) -> None:
+        """The epoch's row of the history; its callbacks are told.
+
+        Args:
+            loss: the mean of its batches.
+            seen: samples.
+            seconds: that it took.
+            tell: also if training has been stopped.
+        """
         trainer = self.trainer
         row = {"loss": loss}
         if self.validation is not None and not trainer.stop:
@@ -228,7 +243,7 @@ class Loop:
         row["samples_per_second"] = seen / max(seconds, 1e-9)
         trainer.epochs_done += 1
         self.history.rows.append(row)
-        if not trainer.stop:
+        if tell or not trainer.stop:
             for callback in self.callbacks:
                 callback.on_epoch_end(trainer, row)
         self.progress.epoch(self.history)

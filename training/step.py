@@ -22,6 +22,7 @@ from xpnet.backend import (
     batch_sum,
     compile_tape,
 )
+from xpnet.backend.crew import Crew
 from xpnet.layers import Loss, Sequential
 from xpnet.training.checks import quickly_finite
 from xpnet.training.rule import Rule
@@ -140,6 +141,7 @@ class TrainingStep:
         self.x = self.batch.x
         # Masks and noise are the trainer's own, also if another shares the model.
         self._noise = [(n, n.noise) for n in model.layers if n.uses_noise]
+        self._crew: Crew | None = None
         self.replay: Replay | None = None
         if not eager:
             self.replay = Replay(self._record, self.backend, "gradients", jit)
@@ -243,9 +245,9 @@ class TrainingStep:
             self._loss(tape.leaf(self.loss), *kept)
         source, members = tape.leaf(b.x), _members(self.model)
         with self.backend.active():
-            program = compile_tape(
-                tape, self.backend, {}, SEGMENTS, loops, source, members, wait
-            )
+            how = (loops, source, members, wait, self._crew)
+            program = compile_tape(tape, self.backend, {}, SEGMENTS, *how)
+        self._crew = program.crew  # the same bits when it is compiled once more
         if self.x is not b.x:  # recompiled while it reads another array
             program.rebind(self.x)
         return program

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from xpnet.backend import Array, Program, native
+from xpnet.backend.blas import one_thread
 from xpnet.training.checks import quickly_finite
 from xpnet.training.dataset import Samples
 from xpnet.training.divergence import divergence
@@ -40,6 +41,7 @@ class Stretch:
 
     Attributes:
         batches: the samples of each, (epochs * count, size).
+        alone: whether BLAS computes with one thread, as where a crew shares the steps.
     """
 
     def __init__(
@@ -56,6 +58,9 @@ class Stretch:
         room = trainer.backend.zeros
         self.batches = room((epochs * count, size), np.int64)
         self.step = trainer.training_step(samples.kind(size))
+        self.alone = (
+            self.step.program is not None and self.step.program.crew.threads > 1
+        )
         self.whole = size == samples.count
         self.longest = 1
         names = trainer.rule.numbers.shape
@@ -88,12 +93,14 @@ class Stretch:
         began, done = time.perf_counter(), first
         try:
             if steps is None:
-                for reached in self._called(first, stop):
-                    done = reached
-                    if interrupt.asked:
-                        break
+                with one_thread(self.alone):
+                    for reached in self._called(first, stop):
+                        done = reached
+                        if interrupt.asked:
+                            break
             else:
-                done = steps.run(first, stop, 0, 1)
+                with one_thread(self.alone):
+                    done = steps.run(first, stop, 0, 1)
                 if done < stop:
                     self.diverged(before + done - first, float(self.losses[done]))
         finally:
@@ -153,6 +160,7 @@ class Stretch:
         if program is None:
             return None
         if self._steps is None or self._steps[0] is not program:
+            self.step.unbind()  # the tables shall read the batch's own memory
             self._steps = program, self._linked(program)
         return self._steps[1]
 

@@ -15,6 +15,7 @@ from xpnet.backend import (
     check_whole,
     get_backend,
 )
+from xpnet.backend.blas import one_thread
 from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
 from xpnet.optim import Optimizer, WeightAverage, get_optimizer
 from xpnet.training import checks, evaluation
@@ -131,7 +132,7 @@ class Trainer:
         self.notes: dict[str, Any] = {}
         self.newest: TrainingStep | None = None
         self._loss: float | None = None
-        self.square_then: float | None = None
+        self.square_then: float | None = None  # while epochs gone by are told of
         self._buffers: Buffers | None = None
         self._steps: dict[Kind, TrainingStep] = {}
         self._staging = Staging(self)
@@ -472,8 +473,12 @@ class Trainer:
         if self.square_then is not None:
             return self.square_then
         w = self.penalized_weights()
-        # Where training diverges this comes before the error.
-        with np.errstate(over="ignore"), self.backend.active():
+        programs = [step.program for step in self._steps.values()]
+        shared = any(one is not None and one.crew.threads > 1 for one in programs)
+        # Where training diverges this comes before the error. The sum is that of the
+        # epochs in C, with as many threads of BLAS.
+        blas = one_thread(shared)
+        with np.errstate(over="ignore"), self.backend.active(), blas:
             square = w.dot(w) if self.backend.is_host else w[None] @ w[:, None]
             return float(self.backend.to_numpy(square).reshape(()))
 

@@ -10,16 +10,16 @@ from xpnet.backend.native.build import (
     refuse,
     welcome,
 )
+from xpnet.backend.native.crew import CREWS
 from xpnet.backend.native.link import Linker, Native, NotCompiledError
-from xpnet.backend.native.share import ALONE, Crew, blocks, crew_of, cut_of
+from xpnet.backend.native.share import blocks, crew_of, cut_of
 from xpnet.backend.native.steps import Epochs, Steps, copy, possible, take
 
 __all__ = [
-    "ALONE",
+    "CREWS",
     "WORTH",
     "Build",
     "BuildError",
-    "Crew",
     "Epochs",
     "Linker",
     "Native",

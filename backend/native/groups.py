@@ -9,7 +9,6 @@ calls that need it, and the others go first.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from xpnet.backend.native.share import WHOLE
 from xpnet.backend.native.table import Op
 from xpnet.backend.trace import base
 
@@ -90,26 +89,28 @@ def grouped(ops: Sequence[Op]) -> list[list[Op]]:
 
 def _rows(op: Op) -> tuple[int, int]:
     """(rows of a call, parts that they are divided into)."""
-    share = op.share or WHOLE
-    if share.parts == 1:
+    share = op.share
+    if share is None:
         return 1, 1
     return -(-op.counts[share.cut] // share.grain), share.parts
 
 
 def _touches(op: Op, rows: tuple[int, int]) -> list[tuple[int, Touch]]:
     """(the owner of the memory, what happens to it) of each array."""
-    share = op.share or WHOLE
+    share = op.share
     found = []
     written = {at % len(op.arrays) for at in op.written}
     for at, (array, start) in enumerate(zip(op.arrays, op.places, strict=True)):
-        steps = zip(array.shape, array.strides, strict=True)
-        size = array.itemsize + sum((n - 1) * stride for n, stride in steps)
+        steps = list(zip(array.shape, array.strides, strict=True))
+        spans = [(n - 1) * stride for n, stride in steps]
+        low = sum(span for span in spans if span < 0)
+        high = sum(span for span in spans if span > 0) + array.itemsize
         row = 0
-        if share.parts > 1:
+        if share is not None and not low:  # turned round, no part keeps to its rows
             apart = share.apart[at]
             row = apart or share.by[at] * share.grain
-            if size > row * (share.parts if apart else rows[0]):
+            if high > row * (share.parts if apart else rows[0]):
                 row = 0
-        touch = Touch(start, start + size, row, rows, at in written)
+        touch = Touch(start + low, start + high, row, rows, at in written)
         found.append((id(base(array)), touch))
     return found

@@ -9,21 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.backend.crew import ALONE, Crew
 from xpnet.backend.loops import SHARED, shared
 from xpnet.backend.native.build import Build, build
-from xpnet.backend.native.crew import join
+from xpnet.backend.native.crew import FOLLOWERS
 from xpnet.backend.native.groups import grouped
 from xpnet.backend.native.inner import inner_loop
 from xpnet.backend.native.loop import Loop
-from xpnet.backend.native.share import (
-    ALONE,
-    WHOLE,
-    Crew,
-    Share,
-    cut_of,
-    share_elements,
-    share_rows,
-)
+from xpnet.backend.native.share import Share, cut_of, share_elements, share_rows
 from xpnet.backend.native.table import MOST_ARRAYS, Op, Table
 from xpnet.backend.program import Call
 from xpnet.backend.sums import with_ones
@@ -95,8 +88,8 @@ class Native:
             if op in table.ops:
                 table.point(op)
 
-    def linked_late(self, ops: list[Op], row: list[Call]) -> Call:
-        """A call of `row` that runs the ops, and links them when it first does.
+    def linked_late(self, ops: list[Op], row: list[Call], at: int) -> Call:
+        """Call `at` of `row`: it runs the ops, and links them when it first does.
 
         `fit` never asks for it: its tables hold whole steps.
         """
@@ -108,12 +101,11 @@ class Native:
                 self.tables.append(table)
                 place = (table.address, table.count, 0, self.members or 1, 0)
                 known.append((self.library.run, place))
-                row[row.index(late)] = known[0]
+                row[at] = known[0]
             function, arguments = known[0]
             function(*arguments)
 
-        late: Call = (run, ())
-        return late
+        return run, ()
 
     def link(self, ops: Iterable[Op]) -> Table:
         """A table of calls with the addresses of their functions."""
@@ -166,11 +158,9 @@ class Linker:
     def _divided(self, op: Op, by: list[int], shape: tuple[int, ...]) -> Op:
         """`op`, a loop over `shape`, with the parts of it; whole without `by`."""
         crew = self.crew
-        if crew.threads == 1:
+        if crew.threads == 1 or not by:
             return op
-        if not by:
-            op.share = WHOLE
-        elif shape[:1] == (crew.rows,) and op.counts[0] % crew.rows == 0:
+        if shape[:1] == (crew.rows,) and op.counts[0] % crew.rows == 0:
             op.share = share_rows(crew.rows, op.counts, by, crew)
         else:
             op.share = share_elements(op.counts, by, crew)
@@ -245,9 +235,7 @@ class Linker:
         counts = [outer, *a.shape[-2:], b.shape[-1]]
         strides = [*lead, *(s for x in arrays for s in x.strides[-2:])]
         member = lead if split else []
-        share = None
-        if self.crew.threads > 1:
-            share, arrays[2] = self._share(a, b, out)
+        share, arrays[2] = self._share(a, b, out)
         return Op(
             found[0],
             arrays,
@@ -260,7 +248,7 @@ class Linker:
             share=share,
         )
 
-    def _share(self, a: Array, b: Array, out: Array) -> tuple[Share, Array]:
+    def _share(self, a: Array, b: Array, out: Array) -> tuple[Share | None, Array]:
         """(the parts of a product, where they go)."""
         crew, none = self.crew, [0, 0, 0]
         cut = cut_of(a, b, crew)
@@ -272,7 +260,7 @@ class Linker:
             parts = self._room((crew.threads, *out.shape), out.dtype)
             by = [a.strides[1], b.strides[0], 0]
             return Share(crew.threads, 2, 1, by, [0, 0, parts.strides[0]]), parts
-        return WHOLE, out
+        return None, out
 
     # The program.
 
@@ -296,7 +284,7 @@ class Linker:
             raise NotCompiledError(made)
         library = Library(made.library())
         if self.crew.threads > 1:
-            join(library.loaded, self.crew.threads)
+            FOLLOWERS.join(library.loaded, self.crew.threads)
         splits = self._splits(calls)
         native = Native(library, {}, self.members, splits, self.crew, [])
         found = {name: self._joined(row, native) for name, row in calls.items()}
@@ -311,7 +299,7 @@ class Linker:
 
         def close() -> None:
             if ops:
-                found.append(native.linked_late(list(ops), found))
+                found.append(native.linked_late(list(ops), found, len(found)))
                 ops.clear()
 
         for call in row:
@@ -329,7 +317,7 @@ class Linker:
         """Whether threads are to share a loop of one network."""
         return (
             op.name.startswith("loop")
-            and op.share is None
+            and self.crew.threads == 1
             and not op.unit
             and int(np.prod(op.counts)) >= SHARED
             and (len(op.counts) > 1 or not op.reduces)

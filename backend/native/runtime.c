@@ -53,7 +53,7 @@ typedef struct {
     int64_t n_arrays;
     const int64_t *member; /* bytes from one network to the next, an array each */
     const int64_t *step;   /* bytes from one training step to the next */
-    int64_t parts;         /* that it is done in; 0: whole, and BLAS as it likes */
+    int64_t parts;         /* that it is done in */
     int64_t cut;           /* the count that is divided among them */
     int64_t grain;         /* all but the last are multiples of it */
     const int64_t *by;     /* bytes from one of that count to the next, an array each */
@@ -126,9 +126,6 @@ typedef struct {
     int64_t first, members, step;
     char apart[24];
     int64_t busy, number, asleep, rings;
-    int threads; /* of BLAS, when it is given back */
-    int (*blas)(void);
-    void (*set_blas)(int);
     pthread_mutex_t lock;
     pthread_cond_t wake;
 } Crew;
@@ -149,11 +146,10 @@ static inline void rest(int64_t spins)
 #endif
 }
 
-/* A crew without followers yet, told how many threads BLAS has and how to change it. */
-XPNET void *xpnet_crew_begin(int (*blas)(void), void (*set_blas)(int))
+/* A crew without followers yet; in a child of fork, again without them. */
+XPNET void *xpnet_crew_begin(void)
 {
-    own.blas = blas;
-    own.set_blas = set_blas;
+    memset(&own, 0, sizeof own);
     pthread_mutex_init(&own.lock, NULL);
     pthread_cond_init(&own.wake, NULL);
     return &own;
@@ -220,28 +216,22 @@ static void wake(void)
     }
 }
 
-/* Become the leader, if some call is in parts and nobody leads: wake the others, and
-   keep BLAS to one thread. */
+/* Become the leader, if some call is in parts and nobody leads; wake the others. */
 static bool lead(const Call *calls, int64_t count)
 {
     int64_t most = 0;
     for (int64_t i = 0; i < count; i++)
         most = calls[i].parts > most ? calls[i].parts : most;
-    if (!most || !crew || __atomic_exchange_n(&crew->busy, 1, __ATOMIC_SEQ_CST))
+    if (most < 2 || !crew || __atomic_exchange_n(&crew->busy, 1, __ATOMIC_SEQ_CST))
         return false;
     __atomic_add_fetch(&crew->rings, 1, __ATOMIC_SEQ_CST);
-    if (most > 1 && __atomic_load_n(&crew->asleep, __ATOMIC_SEQ_CST))
+    if (__atomic_load_n(&crew->asleep, __ATOMIC_SEQ_CST))
         wake();
-    crew->threads = crew->blas();
-    if (crew->threads > 1)
-        crew->set_blas(1);
     return true;
 }
 
 static void leave(void)
 {
-    if (crew->threads > 1)
-        crew->set_blas(crew->threads);
     __atomic_store_n(&crew->busy, 0, __ATOMIC_SEQ_CST);
 }
 

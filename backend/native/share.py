@@ -15,6 +15,7 @@ the number of threads that BLAS has, in C and in the calls that stand in for it.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from xpnet.backend.crew import ALONE, Crew
 from xpnet.backend.trace import Array, Traced
 
 WORK = 3 << 17  # float32 multiplications of a step that are worth a thread: some 8 us
@@ -22,22 +23,6 @@ LARGEST = 1 << 20  # bytes of weights: more than a core's cache holds, BLAS divi
 ELEMENTS = 1 << 11  # of a loop over no rows of the batch that are worth a part
 GRAIN = 64  # elements: a part of such a loop begins where a vector would
 MOST = 64  # parts, of runtime.c
-
-
-@dataclass(frozen=True)
-class Crew:
-    """How a program's calls are divided.
-
-    Attributes:
-        threads: that share them, and parts of each; 1 where they are not divided.
-        rows: of a batch.
-    """
-
-    threads: int = 1
-    rows: int = 0
-
-
-ALONE = Crew()
 
 
 @dataclass(frozen=True)
@@ -57,9 +42,6 @@ class Share:
     grain: int = 1
     by: Sequence[int] = ()
     apart: Sequence[int] = ()
-
-
-WHOLE = Share(1)
 
 
 def crew_of(nodes: Iterable[Traced], rows: int, threads: int) -> Crew:
@@ -107,11 +89,13 @@ def share_rows(
     return Share(crew.threads, 0, counts[0] // rows, by, [0] * len(by))
 
 
-def share_elements(counts: Sequence[int], by: Sequence[int], crew: Crew) -> Share:
-    """Of a loop nest over something else."""
+def share_elements(
+    counts: Sequence[int], by: Sequence[int], crew: Crew
+) -> Share | None:
+    """Of a loop nest over something else; None for one that is not worth it."""
     size = 1
     for count in counts:
         size *= count
     parts = min(crew.threads, counts[0], size // ELEMENTS)
     grain = GRAIN if len(counts) == 1 else 1
-    return Share(parts, 0, grain, by, [0] * len(by)) if parts > 1 else WHOLE
+    return Share(parts, 0, grain, by, [0] * len(by)) if parts > 1 else None

@@ -12,8 +12,9 @@ from typing import TypeGuard
 
 import numpy as np
 
+from xpnet.backend.crew import ALONE, Crew
 from xpnet.backend.native.link import Native
-from xpnet.backend.native.share import ALONE, Crew, Share
+from xpnet.backend.native.share import Share
 from xpnet.backend.native.table import Op, Table, address
 from xpnet.backend.trace import Array
 

@@ -26,7 +26,7 @@ class Op:
         written: the places of the arrays that it writes.
         name: of the ufunc or of the loop.
         reduces: whether a loop finds the largest of its last axis.
-        share: how threads divide it; None for a call of a program without a crew.
+        share: how threads divide it; None where they do not.
         places: the addresses of the arrays.
     """
 
@@ -107,7 +107,7 @@ def _row(
     arrays: int,
 ) -> tuple[Any, ...]:
     """A row of `Call` in runtime.c, but for its last number."""
-    share = op.share or Share(0)
+    share = op.share or Share(1)
     lists = (strides, counts, len(op.counts), op.unit, arrays, len(op.arrays))
     divided = (share.parts, share.cut, share.grain, by, apart)
     return op.function, op.data, *lists, member, step, *divided

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
-from xpnet.backend import backend, blas
+from xpnet.backend import blas
 
 
 def told():
@@ -17,11 +17,10 @@ def told():
 @pytest.fixture(params=["asked directly", "through threadpoolctl"])
 def found(request, monkeypatch):
     if request.param.startswith("through"):
-        for module in (blas, backend):
-            monkeypatch.setattr(module, "openblas", lambda: None)
-        backend._told_threads.cache_clear()
+        monkeypatch.setattr(blas, "openblas", lambda: None)
+        blas._told_threads.cache_clear()
         yield None
-        backend._told_threads.cache_clear()
+        blas._told_threads.cache_clear()
         return
     if blas.openblas() is None:
         pytest.skip("NumPy has no OpenBLAS")
@@ -30,7 +29,7 @@ def found(request, monkeypatch):
 
 def test_the_number_is_that_of_numpys_own_library(found):
     with threadpool_limits(2, "blas"):
-        assert backend.blas_threads() == told() == 2
+        assert blas.blas_threads() == told() == 2
 
 
 def test_one_thread_within_the_block_and_as_many_as_before_behind_it(found):
@@ -43,6 +42,27 @@ def test_one_thread_within_the_block_and_as_many_as_before_behind_it(found):
         assert told() == 2
         with pytest.raises(LookupError), blas.one_thread():
             raise LookupError
+        assert told() == 2
+
+
+def test_the_number_outside_is_told_within(found):
+    if found is None:
+        pytest.skip("threadpoolctl is asked once a process")
+    with threadpool_limits(2, "blas"), blas.one_thread():
+        assert told() == 1
+        assert blas.blas_threads() == 2  # what others decide by
+
+
+def test_the_last_to_leave_gives_the_threads_back(found):
+    if found is None:
+        pytest.skip("threadpoolctl's limits are not counted")
+    with threadpool_limits(2, "blas"):
+        first, second = blas.one_thread(), blas.one_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert told() == 1
+        second.__exit__(None, None, None)
         assert told() == 2
 
 

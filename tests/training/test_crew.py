@@ -1,8 +1,6 @@
 """A step shared by threads: as call by call to the bit, whoever takes which part."""
 
 import os
-import subprocess
-import sys
 import threading
 import time
 
@@ -14,6 +12,7 @@ import xpnet as xn
 from tests.training.examples import HIDDEN, TARGETS, curves, data, same, trainer
 from tests.training.test_stack import RULES, everything
 from xpnet.backend import Backend, blas, native
+from xpnet.backend.crew import ALONE
 from xpnet.backend.native import link, share
 from xpnet.backend.native.groups import grouped
 from xpnet.backend.native.table import Op
@@ -77,7 +76,7 @@ def test_every_rule_is_shared(rule):
 
 def test_the_parts_and_not_the_threads_decide_the_numbers(monkeypatch):
     with_followers, a, _ = trained(True, "deep")
-    monkeypatch.setattr(link, "join", lambda library, threads: None)
+    monkeypatch.setattr(link.FOLLOWERS, "join", lambda library, threads: None)
     alone, b, _ = trained(True, "deep", metrics=["accuracy"])
     assert same(with_followers, alone)
     assert a == b
@@ -87,7 +86,7 @@ def test_a_shared_step_agrees_with_one_in_a_piece(monkeypatch):
     shared, _, _ = trained(True, "deep", dtype="float64")
     monkeypatch.setattr(share, "WORK", 1 << 60)
     whole, _, t = trained(True, "deep", dtype="float64")
-    assert all(s.program.native.crew == native.ALONE for s in t._steps.values())
+    assert all(s.program.crew == ALONE for s in t._steps.values())
     assert np.allclose(shared["params"], whole["params"], rtol=1e-12, atol=1e-13)
 
 
@@ -133,42 +132,56 @@ def test_blas_is_kept_to_one_thread_within(monkeypatch):
     assert set(seen) == {1}
 
 
-TOLD = """
-import ctypes
-import numpy as np
-import xpnet as xn
-from xpnet.backend import blas
-from xpnet.backend.native import crew, share
-
-threads, told = 2, []
-
-@ctypes.CFUNCTYPE(ctypes.c_int)
-def get():
-    return threads
-
-@ctypes.CFUNCTYPE(None, ctypes.c_int)
-def set(count):
-    global threads
-    threads = count
-    told.append(count)
-
-crew.openblas = lambda: blas.OpenBLAS(get, set)
-xn.backend.Backend.threads = property(lambda self: 2)
-share.WORK = 1
-model = xn.Sequential([xn.Dense(4), xn.Dense(2)])
-t = xn.Trainer(model, "huber", device="cpu", jit=True)
-x = np.ones((8, 3), np.float32)
-t.fit(x, x[:, :2], 5, 4, verbose=False)
-assert told and told == [1, 2] * (len(told) // 2), told
-"""
+def test_blas_is_kept_to_one_thread_in_c_too(monkeypatch):
+    told = []
+    fake = blas.OpenBLAS(lambda: 2 if not told else told[-1], told.append)
+    monkeypatch.setattr(blas, "openblas", lambda: fake)
+    _, _, t = trained(True, epochs=30)  # some of them in one call
+    assert told
+    assert told == [1, 2] * (len(told) // 2)
+    del told[:]
+    x, y = data(samples=BATCH)
+    t.step(x, y)
+    assert told
+    assert told == [1, 2] * (len(told) // 2)
 
 
-def test_the_leader_keeps_blas_to_one_thread_and_gives_them_back():
-    # In a process of its own: the crew is told once how BLAS is asked.
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", TOLD], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+def test_an_error_among_the_calls_gives_blas_its_threads_back():
+    x, y = data(samples=BATCH)
+    t = trainer(jit=False)
+    t.step(x, y)
+    row = t.newest.program.segments["gradients"]
+
+    def stop():
+        raise KeyboardInterrupt
+
+    row.insert(len(row) // 2, (stop, ()))
+    with threadpool_limits(2, "blas"):
+        with pytest.raises(KeyboardInterrupt):
+            t.step(x, y)
+        assert blas.openblas().get() == 2
+        with pytest.raises(KeyboardInterrupt):
+            t.fit(*data(samples=SAMPLES), 1, BATCH)
+        assert blas.openblas().get() == 2
+
+
+def test_a_program_recorded_beside_a_training_has_the_same_parts(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(share, "WORK", 1)
+    with threadpool_limits(2, "blas"):
+        alone = trained(False)[2]
+        with blas.one_thread():  # as it is while another one trains
+            beside = trained(False)[2]
+        for one in (alone, beside):
+            assert {s.program.crew.threads for s in one._steps.values()} == {2}
+
+
+def test_compiled_once_more_a_program_keeps_its_parts(monkeypatch):
+    t = trained(False)[2]
+    step = next(iter(t._steps.values()))
+    before = step.program.crew
+    monkeypatch.setattr(Backend, "threads", property(lambda self: 7))
+    assert step._record(True).crew == before
 
 
 def test_trainings_side_by_side_share_one_crew():
@@ -188,15 +201,25 @@ def test_trainings_side_by_side_share_one_crew():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_forked_process_trains_without_the_followers():
+@pytest.mark.parametrize("led", [False, True], ids=["idle", "led by another thread"])
+def test_a_forked_process_trains_as_its_parent(led):
     expected, _, _ = trained(True, "deep")
+    running = threading.Event()
+    leads = threading.Thread(target=_trains_until, args=(running,))
+    if led:
+        leads.start()
+        time.sleep(0.05)
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            code = 0 if same(trained(True, "deep")[0], expected) else 2
+            blas_alone = blas._ONE.threads
+            again = same(trained(True, "deep")[0], expected)
+            names = {one.name for one in threading.enumerate()}
+            code = 0 if again and not blas_alone and "xpnet-crew-1" in names else 2
         finally:
             os._exit(code)
+    running.set()
     for _ in range(600):
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
@@ -206,7 +229,14 @@ def test_a_forked_process_trains_without_the_followers():
         os.kill(child, 9)
         os.waitpid(child, 0)
         raise AssertionError("the child waits for somebody who is not there")
+    if led:
+        leads.join()
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+def _trains_until(event):
+    while not event.is_set():
+        trained(True, "deep", epochs=30)
 
 
 def test_followers_sleep_and_wake(threads):
@@ -219,14 +249,14 @@ def test_followers_sleep_and_wake(threads):
         for one in (t, plain):
             one.step(x, y)
     assert same(everything(t), everything(plain))
-    names = [one.name for one in threading.enumerate() if one.daemon]
-    assert len(names) >= min(threads, share.MOST) - 1
+    names = {one.name for one in threading.enumerate()}
+    assert {f"xpnet-crew-{i}" for i in range(1, threads)} <= names
 
 
 def test_products_of_a_large_network_are_left_to_blas(monkeypatch):
     monkeypatch.setattr(share, "LARGEST", 10)
     t = trained(True)[2]
-    assert all(s.program.native.crew == native.ALONE for s in t._steps.values())
+    assert all(s.program.crew == ALONE for s in t._steps.values())
 
 
 # Groups.
@@ -267,6 +297,15 @@ def test_who_needs_other_rows_waits_and_who_does_not_goes_first():
     assert groups[0] == [first]
     assert groups[1][0] is needs_all
     assert late not in groups[1] or b is not late.arrays[1]
+
+
+def test_memory_that_is_read_backwards_is_known():
+    # The last rows of `big`, turned round, are not its first ones.
+    big, out = np.zeros((8, 4)), np.zeros((6, 4))
+    writes, reads = loops(((out,), big[:6]), ((big[:6],), np.zeros((6, 4))))
+    reads.point([big[7::-1][:6], reads.arrays[1]])
+    reads.share = share.Share(2, 0, 1, [-32, 32], [0, 0])
+    assert grouped([writes, reads]) == [[writes], [reads]]
 
 
 def test_order_is_kept_between_calls_of_one_thread():

@@ -186,10 +186,11 @@ def test_epochs_that_are_looked_at_are_taken_one_by_one(counted):
 
 
 def test_there_is_room_for_the_orders_of_few_samples_only():
-    assert together.room(100, 10) == 10
-    assert together.room(100, 10**9) == together.MOST
-    assert together.room(10**9, 5) == 1
-    assert 8 * 10_000 * together.room(10_000, 10**6) <= together.ROOM
+    assert together.room(100, 4, 5, 10) == 10
+    assert together.room(100, 4, 5, 10**9) == together.MOST
+    assert together.room(10**9, 1, 5, 5) == 1
+    assert 8 * 10_000 * together.room(10_000, 1, 5, 10**6) <= together.ROOM
+    assert 8 * 10_000 * 6 * together.room(1, 10_000, 5, 10**6) <= together.ROOM
 
 
 def test_a_callback_that_raises_leaves_the_counts_of_what_was_trained(counted):
@@ -208,3 +209,34 @@ def test_a_callback_that_raises_leaves_the_counts_of_what_was_trained(counted):
     other = trainer(jit=True)
     other.fit(x, y, t.epochs_done, 7)
     assert same(everything(t), everything(other))
+
+
+@pytest.mark.parametrize("batch", [7, 23])
+def test_a_callback_that_raises_before_a_bad_step(batch, counted):
+    # What the steps after the last row have changed is counted, and put back.
+    class Raises(Told):
+        def on_epoch_end(self, trainer, row):
+            super().on_epoch_end(trainer, row)
+            if row["loss"] > 10.0:
+                raise LookupError
+
+    x, y = data("values", samples=23)
+    rule = xn.SGD(lambda step: 0.01 * 1.3**step)
+    t = trainer("dropout", "mean_squared_error", rule, jit=True)
+    with pytest.raises(LookupError):
+        t.fit(x, y, 200, batch, callbacks=Raises())
+    assert counted
+    again = trainer("dropout", "mean_squared_error", rule, jit=True)
+    with pytest.raises(xn.DivergenceError):
+        again.fit(x, y, 200, batch)
+    assert same(everything(t), everything(again))
+
+
+def test_a_stop_from_outside_loses_no_row(counted):
+    x, y = data(samples=23)
+    t, told = trainer(jit=True), Told()
+    timer = threading.Timer(0.2, setattr, (t, "stop", "from outside"))
+    timer.start()
+    t.fit(x, y, 10_000_000, 7, callbacks=told, verbose=False)
+    assert t.history.stopped == "from outside"
+    assert len(t.history) == len(told.rows) == t.epochs_done
