@@ -7,6 +7,9 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 from xpnet.backend import blas
 
 
+counted = pytest.mark.skipif(blas.openblas() is None, reason="NumPy has no OpenBLAS")
+
+
 def told():
     """What threadpoolctl says of the library that NumPy multiplies with."""
     pools = ThreadpoolController().select(user_api="blas").info()
@@ -45,17 +48,15 @@ def test_one_thread_within_the_block_and_as_many_as_before_behind_it(found):
         assert told() == 2
 
 
-def test_the_number_outside_is_told_within(found):
-    if found is None:
-        pytest.skip("threadpoolctl is asked once a process")
+@counted
+def test_the_number_outside_is_told_within():
     with threadpool_limits(2, "blas"), blas.one_thread():
         assert told() == 1
         assert blas.blas_threads() == 2  # what others decide by
 
 
-def test_the_last_to_leave_gives_the_threads_back(found):
-    if found is None:
-        pytest.skip("threadpoolctl's limits are not counted")
+@counted
+def test_the_last_to_leave_gives_the_threads_back():
     with threadpool_limits(2, "blas"):
         first, second = blas.one_thread(), blas.one_thread()
         first.__enter__()
