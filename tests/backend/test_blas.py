@@ -6,7 +6,6 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 
 from xpnet.backend import blas
 
-
 counted = pytest.mark.skipif(blas.openblas() is None, reason="NumPy has no OpenBLAS")
 
 
