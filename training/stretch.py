@@ -92,17 +92,16 @@ class Stretch:
         before = self.trainer.steps_done
         began, done = time.perf_counter(), first
         try:
-            if steps is None:
-                with one_thread(self.alone):
+            with one_thread(self.alone):
+                if steps is not None:
+                    done = steps.run(first, stop, 0, 1)
+                else:
                     for reached in self._called(first, stop):
                         done = reached
                         if interrupt.asked:
                             break
-            else:
-                with one_thread(self.alone):
-                    done = steps.run(first, stop, 0, 1)
-                if done < stop:
-                    self.diverged(before + done - first, float(self.losses[done]))
+            if done < stop and steps is not None:
+                self.diverged(before + done - first, float(self.losses[done]))
         finally:
             self.trainer.steps_done = before + done - first
             self.trainer.took(self.step)
