@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import ORDER, Array, generator
+from xpnet.backend import Array
 from xpnet.optim import Optimizer
+from xpnet.training.dataset import Orders
 
 Values = np.ndarray[Any, Any]
 
@@ -36,7 +37,7 @@ class Shares:
         self.starts = np.arange(0, count, batch_size)
         self.sizes = np.minimum(batch_size, count - self.starts)
         self.count, self.first, self.epoch = count, first, epoch
-        self.seed = None if batch_size == count else seed
+        self.orders = Orders(seed or 0, batch_size, seed is not None)
         self.weights = weights
         self._known: tuple[int, list[float], float] = (-1, [], 0.0)
 
@@ -63,10 +64,7 @@ class Shares:
     def _computed(self, epoch: int) -> list[float]:
         if self.weights is None:
             return [1.0 / int(size) for size in self.sizes]
-        weights = self.weights
-        if self.seed is not None:
-            drawn = generator(self.seed, ORDER, self.epoch + epoch)
-            weights = weights[drawn.permutation(self.count)]
+        weights = self.weights[self.orders.of(self.epoch + epoch, self.count)]
         sums = np.add.reduceat(weights.astype(np.float64), self.starts)
         return [1.0 / total if total > 0.0 else 0.0 for total in sums.tolist()]
 

@@ -24,7 +24,7 @@ import numpy as np
 from xpnet.backend import Array, Program
 from xpnet.training.bank import Bank, Lane
 from xpnet.training.checks import quickly_finite
-from xpnet.training.dataset import Samples, order
+from xpnet.training.dataset import Orders, Samples
 from xpnet.training.divergence import divergence
 from xpnet.training.gather import Gather, padded
 from xpnet.training.interrupt import Interrupt
@@ -75,10 +75,12 @@ class Cohort:
         threads: int = 1,
     ) -> None:
         self.members = sorted(members, key=lambda member: -len(member.rows))
-        self.samples, self.batch_size, self.shuffle = samples, batch_size, shuffle
+        self.samples, self.batch_size = samples, batch_size
         self._pool, self._threads = pool, threads
         trainers = [member.trainer for member in self.members]
         self.bank, self.numbers = Bank(trainers), Numbers(trainers)
+        seeds = {trainer.seed for trainer in trainers}
+        self._orders = {seed: Orders(seed, batch_size, shuffle) for seed in seeds}
         self.backend, self.w = self.bank.backend, w
         self.counts = np.array([len(member.rows) for member in self.members])
         self.steps = -(-self.counts // batch_size)  # of each network in an epoch
@@ -246,8 +248,8 @@ class Cohort:
             trainer, count = member.trainer, len(member.rows)
             key = (trainer.seed, trainer.epochs_done, id(member.rows))
             if key not in lines:
-                shuffle = self.shuffle and self.batch_size < count
-                lines[key] = member.rows[order(*key[:2], count, shuffle)]
+                drawn = self._orders[trainer.seed].of(trainer.epochs_done, count)
+                lines[key] = member.rows[drawn]
             found.append(lines[key])
         return padded(found, int(self.counts[0]))
 

@@ -116,11 +116,29 @@ def sizes(count: int, size: int) -> np.ndarray[Any, Any]:
     return found
 
 
-def order(seed: int, epoch: int, count: int, shuffle: bool) -> np.ndarray[Any, Any]:
-    """The order of the samples in an epoch: a permutation drawn from (seed, epoch)."""
-    if not shuffle:
-        return np.arange(count)
-    return generator(seed, ORDER, epoch).permutation(count)
+class Orders:
+    """The order of the samples in every epoch: permutations drawn from (seed, epoch).
+
+    The epoch is the highest word of Philox's counter: no epoch needs those before it.
+
+    Args:
+        seed: of the training.
+        batch_size: samples that are in one batch anyway are left as they are.
+        shuffle: whether any are shuffled.
+    """
+
+    def __init__(self, seed: int, batch_size: int, shuffle: bool = True) -> None:
+        self._batch_size, self._shuffle = batch_size, shuffle
+        self._draw = generator(seed, ORDER)
+        self._start: Any = self._draw.bit_generator.state
+
+    def of(self, epoch: int, count: int) -> np.ndarray[Any, Any]:
+        """The row numbers 0 .. count - 1 as epoch 0, 1, ... takes them."""
+        if not self._shuffle or count <= self._batch_size:
+            return np.arange(count)
+        self._start["state"]["counter"][-1] = epoch
+        self._draw.bit_generator.state = self._start
+        return self._draw.permutation(count)
 
 
 def mean_loss(losses: Array, weights: Array) -> Array:

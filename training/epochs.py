@@ -14,7 +14,7 @@ import numpy as np
 from xpnet.backend import native
 from xpnet.backend.blas import one_thread
 from xpnet.backend.native.table import Op
-from xpnet.training.dataset import mean_loss, order
+from xpnet.training.dataset import mean_loss
 from xpnet.training.stretch import SPAN, table
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Epochs:
         weights = []
         for epoch in range(count):
             done = trainer.epochs_done + epoch
-            rows = order(trainer.seed, done, loop.samples.count, loop.shuffle)
+            rows = loop.orders.of(done, loop.samples.count)
             weights.append(loop.samples.weights(rows, loop.batch_size))
             loop.order(rows, epoch)
         numbers = table(trainer, count * loop.steps).reshape((count, loop.steps, -1))

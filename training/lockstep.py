@@ -44,7 +44,7 @@ import numpy as np
 from xpnet.backend import Array, Backend
 from xpnet.layers import Dense, Loss, Sequential
 from xpnet.optim import Optimizer
-from xpnet.training.dataset import Samples, order
+from xpnet.training.dataset import Orders, Samples
 from xpnet.training.trainer import Trainer
 
 SAFETY = 8.0
@@ -141,9 +141,9 @@ class Problem:
 
     def batches(self) -> Iterator[Host]:
         """The rows of each batch, epoch after epoch, as `fit` takes them."""
-        epoch, count = 0, len(self.x)
+        epoch, count, orders = 0, len(self.x), Orders(self.seed, self.batch_size)
         while True:
-            rows = order(self.seed, epoch, count, True)
+            rows = orders.of(epoch, count)
             for start in range(0, count, self.batch_size):
                 yield rows[start : start + self.batch_size]
             epoch += 1

@@ -12,7 +12,7 @@ import numpy as np
 from xpnet.training.callbacks import Callback
 from xpnet.training.capture import captured
 from xpnet.training.checks import quickly_finite
-from xpnet.training.dataset import Samples, mean_loss, order
+from xpnet.training.dataset import Orders, Samples, mean_loss
 from xpnet.training.divergence import divergence
 from xpnet.training.doctor import Doctor
 from xpnet.training.epochs import Epochs, room
@@ -48,7 +48,7 @@ class Loop:
         self.callbacks, self.progress, self.doctor = callbacks, progress, doctor
         self.history = trainer.history
         self.history.monitor = "loss" if validation is None else "val_loss"
-        self.shuffle = shuffle and batch_size < samples.count
+        self.orders = Orders(trainer.seed, batch_size, shuffle)
         self.safety = Safety(trainer)
         self.steps = math.ceil(samples.count / batch_size)
         with trainer.backend.active():
@@ -127,7 +127,7 @@ class Loop:
     def _epoch(self, epoch: int, epochs: int, interrupt: Interrupt) -> None:
         trainer, count = self.trainer, self.samples.count
         began, done = time.perf_counter(), 0
-        rows = order(trainer.seed, trainer.epochs_done, count, self.shuffle)
+        rows = self.orders.of(trainer.epochs_done, count)
         bar = self.progress.bar(self.steps, epoch, epochs)
         with trainer.backend.active(), bar as advance:
             if not self.safety.each_step:

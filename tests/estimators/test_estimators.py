@@ -107,10 +107,11 @@ def test_alpha_follows_the_weights_of_shuffled_batches():
     trainer = model._network.trainer
     again = make(REGRESSOR, alpha=0.0, **options).fit
     rule = trainer.optimizer
-    from xpnet.training.dataset import order
+    from xpnet.training.dataset import Orders
 
+    orders = Orders(trainer.seed, 32)
     for epoch in range(2):
-        rows = order(trainer.seed, epoch, 70, True)
+        rows = orders.of(epoch, 70)
         sums = [w[rows[i : i + 32]].sum() for i in (0, 32, 64)]
         np.testing.assert_allclose(rule.shares.of(epoch), 1.0 / np.array(sums))
         t = 3 * epoch + 2

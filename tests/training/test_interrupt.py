@@ -16,7 +16,7 @@ from tests.training.examples import (
     weights,
 )
 from tests.training.test_callbacks import Curve, Do, Log
-from xpnet.training.dataset import order
+from xpnet.training.dataset import Orders
 
 STEPS = 5  # of an epoch: 23 samples, 5 a batch
 
@@ -48,7 +48,7 @@ def test_training_ends_after_the_current_step(hidden):
     assert history is t.history
     assert (len(history), t.steps_done) == (3, 2 * STEPS + 1)
     before = other.fit(x, y, 2, 5)
-    rows = order(0, 2, SAMPLES, True)[:5]
+    rows = Orders(0, 5).of(2, SAMPLES)[:5]
     other.step(x[rows], y[rows])
     assert same(weights(t), weights(other))
     assert curves(history)[:2] == curves(before)
