@@ -363,6 +363,25 @@ class _Compiler:
                 )
             ):
                 return a
+        return self._heir_of_run(node, run, viewed)
+
+    def _heir_of_run(
+        self, node: Traced, run: Iterable[Traced], viewed: set[Traced]
+    ) -> Traced | None:
+        """What earlier nodes of `run` were the last to read, element by element."""
+        now = self.plan.position[node]
+        for n in run:
+            if self.plan.position[n] >= now:
+                break
+            for a in n.args:
+                if (
+                    isinstance(a, Traced)
+                    and self.arena.owns(a)
+                    and a not in viewed
+                    and (a.shape, a.dtype) == (node.shape, node.dtype)
+                    and self.plan.last_use.get(a, now) < now
+                ):
+                    return a
         return None
 
     def _release(self, node: Traced) -> None:

@@ -25,18 +25,15 @@ def cuda_status(ordinal: int = 0) -> tuple[bool, str]:
     `cupy.cuda.is_available()` only counts devices; where NVRTC or cuBLAS are missing
     the first real operation fails. So one of each is run here, once a process.
     """
-    several = several_wheels()
-    if several:
-        return False, several
     try:
         import cupy
-    except ModuleNotFoundError as error:
-        if error.name == "cupy":
-            return False, f"CuPy is not installed; {INSTALL}"
-        return False, f"CuPy cannot be imported ({error}); {INSTALL}"
     except Exception as error:
-        return False, f"CuPy cannot be imported ({error}); {INSTALL}"
-    return _probe(cupy, ordinal)
+        if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
+            return False, f"CuPy is not installed; {INSTALL}"
+        failed = f"CuPy cannot be imported ({error}); {INSTALL}"
+        return False, several_wheels() or failed
+    several = several_wheels()
+    return (False, several) if several else _probe(cupy, ordinal)
 
 
 def _probe(cupy: Any, ordinal: int) -> tuple[bool, str]:

@@ -43,6 +43,11 @@ FORMS = {
     np.floor_divide: "floor_quotient({0}, {1})",
     np.remainder: "floor_remainder({0}, {1})",
 }
+# The same where {1} is known not to be NaN: one instruction of many processors.
+LIMITS = {
+    np.maximum: "{1} > {0} ? {1} : {0}",
+    np.minimum: "{1} < {0} ? {1} : {0}",
+}
 # For floating-point arguments: the function of float64; that of float32 ends in f.
 FUNCTIONS = {
     np.absolute: "fabs", np.fabs: "fabs", np.sqrt: "sqrt", np.cbrt: "cbrt",
@@ -111,7 +116,14 @@ def expression(node: Traced, args: list[str], kinds: list[np.dtype[Any]]) -> str
     if node.op == "cast":
         return f"({name})({args[0]})"
     assert isinstance(node.op, np.ufunc)
+    if node.op in LIMITS and _is_number(node.args[1]):
+        return f"({name})({LIMITS[node.op].format(*args)})"
     return f"({name})({_ufunc(node.op, args, kinds)})"
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is one of Python's, and no NaN."""
+    return isinstance(value, int | float) and value == value
 
 
 def _ufunc(op: np.ufunc, args: list[str], kinds: list[np.dtype[Any]]) -> str:

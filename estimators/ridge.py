@@ -39,12 +39,14 @@ class Shares:
         self.count, self.first, self.epoch = count, first, epoch
         self.orders = Orders(seed or 0, batch_size, seed is not None)
         self.weights = weights
+        self._batches = len(self.starts)
         self._known: tuple[int, list[float], float] = (-1, [], 0.0)
+        self._equal = self.of(0) if weights is None else []  # in all epochs
 
     def at(self, t: int) -> float:
         """Of the batch of update t = 1, 2, ..."""
-        epoch, i = divmod(max(t - 1 - self.first, 0), len(self.starts))
-        return self.of(epoch)[i]
+        epoch, i = divmod(max(t - 1 - self.first, 0), self._batches)
+        return (self._equal or self.of(epoch))[i]
 
     def of(self, epoch: int) -> list[float]:
         """Of every batch of epoch 0, 1, ..."""
@@ -93,8 +95,9 @@ class Ridge(Optimizer):
 
     def scalars(self, rate: float, t: int) -> dict[str, float]:
         """The rule's numbers and alpha / Σ w."""
-        share = 0.0 if self.shares is None else self.shares.at(t)
-        return {**super().scalars(rate, t), "ridge": self.alpha * share}
+        found = super().scalars(rate, t)
+        found["ridge"] = 0.0 if self.shares is None else self.alpha * self.shares.at(t)
+        return found
 
     def step(
         self,

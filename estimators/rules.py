@@ -14,7 +14,9 @@ class PlainAdam(Adam):
 
     def scalars(self, rate: float, t: int) -> dict[str, float]:
         """The numbers of step t; eps stays as it is."""
-        return {**super().scalars(rate, t), "eps": self.eps}
+        found = super().scalars(rate, t)
+        found["eps"] = self.eps
+        return found
 
 
 class Velocity(SGD):

@@ -32,7 +32,7 @@ class Numbers:
             key = self._key(i)
             if key not in known:
                 done = trainer.steps_done
-                rates = [trainer.rates.at(t) for t in range(done, done + steps)]
+                rates = trainer.rates.of(done, steps)
                 known[key] = trainer.rule.table(rates, done + 1)
             table[:, i] = known[key]
         return table

@@ -1,7 +1,7 @@
 """The learning rate of a trainer: its schedule, and what was set by hand."""
 
 from xpnet.backend import check_number
-from xpnet.optim import Schedule
+from xpnet.optim import Constant, Schedule
 
 
 class Rates:
@@ -23,6 +23,12 @@ class Rates:
         if self.fixed is not None:
             return self.fixed
         return float(self.schedule(step) * self.scale)
+
+    def of(self, first: int, steps: int) -> list[float]:
+        """The learning rates of steps first, first + 1, ..., so many of them."""
+        if self.fixed is not None or type(self.schedule) is Constant:
+            return [self.at(first)] * steps
+        return [self.at(first + i) for i in range(steps)]
 
     def set(self, rate: float, step: int) -> None:
         """Make `rate` the learning rate of `step`; later ones keep the proportion.

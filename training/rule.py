@@ -1,6 +1,7 @@
 """The update's side of a step: the optimiser, its arrays, the numbers of a step."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -90,8 +91,10 @@ class Rule:
         Whoever writes rows of it into `numbers` takes the place of `write`.
         """
         self.forget()
-        rows = [self._row(rate, t) for t, rate in enumerate(rates, first)]
-        return np.array(rows, self._dtype)
+        rows = (self._row(rate, t) for t, rate in enumerate(rates, first))
+        each = self.numbers.shape[-1]
+        flat = np.fromiter(chain.from_iterable(rows), np.float64, len(rates) * each)
+        return flat.reshape((-1, each)).astype(self._dtype, copy=False)
 
     def forget(self) -> None:
         """What `numbers` holds is not known: somebody else writes it."""

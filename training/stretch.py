@@ -194,5 +194,4 @@ class Stretch:
 def table(trainer: "Trainer", steps: int) -> Array:
     """The numbers of the next `steps` steps, a row each."""
     begin = trainer.steps_done
-    rates = [trainer.rates.at(begin + i) for i in range(steps)]
-    return trainer.rule.table(rates, begin + 1)
+    return trainer.rule.table(trainer.rates.of(begin, steps), begin + 1)
