@@ -111,6 +111,11 @@ def _touches(op: Op, rows: tuple[int, int]) -> list[tuple[int, Touch]]:
             row = apart or share.by[at] * share.grain
             if high > row * (share.parts if apart else rows[0]):
                 row = 0
-        touch = Touch(start + low, start + high, row, rows, at in written)
-        found.append((id(base(array)), touch))
+        owner, writes, starts = id(base(array)), at in written, [start + low]
+        if share is not None and row and row == share.apart[at]:
+            # Of each part by itself: parts of something else may lie between them.
+            high -= row * (share.parts - 1)
+            starts = [start + part * row for part in range(share.parts)]
+        size = high - low
+        found += [(owner, Touch(a, a + size, row, rows, writes)) for a in starts]
     return found

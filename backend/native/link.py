@@ -16,6 +16,7 @@ from xpnet.backend.native.crew import FOLLOWERS
 from xpnet.backend.native.groups import grouped
 from xpnet.backend.native.inner import inner_loop
 from xpnet.backend.native.loop import Loop
+from xpnet.backend.native.partial import Partial, joined
 from xpnet.backend.native.share import Share, cut_of, share_elements, share_rows
 from xpnet.backend.native.table import MOST_ARRAYS, Op, Table
 from xpnet.backend.program import Call
@@ -109,7 +110,7 @@ class Native:
 
     def link(self, ops: Iterable[Op]) -> Table:
         """A table of calls with the addresses of their functions."""
-        linked = list(ops)
+        linked = joined(list(ops), self.crew)
         for op in linked:
             if isinstance(op.function, str):
                 op.function = self.library.address(op.function)
@@ -135,7 +136,7 @@ class Linker:
         room: Callable[[tuple[int, ...], np.dtype[Any]], Array] = np.empty,
     ) -> None:
         self.members, self.threads, self.crew = members, threads, crew
-        self._room = room
+        self._partial = Partial(crew, room)
         self.most = MOST_ARRAYS  # that a loop may read and write
         self._bodies: dict[str, str] = {}  # text -> name
 
@@ -180,20 +181,7 @@ class Linker:
             return []
         if found.share is None or not any(found.share.apart):
             return [found]
-        return [found, self._sum(found, out)]
-
-    def _sum(self, product: Op, out: Array) -> Op:
-        """What adds the parts of a sum over the batch."""
-        parts = product.arrays[2]
-        op = Op(
-            f"xpnet_sum{out.itemsize}",
-            [parts, out],
-            [out.size, len(parts)],
-            [parts.strides[0]],
-        )
-        by = [out.itemsize, out.itemsize]
-        op.share = share_elements(op.counts[:1], by, self.crew)
-        return op
+        return [found, self._partial.sum(found.arrays[2], out)]
 
     def elementwise(self, op: np.ufunc, operands: list[Any], out: Array) -> Op | None:
         """NumPy's own inner loop over whole arrays; None where they do not fit it."""
@@ -256,8 +244,7 @@ class Linker:
             by = [a.strides[0], 0, out.strides[0]]
             return Share(crew.threads, 1, 1, by, none), out
         if cut == "sum" and out.flags.c_contiguous:
-            # Taken for good: they are added when all calls around are done.
-            parts = self._room((crew.threads, *out.shape), out.dtype)
+            parts = self._partial.of(out)
             by = [a.strides[1], b.strides[0], 0]
             return Share(crew.threads, 2, 1, by, [0, 0, parts.strides[0]]), parts
         return None, out

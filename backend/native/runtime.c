@@ -403,10 +403,12 @@ XPNET void xpnet_copy(char **arrays, const int64_t *n, const int64_t *s, void *d
         memcpy(arrays[1] + k * s[1], arrays[0] + k * s[0], n[1]);
 }
 
-/* out = part 0 + part 1 + ... of what was summed in parts: {parts, out}; {numbers, parts};
-   strides {from one part to the next}. */
-#define SUM(T, NAME)                                                                   \
-    XPNET void NAME(char **arrays, const int64_t *n, const int64_t *s, void *data)     \
+/* out = part 0 + part 1 + ... of what was summed in parts; flag = NaN unless all of it is
+   finite, else 0: {parts, out, flag}; {numbers, parts}; strides {from one part to the
+   next}. */
+#define SUM(T, BITS)                                                                   \
+    XPNET void xpnet_sum##BITS(char **arrays, const int64_t *n, const int64_t *s,      \
+                               void *data)                                             \
     {                                                                                  \
         const int64_t count = n[0], parts = n[1], apart = s[0] / (int64_t)sizeof(T);   \
         const T *from = (const T *)arrays[0];                                          \
@@ -419,6 +421,7 @@ XPNET void xpnet_copy(char **arrays, const int64_t *n, const int64_t *s, void *d
             APART                                                                      \
             for (int64_t i = 0; i < count; i++)                                        \
                 out[i] += from[k * apart + i];                                         \
+        *(double *)arrays[2] = finite##BITS(out, count) ? 0.0 : NAN;                   \
     }
-SUM(float, xpnet_sum4)
-SUM(double, xpnet_sum8)
+SUM(float, 32)
+SUM(double, 64)

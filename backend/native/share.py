@@ -90,7 +90,7 @@ def share_rows(
 
 
 def share_elements(
-    counts: Sequence[int], by: Sequence[int], crew: Crew
+    counts: Sequence[int], by: Sequence[int], crew: Crew, apart: Sequence[int] = ()
 ) -> Share | None:
     """Of a loop nest over something else; None for one that is not worth it."""
     size = 1
@@ -98,4 +98,5 @@ def share_elements(
         size *= count
     parts = min(crew.threads, counts[0], size // ELEMENTS)
     grain = GRAIN if len(counts) == 1 else 1
-    return Share(parts, 0, grain, by, [0] * len(by)) if parts > 1 else None
+    apart = apart or [0] * len(by)
+    return Share(parts, 0, grain, by, apart) if parts > 1 else None
