@@ -1,5 +1,6 @@
 """Where arrays live and which functions run there: one immutable object a device."""
 
+import math
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -121,13 +122,13 @@ class Backend:
         if not self.is_host:
             return self.xp.empty((nbytes,), np.uint8)
         raw = np.empty(nbytes + CACHE_LINE, np.uint8)
-        start = -raw.ctypes.data % CACHE_LINE
+        start = -raw.__array_interface__["data"][0] % CACHE_LINE
         return raw[start : start + nbytes]
 
     def empty(self, shape: Shape, dtype: Any) -> Array:
         """An uninitialised array, aligned to a cache line."""
         dtype = np.dtype(dtype)
-        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        nbytes = math.prod(shape) * dtype.itemsize
         return self.empty_bytes(nbytes).view(dtype).reshape(shape)
 
     def zeros(self, shape: Shape, dtype: Any) -> Array:

@@ -1,5 +1,6 @@
 """The buffers of a program: taken, given back, taken again."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ class Arena:
         self, owner: Any, shape: Shape, dtype: np.dtype[Any], fresh: bool = False
     ) -> Array:
         """A buffer of `shape` for `owner`, uninitialised; `fresh`: of its own."""
-        nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        nbytes = math.prod(shape) * dtype.itemsize
         # A small value must not sit on a large buffer that a large one could use.
         limit = nbytes if self._exact else max(2 * nbytes, 4096)
         fitting = [b for b in self._free if nbytes <= b.nbytes <= limit]

@@ -11,6 +11,7 @@ value, written once. The same operation on the same arguments is one node, so wh
 forward pass has computed the backward pass does not compute again.
 """
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -95,7 +96,7 @@ class Traced:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> "Traced":
         """Σ over `axis`."""

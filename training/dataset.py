@@ -101,11 +101,17 @@ class Samples:
         return Program({"gather": calls}, {}, 0, [indices]), indices
 
     def weights(self, rows: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
-        """Σ w of each batch of `size` of `rows`; its samples where w is not given."""
+        """Σ w of each batch of `size` of `rows`, (..., samples) to (..., batches).
+
+        Where w is not given it is the number of samples.
+        """
+        *lead, count = rows.shape
         if self.host_w is None:
-            return sizes(len(rows), size)
-        starts = np.arange(0, len(rows), size)
-        return np.add.reduceat(self.host_w[rows].astype(np.float64), starts)
+            found = sizes(count, size)
+            return np.broadcast_to(found, (*lead, len(found)))
+        starts = np.arange(0, count, size)
+        w = self.host_w[rows].astype(np.float64)
+        return np.add.reduceat(w, starts, axis=-1)
 
 
 @lru_cache(64)

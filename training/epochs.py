@@ -97,7 +97,7 @@ class Epochs:
             for part in loop.stretches
         ]
         losses = np.concatenate(each, axis=1)
-        means = mean_loss(losses[:whole], np.array(weights)[:whole]).tolist()
+        means = mean_loss(losses[:whole], weights[:whole]).tolist()
         squares = self._squares[:whole, 0, 0].tolist()
         try:
             for mean, square in zip(means, squares, strict=True):
@@ -113,22 +113,20 @@ class Epochs:
         if whole < count:
             self._diverged(rest, float(losses[whole, rest]))
 
-    def _prepare(self, count: int) -> list[np.ndarray[Any, Any]]:
+    def _prepare(self, count: int) -> np.ndarray[Any, Any]:
         """Order and numbers of the next `count` epochs; Σ w of each one's batches."""
         loop, trainer = self._loop, self._loop.trainer
-        weights = []
-        for epoch in range(count):
-            done = trainer.epochs_done + epoch
-            rows = loop.orders.of(done, loop.samples.count)
-            weights.append(loop.samples.weights(rows, loop.batch_size))
-            loop.order(rows, epoch)
+        rows = np.empty((count, loop.samples.count), np.int64)
+        for epoch, row in enumerate(rows, trainer.epochs_done):
+            row[...] = loop.orders.of(epoch, len(row))
+        loop.order(rows)
         numbers = table(trainer, count * loop.steps).reshape((count, loop.steps, -1))
         for part, batches in loop.parts():
             own = part.numbers[: count * part.count].reshape((count, part.count, -1))
             own[...] = numbers[:, batches]
             part.step.unbind()
             part.hold(0)
-        return weights
+        return loop.samples.weights(rows, loop.batch_size)
 
     def _diverged(self, batch: int, loss: float) -> NoReturn:
         """Tell of step `batch` of the epoch, which has had no update."""

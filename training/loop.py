@@ -83,12 +83,12 @@ class Loop:
             yield stretch, slice(at, at + stretch.count)
             at += stretch.count
 
-    def order(self, rows: np.ndarray[Any, Any], epoch: int = 0) -> None:
-        """Take the samples in this order in epoch 0, 1, ... of those prepared."""
+    def order(self, rows: np.ndarray[Any, Any]) -> None:
+        """Take the samples in these orders, (epochs, samples), in the next epochs."""
         size = self.batch_size
         for stretch, batches in self.parts():
             first, end = batches.start * size, batches.stop * size
-            stretch.order(rows[first:end], epoch)
+            stretch.order(rows[:, first:end])
 
     def run(self, epochs: int) -> History:
         """Train; callbacks see the end however it comes."""
@@ -133,7 +133,7 @@ class Loop:
             if not self.safety.each_step:
                 self.safety.keep()
             trainer.backend.upload(self.rows, rows)
-            self.order(rows)
+            self.order(rows[None])
             if self.captured is not None:
                 self.captured.begin()
             while done < self.steps and not trainer.stop:

@@ -68,10 +68,9 @@ class Stretch:
         self.losses = room((epochs * count,), trainer.dtype)
         self._steps: tuple[Program, native.Steps | None] | None = None
 
-    def order(self, rows: Array, epoch: int = 0) -> None:
-        """Take the samples of its batches in this order in epoch 0, 1, ..."""
-        own = self.batches[epoch * self.count : (epoch + 1) * self.count]
-        own.reshape(-1)[...] = rows
+    def order(self, rows: Array) -> None:
+        """Take the samples of its batches in these orders, one a row, an epoch each."""
+        self.batches[: len(rows) * self.count].reshape(rows.shape)[...] = rows
 
     def run(self, first: int, interrupt: Interrupt, stop: int) -> list[float]:
         """Take the steps of batches first, first + 1, ..., stop - 1; their losses.

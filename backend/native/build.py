@@ -25,7 +25,9 @@ from xpnet.backend.cache import cache_directory
 # Every operation as IEEE 754 has it: nothing contracted, reordered or assumed away.
 # Only the error number and the flags of an operation are nobody's concern.
 EXACT = "-fwrapv -ffp-contract=off -fno-math-errno -fno-trapping-math"
-OPTIONS = f"-std=gnu11 -O3 -fPIC -shared -w -fno-strict-aliasing {EXACT}".split()
+OPTIONS = (
+    f"-std=gnu11 -O3 -fPIC -shared -pthread -w -fno-strict-aliasing {EXACT}".split()
+)
 PATIENCE = 120.0  # seconds for one text
 WORTH = 0.05  # seconds without a library after which it is worth having
 AT_EXIT = 2.0  # seconds that the end of Python waits for what is nearly done

@@ -3,7 +3,7 @@
 import ctypes
 import os
 import sys
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
 
 from xpnet.backend.native.share import MOST
@@ -12,10 +12,16 @@ CREWS = sys.platform != "win32"  # what runtime.c needs of the system
 
 
 class Followers:
-    """One crew a process: whoever runs a program leads it, and these follow."""
+    """One crew a process: whoever runs a program leads it, and these follow.
+
+    They are no threads of Python's: they never run Python, and hear no signals.
+
+    Attributes:
+        count: how many have been started.
+    """
 
     def __init__(self) -> None:
-        self._lock, self._count = Lock(), 0
+        self._lock, self.count = Lock(), 0
         self._loaded: Any = None
         self._address = 0
 
@@ -25,9 +31,13 @@ class Followers:
             if self._loaded is None:
                 self._loaded = loaded  # whose functions they run; it stays for ever
                 self._begin()
-            while self._count < min(threads, MOST) - 1:
-                self._count += 1
-                self._start(self._count)
+            follow = self._loaded.xpnet_crew_follow
+            follow.argtypes = [ctypes.c_void_p, ctypes.c_int64]
+            follow.restype = ctypes.c_int
+            while self.count < min(threads, MOST) - 1:
+                if not follow(self._address, self.count + 1):
+                    break  # the system has no thread for us: the leader does its part
+                self.count += 1
         loaded.xpnet_crew_join.argtypes = [ctypes.c_void_p]
         loaded.xpnet_crew_join(self._address)
 
@@ -36,20 +46,9 @@ class Followers:
         begin.argtypes, begin.restype = [], ctypes.c_void_p
         self._address = begin()
 
-    def _start(self, part: int) -> None:
-        follow = self._loaded.xpnet_crew_follow
-        follow.argtypes, follow.restype = [ctypes.c_void_p, ctypes.c_int64], None
-        # It ends with the process, which does not wait for it.
-        Thread(
-            target=follow,
-            args=(self._address, part),
-            name=f"xpnet-crew-{part}",
-            daemon=True,
-        ).start()
-
     def after_fork(self) -> None:
         """The child has no threads but one, whatever they were doing."""
-        self._lock, self._count = Lock(), 0
+        self._lock, self.count = Lock(), 0
         if self._loaded is not None:
             self._begin()
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.backend.native.table import address as place_of
+
 
 class _UFunc(ctypes.Structure):
     """PyUFuncObject up to `types`, behind the head that every Python object has."""
@@ -73,7 +75,7 @@ def _agrees(op: np.ufunc, dtypes: str, address: int, data: int) -> bool:
         arrays = [example] * op.nin + [np.zeros_like(example)]
         counts, strides = [len(example)], [kind.itemsize] * op.nargs
     wanted = op(*arrays[:-1])
-    pointers = (ctypes.c_void_p * len(arrays))(*[x.ctypes.data for x in arrays])
+    pointers = (ctypes.c_void_p * len(arrays))(*map(place_of, arrays))
     function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)(address)
     function(pointers, _longs(counts), _longs(strides), data)
     return np.array_equal(arrays[-1], wanted)

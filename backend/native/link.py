@@ -1,6 +1,7 @@
 """The calls of a program that C can make, gathered into tables of one library."""
 
 import ctypes
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -306,7 +307,7 @@ class Linker:
             op.name.startswith("loop")
             and self.crew.threads == 1
             and not op.unit
-            and int(np.prod(op.counts)) >= SHARED
+            and math.prod(op.counts) >= SHARED
             and (len(op.counts) > 1 or not op.reduces)
             and op.counts[0] >= self.threads() > 1
         )

@@ -49,6 +49,7 @@ class Loop(Fused):
         self.arrays: list[Array] = []
         self._addresses: list[int] = []
         self._strides: list[tuple[int, ...]] = []
+        self._known: dict[Traced, int] = {}
         self._places: dict[tuple[Any, ...], int] = {}
         self._numbers: dict[tuple[str, bytes], int] = {}
         self.written: set[int] = set()
@@ -66,11 +67,17 @@ class Loop(Fused):
                 if not isinstance(value, Traced):
                     self._number(value, kind)
                 elif value not in self.inside:
-                    self._place(self.array(value))
+                    self._of(value)
             if node.op == "store":
-                self.written.add(self._place(self.array(node.args[0])))
+                self.written.add(self._of(node.args[0]))
             elif node in self.kept:
-                self.written.add(self._place(self.array(node)))
+                self.written.add(self._of(node))
+
+    def _of(self, node: Traced) -> int:
+        """The number of the argument that passes what holds `node`."""
+        if node not in self._known:
+            self._known[node] = self._place(self.array(node))
+        return self._known[node]
 
     def _place(self, array: Array) -> int:
         """The number of the argument that passes `array`."""
@@ -179,7 +186,7 @@ class Loop(Fused):
         if value in self.inside:
             text = self.names[value]
         else:
-            text = self._element(self._place(self.array(value)))
+            text = self._element(self._of(value))
         return text if value.dtype == dtype else f"(({C_NAMES[dtype]}){text})"
 
     def _pass(self, stage: int) -> list[str]:
@@ -204,7 +211,7 @@ class Loop(Fused):
             if node.dtype.kind == "f":
                 lines.append(f"{name} = nan{name} ? NAN : {name};")
             if node in self.kept:
-                place = self._place(self.array(node))
+                place = self._of(node)
                 lines.append(f"*q{place} = {name};")
         return lines
 
@@ -221,7 +228,7 @@ class Loop(Fused):
             ]
         if node.op == "store":
             target, value = node.args
-            place = self._element(self._place(self.array(target)))
+            place = self._element(self._of(target))
             return [f"{place} = {self._operand(value, target.dtype)};"]
         kinds = self.dtypes(node)
         args = [self._operand(a, k) for a, k in zip(node.args, kinds, strict=True)]
@@ -229,7 +236,7 @@ class Loop(Fused):
         kind = "int" if node.dtype == np.bool_ else C_NAMES[node.dtype]
         lines = [f"const {kind} {name} = {expression(node, args, kinds)};"]
         if node in self.kept and self.stage[node] == stage:
-            lines.append(f"{self._element(self._place(self.array(node)))} = {name};")
+            lines.append(f"{self._element(self._of(node))} = {name};")
         return lines
 
     def op(self, name: str) -> Op:

@@ -111,6 +111,7 @@ static void run_parts(const Call *c, int64_t first, int64_t members, int64_t ste
 #else
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 
 enum { SPINS = 10000 /* looks for work, some 200 us, before a follower sleeps */ };
 
@@ -179,10 +180,16 @@ static void sleep_until_rung(Crew *c)
     pthread_mutex_unlock(&c->lock);
 }
 
-/* What a thread of the crew does for ever: part `part` of every group that has one. */
-XPNET void xpnet_crew_follow(void *which, int64_t part)
+typedef struct {
+    Crew *crew;
+    int64_t part;
+} Follower;
+
+/* What a thread of the crew does for ever: its part of every group that has one. */
+static void *follow(void *which)
 {
-    Crew *c = which;
+    Crew *const c = ((Follower *)which)->crew;
+    const int64_t part = ((Follower *)which)->part;
     int64_t seen = LOAD(c->open);
     for (;;) {
         int64_t spins = 0, now;
@@ -201,6 +208,24 @@ XPNET void xpnet_crew_follow(void *which, int64_t part)
             STORE(c->parts[part].done, number);
         }
     }
+    return NULL;
+}
+
+/* Start the thread that takes part `part`; it ends with the process. Whether it runs:
+   where it does not, its parts are the leader's. Signals are for Python's threads. */
+XPNET int xpnet_crew_follow(void *which, int64_t part)
+{
+    static Follower followers[MOST_PARTS];
+    followers[part] = (Follower){which, part};
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread;
+    const int failed = pthread_create(&thread, NULL, follow, followers + part);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!failed)
+        pthread_detach(thread);
+    return !failed;
 }
 
 /* Never waits for a lock that a fork may have left locked for ever. */
