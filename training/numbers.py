@@ -24,17 +24,17 @@ class Numbers:
         first = self._trainers[0]
         names = first.rule.numbers.shape[-1]
         table = np.empty((steps, len(self._trainers), names), first.dtype)
-        known: dict[Hashable, np.ndarray[Any, Any]] = {}
-        for i, trainer in enumerate(self._trainers):
+        alike: dict[Hashable, list[int]] = {}
+        for i in range(len(self._trainers)):
             if frozen[i]:
                 table[:, i] = self.idle(i)
-                continue
-            key = self._key(i)
-            if key not in known:
-                done = trainer.steps_done
-                rates = trainer.rates.of(done, steps)
-                known[key] = trainer.rule.table(rates, done + 1)
-            table[:, i] = known[key]
+            else:
+                alike.setdefault(self._key(i), []).append(i)
+        for members in alike.values():
+            trainer = self._trainers[members[0]]
+            done = trainer.steps_done
+            rates = trainer.rates.of(done, steps)
+            table[:, members] = trainer.rule.table(rates, done + 1)[:, None]
         return table
 
     def _key(self, i: int) -> Hashable:
