@@ -26,7 +26,7 @@ from xpnet.backend.random import (
     stream_key,
 )
 from xpnet.backend.replay import Replay, can_compile, how_compiled
-from xpnet.backend.sums import batch_sum, feature_mean, feature_sum
+from xpnet.backend.sums import batch_mean, batch_sum, feature_mean, feature_sum
 from xpnet.backend.tape import Tape
 from xpnet.backend.trace import Array, Shape, Traced, TraceError
 
@@ -48,6 +48,7 @@ __all__ = [
     "Tape",
     "TraceError",
     "Traced",
+    "batch_mean",
     "batch_sum",
     "can_compile",
     "check_file",

@@ -35,7 +35,7 @@ from xpnet.backend.trace import VIEWS, Array, Traced, view
 
 if TYPE_CHECKING:
     from xpnet.backend.cuda import Kernels
-    from xpnet.backend.native import Linker, Native
+    from xpnet.backend.native import Linker, Native, Recorded
 
 
 def compile_tape(
@@ -69,8 +69,17 @@ def compile_tape(
         NotCompiledError: it has work to do first, and `wait` is False.
         BuildError: it refused.
     """
+    recorded = None
+    if loops and _native(backend):
+        from xpnet.backend import native
+
+        what = (tape, backend, outputs, segments, source, members, crew)
+        recorded = native.recorded(*what)
+        program = None if recorded is None else native.remade(recorded, wait)
+        if program is not None:
+            return program
     compiler = _Compiler(tape, backend, outputs, loops, source, members, crew)
-    return compiler.program(segments, wait)
+    return compiler.program(segments, wait, recorded)
 
 
 class _Compiler:
@@ -108,8 +117,13 @@ class _Compiler:
         self.arena = Arena(backend, exact=native and (bool(members) or divided))
         self.linker = self._linker(members) if native else None
 
-    def program(self, segments: tuple[str, ...], wait: bool = True) -> Program:
-        """All four passes' result."""
+    def program(
+        self,
+        segments: tuple[str, ...],
+        wait: bool = True,
+        recorded: "Recorded | None" = None,
+    ) -> Program:
+        """All four passes' result, kept for the next such tape if it is `recorded`."""
         calls: dict[str, list[Any]] = {name: [] for name in segments}
         for run in self.plan.runs():
             segment = calls[run[0].segment]
@@ -119,19 +133,25 @@ class _Compiler:
                 self.readers.append((run[0].segment, len(segment), run[0]))
             segment += self._emit(run)
         outputs = {name: self.array(node) for name, node in self.outputs.items()}
-        source, native, recorded = "", None, calls
+        source, text, native, before = "", "", None, calls
         if self.kernels is not None:
             calls, source = self.kernels.compiled(calls), self.kernels.source
         elif self.linker is not None:
-            source = self.linker.text()
-            calls, native = self.linker.link(calls, wait)
+            text = self.linker.text()
+            source = self.linker.whole(text)
+            calls, native = self.linker.link(calls, wait, text)
         readers = None
-        if self._may_rebind(recorded, native):
-            readers = [self._reader(*r, recorded, native) for r in self.readers]
+        if self._may_rebind(before, native):
+            readers = [self._reader(*r, before, native) for r in self.readers]
         owned = self.arena.owned
         nbytes = self.arena.nbytes
         made = (calls, outputs, nbytes, owned, readers, source, native, self.crew)
-        return Program(*made)
+        program = Program(*made)
+        if recorded is not None:
+            from xpnet.backend.native import remember
+
+            remember(recorded, program, before, text, self.readers)
+        return program
 
     def _may_rebind(self, calls: dict[str, list[Any]], native: "Native | None") -> bool:
         """Whether nothing but products read the source, each in C if the rest is."""

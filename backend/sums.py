@@ -27,6 +27,11 @@ def feature_sum(x: Array) -> Array:
     return x.sum(axis=-1, keepdims=True)
 
 
+def batch_mean(x: Array) -> Array:
+    """The mean over axis -2: (..., batch, n) to (..., 1, n)."""
+    return batch_sum(x) / x.shape[-2]
+
+
 def feature_mean(x: Array) -> Array:
     """The mean over axis -1: (..., batch, n) to (..., batch, 1)."""
     return feature_sum(x) / x.shape[-1]

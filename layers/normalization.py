@@ -1,15 +1,24 @@
 """Layers that bring activations to mean 0 and variance 1."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from xpnet.backend import Array, Shape, batch_sum, check_number
+from xpnet.backend import (
+    Array,
+    Shape,
+    batch_mean,
+    batch_sum,
+    check_number,
+    feature_mean,
+)
 from xpnet.layers.layer import Layer
 
 
 class _Normalization(Layer):
     """a = γ x̂ + β with x̂ = (x - μ) / √(σ² + eps), μ and σ² along one axis."""
 
-    axis: int
+    mean: Callable[[Array], Array]  # along that axis, which stays as 1
     x_hat: Array
     gain: Array
     shift: Array
@@ -33,9 +42,9 @@ class _Normalization(Layer):
 
     def normalize(self, x: Array) -> tuple[Array, Array, Array]:
         """(x̂, μ, σ²) along the axis."""
-        mean = x.mean(axis=self.axis, keepdims=True)
+        mean = self.mean(x)
         centered = x - mean
-        variance = (centered * centered).mean(axis=self.axis, keepdims=True)
+        variance = self.mean(centered * centered)
         self.scale = 1.0 / np.sqrt(variance + self.eps)
         return centered * self.scale, mean, variance
 
@@ -45,8 +54,7 @@ class _Normalization(Layer):
         self.dgain[...] = batch_sum(delta * x_hat)
         self.dshift[...] = batch_sum(delta)
         g = delta * self.gain
-        mean = g.mean(axis=self.axis, keepdims=True)
-        slope = (g * x_hat).mean(axis=self.axis, keepdims=True)
+        mean, slope = self.mean(g), self.mean(g * x_hat)
         return (g - mean - x_hat * slope) * self.scale
 
 
@@ -64,7 +72,7 @@ class BatchNorm(_Normalization):
         ValueError: momentum outside (0, 1], eps not above 0, samples of several axes.
     """
 
-    axis = -2
+    mean = staticmethod(batch_mean)
     min_batch = 2
     running_mean: Array
     running_variance: Array
@@ -108,7 +116,7 @@ class LayerNorm(_Normalization):
         ValueError: eps not above 0, samples of several axes.
     """
 
-    axis = -1
+    mean = staticmethod(feature_mean)
 
     def __init__(self, eps: float = 1e-5):
         super().__init__(eps)

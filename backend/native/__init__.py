@@ -11,6 +11,7 @@ from xpnet.backend.native.build import (
     welcome,
 )
 from xpnet.backend.native.crew import CREWS
+from xpnet.backend.native.known import Recorded, recorded, remade, remember
 from xpnet.backend.native.link import Linker, Native, NotCompiledError
 from xpnet.backend.native.share import blocks, crew_of, cut_of
 from xpnet.backend.native.steps import Epochs, Steps, copy, possible, take
@@ -24,6 +25,7 @@ __all__ = [
     "Linker",
     "Native",
     "NotCompiledError",
+    "Recorded",
     "Steps",
     "available",
     "blocks",
@@ -33,7 +35,10 @@ __all__ = [
     "cut_of",
     "expected",
     "possible",
+    "recorded",
     "refuse",
+    "remade",
+    "remember",
     "take",
     "welcome",
 ]

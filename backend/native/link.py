@@ -253,21 +253,30 @@ class Linker:
     # The program.
 
     def text(self) -> str:
-        """The library's source."""
+        """The source of the program's own loops."""
         bodies = [f"XPNET void {name}{body}" for body, name in self._bodies.items()]
-        return "\n".join([runtime(), *bodies])
+        return "\n".join(bodies)
+
+    @staticmethod
+    def whole(text: str) -> str:
+        """The library's source, of the text of its loops."""
+        return "\n".join([runtime(), text]) if text else runtime()
 
     def link(
-        self, calls: dict[str, list[Any]], wait: bool
+        self, calls: dict[str, list[Any]], wait: bool, text: str
     ) -> tuple[dict[str, list[Call]], Native]:
         """(calls, each row of ops among them one call; what is machine code).
+
+        Args:
+            calls: of each segment, in order.
+            wait: for the compiler.
+            text: of the loops.
 
         Raises:
             NotCompiledError: the library must be compiled first, and `wait` is False.
             BuildError: it cannot be.
         """
-        text = self.text()
-        made = build(text)
+        made = build(self.whole(text))
         if not (wait or made.done):
             raise NotCompiledError(made)
         library = Library(made.library())

@@ -1,0 +1,270 @@
+"""A tape that has been known before: the same program on other arrays."""
+
+import marshal
+import mmap
+
+import numpy as np
+import pytest
+
+import xpnet as xn
+from tests.training.examples import HIDDEN, TARGETS, curves, data, same, trainer
+from tests.training.test_stack import RULES, everything, network, rows
+from xpnet.backend import Backend, Tape, compile, compile_tape, loops, native
+from xpnet.backend.crew import Crew
+from xpnet.backend.native import known, share
+
+pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
+SAMPLES, BATCH = 23, 5
+CREWS = pytest.mark.parametrize("threads", [1, 2], ids="{} threads".format)
+
+
+@pytest.fixture(autouse=True)
+def nothing_known(monkeypatch, tmp_path):
+    """Neither in this process nor in a file."""
+    monkeypatch.setattr(known, "_KNOWN", {})
+    monkeypatch.setattr(known, "cache_directory", lambda: tmp_path)
+    return tmp_path
+
+
+def share_everything(monkeypatch, threads):
+    monkeypatch.setattr(Backend, "threads", property(lambda self: threads))
+    monkeypatch.setattr(share, "WORK", 1)
+    monkeypatch.setattr(share, "ELEMENTS", 8)
+
+
+def compile_nothing(monkeypatch):
+    """From now on every program must be one that is known."""
+
+    def refuse(*args):
+        raise AssertionError("compiled once more")
+
+    monkeypatch.setattr(compile, "_Compiler", refuse)
+
+
+def trained(hidden="deep", weighted=True, seed=0, **options):
+    """(all that a training has left, its curves, its predictions)."""
+    x, y = data(TARGETS[options.get("loss", "softmax_cross_entropy")], SAMPLES)
+    t = trainer(hidden, jit=True, seed=seed, **options)
+    w = np.linspace(0.0, 2.0, SAMPLES) if weighted else None
+    t.fit(x, y, 3, BATCH, sample_weight=w)
+    t.step(x[:BATCH].astype(t.dtype), y[:BATCH])  # read in place, where that is done
+    return everything(t), curves(t.history), t.predict(x)
+
+
+def assert_again(monkeypatch, train):
+    """A second training is the first to the bit, and compiles nothing."""
+    first = train()
+    compile_nothing(monkeypatch)
+    second = train()
+    assert same(first[0], second[0])
+    assert first[1] == second[1]
+    assert np.array_equal(first[2], second[2])
+
+
+@CREWS
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_every_layer_is_known_again(hidden, dtype, threads, monkeypatch):
+    share_everything(monkeypatch, threads)
+    assert_again(monkeypatch, lambda: trained(hidden, dtype=dtype))
+
+
+@pytest.mark.parametrize("loss", TARGETS)
+def test_every_loss_is_known_again(loss, monkeypatch):
+    assert_again(monkeypatch, lambda: trained(loss=loss, weighted=False))
+
+
+@CREWS
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_is_known_again(rule, threads, monkeypatch):
+    share_everything(monkeypatch, threads)
+    assert_again(monkeypatch, lambda: trained(optimizer=RULES[rule](1)))
+
+
+def test_the_steps_of_a_stack_are_known_again(monkeypatch):
+    x, y = data()
+
+    def train():
+        members = [network(i, "batch norm", "adam", seed=i, jit=True) for i in range(5)]
+        stack = xn.Stack(members)
+        stack.fit(x, y, 3, 7, rows=[rows(i) for i in range(5)])
+        left = [everything(t) for t in members]
+        arrays = {f"{i} {k}": a for i, one in enumerate(left) for k, a in one.items()}
+        return arrays, [curves(t.history) for t in members], stack.predict(x)
+
+    assert_again(monkeypatch, train)
+
+
+def test_another_process_finds_it_in_a_file(monkeypatch):
+    def train():
+        known._KNOWN.clear()
+        return trained()
+
+    assert_again(monkeypatch, train)
+
+
+def test_two_that_share_a_program_share_no_memory():
+    x, y = data(samples=SAMPLES)
+    alone = [trained(seed=seed) for seed in (1, 2)]
+    pair = [trainer("deep", jit=True, seed=seed) for seed in (1, 2)]
+    for t in pair:
+        t.build(x.shape[1:])
+    w = np.linspace(0.0, 2.0, SAMPLES)
+    for _ in range(3):  # in turns
+        for t in pair:
+            t.fit(x, y, 1, BATCH, sample_weight=w)
+    for t, (expected, _, _) in zip(pair, alone, strict=True):
+        t.step(x[:BATCH].astype(t.dtype), y[:BATCH])
+        assert same(everything(t), expected)
+
+
+# What a program is known by.
+
+
+def key(
+    backend=None, outputs=("sum",), segments=("a",), crew=None, members=None, **other
+):
+    """Of out = (x + number) * y, recorded on arrays as `other` says."""
+    make = {"shape": (4, 6), "dtype": "float32", "number": 0.25, "op": np.add, **other}
+    tape, zeros = Tape(), np.zeros
+    tape.segment = segments[0]
+    x, y = (tape.leaf(zeros(make["shape"], make["dtype"])) for _ in range(2))
+    out = make.get("out", lambda: zeros(make["shape"], make["dtype"]))()
+    total = make["op"](x, make["number"])
+    tape.leaf(out)[...] = total * y
+    names = dict.fromkeys(outputs, total)
+    backend = backend or Backend("numpy", "cpu", np)
+    found = known.recorded(tape, backend, names, segments, x, members, crew)
+    return found if found is None else found.key
+
+
+def test_equal_tapes_have_one_key():
+    assert key() == key()
+
+
+def wide():
+    return np.zeros((4, 12), np.float32)[:, ::2]
+
+
+DIFFERENT = {
+    "shape": {"shape": (6, 4)},
+    "dtype": {"dtype": "float64"},
+    "number": {"number": 0.5},
+    "kind of number": {"number": 0},
+    "sign of zero": {"number": -0.0},
+    "zero": {"number": 0.0},
+    "operation": {"op": np.subtract},
+    "segment": {"segments": ("b",)},
+    "segments": {"segments": ("a", "b")},
+    "outputs": {"outputs": ()},
+    "layout": {"out": wide},
+    "crew": {"crew": Crew(2, 4)},
+    "members": {"members": 4},
+}
+
+
+def test_whatever_a_program_depends_on_is_in_its_key():
+    keys = [key(**options) for options in ({}, *DIFFERENT.values())]
+    assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        (share, "WORK"),
+        (share, "LARGEST"),
+        (share, "ELEMENTS"),
+        (loops, "SHARED"),
+        (known, "_code"),
+    ],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_so_are_the_limits_and_the_code(where, name, monkeypatch):
+    before = key()
+    value = (lambda: ("another",)) if name == "_code" else 7
+    monkeypatch.setattr(where, name, value)
+    assert key() != before
+
+
+def test_where_leaves_lie_to_each_other_is_in_the_key():
+    def pair(gap):
+        whole = np.zeros(20, np.float32)
+        tape = Tape()
+        x, out = tape.leaf(whole[:6]), tape.leaf(whole[gap : gap + 6])
+        out[...] = x + 1.0
+        backend = Backend("numpy", "cpu", np)
+        return known.recorded(tape, backend, {}, ("",), x, None, None).key
+
+    assert pair(6) == pair(6)
+    assert len({pair(gap) for gap in (0, 3, 6, 7)}) == 4
+
+
+def test_what_a_key_cannot_tell_is_not_kept():
+    own = np.frompyfunc(lambda a, b: a + b, 2, 1)
+    tape = Tape()
+    x = tape.leaf(np.zeros(3))
+    tape.leaf(np.zeros(3))[...] = x + 1.0
+    tape.nodes[-2].op = own  # as if it could be recorded
+    backend = Backend("numpy", "cpu", np)
+    assert known.recorded(tape, backend, {}, ("",), x, None, None) is None
+
+    def foreign():
+        return np.frombuffer(mmap.mmap(-1, 96), np.float32).reshape(4, 6)
+
+    assert key(out=foreign) is None
+
+
+def test_a_program_on_foreign_memory_is_compiled_every_time(nothing_known):
+    x = np.frombuffer(mmap.mmap(-1, 24), np.float32)
+    for _ in range(2):
+        out, tape = np.zeros(6, np.float32), Tape()
+        tape.segment = "a"
+        tape.leaf(out)[...] = tape.leaf(x) * 2.0 + 1.0
+        backend = Backend("numpy", "cpu", np)
+        compile_tape(tape, backend, {}, ("a",), loops=True).run("a")
+        assert np.array_equal(out, np.ones(6))
+    assert not known._KNOWN
+    assert not list(nothing_known.iterdir())
+
+
+# Files.
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no marshal", marshal.dumps(7), marshal.dumps((1, 2)), "half"],
+    ids=["empty", "garbage", "a number", "a pair", "cut off"],
+)
+def test_a_spoilt_file_is_written_anew(content, nothing_known, monkeypatch):
+    first = trained()
+    files = list(nothing_known.glob("*.program"))
+    assert len(files) > 2
+    whole = {file: file.read_bytes() for file in files}
+    for file in files:
+        file.write_bytes(whole[file][:999] if content == "half" else content)
+    known._KNOWN.clear()
+    second = trained()
+    assert same(first[0], second[0])
+    known._KNOWN.clear()
+    compile_nothing(monkeypatch)
+    assert same(trained()[0], first[0])
+
+
+def test_no_place_for_files_is_no_error(nothing_known, monkeypatch):
+    monkeypatch.setattr(known, "cache_directory", lambda: nothing_known / "a" / "b")
+    first = trained()
+    compile_nothing(monkeypatch)
+    assert same(trained()[0], first[0])
+
+
+def test_the_oldest_make_room(nothing_known, monkeypatch):
+    monkeypatch.setattr(known, "MOST_FILES", 4)
+    monkeypatch.setattr(known, "MOST", 2)
+    for i in range(9):
+        (nothing_known / f"{i}.program").write_bytes(b"old")
+    (nothing_known / "xpnet_1.so").write_bytes(b"not one of them")
+    trained()
+    left = {file.name for file in nothing_known.glob("?.program")}
+    assert len(left) == 2
+    assert (nothing_known / "xpnet_1.so").exists()
+    assert len(known._KNOWN) == 2
