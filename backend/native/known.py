@@ -7,8 +7,9 @@ network of the same shape, the next fold, the next run of a script get theirs fr
 there: in this process, or from a file beside the program's library.
 """
 
+import base64
 import hashlib
-import marshal
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -37,7 +38,7 @@ from xpnet.backend.trace import Array, Traced, base, view
 
 MOST = 256  # programs in this process
 MOST_FILES = 1024
-Plain = tuple[Any, ...]  # what marshal writes: numbers, texts, tuples of them
+Plain = Sequence[Any]  # what JSON writes: numbers, texts, lists of them
 _KNOWN: dict[str, Plain] = {}
 
 
@@ -114,8 +115,8 @@ def recorded(
     team = () if crew is None else (crew.threads, crew.rows)
     limits = share.WORK, share.LARGEST, share.ELEMENTS, loops.SHARED
     where = (backend.threads, openblas() is None, *limits, _code())
-    told = marshal.dumps((what, team, where, rows), 0)  # 0: equal values, equal bytes
-    key = hashlib.sha256(told).hexdigest()[:32]
+    told = json.dumps((what, team, where, rows), default=int)
+    key = hashlib.sha256(told.encode()).hexdigest()[:32]
     return Recorded(tape, backend, source, members, leaves, key)
 
 
@@ -212,7 +213,8 @@ class _Plain:
             self._starts.append(address(memory))
             self._held.append(memory)
             kind = memory.dtype.str
-            self.constants.append((kind, memory.shape, memory.tobytes()))
+            data = base64.b64encode(memory.tobytes()).decode()
+            self.constants.append((kind, memory.shape, data))
         at = self._places[id(memory)]
         offset = address(array) - self._starts[at]
         return at, offset, array.shape, array.strides, array.dtype.str
@@ -261,7 +263,7 @@ def _remade(what: Recorded, made: Plain, wait: bool) -> Program | None:
         if zero:
             block[...] = 0
     fixed = [
-        np.frombuffer(data, kind).copy().reshape(shape)
+        np.frombuffer(base64.b64decode(data), kind).copy().reshape(shape)
         for kind, shape, data in constants
     ]
     memories = [*what.leaves.memories, *blocks, *fixed]
@@ -345,8 +347,8 @@ def _path(key: str) -> Path:
 
 def _read(key: str) -> Plain | None:
     try:
-        made: Plain = marshal.loads(_path(key).read_bytes())
-    except (OSError, RuntimeError, EOFError, ValueError, TypeError):
+        made: Plain = json.loads(_path(key).read_text())
+    except (OSError, RuntimeError, ValueError):
         return None
     _KNOWN[key] = made
     return made
@@ -359,8 +361,8 @@ def _write(key: str, made: Plain) -> None:
         path = _path(key)
         _make_room(path.parent)
         part, name = tempfile.mkstemp(prefix="part-", dir=path.parent)
-        with os.fdopen(part, "wb") as file:
-            file.write(marshal.dumps(made))
+        with os.fdopen(part, "w") as file:
+            json.dump(made, file, default=int)
         os.replace(name, path)
 
 
