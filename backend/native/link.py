@@ -24,6 +24,8 @@ from xpnet.backend.program import Call
 from xpnet.backend.sums import with_ones
 from xpnet.backend.trace import Array, Traced, base
 
+SLOW = (np.divide, np.sqrt, np.reciprocal)  # one of them takes as long as SLOWER
+SLOWER = 2  # simple operations, with all that these read and write
 RUN = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
 STEPS = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
 EPOCHS = [*[ctypes.c_void_p, ctypes.c_int64] * 2, ctypes.c_int64]
@@ -155,17 +157,24 @@ class Linker:
         op = loop.op(name)
         by = op.strides[: len(op.arrays)]
         apart = all(by[at] for at in op.written) and len(op.counts) > op.reduces
-        return self._divided(op, by if apart else [], shape)
+        slow = sum(node.op in SLOW for node in run)
+        return self._divided(op, by if apart else [], shape, 1 + SLOWER * slow)
 
-    def _divided(self, op: Op, by: list[int], shape: tuple[int, ...]) -> Op:
-        """`op`, a loop over `shape`, with the parts of it; whole without `by`."""
+    def _divided(
+        self, op: Op, by: list[int], shape: tuple[int, ...], cost: int = 1
+    ) -> Op:
+        """`op`, a loop over `shape`, with the parts of it; whole without `by`.
+
+        Args:
+            cost: of one element, as many times that of a simple one.
+        """
         crew = self.crew
         if crew.threads == 1 or not by:
             return op
         if shape[:1] == (crew.rows,) and op.counts[0] % crew.rows == 0:
             op.share = share_rows(crew.rows, op.counts, by, crew)
         else:
-            op.share = share_elements(op.counts, by, crew)
+            op.share = share_elements(op.counts, by, crew, cost)
         return op
 
     def ops(self, node: Traced, operands: list[Any], out: Array) -> list[Op]:

@@ -67,7 +67,7 @@ def _sum(parts: Array, out: Array, crew: Crew, room: Room) -> Op:
         written=(1, 2),
     )
     by = [out.itemsize, out.itemsize, 0]
-    op.share = share_elements(op.counts[:1], by, crew, [0, 0, LINE])
+    op.share = share_elements(op.counts[:1], by, crew, apart=[0, 0, LINE])
     return op
 
 

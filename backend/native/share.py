@@ -90,13 +90,21 @@ def share_rows(
 
 
 def share_elements(
-    counts: Sequence[int], by: Sequence[int], crew: Crew, apart: Sequence[int] = ()
+    counts: Sequence[int],
+    by: Sequence[int],
+    crew: Crew,
+    cost: int = 1,
+    apart: Sequence[int] = (),
 ) -> Share | None:
-    """Of a loop nest over something else; None for one that is not worth it."""
+    """Of a loop nest over something else; None for one that is not worth it.
+
+    Args:
+        cost: of an element, as many times that of a simple one.
+    """
     size = 1
     for count in counts:
         size *= count
-    parts = min(crew.threads, counts[0], size // ELEMENTS)
+    parts = min(crew.threads, counts[0], size * cost // ELEMENTS)
     grain = GRAIN if len(counts) == 1 else 1
     apart = apart or [0] * len(by)
     return Share(parts, 0, grain, by, apart) if parts > 1 else None
