@@ -1,6 +1,7 @@
 """The record itself: nodes in the order in which Python met them."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -142,8 +143,14 @@ def dtypes_of(op: np.ufunc, operands: tuple[Any, ...]) -> list[np.dtype[Any]]:
     Python numbers are weak, as in NumPy 2.
     """
     kinds: list[Any] = [a.dtype if isinstance(a, Traced) else type(a) for a in operands]
-    kinds = [np.dtype(bool) if kind is bool else kind for kind in kinds]
-    return list(op.resolve_dtypes((*kinds, None)))
+    return list(_resolved(op, *kinds))
+
+
+@lru_cache(1024)
+def _resolved(op: np.ufunc, *kinds: Any) -> tuple[np.dtype[Any], ...]:
+    known = (np.dtype(bool) if kind is bool else kind for kind in kinds)
+    found: tuple[np.dtype[Any], ...] = op.resolve_dtypes((*known, None))
+    return found
 
 
 def _where(tape: Tape, condition: Any, a: Any, b: Any) -> Traced:

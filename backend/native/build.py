@@ -51,15 +51,10 @@ def compiler() -> Compiler | None:
     if sys.maxsize < 2**32:
         return None
     import platform
-    import shlex
     import shutil
 
     wanted = os.environ.get("CC", "")
-    for name in [wanted] if wanted else ["cc", "gcc", "clang"]:
-        try:
-            words = shlex.split(name)
-        except ValueError:  # a quote too few
-            words = []
+    for words in [_words(wanted)] if wanted else [["cc"], ["gcc"], ["clang"]]:
         path = shutil.which(words[0]) if words else None
         if path is not None and _works(path):
             command = (path, *words[1:], *OPTIONS, *_processor_options())
@@ -68,6 +63,15 @@ def compiler() -> Compiler | None:
             told = (*command, real.st_size, real.st_mtime_ns, *machine)
             return Compiler(command, repr(told))
     return None
+
+
+def _words(command: str) -> list[str]:
+    import shlex
+
+    try:
+        return shlex.split(command)
+    except ValueError:  # a quote too few
+        return []
 
 
 def _works(path: str) -> bool:
