@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import xpnet as xn
+from tests.backend.programs import draw
 from tests.training.examples import HIDDEN, TARGETS, curves, data, same, trainer
 from tests.training.test_stack import RULES, everything, network, rows
 from xpnet.backend import Backend, Tape, compile, compile_tape, loops, native
@@ -14,6 +15,7 @@ from xpnet.backend.native import known, share
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 SAMPLES, BATCH = 23, 5
+CPU = Backend("numpy", "cpu", np)
 CREWS = pytest.mark.parametrize("threads", [1, 2], ids="{} threads".format)
 
 
@@ -117,12 +119,33 @@ def test_two_that_share_a_program_share_no_memory():
         assert same(everything(t), expected)
 
 
+@pytest.mark.parametrize("lead", [(), (2,)], ids=str)
+def test_random_programs_are_the_same_on_other_arrays(lead):
+    again = 0
+    for seed in range(12):
+        drawn = draw(seed, lead, "float32", n=5, steps=8)
+        found = []
+        for factor in (1.0, -0.5):  # the second time on other numbers
+            leaves = [np.array(leaf * factor) for leaf in drawn.leaves]
+            plain = [leaf.copy() for leaf in leaves]
+            known_before = len(known._KNOWN)
+            program = drawn.compiled(CPU, leaves, loops=True)
+            for name in drawn.segments:
+                program.run(name)
+            with np.errstate(all="ignore"):
+                outputs = drawn.on_arrays(plain)
+            got = [program.outputs[str(i)] for i in drawn.outputs]
+            for a, b in zip([*outputs, *plain], [*got, *leaves], strict=True):
+                assert np.array_equal(a, b, equal_nan=True), seed
+            found.append(known_before)
+        again += found[0] < found[1] == len(known._KNOWN)
+    assert again > 2
+
+
 # What a program is known by.
 
 
-def key(
-    backend=None, outputs=("sum",), segments=("a",), crew=None, members=None, **other
-):
+def key(outputs=("sum",), segments=("a",), crew=None, members=None, **other):
     """Of out = (x + number) * y, recorded on arrays as `other` says."""
     make = {"shape": (4, 6), "dtype": "float32", "number": 0.25, "op": np.add, **other}
     tape, zeros = Tape(), np.zeros
@@ -132,8 +155,7 @@ def key(
     total = make["op"](x, make["number"])
     tape.leaf(out)[...] = total * y
     names = dict.fromkeys(outputs, total)
-    backend = backend or Backend("numpy", "cpu", np)
-    found = known.recorded(tape, backend, names, segments, x, members, crew)
+    found = known.recorded(tape, CPU, names, segments, x, members, crew)
     return found if found is None else found.key
 
 
@@ -191,8 +213,7 @@ def test_where_leaves_lie_to_each_other_is_in_the_key():
         tape = Tape()
         x, out = tape.leaf(whole[:6]), tape.leaf(whole[gap : gap + 6])
         out[...] = x + 1.0
-        backend = Backend("numpy", "cpu", np)
-        return known.recorded(tape, backend, {}, ("",), x, None, None).key
+        return known.recorded(tape, CPU, {}, ("",), x, None, None).key
 
     assert pair(6) == pair(6)
     assert len({pair(gap) for gap in (0, 3, 6, 7)}) == 4
@@ -204,8 +225,7 @@ def test_what_a_key_cannot_tell_is_not_kept():
     x = tape.leaf(np.zeros(3))
     tape.leaf(np.zeros(3))[...] = x + 1.0
     tape.nodes[-2].op = own  # as if it could be recorded
-    backend = Backend("numpy", "cpu", np)
-    assert known.recorded(tape, backend, {}, ("",), x, None, None) is None
+    assert known.recorded(tape, CPU, {}, ("",), x, None, None) is None
 
     def foreign():
         return np.frombuffer(mmap.mmap(-1, 96), np.float32).reshape(4, 6)
@@ -219,8 +239,7 @@ def test_a_program_on_foreign_memory_is_compiled_every_time(nothing_known):
         out, tape = np.zeros(6, np.float32), Tape()
         tape.segment = "a"
         tape.leaf(out)[...] = tape.leaf(x) * 2.0 + 1.0
-        backend = Backend("numpy", "cpu", np)
-        compile_tape(tape, backend, {}, ("a",), loops=True).run("a")
+        compile_tape(tape, CPU, {}, ("a",), loops=True).run("a")
         assert np.array_equal(out, np.ones(6))
     assert not known._KNOWN
     assert not list(nothing_known.iterdir())

@@ -85,8 +85,8 @@ def test_c_changes_no_bit_of_a_training(name, dtype):
     assert np.array_equal(plain.predict(x), compiled.predict(x))
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "norms"])
-def test_steps_without_normalisation_are_c_from_end_to_end(name):
+@pytest.mark.parametrize("name", MODELS)
+def test_steps_are_c_from_end_to_end(name):
     x, y = data()
     t = trainer(name, jit=True)
     t.step(x, y)
