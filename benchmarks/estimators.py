@@ -3,9 +3,10 @@
     python -m xpnet.benchmarks.estimators     # --help for the rest
 
 Each fit is a fresh process; the clock runs around `fit` alone (imports are not counted,
-compilers are). Rivals take turns, a seed a round, which draws the split, the weights
-and the order. Inputs are standardised by the training part, and so are the targets of
-diabetes. All train for the same number of epochs: the stopping rule is switched off.
+compilers are; what an earlier fit has left in xpnet's cache, libraries and programs, is
+there). Rivals take turns, a seed a round, which draws the split, the weights and the
+order. Inputs are standardised by the training part, and so are the targets of diabetes.
+All train for the same number of epochs: the stopping rule is switched off.
 """
 
 import argparse
