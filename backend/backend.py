@@ -178,7 +178,7 @@ class Backend:
 
     def product(self, a: Array, b: Array, out: Array) -> Call:
         """Compute out = a @ b."""
-        if self.is_host and a.ndim == b.ndim == 2 and out.flags.c_contiguous:
+        if self.is_host and _may_dot(a, b, out):
             return a.dot, (b, out)  # the same GEMM behind less dispatch
         if self.driver is not None:
             from xpnet.backend.cuda.products import Gemm, ProductError
@@ -250,3 +250,9 @@ class _Active:
 def _take_converting(rows: Array, indices: Array, out: Array) -> None:
     """For another dtype, and for a memory map, of which only these rows are read."""
     out[...] = rows[indices]
+
+
+def _may_dot(a: Array, b: Array, out: Array) -> bool:
+    """Whether `dot` multiplies the arrays themselves: a copy may have other bits."""
+    whole = a.flags.forc and b.flags.forc and out.flags.c_contiguous
+    return bool(a.ndim == b.ndim == 2 and whole)

@@ -41,12 +41,11 @@ class Shares:
         self.weights = weights
         self._batches = len(self.starts)
         self._known: tuple[int, list[float], float] = (-1, [], 0.0)
-        self._equal = self.of(0) if weights is None else []  # in all epochs
 
     def at(self, t: int) -> float:
         """Of the batch of update t = 1, 2, ..."""
         epoch, i = divmod(max(t - 1 - self.first, 0), self._batches)
-        return (self._equal or self.of(epoch))[i]
+        return self.of(epoch)[i]
 
     def of(self, epoch: int) -> list[float]:
         """Of every batch of epoch 0, 1, ..."""

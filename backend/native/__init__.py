@@ -11,9 +11,10 @@ from xpnet.backend.native.build import (
     welcome,
 )
 from xpnet.backend.native.crew import CREWS
-from xpnet.backend.native.known import Recorded, recorded, remade, remember
+from xpnet.backend.native.known import remade, remember
 from xpnet.backend.native.link import Linker, Native, NotCompiledError
 from xpnet.backend.native.share import blocks, crew_of, cut_of
+from xpnet.backend.native.signature import Recorded, recorded
 from xpnet.backend.native.steps import Epochs, Steps, copy, possible, take
 
 __all__ = [

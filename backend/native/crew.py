@@ -32,8 +32,6 @@ class Followers:
                 self._loaded = loaded  # whose functions they run; it stays for ever
                 self._begin()
             follow = self._loaded.xpnet_crew_follow
-            follow.argtypes = [ctypes.c_void_p, ctypes.c_int64]
-            follow.restype = ctypes.c_int
             while self.count < min(threads, MOST) - 1:
                 if not follow(self._address, self.count + 1):
                     break  # the system has no thread for us: the leader does its part
@@ -44,6 +42,11 @@ class Followers:
     def _begin(self) -> None:
         begin = self._loaded.xpnet_crew_begin
         begin.argtypes, begin.restype = [], ctypes.c_void_p
+        follow = self._loaded.xpnet_crew_follow
+        follow.argtypes, follow.restype = (
+            [ctypes.c_void_p, ctypes.c_int64],
+            ctypes.c_int,
+        )
         self._address = begin()
 
     def after_fork(self) -> None:

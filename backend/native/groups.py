@@ -9,7 +9,7 @@ calls that need it, and the others go first.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from xpnet.backend.native.table import Op
+from xpnet.backend.native.table import Op, span
 from xpnet.backend.trace import base
 
 
@@ -101,12 +101,7 @@ def _touches(op: Op, rows: tuple[int, int]) -> list[tuple[int, Touch]]:
     found = []
     written = {at % len(op.arrays) for at in op.written}
     for at, (array, start) in enumerate(zip(op.arrays, op.places, strict=True)):
-        low, high = 0, array.nbytes
-        if not array.flags.c_contiguous:
-            steps = zip(array.shape, array.strides, strict=True)
-            spans = [(n - 1) * stride for n, stride in steps]
-            low = sum(span for span in spans if span < 0)
-            high = sum(span for span in spans if span > 0) + array.itemsize
+        low, high = span(0, array)
         row = 0
         if share is not None and not low:  # turned round, no part keeps to its rows
             apart = share.apart[at]

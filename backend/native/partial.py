@@ -5,17 +5,18 @@ of a whole model are added in one pass, which also looks whether the sums are fi
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from xpnet.backend.crew import Crew
 from xpnet.backend.native.share import share_elements
-from xpnet.backend.native.table import Op, address
+from xpnet.backend.native.table import Op, Span, address, span
 from xpnet.backend.trace import Array, base
 
-GAP = 16  # elements: values that lie further apart may have something between them
-LINE = 64  # bytes: what one part writes without disturbing another
+GAP = 16  # elements: what lies so close together has only padding between, if at all
+LINE = 64  # bytes of a cache line: what one part writes without disturbing another
 
 Room = Callable[[tuple[int, ...], np.dtype[Any]], Array]
 
@@ -30,8 +31,8 @@ class Partial:
 
     def __init__(self, crew: Crew, room: Room) -> None:
         self._crew, self._room = crew, room
-        self._shadows: dict[int, tuple[Array, Array]] = {}  # id -> (memory, its parts)
-        self._taken: dict[int, list[tuple[int, int]]] = {}
+        # id -> (memory, its parts, what of it has been given out)
+        self._shadows: dict[int, tuple[Array, Array, list[Span]]] = {}
 
     def of(self, out: Array) -> Array:
         """(threads, *out.shape): the parts of a sum that goes to `out`, contiguous.
@@ -39,16 +40,19 @@ class Partial:
         Taken for good: they are added when all calls around are done.
         """
         threads, owner = self._crew.threads, base(out)
-        start = address(out) - address(owner)
-        stop, taken = start + out.nbytes, self._taken.setdefault(id(owner), [])
-        if any(a < stop and start < b for a, b in taken):  # a buffer in use again
-            return self._room((threads, *out.shape), out.dtype)
-        taken.append((start, stop))
+        askew = address(owner) % LINE  # parts begin in a line where the sums do
         if id(owner) not in self._shadows:
-            shadow = self._room((threads, owner.nbytes), np.dtype(np.uint8))
+            nbytes = -(-(askew + owner.nbytes) // LINE) * LINE
+            shadow = self._room((threads, nbytes), np.dtype(np.uint8))
             shadow[...] = 0
-            self._shadows[id(owner)] = owner, shadow
-        parts = self._shadows[id(owner)][1][:, start:stop]
+            self._shadows[id(owner)] = owner, shadow, []
+        _, shadow, taken = self._shadows[id(owner)]
+        start = address(out) - address(owner) + askew
+        own = start, start + out.nbytes
+        if any(_meet(own, other) for other in taken):  # a buffer in use again
+            return self._room((threads, *out.shape), out.dtype)
+        taken.append(own)
+        parts = shadow[:, own[0] : own[1]]
         return parts.view(out.dtype).reshape((threads, *out.shape))
 
     def sum(self, parts: Array, out: Array) -> Op:
@@ -76,22 +80,28 @@ def is_sum(op: Op) -> bool:
     return op.name.startswith("xpnet_sum")
 
 
-def unchecked(array: Array, ops: Sequence[Op]) -> list[Array]:
-    """What of `array`, flat and contiguous, no sum among `ops` looks at last."""
-    owner, ranges = base(array), []
+def watch(grads: Array, ops: Sequence[Op]) -> list[Array]:
+    """Arrays that are finite if and only if the flat `grads` are, when `ops` are done.
+
+    The flags of the sums that go there, and what else there is of them; all of them
+    where a sum has not the last word.
+    """
+    owner, covered, flags = base(grads), [], []
     for op in ops:
         if is_sum(op) and base(op.arrays[1]) is owner:
-            ranges.append((op.places[1], op.places[1] + op.arrays[1].nbytes))
+            covered.append(span(op.places[1], op.arrays[1]))
+            flags.append(op.arrays[2])
         elif any(base(op.arrays[at]) is owner for at in op.written):
-            return [array]
-    if not ranges:
-        return [array]
-    flat = array.reshape(-1)
-    start, width, found, at = address(flat), flat.itemsize, [], 0
-    for first, stop in sorted(ranges):
-        found.append(flat[at : (first - start) // width])
+            return [grads]
+    covered.sort()
+    if any(_meet(one, other) for one, other in pairwise(covered)):
+        return [grads]
+    flat = grads.reshape(-1)
+    start, width, rest, at = address(flat), flat.itemsize, [], 0
+    for first, stop in covered:
+        rest.append(flat[at : (first - start) // width])
         at = (stop - start) // width
-    return [part for part in (*found, flat[at:]) if part.size]
+    return [*flags, *(part for part in (*rest, flat[at:]) if part.size)]
 
 
 def joined(ops: Sequence[Op], crew: Crew) -> list[Op]:
@@ -102,39 +112,52 @@ def joined(ops: Sequence[Op], crew: Crew) -> list[Op]:
     found: list[Op] = []
     waiting: list[Op] = []
     for op in ops:
-        if is_sum(op):
-            waiting.append(op)
-            continue
-        if waiting:
-            owners = {id(base(total.arrays[1])) for total in waiting}
-            if any(id(base(array)) in owners for array in op.arrays):
-                found += _in_one(waiting, crew)
-                waiting = []
-        found.append(op)
-    return found + _in_one(waiting, crew)
+        if waiting and _disturbs(op, waiting):
+            found += _in_one(waiting, ops, crew)
+            waiting = []
+        (waiting if is_sum(op) else found).append(op)
+    return found + _in_one(waiting, ops, crew)
 
 
-def _in_one(sums: Iterable[Op], crew: Crew) -> list[Op]:
+def _disturbs(op: Op, waiting: Sequence[Op]) -> bool:
+    if is_sum(op):  # of other parts, perhaps to the same place
+        own = span(op.places[1], op.arrays[1])
+        return any(_meet(own, span(w.places[1], w.arrays[1])) for w in waiting)
+    owners = {id(base(total.arrays[1])) for total in waiting}
+    return any(id(base(array)) in owners for array in op.arrays)
+
+
+def _in_one(sums: Iterable[Op], ops: Sequence[Op], crew: Crew) -> list[Op]:
     """Neighbours among the sums as one, the padding between them with them."""
     found: list[list[Op]] = []
     for op in sorted(sums, key=lambda op: op.places[1]):
-        if not (found and _follows(found[-1][-1], op)):
+        if not (found and _follows(found[-1][-1], op, ops)):
             found.append([])
         found[-1].append(op)
-    return [ops[0] if len(ops) == 1 else _whole(ops, crew) for ops in found]
+    return [row[0] if len(row) == 1 else _whole(row, crew) for row in found]
 
 
-def _follows(one: Op, other: Op) -> bool:
-    """Whether `other` lies behind `one`, its parts behind the parts."""
+def _follows(one: Op, other: Op, ops: Sequence[Op]) -> bool:
+    """Whether `other` lies behind `one`, its parts behind the parts, with nothing but
+    padding between: nothing that any of `ops` touches.
+    """
     (parts, out), (parts_, out_) = one.arrays[:2], other.arrays[:2]
-    gap = other.places[1] - (one.places[1] + out.nbytes)
-    return (
+    between = one.places[1] + out.nbytes, other.places[1]
+    beside = (
         one.function == other.function
         and base(parts) is base(parts_)
         and base(out) is base(out_)
         and parts.strides[0] == parts_.strides[0]
         and other.places[0] - one.places[0] == other.places[1] - one.places[1]
-        and 0 <= gap < GAP * out.itemsize
+        and 0 <= between[1] - between[0] < GAP * out.itemsize
+    )
+    if not beside or between[0] == between[1]:
+        return beside
+    owner = base(out)
+    return not any(
+        base(array) is owner and _meet(span(place, array), between)
+        for op in ops
+        for array, place in zip(op.arrays, op.places, strict=True)
     )
 
 
@@ -150,3 +173,7 @@ def _whole(ops: list[Op], crew: Crew) -> Op:
         return np.ndarray(shape, out.dtype, memory, at, strides)
 
     return _sum(over(parts, (len(parts), count)), over(out, (count,)), crew, np.empty)
+
+
+def _meet(one: Span, other: Span) -> bool:
+    return one[0] < other[1] and other[0] < one[1]

@@ -113,7 +113,10 @@ static void run_parts(const Call *c, int64_t first, int64_t members, int64_t ste
 #include <sched.h>
 #include <signal.h>
 
-enum { SPINS = 10000 /* looks for work, some 200 us, before a follower sleeps */ };
+enum {
+    SPINS = 10000,  /* looks for work, some 200 us, before a follower sleeps */
+    STACK = 1 << 22 /* bytes: more than some systems give, BLAS may need it */
+};
 
 typedef struct {
     int64_t claimed, done; /* the newest group of which somebody has begun, ended it */
@@ -219,12 +222,18 @@ XPNET int xpnet_crew_follow(void *which, int64_t part)
     followers[part] = (Follower){which, part};
     sigset_t all, before;
     sigfillset(&all);
+    const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL}; /* of the thread itself */
+    for (int i = 0; i < 4; i++)
+        sigdelset(&all, own[i]);
+    pthread_attr_t how;
+    pthread_attr_init(&how);
+    pthread_attr_setdetachstate(&how, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&how, STACK);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_t thread;
-    const int failed = pthread_create(&thread, NULL, follow, followers + part);
+    const int failed = pthread_create(&thread, &how, follow, followers + part);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!failed)
-        pthread_detach(thread);
+    pthread_attr_destroy(&how);
     return !failed;
 }
 

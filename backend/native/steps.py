@@ -14,7 +14,7 @@ import numpy as np
 
 from xpnet.backend.crew import ALONE, Crew
 from xpnet.backend.native.link import Native
-from xpnet.backend.native.partial import is_sum, unchecked
+from xpnet.backend.native.partial import watch
 from xpnet.backend.native.share import Share
 from xpnet.backend.native.table import Op, Table, address
 from xpnet.backend.trace import Array
@@ -49,9 +49,8 @@ class Steps:
         self._before = native.link([*taken, *ops["gradients"], *ops["loss"], keep])
         self._after = native.link(ops["update"])
         self._held = (loss, losses, grads)
-        rest = [_watched(x, stacked) for x in unchecked(grads, self._before.ops)]
-        flags = [_watched(op.arrays[2], False) for op in self._before.ops if is_sum(op)]
-        self._watched = np.array([_watched(loss, stacked), *flags, *rest], np.int64)
+        watched = [loss, *watch(grads, self._before.ops)]
+        self._watched = np.array([_watched(x, stacked) for x in watched], np.int64)
         # A `Leg` of runtime.c, but for its last number.
         parts = (address(self._watched), len(self._watched))
         row = (*_place(self._before), *parts, *_place(self._after))

@@ -10,6 +10,7 @@ from xpnet.backend.native.share import Share
 from xpnet.backend.trace import Array
 
 MOST_ARRAYS = 256  # of runtime.c
+Span = tuple[int, int]
 
 
 @dataclass(eq=False)
@@ -117,3 +118,14 @@ def address(array: Array) -> int:
     """Where the array begins."""
     found: int = array.__array_interface__["data"][0]
     return found
+
+
+def span(place: int, array: Array) -> Span:
+    """(first byte, behind the last) of an array that begins at `place`."""
+    if array.flags.c_contiguous:
+        return place, place + array.nbytes
+    steps = zip(array.shape, array.strides, strict=True)
+    spans = [(n - 1) * stride for n, stride in steps]
+    low = sum(span for span in spans if span < 0)
+    high = sum(span for span in spans if span > 0)
+    return place + low, place + high + array.itemsize

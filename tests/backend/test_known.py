@@ -1,6 +1,7 @@
 """A tape that has been known before: the same program on other arrays."""
 
 import mmap
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from tests.training.examples import HIDDEN, TARGETS, curves, data, same, trainer
 from tests.training.test_stack import RULES, everything, network, rows
 from xpnet.backend import Backend, Tape, compile, compile_tape, loops, native
 from xpnet.backend.crew import Crew
-from xpnet.backend.native import known, share
+from xpnet.backend.native import known, share, signature
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 SAMPLES, BATCH = 23, 5
@@ -155,7 +156,7 @@ def key(outputs=("sum",), segments=("a",), crew=None, members=None, **other):
     total = make["op"](x, make["number"])
     tape.leaf(out)[...] = total * y
     names = dict.fromkeys(outputs, total)
-    found = known.recorded(tape, CPU, names, segments, x, members, crew)
+    found = signature.recorded(tape, CPU, names, segments, x, members, crew)
     return found if found is None else found.key
 
 
@@ -196,7 +197,7 @@ def test_whatever_a_program_depends_on_is_in_its_key():
         (share, "LARGEST"),
         (share, "ELEMENTS"),
         (loops, "SHARED"),
-        (known, "_code"),
+        (signature, "_code"),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
@@ -213,7 +214,7 @@ def test_where_leaves_lie_to_each_other_is_in_the_key():
         tape = Tape()
         x, out = tape.leaf(whole[:6]), tape.leaf(whole[gap : gap + 6])
         out[...] = x + 1.0
-        return known.recorded(tape, CPU, {}, ("",), x, None, None).key
+        return signature.recorded(tape, CPU, {}, ("",), x, None, None).key
 
     assert pair(6) == pair(6)
     assert len({pair(gap) for gap in (0, 3, 6, 7)}) == 4
@@ -225,7 +226,7 @@ def test_what_a_key_cannot_tell_is_not_kept():
     x = tape.leaf(np.zeros(3))
     tape.leaf(np.zeros(3))[...] = x + 1.0
     tape.nodes[-2].op = own  # as if it could be recorded
-    assert known.recorded(tape, CPU, {}, ("",), x, None, None) is None
+    assert signature.recorded(tape, CPU, {}, ("",), x, None, None) is None
 
     def foreign():
         return np.frombuffer(mmap.mmap(-1, 96), np.float32).reshape(4, 6)
@@ -249,20 +250,24 @@ def test_a_program_on_foreign_memory_is_compiled_every_time(nothing_known):
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"", b"\xff\x00", b"{[", b"7", b"[1, 2]", "half"],
-    ids=["empty", "bytes", "no JSON", "a number", "a pair", "cut off"],
+    "spoil",
+    [
+        lambda data: b"",
+        lambda data: b"\xff\x00",
+        lambda data: data[:999],
+        lambda data: data.replace(b"1", b"2"),
+        lambda data: b"[1, 2]",
+    ],
+    ids=["empty", "bytes", "cut off", "other numbers", "something else"],
 )
-def test_a_spoilt_file_is_written_anew(content, nothing_known, monkeypatch):
+def test_a_spoilt_file_is_written_anew(spoil, nothing_known, monkeypatch):
     first = trained()
     files = list(nothing_known.glob("*.program"))
     assert len(files) > 2
-    whole = {file: file.read_bytes() for file in files}
     for file in files:
-        file.write_bytes(whole[file][:999] if content == "half" else content)
+        file.write_bytes(spoil(file.read_bytes()))
     known._KNOWN.clear()
-    second = trained()
-    assert same(first[0], second[0])
+    assert same(trained()[0], first[0])
     known._KNOWN.clear()
     compile_nothing(monkeypatch)
     assert same(trained()[0], first[0])
@@ -275,14 +280,34 @@ def test_no_place_for_files_is_no_error(nothing_known, monkeypatch):
     assert same(trained()[0], first[0])
 
 
-def test_the_oldest_make_room(nothing_known, monkeypatch):
-    monkeypatch.setattr(known, "MOST_FILES", 4)
-    monkeypatch.setattr(known, "MOST", 2)
-    for i in range(9):
-        (nothing_known / f"{i}.program").write_bytes(b"old")
-    (nothing_known / "xpnet_1.so").write_bytes(b"not one of them")
+def test_a_file_that_cannot_be_finished_leaves_nothing_behind(
+    nothing_known, monkeypatch
+):
+    def full(*args):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(known.os, "replace", full)
     trained()
-    left = {file.name for file in nothing_known.glob("?.program")}
-    assert len(left) == 2
+    assert not list(nothing_known.iterdir())
+
+
+def test_the_oldest_make_room(nothing_known, monkeypatch):
+    monkeypatch.setattr(known, "MOST_FILES", 4)  # looked at before each is written
+    monkeypatch.setattr(known, "MOST", 2)
+    (nothing_known / "xpnet_1.so").write_bytes(b"not one of them")
+    for seed in range(3):
+        trained("dense", optimizer=xn.SGD(0.1, momentum=0.1 * (seed + 1)))
+        assert len(known._KNOWN) == 2
+        assert len(list(nothing_known.glob("*.program"))) <= 5
+    known._KNOWN.clear()
+    trained("dense", optimizer=xn.SGD(0.1, momentum=0.1))
+    assert len(known._KNOWN) == 2
     assert (nothing_known / "xpnet_1.so").exists()
+
+
+def test_threads_may_keep_programs_at_once(monkeypatch):
+    monkeypatch.setattr(known, "MOST", 2)
+    with ThreadPoolExecutor(8) as pool:
+        for made in [pool.submit(known._keep, str(i), {}) for i in range(2000)]:
+            made.result()
     assert len(known._KNOWN) == 2

@@ -511,3 +511,19 @@ def test_the_linker_leaves_what_it_cannot_call():
         linker.product(np.zeros((2, 2, 3, 3)), a[:3, :3], np.zeros((2, 2, 3, 3)))
         is None
     )
+
+
+def test_products_of_views_have_the_bits_that_c_gives_them():
+    rng = np.random.default_rng(0)
+    x, delta = (rng.normal(size=(256, n)).astype(np.float32) for n in (128, 8))
+    for a, b in (
+        (x[:, :64].T[:, :128], delta[:128]),
+        (x[:, 64:].T, delta),
+        (x[:, :64], x[:64, ::2]),
+        (x[::2], x[:, ::-1].T[:, :7]),
+        (x.T[:, :100], delta[:100]),
+    ):
+        out = np.empty((len(a), b.shape[1]), np.float32)
+        function, arguments = CPU.product(a, b[: a.shape[1]], out)
+        function(*arguments)
+        assert np.array_equal(out, np.matmul(a, b[: a.shape[1]]))

@@ -7,7 +7,7 @@ from xpnet.backend import Backend, native
 from xpnet.backend.crew import Crew
 from xpnet.backend.native import link, share
 from xpnet.backend.native.build import build
-from xpnet.backend.native.partial import GAP, Partial, is_sum, joined, unchecked
+from xpnet.backend.native.partial import GAP, Partial, is_sum, joined, watch
 from xpnet.backend.native.table import Op
 
 CPU = Backend("numpy", "cpu", np)
@@ -113,19 +113,48 @@ def test_memory_that_is_used_twice_has_parts_of_its_own_each_time():
     assert not np.shares_memory(first, second)
 
 
+def test_what_lies_between_and_is_somebodys_is_not_swept_over():
+    flat = CPU.zeros((64,), "float32")
+    partial, crew = Partial(Crew(2, 8), CPU.empty), Crew(2, 8)
+    views = [flat[:20], flat[24:60]]
+    ops = [partial.sum(partial.of(view), view) for view in views]
+    assert len(joined(ops, crew)) == 1
+    for row in (flat[20:24], flat[22:23], flat[21::-1], flat[:40:22]):
+        writes = Op("none", [np.zeros(len(row), np.float32), row], [1], [4, 4])
+        assert len(joined([writes, *ops], crew)) == 3
+
+
+def test_the_later_of_two_sums_for_one_place_has_the_last_word():
+    flat = CPU.zeros((64,), "float32")
+    partial, crew = Partial(Crew(2, 8), CPU.empty), Crew(2, 8)
+    ops = [partial.sum(partial.of(view), view) for view in (flat[8:32], flat[:40])]
+    assert joined(ops, crew) == ops
+
+
+def watched(arrays, memory):
+    """Those of `arrays` that are part of `memory`."""
+    return [array for array in arrays if np.shares_memory(array, memory)]
+
+
 def test_what_no_sum_looks_at_is_looked_at_in_full():
     flat, _, ops, crew = sums(2, "float64")
-    whole = joined(ops, crew)
-    assert not [
-        part for part in unchecked(flat, whole) if part.any() or part.size > GAP
-    ]
+    found = watch(flat, joined(ops, crew))
+    assert len(found) - len(watched(found, flat)) == 1  # the flags of one call
+    assert all(part.size < GAP for part in watched(found, flat))  # padding
     some = [ops[0], ops[3]]
-    left = unchecked(flat, some)
-    covered = sum(op.arrays[1].size for op in some)
-    assert sum(part.size for part in left) == flat.size - covered
+    left = watched(watch(flat, some), flat)
+    assert sum(part.size for part in left) == flat.size - SIZES[0] - SIZES[3]
     for op in ops[1:3]:
-        assert any(np.shares_memory(part, op.arrays[1]) for part in left)
+        assert watched(left, op.arrays[1])
     other = Op("none", [np.zeros(4), flat[:4]], [4], [8, 8])
-    for row in ([*whole, other], [other, *whole], [other], []):
-        (all_of_it,) = unchecked(flat, row)
+    for row in ([*ops, other], [other, *ops], [other], [*ops, ops[0]]):
+        (all_of_it,) = watch(flat, row)
         assert all_of_it is flat
+
+
+def test_sums_that_are_no_gradients_may_be_infinite():
+    flat, _, _, _ = sums(2, "float64")
+    partial, out = Partial(Crew(2, 8), CPU.empty), np.zeros(20)
+    (found,) = watch(flat, [partial.sum(partial.of(out), out)])
+    assert np.array_equal(found, flat)
+    assert np.shares_memory(found, flat)

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 import xpnet as xn
 from tests.training.examples import HIDDEN, TARGETS, curves, data, same, trainer
 from tests.training.test_stack import RULES, everything
-from xpnet.backend import Backend, blas, native
+from xpnet.backend import Backend, batch_sum, blas, native
 from xpnet.backend.crew import ALONE
 from xpnet.backend.native import link, share
 from xpnet.backend.native.groups import grouped
@@ -72,6 +72,59 @@ def test_every_rule_is_shared(rule):
     )
     assert same(plain, shared)
     assert a == b
+
+
+class Split(xn.Layer):
+    """z = x W whose W is seen as blocks, with a row between that is scaled."""
+
+    def __init__(self, way):
+        self.way = way
+
+    def build(self, shape):
+        self.declare("W", (shape[0] + 1, 8), "glorot_uniform")
+        return (8,)
+
+    def forward(self, x, training):
+        self.x, W = x, self.W
+        return (
+            x[..., :2] @ W[..., :2, :]
+            + 0.5 * W[..., 2:3, :]
+            + x[..., 2:] @ W[..., 3:, :]
+        )
+
+    def backward(self, delta):
+        x, dW = self.x, self.dW
+        if self.way == "twice":  # the later one has the last word
+            dW[..., 1:4, :] = x[..., :3].swapaxes(-1, -2) @ delta
+        dW[..., 2:3, :] = 0.5 * batch_sum(delta)
+        dW[..., :2, :] = x[..., :2].swapaxes(-1, -2) @ delta
+        dW[..., 3:, :] = x[..., 2:].swapaxes(-1, -2) @ delta
+        return delta @ self.W[..., :5, :].swapaxes(-1, -2)
+
+
+@pytest.mark.parametrize("way", ["between", "twice"])
+def test_gradients_in_pieces_are_shared(way, monkeypatch):
+    monkeypatch.setitem(HIDDEN, way, lambda: [Split(way), xn.Dense(6, "tanh")])
+    (plain, a, _), (shared, b, t) = (trained(jit, way) for jit in (False, True))
+    assert_shared(t)
+    assert same(plain, shared)
+    assert a == b
+    eager, _, _ = trained(None, way, eager=True)
+    assert np.allclose(eager["params"], shared["params"], rtol=1e-4, atol=1e-6)
+
+
+def test_an_infinite_sum_that_is_no_gradient_ends_nothing():
+    x, y = data(samples=SAMPLES)
+    x[3] *= 1e30  # its square is no float32, and the scale of BatchNorm becomes 0
+    found = []
+    for jit in (False, True):
+        t = trainer("batch norm", jit=jit)
+        with np.errstate(all="ignore"):
+            t.fit(x, y, 2, BATCH)
+        found.append(everything(t))
+    assert_shared(t)
+    assert np.isfinite(found[0]["params"]).all()
+    assert same(*found)
 
 
 def test_the_parts_and_not_the_threads_decide_the_numbers(monkeypatch):
