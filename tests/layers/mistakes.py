@@ -5,6 +5,7 @@ import numpy as np
 import xpnet as xn
 from tests.layers.examples import BATCH
 from xpnet import Activation, ActivationFunction, Dense
+from xpnet.backend import batch_mean
 from xpnet.layers import ACTIVATIONS
 
 
@@ -106,9 +107,9 @@ class BatchNormWithoutVariance(xn.BatchNorm):
 
 class LayerNormAlongTheBatch(xn.LayerNorm):
     def backward(self, delta):
-        self.axis = -2
+        right, self.mean = self.mean, batch_mean
         below = super().backward(delta)
-        self.axis = -1
+        self.mean = right
         return below
 
 
