@@ -14,7 +14,7 @@ from xpnet.backend.checks import choose
 from xpnet.backend.failures import fault, is_fault
 from xpnet.backend.program import Call
 from xpnet.backend.sums import with_ones
-from xpnet.backend.trace import Array, Shape
+from xpnet.backend.trace import Array, Shape, address
 
 if TYPE_CHECKING:
     from xpnet.backend.cuda import Driver
@@ -122,7 +122,7 @@ class Backend:
         if not self.is_host:
             return self.xp.empty((nbytes,), np.uint8)
         raw = np.empty(nbytes + CACHE_LINE, np.uint8)
-        start = -raw.__array_interface__["data"][0] % CACHE_LINE
+        start = -address(raw) % CACHE_LINE
         return raw[start : start + nbytes]
 
     def empty(self, shape: Shape, dtype: Any) -> Array:

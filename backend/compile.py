@@ -17,7 +17,7 @@ segments may run in any order that respects their data.
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -148,9 +148,11 @@ class _Compiler:
         made = (calls, outputs, nbytes, owned, readers, source, native, self.crew)
         program = Program(*made)
         if recorded is not None:
-            from xpnet.backend.native import remember
+            from xpnet.backend.native import plain, remember
 
-            remember(recorded, program, before, text, self.readers)
+            found = plain(recorded, program, before, text, self.readers)
+            if found is not None:
+                remember(recorded.key, found)
         return program
 
     def _may_rebind(self, calls: dict[str, list[Any]], native: "Native | None") -> bool:
@@ -371,10 +373,7 @@ class _Compiler:
         first = 2 if node.op == "where" else 0
         for at, a in enumerate(node.args[first:], first):
             if (
-                isinstance(a, Traced)
-                and self.arena.owns(a)
-                and a not in viewed
-                and (a.shape, a.dtype) == (node.shape, node.dtype)
+                self._is_like(a, node, viewed)
                 and self.plan.last_use.get(a) == self.plan.position[node]
                 and not any(
                     isinstance(other, Traced) and other.root is a and i != at
@@ -394,15 +393,19 @@ class _Compiler:
             if self.plan.position[n] >= now:
                 break
             for a in n.args:
-                if (
-                    isinstance(a, Traced)
-                    and self.arena.owns(a)
-                    and a not in viewed
-                    and (a.shape, a.dtype) == (node.shape, node.dtype)
-                    and self.plan.last_use.get(a, now) < now
-                ):
+                gone = self.plan.last_use.get(a, now) < now
+                if gone and self._is_like(a, node, viewed):
                     return a
         return None
+
+    def _is_like(self, a: Any, node: Traced, viewed: set[Traced]) -> TypeGuard[Traced]:
+        """Whether `a` has a buffer, seen as it is, that would hold `node`."""
+        return (
+            isinstance(a, Traced)
+            and self.arena.owns(a)
+            and a not in viewed
+            and (a.shape, a.dtype) == (node.shape, node.dtype)
+        )
 
     def _release(self, node: Traced) -> None:
         """Free what `node` was the last to use, and `node` if nobody wants it."""

@@ -8,7 +8,6 @@ answer, and a damaged file is no table.
 
 import json
 import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 
 from xpnet.backend.backend import Backend
 from xpnet.backend.blas import blas_threads
-from xpnet.backend.cache import cache_directory
+from xpnet.backend.cache import cache_directory, write_whole
 
 FASTER = 1.1  # a ratio below this is within what timings differ by chance
 
@@ -95,10 +94,8 @@ def remember(crossover: Crossover, gpu: Backend, dtype: str = "float32") -> Path
         "batches": crossover.batches,
         "ratios": crossover.ratios,
     }
-    part = file.with_suffix(f".{os.getpid()}.part")
     try:
-        part.write_text(json.dumps(rows, indent=1))
-        os.replace(part, file)
+        write_whole(file, json.dumps(rows, indent=1))
     except OSError:
         return None
     return file

@@ -13,7 +13,6 @@ Numba's compiled form beside them: a second process loads what the first has com
 """
 
 import importlib.util
-import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.cache import cache_directory
+from xpnet.backend.cache import cache_directory, write_whole
 from xpnet.backend.fused import Fused
 from xpnet.backend.trace import Array, Traced
 
@@ -349,9 +348,7 @@ def _module(text: str) -> Any:
     name = "xpnet_loop_" + hashlib.sha256(text.encode()).hexdigest()[:24]
     path = cache_directory() / f"{name}.py"
     if not path.exists():
-        part = path.with_suffix(f".{os.getpid()}.part")
-        part.write_text(text)
-        os.replace(part, path)
+        write_whole(path, text)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

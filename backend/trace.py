@@ -260,6 +260,12 @@ def base(array: Array) -> Array:
     return array
 
 
+def address(array: Array) -> int:
+    """Where an array of NumPy's begins."""
+    found: int = array.__array_interface__["data"][0]
+    return found
+
+
 def view(array: Array, node: Traced) -> Array:
     """The view of `array` that `node`, an operation of VIEWS, stands for."""
     if node.op == "reshape":

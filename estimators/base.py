@@ -162,9 +162,8 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         if incremental and not fresh:
             return
         loss, outputs, metric = self._task()
-        state = rng.get_state(
-            legacy=False
-        )  # the weights are drawn as scikit-learn draws them
+        # The weights are drawn as scikit-learn draws them.
+        state = rng.get_state(legacy=False)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         rng.set_state(state)
         dtype = np.dtype(self.dtype or data.x.dtype).name

@@ -39,12 +39,11 @@ class Shares:
         self.count, self.first, self.epoch = count, first, epoch
         self.orders = Orders(seed or 0, batch_size, seed is not None)
         self.weights = weights
-        self._batches = len(self.starts)
         self._known: tuple[int, list[float], float] = (-1, [], 0.0)
 
     def at(self, t: int) -> float:
         """Of the batch of update t = 1, 2, ..."""
-        epoch, i = divmod(max(t - 1 - self.first, 0), self._batches)
+        epoch, i = divmod(max(t - 1 - self.first, 0), len(self.starts))
         return self.of(epoch)[i]
 
     def of(self, epoch: int) -> list[float]:

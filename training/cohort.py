@@ -26,7 +26,7 @@ from xpnet.training.bank import Bank, Lane
 from xpnet.training.checks import quickly_finite
 from xpnet.training.dataset import Orders, Samples
 from xpnet.training.divergence import divergence
-from xpnet.training.gather import Gather
+from xpnet.training.gather import Gather, padded
 from xpnet.training.interrupt import Interrupt
 from xpnet.training.member import Member
 from xpnet.training.numbers import Numbers
@@ -242,18 +242,16 @@ class Cohort:
 
     def _order(self) -> Values:
         """The samples of each network in the order of this epoch, (k, most)."""
-        alike: dict[tuple[int, int, int], list[int]] = {}  # they share rows and seeds
-        for i, member in enumerate(self.members):
-            trainer = member.trainer
+        lines: dict[tuple[int, int, int], Values] = {}  # networks share rows and seeds
+        found = []
+        for member in self.members:
+            trainer, count = member.trainer, len(member.rows)
             key = (trainer.seed, trainer.epochs_done, id(member.rows))
-            alike.setdefault(key, []).append(i)
-        found = np.empty(self._index.shape, np.int64)
-        for (seed, epoch, _), members in alike.items():
-            rows = self.members[members[0]].rows
-            line = rows[self._orders[seed].of(epoch, len(rows))]
-            found[members, : len(line)] = line
-            found[members, len(line) :] = line[0]  # read by nobody
-        return found
+            if key not in lines:
+                drawn = self._orders[trainer.seed].of(trainer.epochs_done, count)
+                lines[key] = member.rows[drawn]
+            found.append(lines[key])
+        return padded(found, int(self.counts[0]))
 
     def _summary(self, losses: Values, index: Values, done: int, asked: bool) -> Epoch:
         """Each network's weighted mean loss over its batches."""

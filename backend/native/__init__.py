@@ -13,6 +13,7 @@ from xpnet.backend.native.build import (
 from xpnet.backend.native.crew import CREWS
 from xpnet.backend.native.known import remade, remember
 from xpnet.backend.native.link import Linker, Native, NotCompiledError
+from xpnet.backend.native.plain import plain
 from xpnet.backend.native.share import blocks, crew_of, cut_of
 from xpnet.backend.native.signature import Recorded, recorded
 from xpnet.backend.native.steps import Epochs, Steps, copy, possible, take
@@ -35,6 +36,7 @@ __all__ = [
     "crew_of",
     "cut_of",
     "expected",
+    "plain",
     "possible",
     "recorded",
     "refuse",

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.native.table import address as place_of
+from xpnet.backend.trace import address as place_of
 
 
 class _UFunc(ctypes.Structure):

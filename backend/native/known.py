@@ -9,19 +9,15 @@ rest.
 
 import hashlib
 import json
-import os
-from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
-from xpnet.backend.cache import cache_directory
-from xpnet.backend.native.plain import Made, plain, program
+from xpnet.backend.cache import cache_directory, write_whole
+from xpnet.backend.native.plain import Made, program
 from xpnet.backend.native.signature import Recorded
 from xpnet.backend.program import Program
-from xpnet.backend.trace import Traced
 
 MOST = 256  # programs in this process
 MOST_FILES = 1024  # about: looked at now and then
@@ -30,18 +26,10 @@ _LOCK = Lock()
 _WRITTEN = count()
 
 
-def remember(
-    what: Recorded,
-    made: Program,
-    calls: dict[str, list[Any]],
-    text: str,
-    readers: Sequence[tuple[str, int, Traced]],
-) -> None:
-    """Keep a program, if it is calls of C from end to end; arguments of `plain`."""
-    found = plain(what, made, calls, text, readers)
-    if found is not None:
-        _keep(what.key, found)
-        _write(what.key, found)
+def remember(key: str, made: Made) -> None:
+    """Keep a program that has become plain numbers."""
+    _keep(key, made)
+    _write(key, made)
 
 
 def remade(what: Recorded, wait: bool) -> Program | None:
@@ -78,20 +66,12 @@ def _read(key: str) -> Made | None:
 
 
 def _write(key: str, made: Made) -> None:
-    import tempfile
-
     text = json.dumps(made, default=int)
     with suppress(OSError, RuntimeError):
         path = _path(key)
         if next(_WRITTEN) % (MOST_FILES // 4) == 0:
             _make_room(path.parent)
-        part, name = tempfile.mkstemp(prefix="part-", dir=path.parent)
-        try:
-            with os.fdopen(part, "w") as file:
-                file.write(f"{_digest(text)}\n{text}")
-            os.replace(name, path)
-        except OSError:
-            os.unlink(name)
+        write_whole(path, f"{_digest(text)}\n{text}")
 
 
 def _digest(text: str) -> str:

@@ -15,8 +15,8 @@ import numpy as np
 
 from xpnet.backend.expressions import C_NAMES, expression, literal
 from xpnet.backend.fused import Fused
-from xpnet.backend.native.table import Op, address
-from xpnet.backend.trace import Array, Traced
+from xpnet.backend.native.table import Op
+from xpnet.backend.trace import Array, Traced, address
 
 LITERALS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # other numbers are arguments
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from xpnet.backend.crew import Crew
 from xpnet.backend.native.share import share_elements
-from xpnet.backend.native.table import Op, Span, address, span
-from xpnet.backend.trace import Array, base
+from xpnet.backend.native.table import Op, Span, span
+from xpnet.backend.trace import Array, address, base
 
 GAP = 16  # elements: what lies so close together has only padding between, if at all
 LINE = 64  # bytes of a cache line: what one part writes without disturbing another

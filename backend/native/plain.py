@@ -16,9 +16,9 @@ from xpnet.backend.native.link import Linker
 from xpnet.backend.native.partial import is_sum
 from xpnet.backend.native.share import Share
 from xpnet.backend.native.signature import Leaves, Plain, Recorded, is_whole
-from xpnet.backend.native.table import Op, address
+from xpnet.backend.native.table import Op
 from xpnet.backend.program import Program
-from xpnet.backend.trace import Array, Traced, base, view
+from xpnet.backend.trace import Array, Traced, address, base, view
 
 Made = Mapping[str, Any]  # a program, as JSON writes it
 

@@ -222,9 +222,9 @@ XPNET int xpnet_crew_follow(void *which, int64_t part)
     followers[part] = (Follower){which, part};
     sigset_t all, before;
     sigfillset(&all);
-    const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL}; /* of the thread itself */
+    const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL}; /* of the thread itself */
     for (int i = 0; i < 4; i++)
-        sigdelset(&all, own[i]);
+        sigdelset(&all, faults[i]);
     pthread_attr_t how;
     pthread_attr_init(&how);
     pthread_attr_setdetachstate(&how, PTHREAD_CREATE_DETACHED);

@@ -22,9 +22,8 @@ from xpnet.backend.backend import Backend
 from xpnet.backend.blas import openblas
 from xpnet.backend.crew import Crew
 from xpnet.backend.native import share
-from xpnet.backend.native.table import address
 from xpnet.backend.tape import Tape
-from xpnet.backend.trace import Array, Traced
+from xpnet.backend.trace import Array, Traced, address
 
 Plain = Sequence[Any]  # what JSON writes: numbers, texts, lists of them
 

@@ -16,8 +16,8 @@ from xpnet.backend.crew import ALONE, Crew
 from xpnet.backend.native.link import Native
 from xpnet.backend.native.partial import watch
 from xpnet.backend.native.share import Share
-from xpnet.backend.native.table import Op, Table, address
-from xpnet.backend.trace import Array
+from xpnet.backend.native.table import Op, Table
+from xpnet.backend.trace import Array, address
 
 NEEDED = ("gradients", "loss", "update")
 

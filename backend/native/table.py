@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.native.share import Share
-from xpnet.backend.trace import Array
+from xpnet.backend.trace import Array, address
 
 MOST_ARRAYS = 256  # of runtime.c
 Span = tuple[int, int]
@@ -112,12 +112,6 @@ def _row(
     lists = (strides, counts, len(op.counts), op.unit, arrays, len(op.arrays))
     divided = (share.parts, share.cut, share.grain, by, apart)
     return op.function, op.data, *lists, member, step, *divided
-
-
-def address(array: Array) -> int:
-    """Where the array begins."""
-    found: int = array.__array_interface__["data"][0]
-    return found
 
 
 def span(place: int, array: Array) -> Span:

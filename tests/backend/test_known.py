@@ -286,7 +286,7 @@ def test_a_file_that_cannot_be_finished_leaves_nothing_behind(
     def full(*args):
         raise OSError("no space left")
 
-    monkeypatch.setattr(known.os, "replace", full)
+    monkeypatch.setattr("os.replace", full)
     trained()
     assert not list(nothing_known.iterdir())
 
