@@ -31,6 +31,21 @@ def counted(monkeypatch):
     return counts
 
 
+def soon(monkeypatch, function, *arguments):
+    """Calls the function from beside, once epochs are run together: however long it
+    takes until then, the garbage of a thousand tests among it.
+    """
+    run = together.Epochs.run
+    timer = threading.Timer(0.05, function, arguments)
+
+    def started(self, count):
+        if timer.ident is None:
+            timer.start()
+        run(self, count)
+
+    monkeypatch.setattr(together.Epochs, "run", started)
+
+
 class Told(xn.Callback):
     """Keeps what it is told, and can wait for `patience` epochs."""
 
@@ -160,12 +175,12 @@ def test_a_bad_step_within_is_told_of_and_taken_back(batch, monkeypatch, counted
     assert len(rows) > 1
 
 
-def test_ctrl_c_ends_training_when_the_epochs_under_way_are_done(counted, capsys):
+def test_ctrl_c_ends_training_when_the_epochs_under_way_are_done(
+    counted, capsys, monkeypatch
+):
     x, y = data(samples=23)
-    trainer(jit=True).fit(x, y, 1, 7)  # the compiler shall not be what is interrupted
     t = trainer(jit=True)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    soon(monkeypatch, os.kill, os.getpid(), signal.SIGINT)
     history = t.fit(x, y, 10_000_000, 7, verbose=False)
     assert history.stopped.startswith("interrupted in epoch ")
     assert len(history) == t.epochs_done == t.steps_done // 4
@@ -233,11 +248,10 @@ def test_a_callback_that_raises_before_a_bad_step(batch, counted):
     assert same(everything(t), everything(again))
 
 
-def test_a_stop_from_outside_loses_no_row(counted):
+def test_a_stop_from_outside_loses_no_row(counted, monkeypatch):
     x, y = data(samples=23)
     t, told = trainer(jit=True), Told()
-    timer = threading.Timer(0.2, setattr, (t, "stop", "from outside"))
-    timer.start()
+    soon(monkeypatch, setattr, t, "stop", "from outside")
     t.fit(x, y, 10_000_000, 7, callbacks=told, verbose=False)
     assert t.history.stopped == "from outside"
     assert len(t.history) == len(told.rows) == t.epochs_done
