@@ -40,6 +40,7 @@ class Epochs:
     def __init__(self, loop: "Loop", room: int) -> None:
         self._loop, self._room = loop, room
         self._squares = np.zeros((room, 1, 1), loop.trainer.dtype)
+        self._rows = np.empty((room, loop.samples.count), np.int64)
         self._linked: tuple[list[native.Steps], native.Epochs] | None = None
         self.seconds = SPAN  # of an epoch, about
 
@@ -116,7 +117,7 @@ class Epochs:
     def _prepare(self, count: int) -> np.ndarray[Any, Any]:
         """Order and numbers of the next `count` epochs; Σ w of each one's batches."""
         loop, trainer = self._loop, self._loop.trainer
-        rows = np.empty((count, loop.samples.count), np.int64)
+        rows = self._rows[:count]
         for epoch, row in enumerate(rows, trainer.epochs_done):
             row[...] = loop.orders.of(epoch, len(row))
         loop.order(rows)

@@ -1,7 +1,6 @@
 """The update's side of a step: the optimiser, its arrays, the numbers of a step."""
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -91,10 +90,21 @@ class Rule:
         Whoever writes rows of it into `numbers` takes the place of `write`.
         """
         self.forget()
-        rows = (self._row(rate, t) for t, rate in enumerate(rates, first))
-        each = self.numbers.shape[-1]
-        flat = np.fromiter(chain.from_iterable(rows), np.float64, len(rates) * each)
-        return flat.reshape((-1, each)).astype(self._dtype, copy=False)
+        steps, scalars = range(first, first + len(rates)), self.optimizer.scalars
+        flat: list[float] = []
+        for t, rate in zip(steps, rates, strict=True):
+            flat += scalars(rate, t).values()
+        found = np.empty((len(rates), self.numbers.shape[-1]), self._dtype)
+        found[:, :-2] = np.reshape(flat, (len(rates), -1))
+        found[:, -2] = list(map(self._sigma, steps)) if self.is_noisy else 0.0
+        found[:, -1] = (
+            1.0 if self.average is None else list(map(self.average.weight, steps))
+        )
+        return found
+
+    def _sigma(self, step: int) -> float:
+        """Of the noise of `step` = 1, 2, ..."""
+        return self.optimizer.noise_scale(step - 1)
 
     def forget(self) -> None:
         """What `numbers` holds is not known: somebody else writes it."""
@@ -103,7 +113,7 @@ class Rule:
     def _row(self, rate: float, step: int) -> tuple[float, ...]:
         return (
             *self.optimizer.scalars(rate, step).values(),
-            self.optimizer.noise_scale(step - 1) if self.is_noisy else 0.0,
+            self._sigma(step) if self.is_noisy else 0.0,
             1.0 if self.average is None else self.average.weight(step),
         )
 

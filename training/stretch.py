@@ -55,7 +55,7 @@ class Stretch:
     ) -> None:
         self.trainer, self.samples, self.safety = trainer, samples, safety
         self.count = count
-        room = trainer.backend.zeros
+        room = trainer.backend.empty
         self.batches = room((epochs * count, size), np.int64)
         self.step = trainer.training_step(samples.kind(size))
         self.alone = (

@@ -72,7 +72,7 @@ def grouped(ops: Sequence[Op]) -> list[list[Op]]:
         beside, behind = _Touched(), _Touched()
         for op, rows in left:
             own = touches[id(op)]
-            joins = not group or (rows == first and rows[1] > 1)
+            joins = not group or rows[1] == first[1] > 1
             # Before those that wait it may not go where they meet; nor, in the group,
             # where it needs more than its own part of the others.
             joins = joins and not any(behind.meetings(own))

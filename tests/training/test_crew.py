@@ -332,6 +332,15 @@ def test_calls_that_keep_to_their_rows_make_one_group():
     assert grouped(ops) == [ops]
 
 
+def test_calls_that_do_not_meet_make_one_group_whatever_their_sizes():
+    a, b, c = np.zeros((6, 4)), np.zeros((8, 3)), np.zeros((6, 4))
+    near, far, meets = loops(((a,), c), ((b,), b.copy()), ((c,), np.zeros((6, 4))))
+    assert grouped([near, far, meets]) == [[near, far, meets]]
+    meets.point([c, b[:6]])  # whose parts are not those of `far`
+    meets.share = share.Share(2, 0, 1, [32, 24], [0, 0])
+    assert grouped([near, far, meets]) == [[near, far], [meets]]
+
+
 def test_who_needs_other_rows_waits_and_who_does_not_goes_first():
     a, b, c, d = (np.zeros((6, 4)) for _ in range(4))
     turned, free = np.zeros((6, 6)), np.zeros((6, 4))
