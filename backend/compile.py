@@ -26,7 +26,7 @@ from xpnet.backend.blas import openblas
 from xpnet.backend.crew import ALONE, Crew
 from xpnet.backend.fused import REDUCTIONS
 from xpnet.backend.loops import Loop
-from xpnet.backend.memory import Arena
+from xpnet.backend.memory import ROOM, Arena
 from xpnet.backend.plan import Plan, argument_dtypes, frame
 from xpnet.backend.program import Call, Program
 from xpnet.backend.sums import with_ones
@@ -114,7 +114,9 @@ class _Compiler:
         self.arrays: dict[Traced, Array] = {}
         native = loops and _native(backend)
         # One place for all networks of a stack, one for the rows of a part.
-        self.arena = Arena(backend, exact=native and (bool(members) or divided))
+        exact = native and (bool(members) or divided)
+        room = self.crew.threads * ROOM if native and divided else 0
+        self.arena = Arena(backend, exact, room)
         self.linker = self._linker(members) if native else None
 
     def program(
@@ -137,6 +139,8 @@ class _Compiler:
         if self.kernels is not None:
             calls, source = self.kernels.compiled(calls), self.kernels.source
         elif self.linker is not None:
+            if not self.outputs:  # which somebody reads as a whole
+                self.linker.spread(calls, self.arena.owned)
             text = self.linker.text()
             source = self.linker.whole(text)
             calls, native = self.linker.link(calls, wait, text)

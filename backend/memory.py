@@ -9,6 +9,8 @@ import numpy as np
 from xpnet.backend.backend import Backend
 from xpnet.backend.trace import Array, Shape
 
+ROOM = 1 << 16  # bytes between parts: OpenBLAS was seen to ask for 44 KB behind its own
+
 
 @dataclass(eq=False)
 class _Block:
@@ -25,10 +27,11 @@ class Arena:
         backend: where it is.
         exact: reuse a buffer for values of the same number of bytes only. Then a
             network of a stack finds its own share of a buffer always in one place.
+        room: bytes behind each buffer that nobody else has.
     """
 
-    def __init__(self, backend: Backend, exact: bool = False) -> None:
-        self._backend, self._exact = backend, exact
+    def __init__(self, backend: Backend, exact: bool = False, room: int = 0) -> None:
+        self._backend, self._exact, self._room = backend, exact, room
         self._free: list[_Block] = []
         self._held: dict[Any, _Block] = {}
         self.owned: list[Array] = []
@@ -46,9 +49,10 @@ class Arena:
             block = min(fitting, key=lambda b: b.nbytes)
             self._free.remove(block)
         else:
-            block = _Block(self._backend.empty_bytes(max(nbytes, 1)), nbytes)
+            whole = max(nbytes, 1) + self._room
+            block = _Block(self._backend.empty_bytes(whole), nbytes)
             self.owned.append(block.raw)
-            self.nbytes += nbytes
+            self.nbytes += nbytes + self._room
         self._held[owner] = block
         return block.raw[:nbytes].view(dtype).reshape(shape)
 

@@ -102,14 +102,15 @@ def _touches(op: Op, rows: tuple[int, int]) -> list[tuple[int, Touch]]:
     written = {at % len(op.arrays) for at in op.written}
     for at, (array, start) in enumerate(zip(op.arrays, op.places, strict=True)):
         low, high = span(0, array)
-        row = 0
+        row = apart = 0
         if share is not None and not low:  # turned round, no part keeps to its rows
-            apart = share.apart[at]
+            # Rows that are spread keep to each other as if they were not.
+            apart = 0 if share.by[at] else share.apart[at]
             row = apart or share.by[at] * share.grain
             if high > row * (share.parts if apart else rows[0]):
                 row = 0
         owner, writes, starts = id(base(array)), at in written, [start + low]
-        if share is not None and row and row == share.apart[at]:
+        if share is not None and row and apart:
             # Of each part by itself: parts of something else may lie between them.
             high -= row * (share.parts - 1)
             starts = [start + part * row for part in range(share.parts)]

@@ -19,6 +19,7 @@ from xpnet.backend.native.inner import inner_loop
 from xpnet.backend.native.loop import Loop
 from xpnet.backend.native.partial import Partial, joined
 from xpnet.backend.native.share import Share, cut_of, share_elements, share_rows
+from xpnet.backend.native.spread import spread
 from xpnet.backend.native.table import MOST_ARRAYS, Op, Table
 from xpnet.backend.program import Call
 from xpnet.backend.sums import with_ones
@@ -260,6 +261,12 @@ class Linker:
         return None, out
 
     # The program.
+
+    def spread(self, calls: dict[str, list[Any]], blocks: list[Array]) -> None:
+        """Give the parts of the buffers room, if calls of C are all that touch them."""
+        ops = [call for row in calls.values() for call in row]
+        if self.crew.threads > 1 and all(isinstance(op, Op) for op in ops):
+            spread(ops, blocks, self.crew.threads)
 
     def text(self) -> str:
         """The source of the program's own loops."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.crew import Crew
+from xpnet.backend.memory import ROOM
 from xpnet.backend.native.share import share_elements
 from xpnet.backend.native.table import Op, Span, span
 from xpnet.backend.trace import Array, address, base
@@ -42,7 +43,7 @@ class Partial:
         threads, owner = self._crew.threads, base(out)
         askew = address(owner) % LINE  # parts begin in a line where the sums do
         if id(owner) not in self._shadows:
-            nbytes = -(-(askew + owner.nbytes) // LINE) * LINE
+            nbytes = -(-(askew + owner.nbytes) // LINE) * LINE + ROOM
             shadow = self._room((threads, nbytes), np.dtype(np.uint8))
             shadow[...] = 0
             self._shadows[id(owner)] = owner, shadow, []

@@ -13,9 +13,12 @@ from tests.training.examples import HIDDEN, TARGETS, curves, data, same, trainer
 from tests.training.test_stack import RULES, everything
 from xpnet.backend import Backend, batch_sum, blas, native
 from xpnet.backend.crew import ALONE
+from xpnet.backend.memory import ROOM
 from xpnet.backend.native import link, share
 from xpnet.backend.native.groups import grouped
+from xpnet.backend.native.spread import spread
 from xpnet.backend.native.table import Op
+from xpnet.backend.trace import address, base
 
 pytestmark = [
     pytest.mark.skipif(not native.available(), reason="no C compiler"),
@@ -417,6 +420,50 @@ def test_random_programs_give_the_same_numbers_in_any_order_of_the_parts(seed, t
     assert len(groups) < len(ops)
     for a, b in zip(arrays, expected, strict=True):
         assert np.array_equal(a, b)
+
+
+# Parts that lie apart.
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_parts_of_buffers_lie_apart_and_within_their_memory(hidden):
+    t = trained(True, hidden)[2]
+    moved = 0
+    for step in t._steps.values():
+        program = step.program
+        ends = {id(base(b)): address(b) + b.nbytes for b in program.owned}
+        for op in (op for row in program.native.ops.values() for op in row):
+            for at, apart in enumerate(op.share.apart if op.share else ()):
+                if op.share.by[at] and apart:
+                    array = op.arrays[at]
+                    room = (program.crew.threads - 1) * apart
+                    last = op.places[at] + array.nbytes + room
+                    assert apart == ROOM
+                    assert last <= ends[id(base(array))]
+                    moved += 1
+    assert moved
+
+
+def test_only_buffers_that_all_calls_divide_alike_are_spread():
+    a, b, c, d, e = (np.zeros((6, 4)) for _ in range(5))
+    first, second, whole, other = loops(((a, d), b), ((b,), c), ((c,), e), ((d,), e))
+    whole.share = None
+    other.share = share.Share(2, 0, 4, [32, 32], [0, 0])  # 4 rows, and 2
+    ops = [first, second, whole, other]
+    grouped_before = [[ops.index(op) for op in group] for group in grouped(ops)]
+    spread(ops, [b, c, d, e], 2)
+    assert first.share.apart == [0, 0, ROOM]  # `a` is not theirs, `d` not divided alike
+    assert second.share.apart == [ROOM, 0]
+    assert other.share.apart == [0, 0]
+    assert [[ops.index(op) for op in group] for group in grouped(ops)] == grouped_before
+
+
+def test_what_is_read_as_a_whole_stays_together():
+    a, b = np.zeros((6, 4)), np.zeros((6, 4))
+    (op,) = loops(((a,), b))
+    op.share = share.Share(2, 0, 1, [0, 32], [0, 0])
+    spread([op], [a, b], 2)
+    assert op.share.apart == [0, ROOM]
 
 
 def test_c_and_the_calls_agree_on_the_parts():
