@@ -1,10 +1,10 @@
 """Room between the parts of a buffer, each of which another thread writes.
 
 A product of BLAS asks for memory behind its own rows before it needs it. Where those
-are the rows of another thread, that one has to get them back line by line as soon as it
-writes them again: 2.4 us for 80 KB on a Zen 4, as much as the loop over them took. So
-the rows of each part lie `ROOM` behind those of the part before, where every call of
-the program divides the buffer at the same place.
+are the rows of another thread, that one has to get them back line by line as soon as
+it writes them again: 2.4 us for 80 KB on an AMD EPYC, twice what the loop over them
+took. So the rows of each part lie `ROOM` behind those of the part before, where every
+call of the program divides the buffer at the same place.
 """
 
 from collections.abc import Iterable, Sequence
