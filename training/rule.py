@@ -95,7 +95,7 @@ class Rule:
         for t, rate in zip(steps, rates, strict=True):
             flat += scalars(rate, t).values()
         found = np.empty((len(rates), self.numbers.shape[-1]), self._dtype)
-        found[:, :-2] = np.reshape(flat, (len(rates), -1))
+        found[:, :-2] = np.reshape(flat, (len(rates), len(self.scalars)))
         found[:, -2] = list(map(self._sigma, steps)) if self.is_noisy else 0.0
         found[:, -1] = (
             1.0 if self.average is None else list(map(self.average.weight, steps))

@@ -255,3 +255,17 @@ def test_a_stop_from_outside_loses_no_row(counted, monkeypatch):
     t.fit(x, y, 10_000_000, 7, callbacks=told, verbose=False)
     assert t.history.stopped == "from outside"
     assert len(t.history) == len(told.rows) == t.epochs_done
+
+
+@pytest.mark.parametrize("rule", [xn.SGD(0.1), xn.Adam(0.1), xn.RAdam(0.1)], ids=repr)
+@pytest.mark.parametrize("more", [{}, {"average": xn.WeightAverage(0.9)}], ids=str)
+def test_the_numbers_of_many_steps_are_those_of_each(rule, more):
+    rule.gradient_noise = 0.1 if more else 0.0
+    t = trainer("dense", optimizer=rule, dtype="float64", **more)
+    t.build(4)
+    rates = [0.3, 0.2, 0.1]
+    table = t.rule.table(rates, 7)
+    assert t.rule.table([], 7).shape == (0, table.shape[1])
+    for step, (rate, row) in enumerate(zip(rates, table, strict=True), 7):
+        t.rule.write(rate, step)
+        assert np.array_equal(t.rule.numbers, row)
