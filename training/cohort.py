@@ -12,7 +12,7 @@ goes on being computed, at a rate of 0 and unread, until the stack is packed ane
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
@@ -24,9 +24,9 @@ import numpy as np
 from xpnet.backend import Array, Program
 from xpnet.training.bank import Bank, Lane
 from xpnet.training.checks import quickly_finite
-from xpnet.training.dataset import Orders, Samples
+from xpnet.training.dataset import Orders, Samples, mean_loss
 from xpnet.training.divergence import divergence
-from xpnet.training.gather import Gather, padded
+from xpnet.training.gather import Gather
 from xpnet.training.interrupt import Interrupt
 from xpnet.training.member import Member
 from xpnet.training.numbers import Numbers
@@ -45,11 +45,15 @@ class Epoch:
         losses: mean loss of each network over its batches, (k,).
         seen: samples that each has seen, (k,).
         batches: steps that were taken before Ctrl-C, or None if none came.
+        training: the networks that took part.
+        diverged: those of them that it has ended.
     """
 
     losses: Values
     seen: Values
     batches: int | None
+    training: list[int]
+    diverged: set[int]
 
 
 class Cohort:
@@ -90,17 +94,16 @@ class Cohort:
         self._stride = 1  # steps between two looks at Ctrl-C
         self.host_w = None if w is None else self.backend.to_numpy(w)
         shape = (len(self.plan), len(self.members))
-        blocks = np.array([[member.block] for member in self.members], np.int64)
+        self.blocks = np.array([[member.block] for member in self.members], np.int64)
         with self.backend.active():
             zeros, names = self.backend.zeros, trainers[0].rule.numbers.shape
             self.losses = zeros(shape, trainers[0].dtype)
             self._kept = [array.copy() for array in self._safe()]
             # Of this epoch: the samples' order, that of their weights, the numbers.
-            self._index = zeros((len(self.members), int(self.counts[0])), np.int64)
-            self._weighted = zeros(
-                self._index.shape if w is not None else (0, 0), np.int64
-            )
-            self._blocks = self.backend.asarray(blocks)
+            order = (len(self.members), len(self.plan), batch_size)
+            self._index = zeros(order, np.int64)
+            self._weighted = zeros(order if w is not None else (0, 0, 0), np.int64)
+            self._blocks = self.backend.asarray(self.blocks)
             self._table = zeros((*shape, *names), trainers[0].dtype)
 
     def _parts(self, i: int) -> list[tuple[int, int, int]]:
@@ -111,33 +114,45 @@ class Cohort:
         return [part for part in parts if part[2]]
 
     @property
+    def training(self) -> list[int]:
+        """The networks that still train."""
+        return [i for i, frozen in enumerate(self._frozen) if not frozen]
+
+    @property
+    def _frozen(self) -> list[bool]:
+        return [member.frozen for member in self.members]
+
+    @property
     def alive(self) -> int:
         """How many networks still train."""
-        return sum(not member.frozen for member in self.members)
+        return len(self.training)
 
     def record(self) -> None:
         """Build every program that an epoch runs, and so refuse what cannot train."""
         with self.backend.active():
             for start, stop, size in {part for parts in self.plan for part in parts}:
-                self._step(self.bank.lane(start, stop), size)
+                self.step(self.bank.lane(start, stop), size)
 
     @property
     def in_c(self) -> bool:
-        """Whether the first step is taken in C, and threads can share it."""
+        """Whether the first step is taken in C, and threads can share most of it."""
         lanes = [(self.bank.lane(a, b), size) for a, b, size in self.plan[0]]
-        found = [self._tiles(self._step(*one), one[0]) for one in lanes]
-        return all(one is not None and one.tile < one.count for one in found)
+        tiled = [self._tiles(self.step(*one), one[0]) for one in lanes]
+        found = [one for one in tiled if one is not None]
+        shared = sum(one.count for one in found if one.tile < one.count)
+        return len(found) == len(lanes) and 2 * shared >= len(self.members)
 
     def foresee(self, epochs: int, seconds: float) -> None:
         """Say that `epochs` more are to come, each of about `seconds`."""
         each = epochs * seconds / len(self.plan)  # in all, of a step of the plan
         times = Counter(part for parts in self.plan for part in parts)
         for (start, stop, size), count in times.items():
-            step = self._step(self.bank.lane(start, stop), size)
+            step = self.step(self.bank.lane(start, stop), size)
             if step.replay is not None:
                 step.replay.foresee(each * count)
 
-    def _step(self, lane: Lane, size: int) -> TrainingStep:
+    def step(self, lane: Lane, size: int) -> TrainingStep:
+        """Of a lane, for batches of this size."""
         kind = self.samples.kind(size)
         step = lane.training_step(kind)
         if step not in self._gathers:
@@ -147,16 +162,14 @@ class Cohort:
 
     def epoch(self, interrupt: Interrupt) -> Epoch:
         """Train every network for one epoch."""
-        index = self._order()
-        table = self.numbers.table(
-            len(self.plan), [member.frozen for member in self.members]
-        )
+        index, training = self._order(), self.training
+        table = self.numbers.table(len(self.plan), self._frozen)
         done = 0
         with self.backend.active(), np.errstate(all="ignore"):
             self.backend.upload(self._index, index)
             self.backend.upload(self._table, table)
             if self.w is not None:
-                self._weighted[...] = self._index + self._blocks
+                self._weighted[...] = self._index + self._blocks[:, :, None]
             if not self.backend.is_host:
                 self._keep(slice(None))
             while done < len(self.plan) and not (done and interrupt.asked):
@@ -164,18 +177,26 @@ class Cohort:
             losses = self.backend.to_numpy(self.losses)
             if not self.backend.is_host:
                 self._look_back(losses, done)
-        taken = np.minimum(self.steps, done)
-        for member, steps in zip(self.members, taken.tolist(), strict=True):
-            if not member.frozen:
-                member.trainer.steps_done += steps
-                member.trainer.epochs_done += 1
-        return self._summary(losses, index, done, interrupt.asked)
+        taken = np.minimum(self.steps, done).tolist()
+        left = set(self.training)
+        for i in left:
+            trainer = self.members[i].trainer
+            trainer.steps_done += taken[i]
+            trainer.epochs_done += 1
+        weights = self.weights(index)[:, :done]
+        return Epoch(
+            self.means(losses[:done], weights),
+            np.minimum(self.counts, done * self.batch_size),
+            done if interrupt.asked else None,
+            training,
+            set(training) - left,
+        )
 
     def _advance(self, i: int) -> int:
         """Step i of an epoch for all networks, and in C some after it; the next one."""
         parts = self.plan[i]
         lanes = [(self.bank.lane(a, b), size) for a, b, size in parts]
-        tiled = [self._tiles(self._step(*one), one[0]) for one in lanes]
+        tiled = [self._tiles(self.step(*one), one[0]) for one in lanes]
         stop = i + 1
         if any(tiled):
             alike = self.plan[i : i + self._stride]
@@ -187,15 +208,17 @@ class Cohort:
                     self._call(lane, at, size)
                 continue
             for at, members in in_c.run(i, stop, self._pool, self._threads):
-                self._part_with(lane, at, self._step(lane, size), members)
+                self.part_with(
+                    lane, self.step(lane, size), members, 0 * self.steps + at
+                )
         took = max(time.perf_counter() - began, 1e-9)
         self._stride = min(2 * self._stride, max(1, int(SPAN * (stop - i) / took)))
         return stop
 
     def _call(self, lane: Lane, i: int, size: int) -> None:
         """Step i of an epoch for the networks of a lane, call by call."""
-        step, start = self._step(lane, size), i * self.batch_size
-        self._gathers[step].run(self._index[lane.rows, start : start + size])
+        step = self.step(lane, size)
+        self._gathers[step].run(self._index[lane.rows, i, :size])
         lane.rule.numbers[...] = self._table[i, lane.rows]
         if not self.backend.is_host:  # looked at when the epoch has ended
             step.run_whole()
@@ -207,7 +230,7 @@ class Cohort:
         losses = step.loss.reshape(-1)
         self.losses[i, lane.rows] = losses
         if not (np.isfinite(losses).all() and quickly_finite(lane.grads)):
-            self._part_with(lane, i, step, range(len(losses)))
+            self.part_with(lane, step, range(len(losses)), 0 * self.steps + i)
         step.run("update")
 
     def _tiles(self, step: TrainingStep, lane: Lane) -> Tiles | None:
@@ -218,62 +241,96 @@ class Cohort:
         return known[1]
 
     def _linked(self, step: TrainingStep, lane: Lane) -> Tiles | None:
-        rows, size, bank = lane.rows, step.batch.samples, self.bank
+        rows, size = lane.rows, step.batch.samples
+        index, weighted = self._index[rows, :, :size], self._weighted[rows, :, :size]
+        table, losses = self._table[:, rows], self.losses[:, rows]
+        return self.linked(step, lane, [index, index, weighted], table, losses)
+
+    def linked(
+        self,
+        step: TrainingStep,
+        lane: Lane,
+        index: Sequence[Array],
+        table: Array,
+        losses: Array,
+    ) -> Tiles | None:
+        """Steps of a lane in C; None where they go call by call.
+
+        Args:
+            step: of the lane.
+            index: which rows of x, y and the weights the steps take, (k, steps, batch)
+                each.
+            table: the numbers of the steps, (steps, k, names).
+            losses: where they are kept, (steps, k).
+        """
         if not self.backend.is_host:
             return None
+        rows, bank = lane.rows, self.bank
+        pairs = self.samples.pairs(step.batch, self.w)
         gathers = [
-            (x, index[rows, :size], out, self.batch_size * index.itemsize)
-            for (x, out), index in zip(
-                self.samples.pairs(step.batch, self.w),
-                (self._index, self._index, self._weighted),
-                strict=False,
-            )
+            (x, at[:, 0], out, at.strides[1])
+            for (x, out), at in zip(pairs, index, strict=False)
         ]
-        table, safe = self._table, zip(self._safe(), self._kept, strict=True)
+        safe = zip(self._safe(), self._kept, strict=True)
         copies = [
-            (table[0, rows], lane.rule.numbers, (table.strides[0], 0)),
+            (table[0], lane.rule.numbers, (table.strides[0], 0)),
             *((array[rows], kept[rows], (0, 0)) for array, kept in safe),
         ]
-        held = (2 + len(bank.slots) + len(bank.averages)) * bank.buffers.params[
-            0
-        ].nbytes
-        losses, threads = self.losses[:, rows], self._threads
-        return tiles(step, lane.grads, losses, gathers, copies, held, threads)
+        each = 2 + len(bank.slots) + len(bank.averages)
+        held = each * bank.buffers.params[0].nbytes
+        return tiles(step, lane.grads, losses, gathers, copies, held, self._threads)
+
+    def orders(self, epochs: int) -> Iterator[tuple[list[int], Values]]:
+        """(networks, their samples in the orders of the next epochs, (epochs, n))."""
+        alike: dict[tuple[int, int, int], list[int]] = {}
+        for i, member in enumerate(self.members):
+            trainer = member.trainer
+            key = (trainer.seed, trainer.epochs_done, id(member.rows))
+            alike.setdefault(key, []).append(i)
+        for (seed, done, _), members in alike.items():
+            rows, draw = self.members[members[0]].rows, self._orders[seed].of
+            numbers = range(done, done + epochs)
+            yield members, rows[np.stack([draw(i, len(rows)) for i in numbers])]
 
     def _order(self) -> Values:
-        """The samples of each network in the order of this epoch, (k, most)."""
-        lines: dict[tuple[int, int, int], Values] = {}  # networks share rows and seeds
-        found = []
-        for member in self.members:
-            trainer, count = member.trainer, len(member.rows)
-            key = (trainer.seed, trainer.epochs_done, id(member.rows))
-            if key not in lines:
-                drawn = self._orders[trainer.seed].of(trainer.epochs_done, count)
-                lines[key] = member.rows[drawn]
-            found.append(lines[key])
-        return padded(found, int(self.counts[0]))
+        """The samples of each network's batches in this epoch, (k, steps, batch)."""
+        found = np.zeros(self._index.shape, np.int64)  # what is over is not read
+        table = found.reshape((len(found), -1))
+        for members, (order,) in self.orders(1):
+            table[members, : len(order)] = order
+        return found
 
-    def _summary(self, losses: Values, index: Values, done: int, asked: bool) -> Epoch:
-        """Each network's weighted mean loss over its batches."""
-        ends = np.minimum(
-            np.arange(1, done + 1) * self.batch_size, self.counts[:, None]
-        )
-        seen = ends[:, -1]
-        if self.host_w is None:
-            weights = np.diff(ends, axis=1, prepend=0).astype(np.float64)
-        else:
-            w = self.host_w[index + self.backend.to_numpy(self._blocks)].astype(
-                np.float64
-            )
-            w[np.arange(index.shape[1]) >= self.counts[:, None]] = 0.0
-            sums = np.cumsum(w, axis=1)
-            weights = np.diff(
-                sums[np.arange(len(w))[:, None], ends - 1], axis=1, prepend=0.0
-            )
-        total = weights.sum(axis=1)
-        found = np.where(weights > 0.0, losses[:done].T.astype(np.float64), 0.0)
-        mean = (found * weights).sum(axis=1) / np.where(total > 0.0, total, 1.0)
-        return Epoch(mean, seen, done if asked else None)
+    def weights(self, index: Values | None) -> Values:
+        """Σ w of each network's batches, (k, steps), 0 behind its last one.
+
+        Args:
+            index: the samples of an epoch, (k, steps, batch); read only where there
+                are weights.
+        """
+        ends = np.arange(1, len(self.plan) + 1) * self.batch_size
+        ends = np.minimum(ends, self.counts[:, None])
+        if self.host_w is None or index is None:
+            found: Values = np.diff(ends, axis=1, prepend=0).astype(np.float64)
+            return found
+        index = index.reshape((len(index), -1))
+        w = self.host_w[index + self.blocks].astype(np.float64)
+        w[np.arange(index.shape[1]) >= self.counts[:, None]] = 0.0
+        sums = np.cumsum(w, axis=1)
+        upto = sums[np.arange(len(w))[:, None], ends - 1]
+        found = np.diff(upto, axis=1, prepend=0.0)
+        return found
+
+    @staticmethod
+    def means(losses: Values, weights: Values) -> Values:
+        """Each network's mean loss over its batches: (..., k).
+
+        Args:
+            losses: (..., steps, k).
+            weights: of the batches, (..., k, steps).
+        """
+        each = np.ascontiguousarray(np.swapaxes(losses, -1, -2))
+        found: Values = mean_loss(np.where(weights > 0.0, each, 0.0), weights)
+        return found
 
     # Networks that leave.
 
@@ -305,22 +362,36 @@ class Cohort:
         for copy, array in zip(self._kept, self._safe(), strict=True):
             array[i] = copy[i]
 
-    def _part_with(
-        self, lane: Lane, i: int, step: TrainingStep, members: Sequence[int]
-    ) -> None:
-        """Freeze those of a lane's `members` whose step went wrong, as before it."""
+    def part_with(
+        self,
+        lane: Lane,
+        step: TrainingStep,
+        members: Sequence[int],
+        taken: Values,
+    ) -> dict[int, int]:
+        """Freeze those of a lane's `members` whose step went wrong, as before it.
+
+        Args:
+            taken: steps of each network since its trainer counted, (k,).
+
+        Returns:
+            The networks that it has ended, with those steps.
+        """
         bad = ~np.isfinite(step.loss.reshape(-1))
         bad |= ~np.isfinite(lane.grads).all(axis=1)
+        ended = {}
         for at in (at for at in members if bad[at]):
             row = lane.rows.start + at
             member = self.members[row]
             if not member.frozen:
+                ended[row] = int(taken[row])
                 self._put_back(row)
                 self.freeze(row)
-                self._report(member, i, step.batch.x[at], float(step.loss[at, 0, 0]))
+                x, loss = step.batch.x[at], float(step.loss[at, 0, 0])
+                self._report(member, ended[row], x, loss)
             self.bank.clear(row)
-            self._table[:, row] = self.numbers.idle(row)
-            lane.rule.numbers[at] = self._table[i, row]
+            self._table[:, row] = lane.rule.numbers[at] = self.numbers.idle(row)
+        return ended
 
     def _look_back(self, losses: Values, done: int) -> None:
         """On a device: freeze what diverged in this epoch, as it was before it."""

@@ -1,12 +1,14 @@
 """The numbers of an epoch's steps (rates, corrections) for all networks of a stack."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
+
+Values = np.ndarray[Any, Any]
 
 # What the numbers of a step do not depend on, and the rate, which is looked at apart.
 APART = {"learning_rate", "l1", "l2", "weight_decay", "clip_value", "clip_norm"}
@@ -19,23 +21,36 @@ class Numbers:
         self._trainers = trainers
         self._rules = [(_plain(t.optimizer.config()), t.average) for t in trainers]
 
-    def table(self, steps: int, frozen: Sequence[bool]) -> np.ndarray[Any, Any]:
+    def table(self, steps: int, frozen: Sequence[bool]) -> Values:
         """The numbers of the next `steps` steps; a frozen network's rate is 0."""
         first = self._trainers[0]
         names = first.rule.numbers.shape[-1]
         table = np.empty((steps, len(self._trainers), names), first.dtype)
+        for members, numbers in self.shared([steps] * len(frozen), frozen):
+            table[:, members] = numbers[:, None]
+        return table
+
+    def shared(
+        self, steps: Sequence[int], frozen: Sequence[bool]
+    ) -> Iterator[tuple[list[int], Values]]:
+        """(networks, the numbers of their next steps, (steps, names)).
+
+        Args:
+            steps: of each network.
+            frozen: whose rate is 0.
+        """
         alike: dict[Hashable, list[int]] = {}
         for i in range(len(self._trainers)):
             if frozen[i]:
-                table[:, i] = self.idle(i)
+                idle = self.idle(i)
+                yield [i], np.broadcast_to(idle, (steps[i], len(idle)))
             else:
-                alike.setdefault(self._key(i), []).append(i)
+                alike.setdefault((steps[i], self._key(i)), []).append(i)
         for members in alike.values():
             trainer = self._trainers[members[0]]
             done = trainer.steps_done
-            rates = trainer.rates.of(done, steps)
-            table[:, members] = trainer.rule.table(rates, done + 1)[:, None]
-        return table
+            rates = trainer.rates.of(done, steps[members[0]])
+            yield members, trainer.rule.table(rates, done + 1)
 
     def _key(self, i: int) -> Hashable:
         """Equal for networks whose numbers are."""
@@ -47,11 +62,11 @@ class Numbers:
         own = (rates.schedule, rates.scale, rates.fixed, trainer.steps_done)
         return self._rules[i], own
 
-    def idle(self, i: int) -> np.ndarray[Any, Any]:
+    def idle(self, i: int) -> Values:
         """The numbers of a step that leaves network i where it is."""
         trainer = self._trainers[i]
         (row,) = trainer.rule.table([0.0], trainer.steps_done + 1)
-        found: np.ndarray[Any, Any] = row
+        found: Values = row
         return found
 
 

@@ -3,23 +3,26 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 
 from xpnet.backend import Array, native
 from xpnet.backend.blas import one_thread
+from xpnet.training.ahead import Ahead
 from xpnet.training.cohort import Cohort, Epoch
 from xpnet.training.dataset import Samples
 from xpnet.training.history import History
 from xpnet.training.interrupt import Interrupt
 from xpnet.training.member import Member
+from xpnet.training.stack_memory import epochs_ahead
 from xpnet.training.stacked_evaluation import Evaluation
 from xpnet.training.trainer import Trainer
 
 PACK = 0.75  # share of rows still training below which a stack is packed anew
 FEWEST = 8  # networks that a thread is worth
+Scores = list[dict[str, float]]  # of each network
 
 
 class Team:
@@ -31,23 +34,28 @@ class Team:
         evaluation: Evaluation | None,
         pool: ThreadPoolExecutor,
         threads: int,
+        ahead: Ahead | None,
     ) -> None:
         self.cohort, self.evaluation = cohort, evaluation
-        self.pool, self.threads = pool, threads
+        self.pool, self.threads, self.ahead = pool, threads, ahead
         self.seconds, self._told = 0.0, False
 
-    def epoch(
-        self, interrupt: Interrupt
-    ) -> tuple[Epoch, list[dict[str, float]] | None, list[int]]:
-        """(the epoch, scores after it, who trained in it); it may run in a thread."""
-        members = self.cohort.members
-        training = [i for i, member in enumerate(members) if not member.frozen]
+    def epoch(self, interrupt: Interrupt) -> tuple[Epoch, Scores | None]:
+        """(the epoch, scores after it); it may run in a thread."""
         began = time.perf_counter()
         epoch = self.cohort.epoch(interrupt)
         self.seconds = time.perf_counter() - began
+        if self.ahead is not None:
+            self.ahead.seconds = self.seconds
         if self.evaluation is None or epoch.batches is not None:
-            return epoch, None, training
-        return epoch, self.evaluation.run(), training
+            return epoch, None
+        return epoch, self.evaluation.run()
+
+    def epochs(self, ahead: Ahead, count: int, interrupt: Interrupt) -> Iterator[Epoch]:
+        """What `count` epochs gave that are taken in one go."""
+        for epoch in ahead.run(count, interrupt):
+            self.seconds = ahead.seconds
+            yield epoch
 
     def foresee(self, epochs: int) -> None:
         """Tell the programs, once they have run, how much is to come."""
@@ -109,16 +117,32 @@ class Together:
             for member in members:
                 for callback in member.callbacks:
                     callback.on_fit_begin(member.trainer)
-            for epoch in range(1, self.epochs + 1):
-                run = partial(Team.epoch, interrupt=interrupt)
-                done = map(run, teams) if len(teams) == 1 else pool.map(run, teams)
-                for team, result in zip(teams, list(done), strict=True):
-                    self._rows(team, *result)
+            left = self.epochs
+            while left and teams:
+                left -= self._some(teams, left, pool, interrupt)
                 teams[:] = [self._packed(t) for t in teams if t.cohort.alive]
                 for team in teams:
-                    team.foresee(self.epochs - epoch)
-                if not teams:
-                    break
+                    team.foresee(left)
+
+    def _some(
+        self,
+        teams: list[Team],
+        left: int,
+        pool: ThreadPoolExecutor,
+        interrupt: Interrupt,
+    ) -> int:
+        """The next epoch of all teams, or several of the only one; how many."""
+        ahead = teams[0].ahead if len(teams) == 1 else None
+        count = 1 if ahead is None else ahead.of(left)
+        if ahead is not None and count > 1:
+            for epoch in teams[0].epochs(ahead, count, interrupt):
+                self._rows(teams[0], epoch)
+            return count
+        run = partial(Team.epoch, interrupt=interrupt)
+        done = map(run, teams) if len(teams) == 1 else pool.map(run, teams)
+        for team, result in zip(teams, list(done), strict=True):
+            self._rows(team, *result)
+        return 1
 
     def _teams(
         self, members: list[Member], count: int, pool: ThreadPoolExecutor
@@ -140,11 +164,14 @@ class Together:
         batches = (self.samples, self.batch_size, self.shuffle)
         cohort = Cohort(members, *batches, self.w, pool, threads)
         cohort.record()
-        evaluation = None
+        evaluation = ahead = None
         if self.held is not None:
             rows = [m.held for m in cohort.members if m.held is not None]
             evaluation = Evaluation(cohort.bank, self.held, rows, self.batch_size)
-        return Team(cohort, evaluation, pool, threads)
+        elif cohort.backend.is_host and not any(m.callbacks for m in members):
+            room = epochs_ahead(members[0].trainer, self.samples, self.batch_size)
+            ahead = Ahead(cohort, min(room, self.epochs), pool, threads)
+        return Team(cohort, evaluation, pool, threads, ahead)
 
     def _packed(self, team: Team) -> Team:
         """The team; anew, without the networks that have ended, once they are many."""
@@ -155,6 +182,8 @@ class Together:
         left = [m for m in cohort.members if not m.frozen]
         packed = self._team(left, team.pool, team.threads)
         packed.seconds = team.seconds * cohort.alive / len(cohort.members)
+        if packed.ahead is not None:
+            packed.ahead.seconds = packed.seconds
         return packed
 
     def _end(self, teams: list[Team]) -> None:
@@ -177,20 +206,20 @@ class Together:
         self,
         team: Team,
         epoch: Epoch,
-        scores: list[dict[str, float]] | None,
-        training: list[int],
+        scores: Scores | None = None,
     ) -> None:
-        """A row of every history of the networks that were `training`."""
+        """A row of every history of the networks that were training."""
         cohort = team.cohort
-        for i in training:
+        for i in epoch.training:
             member = cohort.members[i]
             self.progress(1)
-            if member.frozen:  # it diverged
+            if i in epoch.diverged:
                 self._say_goodbye(member)
                 continue
             row = _row(member.trainer, epoch, i, team.seconds, scores)
             member.trainer.history.rows.append(row)
-            self._after(cohort, i, row, epoch)
+            if not member.frozen:  # nor will it diverge in an epoch yet to be told of
+                self._after(cohort, i, row, epoch)
 
     def _after(
         self, cohort: Cohort, i: int, row: dict[str, float], epoch: Epoch
@@ -225,7 +254,7 @@ def _row(
     epoch: Epoch,
     i: int,
     seconds: float,
-    scores: list[dict[str, float]] | None,
+    scores: Scores | None,
 ) -> dict[str, float]:
     """Network i's row of its history."""
     row = {"loss": float(epoch.losses[i])}
