@@ -8,14 +8,17 @@ formula over a prefix and needs no mask. For k stacked networks the buffers have
 import copy
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from xpnet.backend import WEIGHTS, Array, Backend, Shape, generator
+from xpnet.layers.initializers import INITIALIZERS, Initializer
 from xpnet.layers.layer import Layer, Parameter
 
 ALIGN = 16  # elements: views start on a cache line in float32
+SMALL = 1 << 14  # elements whose initial values are remembered
 
 
 @dataclass
@@ -133,16 +136,26 @@ class Buffers:
         for slot in (*self.layout.trained, *self.layout.state):
             p = slot.parameter
             view = self.views[slot.layer, p.name].reshape((len(seeds), *p.shape))
+            known = p.initializer in INITIALIZERS.values()
+            drawn = _remembered if known and slot.size <= SMALL else _drawn
             for member, seed in zip(view, seeds, strict=True):
-                rng = generator(seed, WEIGHTS, slot.layer, _tag(p.name))
+                key = (seed, WEIGHTS, slot.layer, _tag(p.name))
                 with self.backend.active():
-                    self.backend.upload(member, p.initializer(rng, p.shape))
+                    self.backend.upload(member, drawn(p.initializer, p.shape, key))
 
     def write(self, slot: Slot, values: np.ndarray[Any, Any]) -> None:
         """Copy host `values` into the parameter of `slot`."""
         view = self.views[slot.layer, slot.parameter.name]
         with self.backend.active():
             view[...] = self.backend.asarray(values, self.dtype)
+
+
+def _drawn(initializer: Initializer, shape: Shape, key: tuple[int, ...]) -> Any:
+    return initializer(generator(*key), shape)
+
+
+# The networks of a search begin alike: equal keys give equal numbers.
+_remembered = lru_cache(maxsize=32)(_drawn)
 
 
 def _tag(name: str) -> int:

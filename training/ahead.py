@@ -167,10 +167,11 @@ class Ahead:
             step = cohort.step(lane, size)
             if not _splits(step, k):
                 return []
-            index = np.zeros((k, room * count, size), np.int64)
-            weighted = np.zeros(index.shape if cohort.w is not None else (k, 1, 0), int)
-            table = np.zeros((room * count, k, *names), dtype)
-            losses = np.zeros((room * count, k), dtype)
+            steps = room * count
+            index = np.empty((k, steps, size), np.int64)
+            weighted = np.empty((k, steps, size if cohort.w is not None else 0), int)
+            table = np.empty((steps, k, *names), dtype)
+            losses = np.empty((steps, k), dtype)
             tiles = cohort.linked(step, lane, [index, index, weighted], table, losses)
             if tiles is None:
                 return []
@@ -242,7 +243,9 @@ class Ahead:
                     (count * leg.count, 1, -1)
                 )
         for leg in self._legs if cohort.w is not None else ():
-            leg.weighted[...] = leg.index + cohort.blocks[leg.lane.rows, :, None]
+            taken = slice(count * leg.count)
+            blocks = cohort.blocks[leg.lane.rows, :, None]
+            leg.weighted[:, taken] = leg.index[:, taken] + blocks
 
     def _of(self, members: Sequence[int]) -> Iterator[tuple[Leg, list[int]]]:
         """(leg, those of these networks that take it, as its lane counts them)."""

@@ -1,6 +1,7 @@
 """Predictions, losses and metrics of all networks of a stack at once."""
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,8 @@ class Evaluation:
         self.bank, self.samples, self.rows = bank, samples, rows
         counts = np.array([len(own) for own in rows])
         self.width = int(counts.max())
-        self.size = min(batch_size, self.width)
+        # Alike, so that one program may do for all of them.
+        self.size = ceil(self.width / ceil(self.width / batch_size))
         backend, dtype = bank.backend, bank.trainers[0].dtype
         table = padded(rows, self.width)
         own = np.arange(self.width) < counts[:, None]

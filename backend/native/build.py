@@ -106,7 +106,7 @@ def _processor_options() -> list[str]:
 
     machine = platform.machine().lower()
     if machine in ("x86_64", "amd64"):
-        return ["-march=native", "-mprefer-vector-width=512"]
+        return ["-march=native", "-mprefer-vector-width=256"]
     return ["-mcpu=native"] if machine in ("aarch64", "arm64") else []
 
 

@@ -316,21 +316,20 @@ XPNET void xpnet_run(const Call *calls, int64_t count, int64_t first, int64_t me
 }
 
 /* Whether no number is infinite or NaN. */
-static bool finite32(const float *x, int64_t n)
-{
-    int32_t bad = 0;
-    for (int64_t i = 0; i < n; i++)
-        bad |= !(x[i] - x[i] == 0.0f);
-    return !bad;
-}
-
-static bool finite64(const double *x, int64_t n)
-{
-    int64_t bad = 0;
-    for (int64_t i = 0; i < n; i++)
-        bad |= !(x[i] - x[i] == 0.0);
-    return !bad;
-}
+#define FINITE(T, BITS, INFINITE)                                                      \
+    static bool finite##BITS(const T *x, int64_t n)                                    \
+    {                                                                                  \
+        uint##BITS##_t most = 0; /* of the magnitudes, in the order of their bits */   \
+        for (int64_t i = 0; i < n; i++) {                                              \
+            uint##BITS##_t bits;                                                       \
+            memcpy(&bits, x + i, sizeof bits);                                         \
+            bits &= ~(uint##BITS##_t)0 >> 1;                                           \
+            most = bits > most ? bits : most;                                          \
+        }                                                                              \
+        return most < INFINITE;                                                        \
+    }
+FINITE(float, 32, 0x7f800000u)
+FINITE(double, 64, 0x7ff0000000000000u)
 
 typedef struct {
     const char *values; /* of the first network */
