@@ -121,9 +121,13 @@ class Backend:
         """Uninitialised bytes, aligned to a cache line."""
         if not self.is_host:
             return self.xp.empty((nbytes,), np.uint8)
-        raw = np.empty(nbytes + CACHE_LINE, np.uint8)
-        start = -address(raw) % CACHE_LINE
-        return raw[start : start + nbytes]
+        return _aligned(np.empty(nbytes + CACHE_LINE, np.uint8))
+
+    def zero_bytes(self, nbytes: int) -> Array:
+        """Zeros; on the host the system clears pages when they are first touched."""
+        if not self.is_host:
+            return self.xp.zeros((nbytes,), np.uint8)
+        return _aligned(np.zeros(nbytes + CACHE_LINE, np.uint8))
 
     def empty(self, shape: Shape, dtype: Any) -> Array:
         """An uninitialised array, aligned to a cache line."""
@@ -133,9 +137,9 @@ class Backend:
 
     def zeros(self, shape: Shape, dtype: Any) -> Array:
         """An array of zeros, aligned to a cache line."""
-        array = self.empty(shape, dtype)
-        array[...] = 0
-        return array
+        dtype = np.dtype(dtype)
+        nbytes = math.prod(shape) * dtype.itemsize
+        return self.zero_bytes(nbytes).view(dtype).reshape(shape)
 
     def upload(self, buffer: Array, values: Any) -> None:
         """Copy `values`, from the host or this device, into `buffer`."""
@@ -256,3 +260,9 @@ def _may_dot(a: Array, b: Array, out: Array) -> bool:
     """Whether `dot` multiplies the arrays themselves: a copy may have other bits."""
     whole = a.flags.forc and b.flags.forc and out.flags.c_contiguous
     return bool(a.ndim == b.ndim == 2 and whole)
+
+
+def _aligned(raw: Array) -> Array:
+    """The bytes of `raw` from its first cache line on, one line less."""
+    start = -address(raw) % CACHE_LINE
+    return raw[start : start + raw.size - CACHE_LINE]

@@ -27,7 +27,7 @@ class Arena:
         backend: where it is.
         exact: reuse a buffer for values of the same number of bytes only. Then a
             network of a stack finds its own share of a buffer always in one place.
-        room: bytes behind each buffer that nobody else has.
+        room: bytes behind each buffer that nobody else has, but where it is `fresh`.
     """
 
     def __init__(self, backend: Backend, exact: bool = False, room: int = 0) -> None:
@@ -49,10 +49,11 @@ class Arena:
             block = min(fitting, key=lambda b: b.nbytes)
             self._free.remove(block)
         else:
-            whole = max(nbytes, 1) + self._room
+            room = 0 if fresh else self._room
+            whole = max(nbytes, 1) + room
             block = _Block(self._backend.empty_bytes(whole), nbytes)
             self.owned.append(block.raw)
-            self.nbytes += nbytes + self._room
+            self.nbytes += nbytes + room
         self._held[owner] = block
         return block.raw[:nbytes].view(dtype).reshape(shape)
 

@@ -124,9 +124,10 @@ def program(what: Recorded, made: Made, wait: bool) -> Program | None:
         NotCompiledError, BuildError: see `Linker.link`.
     """
     crew, backend = Crew(*made["crew"]), what.backend
-    blocks = [backend.empty_bytes(nbytes) for nbytes in made["blocks"]]
-    for at in made["zeros"]:
-        blocks[at][...] = 0
+    blocks = [
+        (backend.zero_bytes if at in made["zeros"] else backend.empty_bytes)(nbytes)
+        for at, nbytes in enumerate(made["blocks"])
+    ]
     constants = [
         np.frombuffer(base64.b64decode(data), kind).copy().reshape(shape)
         for kind, shape, data in made["constants"]
