@@ -23,7 +23,7 @@ from xpnet.estimators.convergence import Convergence, Curves, Flatness
 from xpnet.estimators.losses import HalfSquaredError
 from xpnet.estimators.network import Network
 from xpnet.estimators.pool import POOL
-from xpnet.estimators.ridge import Ridge, Shares
+from xpnet.estimators.ridge import Ridge, Shares, even
 from xpnet.layers import BatchNorm, Dense, Loss
 from xpnet.optim import LBFGS
 from xpnet.training import Callback, DivergenceError, Trainer, minimize
@@ -193,9 +193,13 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         outputs = trainer.model.n_outputs if half else 1
         convergence = Convergence(self._curves, settings, n, monitor, outputs)
         if isinstance(trainer.optimizer, Ridge):
+            steps, epochs = trainer.steps_done, trainer.epochs_done
             seed = trainer.seed if self.shuffle else None
-            done = trainer.steps_done, trainer.epochs_done
-            trainer.optimizer.shares = Shares(n, size, *done, seed, train.w)
+            trainer.optimizer.shares = (
+                even(n, size, steps)
+                if train.w is None
+                else Shares(n, size, steps, epochs, seed, train.w)
+            )
         epochs = 1 if incremental else int(self.max_iter)
         callbacks = [convergence, *check_callbacks(self.callbacks)]
         return Plan(train, held, size, epochs, convergence, callbacks)

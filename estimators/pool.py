@@ -135,9 +135,11 @@ class Pool:
             plan = estimator._prepare(data, None)
         except (ValueError, TypeError):
             return None  # which the search itself meets again, and tells
-        held = None if plan.held is None else rows[plan.held.rows]
         mark = mark_of(estimator, data)
-        return Job(estimator, plan, rows[plan.train.rows], held, mark)
+        if plan.held is None:
+            return Job(estimator, plan, rows, None, mark)  # one array for all of a fold
+        train, held = rows[plan.train.rows], rows[plan.held.rows]
+        return Job(estimator, plan, train, held, mark)
 
     def _together(self, jobs: list[Job]) -> None:
         """Train jobs of one kind side by side."""

@@ -1,7 +1,7 @@
 """scikit-learn's alpha: a penalty whose weight follows the size of each batch."""
 
 import copy
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,12 @@ class Shares:
         weights = self.weights[self.orders.of(self.epoch + epoch, self.count)]
         sums = np.add.reduceat(weights.astype(np.float64), self.starts)
         return [1.0 / total if total > 0.0 else 0.0 for total in sums.tolist()]
+
+
+@lru_cache(maxsize=64)
+def even(count: int, batch_size: int, first: int) -> Shares:
+    """Of samples without weights: networks of as many have the same."""
+    return Shares(count, batch_size, first, 0, None, None)
 
 
 class Ridge(Optimizer):
