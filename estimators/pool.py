@@ -35,6 +35,10 @@ class Each(Callback):
     def __deepcopy__(self, memo: Any) -> "Each":
         return self  # a stack copies its callbacks; these are apart already
 
+    def patient_for(self, trainer: Trainer) -> float:
+        """As many epochs as all of them can wait."""
+        return min(callback.patient_for(trainer) for callback in self.own[id(trainer)])
+
     def on_fit_begin(self, trainer: Trainer) -> None:
         """Before the first epoch."""
         for callback in self.own[id(trainer)]:

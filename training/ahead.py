@@ -9,7 +9,7 @@ the histories are written when all have. That changes no number.
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, wait
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,6 +27,9 @@ from xpnet.training.tiles import balanced
 SPAN = 0.25  # seconds that epochs taken together last, about
 ROUND = 0.01  # seconds between two looks at Ctrl-C, about
 MOST = 1024  # epochs together
+
+
+Closing = Callable[[int, int, int], object]  # of an epoch, for networks first ...
 
 
 @dataclass(eq=False)
@@ -70,20 +73,24 @@ class Tile:
         legs: of an epoch, one behind the other.
         first: of the networks, of all.
         members: how many.
+        closing: what is computed at the end of each epoch; None for nothing.
 
     Attributes:
         epoch: that comes next, or is under way.
     """
 
-    def __init__(self, legs: Sequence[Leg], first: int, members: int) -> None:
+    def __init__(
+        self, legs: Sequence[Leg], first: int, members: int, closing: Closing | None
+    ) -> None:
         self._legs, self._first, self._members = legs, first, members
+        self._closing = closing
         self.epoch = self._leg = self._done = 0
 
     def run(self, stop: int) -> bool:
         """Take the epochs before `stop`; False where a step's numbers are not finite,
         which has not had its update.
         """
-        together = len(self._legs) == 1
+        together = len(self._legs) == 1 and self._closing is None
         while self.epoch < stop:
             leg, first = self.leg, self._first - self.leg.lane.rows.start
             epochs = stop - self.epoch if together else 1
@@ -93,7 +100,10 @@ class Tile:
                 self.epoch, self._done = divmod(reached, leg.count)
                 return False
             self._leg, self._done = (self._leg + 1) % len(self._legs), 0
-            self.epoch += epochs if self._leg == 0 else 0
+            if self._leg == 0:
+                if self._closing is not None:
+                    self._closing(self.epoch, self._first, self._members)
+                self.epoch += epochs
         return True
 
     def update(self) -> None:
@@ -141,18 +151,46 @@ class Ahead:
         self._cohort, self._room = cohort, min(room, MOST)
         self._pool, self._threads = pool, threads
         self._legs: list[Leg] = []
+        self._closing: Closing | None = None
+        self._watched = any(member.callbacks for member in cohort.members)
+        self._squares = np.zeros((0, len(cohort.members)))
         self.seconds = SPAN
 
     def of(self, left: int) -> int:
         """How many of the `left` epochs are to be taken together now."""
         few = min(left, self._room, int(SPAN / max(self.seconds, 1e-9)))
+        for member in self._cohort.members if self._watched and few > 1 else ():
+            for callback in member.callbacks if not member.frozen else ():
+                few = min(few, int(min(callback.patient_for(member.trainer), few)))
         return few if few > 1 and self._ready() else 1
 
     def _ready(self) -> bool:
         """Whether every step is calls of C."""
         if not (self._legs and all(leg.linked for leg in self._legs)):
             self._legs = self._made()
+            if self._legs and self._watched:
+                self._closing = self._squaring()
+                self._legs = self._legs if self._closing is not None else []
         return bool(self._legs)
+
+    def _squaring(self) -> Closing | None:
+        """What notes Σ W² of each network at the end of an epoch."""
+        bank, native_ = self._cohort.bank, self._legs[0].steps.native
+        weights = bank.buffers.params[:, : bank.buffers.layout.penalized]
+        k = len(weights)
+        squares = np.zeros((self._room, k, 1, 1), weights.dtype)
+        op = native.Linker(k, lambda: 1).product(
+            weights[:, None], weights[:, :, None], squares[0]
+        )
+        if op is None:
+            return None
+        op.step[-1] = squares[0].nbytes
+        table, self._squares = native_.link([op]), squares.reshape((-1, k))
+
+        def close(epoch: int, first: int, members: int) -> None:
+            native_.library.run(table.address, table.count, first, members, epoch)
+
+        return close
 
     def _made(self) -> list[Leg]:
         """The legs of an epoch; none where some of their steps are not calls of C."""
@@ -193,12 +231,14 @@ class Ahead:
         before = {i: (t.steps_done, t.epochs_done) for i, t in trainers.items()}
         ended: dict[int, tuple[int, int]] = {}  # (epochs, steps) before it diverged
 
-        def reach(epoch: int) -> None:
+        def reach(epoch: int, telling: bool) -> None:
+            squares = self._squares[epoch - 1].tolist() if telling else None
             for i, trainer in trainers.items():
                 taken = (epoch, epoch * steps[i])
                 epochs, done = min(taken, ended.get(i, taken))
                 trainer.steps_done = before[i][0] + done
                 trainer.epochs_done = before[i][1] + epochs
+                trainer.square_then = None if squares is None else squares[i]
 
         self._prepare(count)
         tiles, done = self._tiles(), 0
@@ -211,17 +251,19 @@ class Ahead:
             self.seconds = (time.perf_counter() - began) / done
             means = cohort.means(*self._read(done))
             for epoch in range(done):
-                reach(epoch + 1)
-                last = interrupt.asked and epoch == done - 1
+                reach(epoch + 1, self._watched)
+                first, last = epoch == 0, epoch == done - 1
                 yield Epoch(
                     means[epoch],
                     cohort.counts,
-                    len(cohort.plan) if last else None,
+                    len(cohort.plan) if interrupt.asked and last else None,
                     [i for i in training if i not in ended or ended[i][0] >= epoch],
                     {i for i, (epochs, _) in ended.items() if epochs == epoch},
+                    first,
+                    last,
                 )
         finally:  # also where a second Ctrl-C, or who is told, ends all
-            reach(done or min(tile.epoch for tile in tiles))
+            reach(done or min(tile.epoch for tile in tiles), False)
 
     def _prepare(self, count: int) -> None:
         """The orders of the samples and the numbers of the steps."""
@@ -269,7 +311,7 @@ class Ahead:
             most = min(leg.tile for leg in legs)
             tile = balanced(stop - start, most, self._threads)
             tiles += [
-                Tile(legs, first, min(tile, stop - first))
+                Tile(legs, first, min(tile, stop - first), self._closing)
                 for first in range(start, stop, tile)
             ]
         return tiles

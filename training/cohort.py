@@ -47,6 +47,7 @@ class Epoch:
         batches: steps that were taken before Ctrl-C, or None if none came.
         training: the networks that took part.
         diverged: those of them that it has ended.
+        first, last: whether it is the first, the last of those taken together.
     """
 
     losses: Values
@@ -54,6 +55,8 @@ class Epoch:
     batches: int | None
     training: list[int]
     diverged: set[int]
+    first: bool = True
+    last: bool = True
 
 
 class Cohort:

@@ -168,7 +168,7 @@ class Together:
         if self.held is not None:
             rows = [m.held for m in cohort.members if m.held is not None]
             evaluation = Evaluation(cohort.bank, self.held, rows, self.batch_size)
-        elif cohort.backend.is_host and not any(m.callbacks for m in members):
+        elif cohort.backend.is_host:
             room = epochs_ahead(members[0].trainer, self.samples, self.batch_size)
             ahead = Ahead(cohort, min(room, self.epochs), pool, threads)
         return Team(cohort, evaluation, pool, threads, ahead)
@@ -218,8 +218,7 @@ class Together:
                 continue
             row = _row(member.trainer, epoch, i, team.seconds, scores)
             member.trainer.history.rows.append(row)
-            if not member.frozen:  # nor will it diverge in an epoch yet to be told of
-                self._after(cohort, i, row, epoch)
+            self._after(cohort, i, row, epoch)
 
     def _after(
         self, cohort: Cohort, i: int, row: dict[str, float], epoch: Epoch
@@ -227,15 +226,18 @@ class Together:
         """What its callbacks make of network i's epoch."""
         member = cohort.members[i]
         trainer = member.trainer
-        if epoch.batches is not None:
+        left = member.frozen  # it has diverged in an epoch yet to be told of
+        if epoch.batches is not None and not left:
             number = len(trainer.history)
             trainer.stop = f"interrupted in epoch {number} after batch {epoch.batches}"
         elif member.callbacks:
-            cohort.bank.pull(i)
+            if epoch.first and not left:
+                cohort.bank.pull(i)
             for callback in member.callbacks:
                 callback.on_epoch_end(trainer, row)
-            cohort.bank.push(i)
-        if trainer.stop:
+            if epoch.last and not left:
+                cohort.bank.push(i)
+        if trainer.stop and not left:
             self._leave(cohort, i)
 
 

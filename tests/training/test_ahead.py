@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -305,3 +306,115 @@ def test_networks_leave_and_the_others_are_packed(spans):
     )  # fmt: skip
     assert set(found.errors) == {1, 2, 3}
     assert len(spans) > 2
+
+
+# Callbacks that can wait.
+
+
+class Notes(xn.Callback):
+    """What is to be seen in each epoch; stops after a number of them."""
+
+    told: ClassVar = {}  # rate of a network: a list
+
+    def __init__(self, patience, last=10**6):
+        self.patience, self.last, self.epochs = patience, last, 0
+
+    def patient_for(self, trainer):
+        return min(self.patience, self.last - self.epochs)
+
+    def on_epoch_end(self, trainer, row):
+        self.epochs += 1
+        seen = (trainer.epochs_done, trainer.steps_done, trainer.weights_square)
+        self.told.setdefault(trainer.learning_rate, []).append((*seen, row["loss"]))
+        if self.epochs == self.last + trainer.seed:
+            trainer.stop = "enough"
+
+
+def noted(patience, x, y, rates, monkeypatch, last=10**6, epochs=EPOCHS, **options):
+    monkeypatch.setattr(Notes, "told", {})
+    stack = xn.Stack(
+        [
+            network(i, rule=xn.SGD(rate), jit=True, **options)
+            for i, rate in enumerate(rates)
+        ]
+    )
+    own = [rows(i, len(x)) for i in range(len(rates))]
+    callbacks = Notes(patience, last)
+    histories = stack.fit(x, y, epochs, BATCH, own, callbacks=callbacks, verbose=False)
+    return stack, histories, Notes.told
+
+
+RATES = [0.1, 0.11, 0.12, 0.13, 0.14]
+
+
+@pytest.mark.parametrize("patience", [2, 4, 100])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_patient_callbacks_are_told_of_each_epoch(
+    patience, dtype, split, spans, monkeypatch
+):
+    x, y = data()
+    plain, a, wanted = noted(1, x, y, RATES, monkeypatch, dtype=dtype)
+    assert not spans
+    found, b, told = noted(patience, x, y, RATES, monkeypatch, dtype=dtype)
+    assert max(spans) == min(patience, EPOCHS - 1)
+    assert told == wanted
+    assert len(told) == MEMBERS
+    for i in range(MEMBERS):
+        assert_close(everything(found[i]), everything(plain[i]), 0.0)
+        assert_same_curves(b[i], a[i], 0.0)
+
+
+def test_nobody_waits_beyond_the_epoch_in_which_it_acts(split, spans, monkeypatch):
+    x, y = data()
+    plain, _, wanted = noted(1, x, y, RATES, monkeypatch, last=4)
+    found, b, told = noted(100, x, y, RATES, monkeypatch, last=4)
+    assert spans
+    assert told == wanted
+    assert [len(history) for history in b] == [4, 4, 5, 5, 6]  # of seeds 0, 0, 1, 1, 2
+    for i in range(MEMBERS):
+        assert b[i].stopped == "enough"
+        assert_close(everything(found[i]), everything(plain[i]), 0.0)
+
+
+def test_who_diverges_is_told_of_the_epochs_before(split, spans, monkeypatch):
+    x, y = data("values")
+    rates = [0.05, 1e30, 2.0, 3.0, 0.1]
+    options = {"loss": "mean_squared_error", "epochs": 30}
+    plain, a, wanted = noted(1, x, y, rates, monkeypatch, **options)
+    found, b, told = noted(100, x, y, rates, monkeypatch, **options)
+    assert spans
+    assert {1, 2, 3} <= set(found.errors)
+    assert told == wanted
+    assert 1 < len(told[3.0]) < 30
+    for i in range(MEMBERS):
+        assert_close(everything(found[i]), everything(plain[i]), 0.0)
+        assert_same_curves(b[i], a[i], 0.0)
+
+
+def test_a_callback_may_change_the_weights_when_it_has_waited(spans, monkeypatch):
+    """After the last row of those taken together, whose weights are the trainer's."""
+
+    class Halves(xn.Callback):
+        def __init__(self, patient):
+            self.patient, self.epochs = patient, 0
+
+        def patient_for(self, trainer):
+            return 3 - self.epochs % 3 if self.patient else 1
+
+        def on_epoch_end(self, trainer, row):
+            self.epochs += 1
+            if self.epochs % 3 == 0:
+                trainer.penalized_weights()[...] *= 0.5
+
+    x, y = data()
+    found = []
+    for patient in (False, True):
+        stack = xn.Stack([network(i, "dropout", jit=True) for i in range(MEMBERS)])
+        stack.fit(x, y, EPOCHS, BATCH, callbacks=Halves(patient), verbose=False)
+        found.append(stack)
+    assert max(spans) > 1
+    for i in range(MEMBERS):
+        assert_close(everything(found[1][i]), everything(found[0][i]), 0.0)
+        alone = network(i, "dropout", jit=True)
+        alone.fit(x, y, EPOCHS, BATCH, callbacks=Halves(False), verbose=False)
+        assert_close(everything(found[1][i]), everything(alone), 1e-6)
