@@ -31,6 +31,7 @@ from xpnet.benchmarks.timing import Timing
 Answer = dict[str, Any]
 SEARCHERS = {
     "xpnet": "xpnet, one stack",
+    "estimators": "xpnet.sklearn, GridSearch",
     "loop": "xpnet, a loop over Trainer",
     "torch": "PyTorch, torch.func.vmap",
     "sklearn": "scikit-learn, GridSearchCV(n_jobs=2)",
