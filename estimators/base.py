@@ -1,8 +1,9 @@
 """What the two estimators share: from X and y to a trained network and back."""
 
 import warnings
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -70,11 +71,23 @@ class Plan:
     callbacks: list[Callback]
 
 
+@cache
+def _parameter_names(kind: Hashable) -> tuple[str, ...]:
+    names: Any = BaseEstimator._get_param_names
+    return tuple(names.__func__(kind))
+
+
 class MLP(BaseEstimator):  # type: ignore[misc]
     """A multilayer perceptron whose training is a `Trainer`'s."""
 
     _network: Network
     _curves: Curves
+
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        """As scikit-learn finds them, which reads the signature each time."""
+        kind: Any = cls
+        return list(_parameter_names(kind))
 
     # What a subclass says.
 
