@@ -291,9 +291,10 @@ class Cohort:
             key = (trainer.seed, trainer.epochs_done, id(member.rows))
             alike.setdefault(key, []).append(i)
         for (seed, done, _), members in alike.items():
-            rows, draw = self.members[members[0]].rows, self._orders[seed].of
-            numbers = range(done, done + epochs)
-            yield members, rows[np.stack([draw(i, len(rows)) for i in numbers])]
+            rows = self.members[members[0]].rows
+            drawn = np.empty((epochs, len(rows)), np.int64)
+            self._orders[seed].write(done, drawn)
+            yield members, rows[drawn]
 
     def _order(self) -> Values:
         """The samples of each network's batches in this epoch, (k, steps, batch)."""

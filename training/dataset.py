@@ -146,6 +146,15 @@ class Orders:
         self._draw.bit_generator.state = self._start
         return self._draw.permutation(count)
 
+    def write(self, epoch: int, orders: np.ndarray[Any, Any]) -> None:
+        """Those of epoch, epoch + 1, ... as the rows of `orders`."""
+        count = orders.shape[1]
+        if not self._shuffle or count <= self._batch_size:
+            orders[...] = np.arange(count)
+            return
+        for i, order in enumerate(orders, epoch):
+            order[...] = self.of(i, count)
+
 
 def mean_loss(losses: Array, weights: Array) -> Array:
     """Σ w l / Σ w over an epoch's batches, (..., batches) to (...); 0 where Σ w is."""

@@ -118,8 +118,7 @@ class Epochs:
         """Order and numbers of the next `count` epochs; Σ w of each one's batches."""
         loop, trainer = self._loop, self._loop.trainer
         rows = self._rows[:count]
-        for epoch, row in enumerate(rows, trainer.epochs_done):
-            row[...] = loop.orders.of(epoch, len(row))
+        loop.orders.write(trainer.epochs_done, rows)
         loop.order(rows)
         numbers = table(trainer, count * loop.steps).reshape((count, loop.steps, -1))
         for part, batches in loop.parts():
