@@ -372,18 +372,23 @@ class Ahead:
 
     def _read(self, count: int) -> tuple[Values, Values]:
         """(losses (epochs, steps, k), weights of the batches (epochs, k, steps))."""
-        cohort, k = self._cohort, len(self._cohort.members)
-        losses = np.zeros((count, len(cohort.plan), k), cohort.bank.buffers.dtype)
-        index = np.zeros((count, k, len(cohort.plan), cohort.batch_size), np.int64)
+        cohort, k, steps = self._cohort, len(self._cohort.members), self._cohort.plan
+        losses = np.zeros((count, len(steps), k), cohort.bank.buffers.dtype)
+        weighted = cohort.w is not None
+        shape = (count if weighted else 0, k, len(steps), cohort.batch_size)
+        index = np.zeros(shape, np.int64)
         for leg in self._legs:
             rows, taken = leg.lane.rows, count * leg.count
             part = slice(leg.first, leg.first + leg.count)
             losses[:, part, rows] = leg.losses[:taken].reshape((count, leg.count, -1))
-            if cohort.w is not None:
+            if weighted:
                 size = leg.index.shape[-1]
                 orders = leg.index[:, :taken].reshape((-1, count, leg.count, size))
                 index[:, rows, part, :size] = np.swapaxes(orders, 0, 1)
-        return losses, np.stack([cohort.weights(one) for one in index])
+        if weighted:
+            return losses, np.stack([cohort.weights(one) for one in index])
+        each = cohort.weights(None)
+        return losses, np.broadcast_to(each, (count, *each.shape))
 
 
 def _splits(step: TrainingStep, networks: int) -> bool:
