@@ -24,8 +24,7 @@ ARROWS = {
     "estimators": {"backend", "layers", "optim", "training"},
     "benchmarks": {
         *("backend", "layers", "optim", "data", "training", "selection"),
-        "xpnet",
-        "commands",
+        *("xpnet", "commands", "sklearn"),
     },
     "gallery": {"backend", "layers", "optim", "data", "training", "cli", "menu"},
     "examples": {"gallery", "optim", "xpnet"},
