@@ -10,7 +10,7 @@ the histories are written when all have. That changes no number.
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, wait
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import pairwise
 from threading import Lock
@@ -19,10 +19,12 @@ import numpy as np
 
 from xpnet.backend import native
 from xpnet.training.bank import Lane
+from xpnet.training.callbacks import patience
 from xpnet.training.cohort import Cohort, Epoch, Values
+from xpnet.training.epochs import squaring
 from xpnet.training.interrupt import Interrupt
 from xpnet.training.step import TrainingStep
-from xpnet.training.tiles import balanced
+from xpnet.training.tiles import balanced, in_turns
 
 SPAN = 0.25  # seconds that epochs taken together last, about
 ROUND = 0.01  # seconds between two looks at Ctrl-C, about
@@ -159,9 +161,9 @@ class Ahead:
     def of(self, left: int) -> int:
         """How many of the `left` epochs are to be taken together now."""
         few = min(left, self._room, int(SPAN / max(self.seconds, 1e-9)))
-        for member in self._cohort.members if self._watched and few > 1 else ():
-            for callback in member.callbacks if not member.frozen else ():
-                few = min(few, int(min(callback.patient_for(member.trainer), few)))
+        for member in self._cohort.members if self._watched else ():
+            if not member.frozen:
+                few = patience(member.callbacks, member.trainer, few)
         return few if few > 1 and self._ready() else 1
 
     def _ready(self) -> bool:
@@ -179,12 +181,9 @@ class Ahead:
         weights = bank.buffers.params[:, : bank.buffers.layout.penalized]
         k = len(weights)
         squares = np.zeros((self._room, k, 1, 1), weights.dtype)
-        op = native.Linker(k, lambda: 1).product(
-            weights[:, None], weights[:, :, None], squares[0]
-        )
+        op = squaring(weights, squares, k)
         if op is None:
             return None
-        op.step[-1] = squares[0].nbytes
         table, self._squares = native_.link([op]), squares.reshape((-1, k))
 
         def close(epoch: int, first: int, members: int) -> None:
@@ -346,17 +345,7 @@ class Ahead:
                 if tile.run(stop):
                     left.append(tile)
 
-        waiting = []
-        if self._pool is not None:
-            helpers = range(1, min(self._threads, len(tiles)))
-            waiting = [self._pool.submit(work) for _ in helpers]
-        try:
-            work()
-        finally:
-            left.clear()  # where something is raised: the others' turns are the last
-            wait(waiting)
-        for other in waiting:
-            other.result()
+        in_turns(work, left, self._pool, self._threads)
         return end
 
     def _part_with(self, tile: Tile) -> dict[int, tuple[int, int]]:

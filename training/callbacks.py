@@ -1,6 +1,7 @@
 """What may happen between epochs."""
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from xpnet.backend import Array, check_number, check_whole, nearest
@@ -35,6 +36,13 @@ class Callback:
 
     def on_fit_end(self, trainer: "Trainer") -> None:
         """After the last epoch, also when training was interrupted."""
+
+
+def patience(callbacks: Iterable[Callback], trainer: "Trainer", most: int) -> int:
+    """How many epochs, `most` at most, can pass before one of them is told."""
+    for callback in callbacks:
+        most = int(min(callback.patient_for(trainer), most))
+    return most
 
 
 class _Watcher(Callback):

@@ -212,7 +212,7 @@ class Cohort:
                 continue
             for at, members in in_c.run(i, stop, self._pool, self._threads):
                 self.part_with(
-                    lane, self.step(lane, size), members, 0 * self.steps + at
+                    lane, self.step(lane, size), members, np.full_like(self.steps, at)
                 )
         took = max(time.perf_counter() - began, 1e-9)
         self._stride = min(2 * self._stride, max(1, int(SPAN * (stop - i) / took)))
@@ -233,7 +233,7 @@ class Cohort:
         losses = step.loss.reshape(-1)
         self.losses[i, lane.rows] = losses
         if not (np.isfinite(losses).all() and quickly_finite(lane.grads)):
-            self.part_with(lane, step, range(len(losses)), 0 * self.steps + i)
+            self.part_with(lane, step, range(len(losses)), np.full_like(self.steps, i))
         step.run("update")
 
     def _tiles(self, step: TrainingStep, lane: Lane) -> Tiles | None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from xpnet.backend import native
+from xpnet.backend import Array, native
 from xpnet.backend.blas import one_thread
 from xpnet.backend.native.table import Op
+from xpnet.training.callbacks import patience
 from xpnet.training.dataset import mean_loss
 from xpnet.training.stretch import SPAN, table
 
@@ -27,6 +28,21 @@ MOST = 1024  # epochs a call
 def room(samples: int, steps: int, numbers: int, epochs: int) -> int:
     """How many epochs are prepared at a time, of so many samples and steps each."""
     return max(1, min(epochs, MOST, ROOM // (8 * (samples + steps * (numbers + 1)))))
+
+
+def squaring(weights: Array, squares: Array, members: int | None) -> Op | None:
+    """Σ W² as a call of C, epoch by epoch; None where C cannot.
+
+    Args:
+        weights: (n,), or (k, n) of a stack.
+        squares: (epochs, 1, 1), or (epochs, k, 1, 1).
+        members: of the stack.
+    """
+    linker, place = native.Linker(members, lambda: 1), squares[0]
+    op = linker.product(weights[..., None, :], weights[..., :, None], place)
+    if op is not None:
+        op.step[-1] = place.nbytes
+    return op
 
 
 class Epochs:
@@ -48,8 +64,7 @@ class Epochs:
         """How many of the `left` epochs are to be run together now."""
         loop, trainer = self._loop, self._loop.trainer
         few = min(left, self._room, int(SPAN / max(self.seconds, 1e-9)))
-        for callback in loop.callbacks if few > 1 else ():
-            few = min(few, int(min(callback.patient_for(trainer), few)))
+        few = patience(loop.callbacks, trainer, few)
         return few if few > 1 and self._in_c() is not None else 1
 
     def _in_c(self) -> native.Epochs | None:
@@ -60,23 +75,14 @@ class Epochs:
         if len(found) < len(steps):
             return None
         if self._linked is None or self._linked[0] != found:
-            square = self._square()
+            weights = self._loop.trainer.penalized_weights()
+            square = squaring(weights, self._squares, None)
             if square is None:
                 return None
             counts = [stretch.count for stretch in stretches]
             legs = list(zip(found, counts, strict=True))
             self._linked = found, native.Epochs(legs, [square])
         return self._linked[1]
-
-    def _square(self) -> Op | None:
-        """Σ W² of the weights, at the end of each epoch."""
-        weights = self._loop.trainer.penalized_weights()
-        place = self._squares[0]
-        linker = native.Linker(None, lambda: 1)
-        op = linker.product(weights[None], weights[:, None], place)
-        if op is not None:
-            op.step[-1] = place.nbytes
-        return op
 
     def run(self, count: int) -> None:
         """Take `count` epochs and tell of them.

@@ -6,9 +6,10 @@ next few begin, and every step finds its numbers where the last one has left the
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, wait
 from math import ceil
+from typing import Any
 
 from xpnet.backend import Array, native
 from xpnet.training.step import TrainingStep
@@ -50,11 +51,7 @@ class Tiles:
                     return
                 ended.append((first, self._tile(start, stop, first)))
 
-        helpers = range(1, min(threads, len(left)))
-        waiting = [] if pool is None else [pool.submit(work) for _ in helpers]
-        work()
-        for other in waiting:
-            other.result()
+        in_turns(work, left, pool, threads)
         for first, at in sorted(ended):
             while at < stop:
                 members = range(first, min(first + self.tile, self.count))
@@ -64,6 +61,27 @@ class Tiles:
 
     def _tile(self, start: int, stop: int, first: int) -> int:
         return self.steps.run(start, stop, first, min(self.tile, self.count - first))
+
+
+def in_turns(
+    work: Callable[[], None], left: deque[Any], pool: Executor | None, threads: int
+) -> None:
+    """Let threads do `work`, this one among them, until all have ended.
+
+    Args:
+        work: takes from `left` until nothing is; where it raises, the others' turns
+            are the last.
+        pool, threads: see `Tiles.run`.
+    """
+    helpers = range(1, min(threads, len(left)))
+    waiting = [] if pool is None else [pool.submit(work) for _ in helpers]
+    try:
+        work()
+    finally:
+        left.clear()
+        wait(waiting)
+    for other in waiting:
+        other.result()
 
 
 def tiles(
