@@ -142,9 +142,6 @@ class Ahead:
         cohort: on the CPU.
         room: for how many epochs.
         pool, threads: see `Tiles.run`.
-
-    Attributes:
-        seconds: of an epoch, about.
     """
 
     def __init__(
@@ -156,11 +153,14 @@ class Ahead:
         self._closing: Closing | None = None
         self._watched = any(member.callbacks for member in cohort.members)
         self._squares = np.zeros((0, len(cohort.members)))
-        self.seconds = SPAN
 
-    def of(self, left: int) -> int:
-        """How many of the `left` epochs are to be taken together now."""
-        few = min(left, self._room, int(SPAN / max(self.seconds, 1e-9)))
+    def of(self, left: int, seconds: float) -> int:
+        """How many of the `left` epochs are to be taken together now.
+
+        Args:
+            seconds: of an epoch, about; 0 where nobody knows.
+        """
+        few = min(left, self._room, int(SPAN / seconds)) if seconds else 1
         for member in self._cohort.members if self._watched else ():
             if not member.frozen:
                 few = patience(member.callbacks, member.trainer, few)
@@ -219,8 +219,9 @@ class Ahead:
             )
         return found
 
-    def run(self, count: int, interrupt: Interrupt) -> Iterator[Epoch]:
-        """Take `count` epochs, fewer after Ctrl-C; what each gave, one by one.
+    def run(self, count: int, seconds: float, interrupt: Interrupt) -> Iterator[Epoch]:
+        """Take `count` epochs, of about `seconds` each, and fewer after Ctrl-C; what
+        each gave, one by one.
 
         The trainers' counters are those of the epoch that is told of.
         """
@@ -241,13 +242,14 @@ class Ahead:
 
         self._prepare(count)
         tiles, done = self._tiles(), 0
+        some = max(1, int(ROUND / seconds))
         try:
-            done = self._take(tiles, count, interrupt)
+            done = self._take(tiles, count, some, interrupt)
             while stopped := [tile for tile in tiles if tile.epoch < done]:
                 for tile in stopped:
                     ended |= self._part_with(tile)
-                self._take(stopped, done)
-            self.seconds = (time.perf_counter() - began) / done
+                self._take(stopped, done, some)
+            seconds = (time.perf_counter() - began) / done
             means = cohort.means(*self._read(done))
             for epoch in range(done):
                 reach(epoch + 1, self._watched)
@@ -258,6 +260,7 @@ class Ahead:
                     len(cohort.plan) if interrupt.asked and last else None,
                     [i for i in training if i not in ended or ended[i][0] >= epoch],
                     {i for i, (epochs, _) in ended.items() if epochs == epoch},
+                    seconds,
                     first,
                     last,
                 )
@@ -316,14 +319,17 @@ class Ahead:
         return tiles
 
     def _take(
-        self, tiles: Sequence[Tile], epochs: int, interrupt: Interrupt | None = None
+        self,
+        tiles: Sequence[Tile],
+        epochs: int,
+        some: int,
+        interrupt: Interrupt | None = None,
     ) -> int:
         """Take `epochs` epochs; how many all have taken, but where a step went wrong.
 
-        After Ctrl-C nobody begins an epoch that nobody has begun.
+        A turn has `some` epochs. After Ctrl-C nobody begins one that nobody has begun.
         """
         left, lock = deque(tiles), Lock()
-        some = max(1, int(ROUND / max(self.seconds, 1e-9)))
         end, begun = epochs, 1
 
         def next_turn() -> tuple[Tile, int] | None:

@@ -47,6 +47,7 @@ class Epoch:
         batches: steps that were taken before Ctrl-C, or None if none came.
         training: the networks that took part.
         diverged: those of them that it has ended.
+        seconds: that it took, about.
         first, last: whether it is the first, the last of those taken together.
     """
 
@@ -55,6 +56,7 @@ class Epoch:
     batches: int | None
     training: list[int]
     diverged: set[int]
+    seconds: float
     first: bool = True
     last: bool = True
 
@@ -165,6 +167,7 @@ class Cohort:
 
     def epoch(self, interrupt: Interrupt) -> Epoch:
         """Train every network for one epoch."""
+        began = time.perf_counter()
         index, training = self._order(), self.training
         table = self.numbers.table(len(self.plan), self._frozen)
         done = 0
@@ -193,6 +196,7 @@ class Cohort:
             done if interrupt.asked else None,
             training,
             set(training) - left,
+            time.perf_counter() - began,
         )
 
     def _advance(self, i: int) -> int:

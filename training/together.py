@@ -2,7 +2,6 @@
 
 import math
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -42,19 +41,16 @@ class Team:
 
     def epoch(self, interrupt: Interrupt) -> tuple[Epoch, Scores | None]:
         """(the epoch, scores after it); it may run in a thread."""
-        began = time.perf_counter()
         epoch = self.cohort.epoch(interrupt)
-        self.seconds = time.perf_counter() - began
-        if self.ahead is not None:
-            self.ahead.seconds = self.seconds
+        self.seconds = epoch.seconds
         if self.evaluation is None or epoch.batches is not None:
             return epoch, None
         return epoch, self.evaluation.run()
 
     def epochs(self, ahead: Ahead, count: int, interrupt: Interrupt) -> Iterator[Epoch]:
         """What `count` epochs gave that are taken in one go."""
-        for epoch in ahead.run(count, interrupt):
-            self.seconds = ahead.seconds
+        for epoch in ahead.run(count, self.seconds, interrupt):
+            self.seconds = epoch.seconds
             yield epoch
 
     def foresee(self, epochs: int) -> None:
@@ -133,7 +129,7 @@ class Together:
     ) -> int:
         """The next epoch of all teams, or several of the only one; how many."""
         ahead = teams[0].ahead if len(teams) == 1 else None
-        count = 1 if ahead is None else ahead.of(left)
+        count = 1 if ahead is None else ahead.of(left, teams[0].seconds)
         if ahead is not None and count > 1:
             for epoch in teams[0].epochs(ahead, count, interrupt):
                 self._rows(teams[0], epoch)
@@ -182,8 +178,6 @@ class Together:
         left = [m for m in cohort.members if not m.frozen]
         packed = self._team(left, team.pool, team.threads)
         packed.seconds = team.seconds * cohort.alive / len(cohort.members)
-        if packed.ahead is not None:
-            packed.ahead.seconds = packed.seconds
         return packed
 
     def _end(self, teams: list[Team]) -> None:
@@ -216,7 +210,7 @@ class Together:
             if i in epoch.diverged:
                 self._say_goodbye(member)
                 continue
-            row = _row(member.trainer, epoch, i, team.seconds, scores)
+            row = _row(member.trainer, epoch, i, scores)
             member.trainer.history.rows.append(row)
             self._after(cohort, i, row, epoch)
 
@@ -255,7 +249,6 @@ def _row(
     trainer: Trainer,
     epoch: Epoch,
     i: int,
-    seconds: float,
     scores: Scores | None,
 ) -> dict[str, float]:
     """Network i's row of its history."""
@@ -263,8 +256,8 @@ def _row(
     if scores is not None:
         row |= {f"val_{name}": value for name, value in scores[i].items()}
     row["learning_rate"] = trainer.rates.at(max(trainer.steps_done - 1, 0))
-    row["seconds"] = seconds
-    row["samples_per_second"] = int(epoch.seen[i]) / max(seconds, 1e-9)
+    row["seconds"] = epoch.seconds
+    row["samples_per_second"] = int(epoch.seen[i]) / max(epoch.seconds, 1e-9)
     return row
 
 

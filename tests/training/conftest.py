@@ -1,9 +1,12 @@
 """Fixtures of this room's tests."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from threadpoolctl import threadpool_limits
+
+from xpnet.training import tiles, together
 
 
 @pytest.fixture
@@ -11,3 +14,17 @@ def one_blas_thread() -> Iterator[None]:
     """For larger products: the workers of pytest-xdist share the cores already."""
     with threadpool_limits(1, "blas"):
         yield
+
+
+@pytest.fixture(params=[(1, 1), (2, 3), (100, 2)], ids="tiles of {0[0]}".format)
+def split(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """(networks at a time, threads): of the tiles of a stack."""
+    most, threads = request.param
+    chosen = tiles.Tiles.__init__
+
+    def small(self: Any, steps: Any, count: int, tile: int) -> None:
+        chosen(self, steps, count, min(most, tile))
+
+    monkeypatch.setattr(tiles.Tiles, "__init__", small)
+    monkeypatch.setattr(together, "workers", lambda members: threads)
+    return request.param

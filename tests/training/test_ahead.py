@@ -18,25 +18,11 @@ from tests.training.test_stack import (
     rows,
 )
 from xpnet.backend import native
-from xpnet.training import ahead, tiles, together
+from xpnet.training import ahead, together
 from xpnet.training.ahead import Ahead, Tile
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 MEMBERS, EPOCHS, BATCH = 5, 9, 7
-
-
-@pytest.fixture(params=[(1, 1), (2, 3), (100, 2)], ids="tiles of {0[0]}".format)
-def split(request, monkeypatch):
-    """(networks at a time, threads)."""
-    most, threads = request.param
-    chosen = tiles.Tiles.__init__
-
-    def small(self, steps, count, tile):
-        chosen(self, steps, count, min(most, tile))
-
-    monkeypatch.setattr(tiles.Tiles, "__init__", small)
-    monkeypatch.setattr(together, "workers", lambda members: threads)
-    return request.param
 
 
 @pytest.fixture
@@ -45,9 +31,9 @@ def spans(monkeypatch):
     taken = []
     run = Ahead.run
 
-    def noted(self, count, interrupt):
+    def noted(self, count, *more):
         taken.append(count)
-        return run(self, count, interrupt)
+        return run(self, count, *more)
 
     monkeypatch.setattr(Ahead, "run", noted)
     monkeypatch.setattr(ahead, "ROUND", 0.0)

@@ -26,20 +26,6 @@ pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 MEMBERS, EPOCHS, BATCH = 5, 3, 7
 
 
-@pytest.fixture(params=[(1, 1), (2, 3), (100, 2)], ids="tiles of {0[0]}".format)
-def split(request, monkeypatch):
-    """(networks at a time, threads)."""
-    most, threads = request.param
-    chosen = tiles.Tiles.__init__
-
-    def small(self, steps, count, tile):
-        chosen(self, steps, count, min(most, tile))
-
-    monkeypatch.setattr(tiles.Tiles, "__init__", small)
-    monkeypatch.setattr(together, "workers", lambda members: threads)
-    return request.param
-
-
 def assert_same_as_calls(make, **options):
     x, y = data()
     own = [rows(i) for i in range(MEMBERS)]
