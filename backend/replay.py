@@ -79,7 +79,8 @@ class Replay:
         else:
             self.program = self._begun(bool(jit))
         self._waiting = unasked and not self.compiled
-        self._waiting &= self._build is not None or available()
+        if self._waiting:
+            self._waiting = self._build is not None or available()
 
     def _loaded(self) -> Program:
         """In C if the library is there, as NumPy calls until it is."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import WEIGHTS, Array, Backend, Shape, generator
-from xpnet.layers.initializers import INITIALIZERS, Initializer
+from xpnet.layers.initializers import INITIALIZERS, Initializer, zeros
 from xpnet.layers.layer import Layer, Parameter
 
 ALIGN = 16  # elements: views start on a cache line in float32
@@ -135,6 +135,8 @@ class Buffers:
         """Initial values, on the host, from one seed a member."""
         for slot in (*self.layout.trained, *self.layout.state):
             p = slot.parameter
+            if p.initializer is zeros:  # as they are
+                continue
             view = self.views[slot.layer, p.name].reshape((len(seeds), *p.shape))
             known = p.initializer in INITIALIZERS.values()
             drawn = _remembered if known and slot.size <= SMALL else _drawn

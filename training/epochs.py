@@ -58,14 +58,17 @@ class Epochs:
         self._squares = np.zeros((room, 1, 1), loop.trainer.dtype)
         self._rows = np.empty((room, loop.samples.count), np.int64)
         self._linked: tuple[list[native.Steps], native.Epochs] | None = None
-        self.seconds = SPAN  # of an epoch, about
+        self.seconds: float | None = None  # of an epoch, about, once one has been taken
 
     def ahead(self, left: int) -> int:
         """How many of the `left` epochs are to be run together now."""
         loop, trainer = self._loop, self._loop.trainer
-        few = min(left, self._room, int(SPAN / max(self.seconds, 1e-9)))
-        few = patience(loop.callbacks, trainer, few)
-        return few if few > 1 and self._in_c() is not None else 1
+        few = patience(loop.callbacks, trainer, min(left, self._room))
+        run = self._in_c() if few > 1 else None
+        if run is None:
+            return 1
+        seconds = run.slowest if self.seconds is None else self.seconds
+        return max(1, min(few, int(SPAN / max(seconds, 1e-9))))
 
     def _in_c(self) -> native.Epochs | None:
         """The epochs in C; None where their steps are not."""

@@ -50,7 +50,6 @@ def compiler() -> Compiler | None:
     """The machine's C compiler; None where there is none, or no 64 bits."""
     if sys.maxsize < 2**32:
         return None
-    import platform
     import shutil
 
     wanted = os.environ.get("CC", "")
@@ -59,7 +58,7 @@ def compiler() -> Compiler | None:
         if path is not None and _works(path):
             command = (path, *words[1:], *OPTIONS, *_processor_options())
             real = os.stat(path)
-            machine = platform.machine(), _processor()
+            machine = _machine(), _processor()
             told = (*command, real.st_size, real.st_mtime_ns, *machine)
             return Compiler(command, repr(told))
     return None
@@ -76,14 +75,17 @@ def _words(command: str) -> list[str]:
 
 def _works(path: str) -> bool:
     """False for what macOS has in its place before its tools are installed."""
-    import platform
-
-    if platform.system() != "Darwin" or not path.startswith("/usr/bin/"):
+    if sys.platform != "darwin" or not path.startswith("/usr/bin/"):
         return True
     import subprocess
 
     asked = subprocess.run(["xcode-select", "-p"], capture_output=True, check=False)
     return asked.returncode == 0
+
+
+def _machine() -> str:
+    """ "x86_64", "aarch64", ...; "" where the system does not say."""
+    return os.uname().machine.lower() if hasattr(os, "uname") else ""
 
 
 @cache
@@ -93,7 +95,7 @@ def _processor() -> str:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return ""
-    words = ("model name", "flags", "features", "cpu part")
+    words = ("vendor_id", "cpu family", "model name", "flags", "features", "cpu part")
     lines = text.partition("\n\n")[0].splitlines()
     return "\n".join(line for line in lines if line.lower().startswith(words))
 
@@ -102,12 +104,24 @@ def _processor_options() -> list[str]:
     """This processor's own instructions, where the library's name can tell it."""
     if not _processor():
         return []
-    import platform
-
-    machine = platform.machine().lower()
+    machine = _machine()
     if machine in ("x86_64", "amd64"):
-        return ["-march=native", "-mprefer-vector-width=256"]
+        return ["-march=native", *_vectors()]
     return ["-mcpu=native"] if machine in ("aarch64", "arm64") else []
+
+
+def _vectors() -> list[str]:
+    """How wide vectors are to be, where compilers may not know the processor.
+
+    AMD's family 25 (Zen 3 and 4) takes halves of 512 bits in turn, and roots and
+    quotients of halves end sooner; from family 26 (Zen 5) on they are whole.
+    """
+    lines = [line.partition(":") for line in _processor().splitlines()]
+    told = {name.strip(): value.strip() for name, _, value in lines}
+    if told.get("vendor_id") != "AuthenticAMD":
+        return []
+    wide = int(told.get("cpu family", "0")) >= 26
+    return [f"-mprefer-vector-width={512 if wide else 256}"]
 
 
 def available() -> bool:

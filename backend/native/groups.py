@@ -6,11 +6,10 @@ call that needs more (a sum over the batch) waits until the group has ended; so 
 calls that need it, and the others go first.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from xpnet.backend.native.table import Op, span
-from xpnet.backend.trace import base
 
 
 class Touch(NamedTuple):
@@ -40,51 +39,32 @@ class Touch(NamedTuple):
         return bool(self.row) and place == (other.start, other.row, other.rows)
 
 
-class _Touched:
-    """Memory that some calls touch, by the array that owns it."""
-
-    def __init__(self) -> None:
-        self._known: dict[int, list[Touch]] = {}
-
-    def add(self, touches: Iterable[tuple[int, Touch]]) -> None:
-        for owner, touch in touches:
-            self._known.setdefault(owner, []).append(touch)
-
-    def meetings(
-        self, touches: Iterable[tuple[int, Touch]]
-    ) -> Iterator[tuple[Touch, Touch]]:
-        """(one of `touches`, one of its own) wherever their order matters."""
-        for owner, touch in touches:
-            for other in self._known.get(owner, ()):
-                if touch.meets(other):
-                    yield touch, other
-
-
 def grouped(ops: Sequence[Op]) -> list[list[Op]]:
-    """The calls in an order that gives the same numbers, group by group."""
-    left = [(op, _rows(op)) for op in ops]
-    touches = {id(op): _touches(op, rows) for op, rows in left}
-    groups: list[list[Op]] = []
-    while left:
-        first = left[0][1]
-        group: list[Op] = []
-        later: list[tuple[Op, tuple[int, int]]] = []
-        beside, behind = _Touched(), _Touched()
-        for op, rows in left:
-            own = touches[id(op)]
-            joins = not group or rows[1] == first[1] > 1
-            # Before those that wait it may not go where they meet; nor, in the group,
-            # where it needs more than its own part of the others.
-            joins = joins and not any(behind.meetings(own))
-            if joins and all(a.keeps_to(b) for a, b in beside.meetings(own)):
-                group.append(op)
-                beside.add(own)
-            else:
-                later.append((op, rows))
-                behind.add(own)
-        groups.append(group)
-        left = later
-    return groups
+    """The calls in an order that gives the same numbers, group by group.
+
+    Each joins the first group that is divided as it is and not before those it needs.
+    """
+    groups: list[tuple[int, list[Op]]] = []
+    known: dict[int, list[tuple[int, Touch]]] = {}  # owner -> (group, what it touches)
+    for op in ops:
+        rows = _rows(op)
+        own = _touches(op, rows)
+        first = 0
+        for owner, touch in own:
+            for at, other in known.get(owner, ()):
+                if at >= first and touch.meets(other):
+                    first = at if touch.keeps_to(other) else at + 1
+        parts = rows[1]
+        for at in range(first, len(groups) if parts > 1 else first):
+            if groups[at][0] == parts:
+                break
+        else:
+            at = len(groups)
+            groups.append((parts, []))
+        groups[at][1].append(op)
+        for owner, touch in own:
+            known.setdefault(owner, []).append((at, touch))
+    return [group for _, group in groups]
 
 
 def _rows(op: Op) -> tuple[int, int]:
@@ -109,7 +89,7 @@ def _touches(op: Op, rows: tuple[int, int]) -> list[tuple[int, Touch]]:
             row = apart or share.by[at] * share.grain
             if high > row * (share.parts if apart else rows[0]):
                 row = 0
-        owner, writes, starts = id(base(array)), at in written, [start + low]
+        owner, writes, starts = op.owners[at], at in written, [start + low]
         if share is not None and row and apart:
             # Of each part by itself: parts of something else may lie between them.
             high -= row * (share.parts - 1)

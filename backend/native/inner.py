@@ -18,6 +18,9 @@ import numpy as np
 
 from xpnet.backend.trace import address as place_of
 
+_FUNCTION = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)
+_AGREE: dict[tuple[np.ufunc, str], bool] = {}  # what trials have said
+
 
 class _UFunc(ctypes.Structure):
     """PyUFuncObject up to `types`, behind the head that every Python object has."""
@@ -36,14 +39,28 @@ class _UFunc(ctypes.Structure):
     )
 
 
-@cache
-def inner_loop(op: np.ufunc, dtypes: str) -> tuple[int, int] | None:
+def inner_loop(
+    op: np.ufunc, dtypes: str, tried: bool = False
+) -> tuple[int, int] | None:
     """(address, data) of the function for `dtypes` ("ff->f"); None if it is not found.
 
     Args:
         op: a ufunc.
         dtypes: of operands and result, as in `op.types`.
+        tried: whether it has been seen to do what the ufunc does, in this NumPy.
     """
+    found = _found(op, dtypes)
+    if found is None:
+        return None
+    agrees = _AGREE.get((op, dtypes))
+    if agrees is None:
+        agrees = tried or _agrees(op, dtypes, *found)
+        _AGREE[op, dtypes] = agrees
+    return found if agrees else None
+
+
+@cache
+def _found(op: np.ufunc, dtypes: str) -> tuple[int, int] | None:
     floating = np.dtype(dtypes[0]).kind == "f"
     if dtypes not in op.types or op not in CHECKS or not floating:
         return None
@@ -58,9 +75,7 @@ def inner_loop(op: np.ufunc, dtypes: str) -> tuple[int, int] | None:
     at = op.types.index(dtypes)
     address = found.functions[at]
     data = found.data[at] if found.data else 0
-    if not address or not _agrees(op, dtypes, address, data or 0):
-        return None
-    return address, data or 0
+    return (address, data or 0) if address else None
 
 
 def _agrees(op: np.ufunc, dtypes: str, address: int, data: int) -> bool:
@@ -76,8 +91,7 @@ def _agrees(op: np.ufunc, dtypes: str, address: int, data: int) -> bool:
         counts, strides = [len(example)], [kind.itemsize] * op.nargs
     wanted = op(*arrays[:-1])
     pointers = (ctypes.c_void_p * len(arrays))(*map(place_of, arrays))
-    function = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)(address)
-    function(pointers, _longs(counts), _longs(strides), data)
+    _FUNCTION(address)(pointers, _longs(counts), _longs(strides), data)
     return bool(arrays[-1].tobytes() == wanted.tobytes())
 
 

@@ -23,7 +23,7 @@ from xpnet.backend.native.spread import spread
 from xpnet.backend.native.table import MOST_ARRAYS, Op, Table
 from xpnet.backend.program import Call
 from xpnet.backend.sums import with_ones
-from xpnet.backend.trace import Array, Traced, base
+from xpnet.backend.trace import Array, Traced
 
 SLOW = (np.divide, np.sqrt, np.reciprocal)  # one of them takes as long as SLOWER
 SLOWER = 2  # simple operations, with all that these read and write
@@ -356,9 +356,9 @@ class Linker:
         for op in (call for row in calls.values() for call in row):
             if not isinstance(op, Op) or not op.unit:
                 return False
-            written |= {id(base(op.arrays[at])) for at in op.written}
-            for array, stride in zip(op.arrays, op.member, strict=True):
-                strides.setdefault(id(base(array)), set()).add(stride)
+            written |= {op.owners[at] for at in op.written}
+            for owner, stride in zip(op.owners, op.member, strict=True):
+                strides.setdefault(owner, set()).add(stride)
         return all(
             len(strides[root]) == 1 and 0 not in strides[root] for root in written
         )

@@ -87,12 +87,12 @@ def watch(grads: Array, ops: Sequence[Op]) -> list[Array]:
     The flags of the sums that go there, and what else there is of them; all of them
     where a sum has not the last word.
     """
-    owner, covered, flags = base(grads), [], []
+    owner, covered, flags = id(base(grads)), [], []
     for op in ops:
-        if is_sum(op) and base(op.arrays[1]) is owner:
+        if is_sum(op) and op.owners[1] == owner:
             covered.append(span(op.places[1], op.arrays[1]))
             flags.append(op.arrays[2])
-        elif any(base(op.arrays[at]) is owner for at in op.written):
+        elif any(op.owners[at] == owner for at in op.written):
             return [grads]
     covered.sort()
     if any(_meet(one, other) for one, other in pairwise(covered)):
@@ -124,8 +124,7 @@ def _disturbs(op: Op, waiting: Sequence[Op]) -> bool:
     if is_sum(op):  # of other parts, perhaps to the same place
         own = span(op.places[1], op.arrays[1])
         return any(_meet(own, span(w.places[1], w.arrays[1])) for w in waiting)
-    owners = {id(base(total.arrays[1])) for total in waiting}
-    return any(id(base(array)) in owners for array in op.arrays)
+    return any(total.owners[1] in op.owners for total in waiting)
 
 
 def _in_one(sums: Iterable[Op], ops: Sequence[Op], crew: Crew) -> list[Op]:
@@ -146,19 +145,18 @@ def _follows(one: Op, other: Op, ops: Sequence[Op]) -> bool:
     between = one.places[1] + out.nbytes, other.places[1]
     beside = (
         one.function == other.function
-        and base(parts) is base(parts_)
-        and base(out) is base(out_)
+        and one.owners[:2] == other.owners[:2]
         and parts.strides[0] == parts_.strides[0]
         and other.places[0] - one.places[0] == other.places[1] - one.places[1]
         and 0 <= between[1] - between[0] < GAP * out.itemsize
     )
     if not beside or between[0] == between[1]:
         return beside
-    owner = base(out)
+    owner = one.owners[1]
     return not any(
-        base(array) is owner and _meet(span(place, array), between)
+        whose == owner and _meet(span(place, array), between)
         for op in ops
-        for array, place in zip(op.arrays, op.places, strict=True)
+        for array, place, whose in zip(op.arrays, op.places, op.owners, strict=True)
     )
 
 

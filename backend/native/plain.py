@@ -163,7 +163,8 @@ def program(what: Recorded, made: Made, wait: bool) -> Program | None:
 def _op(made: Made, array: Callable[[Plain], Array], starts: list[int]) -> Op | None:
     function, data = made["own"], 0
     if function is None:
-        found = inner_loop(getattr(np, made["name"]), made["loop"])
+        # Tried when the program was made, whose key names NumPy's version.
+        found = inner_loop(getattr(np, made["name"]), made["loop"], tried=True)
         if found is None:
             return None
         function, data = found

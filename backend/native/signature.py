@@ -6,7 +6,6 @@ calls are divided, and the code that does it.
 """
 
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -102,7 +101,7 @@ def recorded(
     team = () if crew is None else (crew.threads, crew.rows)
     limits = share.WORK, share.LARGEST, share.ELEMENTS, loops.SHARED
     where = (backend.threads, openblas() is None, *limits, _code())
-    told = json.dumps((what, team, where, rows), default=int)
+    told = repr((what, team, where, rows))
     key = hashlib.sha256(told.encode()).hexdigest()[:32]
     return Recorded(tape, backend, source, members, leaves, key)
 
@@ -113,8 +112,8 @@ def _row(node: Traced, index: dict[Traced, int]) -> Plain | None:
         if getattr(np, op.__name__, None) is not op:  # somebody's own ufunc
             return None
         op = op.__name__
-    args = tuple(index[a] if isinstance(a, Traced) else repr(a) for a in node.args)
-    return op, args, node.shape, node.dtype.str, repr(node.options), node.segment
+    args = [index[a] if isinstance(a, Traced) else repr(a) for a in node.args]
+    return op, args, node.shape, node.dtype.str, node.options, node.segment
 
 
 @cache

@@ -8,6 +8,7 @@ meantime: Python goes on elsewhere.
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import TypeGuard
 
 import numpy as np
@@ -20,6 +21,7 @@ from xpnet.backend.native.table import Op, Table
 from xpnet.backend.trace import Array, address
 
 NEEDED = ("gradients", "loss", "update")
+SLOWEST = 4e-9  # seconds for one of the many alike things that a call does
 
 
 class Steps:
@@ -56,6 +58,12 @@ class Steps:
         row = (*_place(self._before), *parts, *_place(self._after))
         self._leg = np.array([*row, 0], np.int64)
 
+    @property
+    def slowest(self) -> float:
+        """Seconds that a step of all networks does not take, or hardly ever."""
+        done = [*self._before.ops, *self._after.ops]
+        return SLOWEST * sum(prod(op.counts) for op in done)
+
     def run(self, start: int, stop: int, first: int, members: int) -> int:
         """Take steps start .. stop - 1; `stop`, or the first whose numbers are not
         finite, which has not had its update.
@@ -86,6 +94,11 @@ class Epochs:
         self._run, self._closing = native.library.epochs, native.link(closing)
         self._legs = np.array([steps.leg(count) for steps, count in legs], np.int64)
         self._held = legs
+
+    @property
+    def slowest(self) -> float:
+        """Likewise, of an epoch."""
+        return sum(steps.slowest * count for steps, count in self._held)
 
     def run(self, epochs: int) -> int:
         """Take so many epochs; the steps taken before one whose numbers are not finite,

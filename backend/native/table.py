@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from xpnet.backend.native.share import Share
-from xpnet.backend.trace import Array, address
+from xpnet.backend.trace import Array, address, base
 
 MOST_ARRAYS = 256  # of runtime.c
 Span = tuple[int, int]
@@ -51,10 +52,16 @@ class Op:
         self.step = self.step or [0] * len(self.arrays)
         self.places = self.places or [address(x) for x in self.arrays]
 
+    @cached_property
+    def owners(self) -> list[int]:
+        """The `id` of what owns the memory of each array."""
+        return [id(base(array)) for array in self.arrays]
+
     def point(self, arrays: Sequence[Array]) -> None:
         """Take these arrays in place of its own."""
         self.arrays = list(arrays)
         self.places = [address(x) for x in arrays]
+        vars(self).pop("owners", None)
 
 
 class Table:

@@ -128,6 +128,25 @@ def test_text_is_the_same_for_other_batches_and_other_rates():
     assert source(8, 0.3) == source(31, 0.7)
 
 
+@pytest.mark.parametrize(
+    ("vendor", "family", "wanted"),
+    [
+        ("AuthenticAMD", 25, ["-mprefer-vector-width=256"]),
+        ("AuthenticAMD", 26, ["-mprefer-vector-width=512"]),
+        ("GenuineIntel", 6, []),
+    ],
+)
+def test_vectors_are_as_wide_as_the_processor_takes_them(
+    monkeypatch, vendor, family, wanted
+):
+    text = f"vendor_id\t: {vendor}\ncpu family\t: {family}\nmodel name\t: Some"
+    monkeypatch.setattr(build, "_processor", lambda: text)
+    monkeypatch.setattr(build, "_machine", lambda: "x86_64")
+    assert build._processor_options() == ["-march=native", *wanted]
+    monkeypatch.setattr(build, "_processor", lambda: "")
+    assert build._processor_options() == []
+
+
 # NumPy's inner loops.
 
 
@@ -144,7 +163,7 @@ def test_a_ufunc_of_another_layout_is_left_to_numpy(monkeypatch):
         _fields_ = (("before", ctypes.c_int64), *inner._UFunc._fields_)
 
     monkeypatch.setattr(inner, "_UFunc", Shifted)
-    inner.inner_loop.cache_clear()
+    inner._found.cache_clear()
     try:
         assert inner.inner_loop(np.exp, "f->f") is None
         x, y = data()
@@ -156,16 +175,18 @@ def test_a_ufunc_of_another_layout_is_left_to_numpy(monkeypatch):
         assert not native.possible(compiled.newest.program.native)
         assert same(plain, compiled)
     finally:
-        inner.inner_loop.cache_clear()
+        inner._found.cache_clear()
 
 
 def test_a_function_that_gives_other_bits_is_not_taken(monkeypatch):
+    monkeypatch.setattr(inner, "_AGREE", {})
     monkeypatch.setattr(inner, "_agrees", lambda *a: False)
-    inner.inner_loop.cache_clear()
-    try:
-        assert inner.inner_loop(np.exp, "f->f") is None
-    finally:
-        inner.inner_loop.cache_clear()
+    assert inner.inner_loop(np.exp, "f->f") is None
+    monkeypatch.undo()
+    monkeypatch.setattr(inner, "_AGREE", {})
+    monkeypatch.setattr(inner, "_agrees", lambda *a: pytest.fail("tried once more"))
+    assert inner.inner_loop(np.exp, "f->f", tried=True) is not None
+    assert inner.inner_loop(np.exp, "f->f") is not None
 
 
 # Whose memory is whose.
