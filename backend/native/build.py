@@ -30,6 +30,7 @@ OPTIONS = (
 )
 PATIENCE = 120.0  # seconds for one text
 WORTH = 0.05  # seconds without a library after which it is worth having
+MACOS = sys.platform == "darwin"
 AT_EXIT = 2.0  # seconds that the end of Python waits for what is nearly done
 
 
@@ -75,7 +76,7 @@ def _words(command: str) -> list[str]:
 
 def _works(path: str) -> bool:
     """False for what macOS has in its place before its tools are installed."""
-    if sys.platform != "darwin" or not path.startswith("/usr/bin/"):
+    if not MACOS or not path.startswith("/usr/bin/"):
         return True
     import subprocess
 

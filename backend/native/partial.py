@@ -141,7 +141,7 @@ def _follows(one: Op, other: Op, ops: Sequence[Op]) -> bool:
     """Whether `other` lies behind `one`, its parts behind the parts, with nothing but
     padding between: nothing that any of `ops` touches.
     """
-    (parts, out), (parts_, out_) = one.arrays[:2], other.arrays[:2]
+    (parts, out), parts_ = one.arrays[:2], other.arrays[0]
     between = one.places[1] + out.nbytes, other.places[1]
     beside = (
         one.function == other.function
