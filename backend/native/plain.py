@@ -94,7 +94,8 @@ class _Memory:
         at = self._places[id(memory)]
         self.complete &= not (written and at >= self._fixed)
         offset = address(array) - self._starts[at]
-        return at, offset, array.shape, array.strides, array.dtype.str
+        strides = None if array.flags.c_contiguous else array.strides
+        return at, offset, array.shape, strides, array.dtype.str
 
     def op(self, op: Op) -> Made:
         """A call."""
@@ -102,6 +103,7 @@ class _Memory:
         spots = [self.spot(a, i in written) for i, a in enumerate(op.arrays)]
         if is_sum(op):  # of parts whose padding counts, and flags that some leave alone
             self.zeros |= {spots[0][0] - self._blocks, spots[2][0] - self._blocks}
+        moves = [row if any(row) else [] for row in (op.member, op.step)]  # [] for 0s
         kinds = [a.dtype.char for a in op.arrays]
         loop = f"{''.join(kinds[:-1])}->{kinds[-1]}"  # of NumPy's, by its dtypes
         s = op.share
@@ -109,7 +111,7 @@ class _Memory:
             "own": op.function if isinstance(op.function, str) else None,
             "loop": loop,
             "spots": spots,
-            "numbers": [op.counts, op.strides, op.unit, op.member, op.step],
+            "numbers": [op.counts, op.strides, op.unit, *moves],
             "written": op.written,
             "name": op.name,
             "reduces": op.reduces,
