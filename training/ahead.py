@@ -42,8 +42,9 @@ class Leg:
         lane, step: of the networks.
         first: the number of its first batch in an epoch.
         count: batches in an epoch.
-        index: the samples of each network, (k, epochs · count, batch).
-        weighted: where their weights are, likewise; (k, epochs · count, 0) without.
+        index: the samples of networks that are alike, (lists, epochs · count, batch).
+        weighted: where the weights of all networks are, (networks, epochs · count,
+            batch), or nothing.
         table: the numbers of the steps, (epochs · count, k, names).
         losses: of the steps, (epochs · count, k).
         steps: in C.
@@ -153,6 +154,9 @@ class Ahead:
         self._closing: Closing | None = None
         self._watched = any(member.callbacks for member in cohort.members)
         self._squares = np.zeros((0, len(cohort.members)))
+        self._which = np.empty(len(cohort.members), np.int64)
+        for at, networks in enumerate(cohort.alike):
+            self._which[networks] = at
 
     def of(self, left: int, seconds: float) -> int:
         """How many of the `left` epochs are to be taken together now.
@@ -205,11 +209,13 @@ class Ahead:
             if not _splits(step, k):
                 return []
             steps = room * count
-            index = np.empty((k, steps, size), np.int64)
-            weighted = np.empty((k, steps, size if cohort.w is not None else 0), int)
+            index = np.empty((len(cohort.alike), steps, size), np.int64)
+            weights = (len(self._which), steps, size) if cohort.w is not None else (0,)
+            weighted = np.empty(weights, np.int64)
             table = np.empty((steps, k, *names), dtype)
             losses = np.empty((steps, k), dtype)
-            tiles = cohort.linked(step, lane, [index, index, weighted], table, losses)
+            lists = index, self._which, weighted
+            tiles = cohort.linked(step, lane, *lists, table, losses)
             if tiles is None:
                 return []
             arrays = (index, weighted, table, losses)
@@ -270,11 +276,11 @@ class Ahead:
     def _prepare(self, count: int) -> None:
         """The orders of the samples and the numbers of the steps."""
         cohort, size = self._cohort, self._cohort.batch_size
-        for members, orders in cohort.orders(count):
-            for leg, own in self._of(members):
+        for at, orders in enumerate(cohort.orders(count)):
+            for leg, _ in self._of(cohort.alike[at]):
                 begin = leg.first * size
                 end = begin + leg.count * leg.index.shape[2]
-                leg.index[own, : count * leg.count] = orders[:, begin:end].reshape(
+                leg.index[at, : count * leg.count] = orders[:, begin:end].reshape(
                     (count * leg.count, -1)
                 )
         steps = (count * cohort.steps).tolist()
@@ -287,9 +293,9 @@ class Ahead:
                     (count * leg.count, 1, -1)
                 )
         for leg in self._legs if cohort.w is not None else ():
-            taken = slice(count * leg.count)
-            blocks = cohort.blocks[leg.lane.rows, :, None]
-            leg.weighted[:, taken] = leg.index[:, taken] + blocks
+            taken, rows = slice(count * leg.count), leg.lane.rows
+            index = leg.index[self._which[rows], taken]
+            leg.weighted[rows, taken] = index + cohort.blocks[rows, :, None]
 
     def _of(self, members: Sequence[int]) -> Iterator[tuple[Leg, list[int]]]:
         """(leg, those of these networks that take it, as its lane counts them)."""
@@ -378,7 +384,8 @@ class Ahead:
             losses[:, part, rows] = leg.losses[:taken].reshape((count, leg.count, -1))
             if weighted:
                 size = leg.index.shape[-1]
-                orders = leg.index[:, :taken].reshape((-1, count, leg.count, size))
+                orders = leg.index[self._which[rows], :taken]
+                orders = orders.reshape((-1, count, leg.count, size))
                 index[:, rows, part, :size] = np.swapaxes(orders, 0, 1)
         if weighted:
             return losses, np.stack([cohort.weights(one) for one in index])

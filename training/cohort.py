@@ -90,6 +90,7 @@ class Cohort:
         self.bank, self.numbers = Bank(trainers), Numbers(trainers)
         seeds = {trainer.seed for trainer in trainers}
         self._orders = {seed: Orders(seed, batch_size, shuffle) for seed in seeds}
+        self.alike = self._alike()
         self.backend, self.w = self.bank.backend, w
         self.counts = np.array([len(member.rows) for member in self.members])
         self.steps = -(-self.counts // batch_size)  # of each network in an epoch
@@ -109,6 +110,7 @@ class Cohort:
             self._index = zeros(order, np.int64)
             self._weighted = zeros(order if w is not None else (0, 0, 0), np.int64)
             self._blocks = self.backend.asarray(self.blocks)
+            self._own = np.arange(len(self.members))
             self._table = zeros((*shape, *names), trainers[0].dtype)
 
     def _parts(self, i: int) -> list[tuple[int, int, int]]:
@@ -249,15 +251,17 @@ class Cohort:
 
     def _linked(self, step: TrainingStep, lane: Lane) -> Tiles | None:
         rows, size = lane.rows, step.batch.samples
-        index, weighted = self._index[rows, :, :size], self._weighted[rows, :, :size]
+        index, weighted = self._index[:, :, :size], self._weighted[:, :, :size]
         table, losses = self._table[:, rows], self.losses[:, rows]
-        return self.linked(step, lane, [index, index, weighted], table, losses)
+        return self.linked(step, lane, index, self._own, weighted, table, losses)
 
     def linked(
         self,
         step: TrainingStep,
         lane: Lane,
-        index: Sequence[Array],
+        index: Array,
+        which: Array,
+        weighted: Array,
         table: Array,
         losses: Array,
     ) -> Tiles | None:
@@ -265,18 +269,22 @@ class Cohort:
 
         Args:
             step: of the lane.
-            index: which rows of x, y and the weights the steps take, (k, steps, batch)
-                each.
+            index: lists of the samples that the steps take, (lists, steps, batch).
+            which: the list of each network, (networks,).
+            weighted: where each network's weights of them are, (networks, steps,
+                batch); of any shape without weights.
             table: the numbers of the steps, (steps, k, names).
             losses: where they are kept, (steps, k).
         """
         if not self.backend.is_host:
             return None
         rows, bank = lane.rows, self.bank
-        pairs = self.samples.pairs(step.batch, self.w)
+        lists = [(index, which), (index, which), (weighted, self._own)]
         gathers = [
-            (x, at[:, 0], out, at.strides[1])
-            for (x, out), at in zip(pairs, index, strict=False)
+            (x, at[:, 0], out, of[rows], at.strides[1])
+            for (x, out), (at, of) in zip(
+                self.samples.pairs(step.batch, self.w), lists, strict=False
+            )
         ]
         safe = zip(self._safe(), self._kept, strict=True)
         copies = [
@@ -287,25 +295,37 @@ class Cohort:
         held = each * bank.buffers.params[0].nbytes
         return tiles(step, lane.grads, losses, gathers, copies, held, self._threads)
 
-    def orders(self, epochs: int) -> Iterator[tuple[list[int], Values]]:
-        """(networks, their samples in the orders of the next epochs, (epochs, n))."""
-        alike: dict[tuple[int, int, int], list[int]] = {}
+    def _alike(self) -> list[list[int]]:
+        """The networks, those together that see the same samples in the same order."""
+        found: dict[tuple[int, int, int], list[int]] = {}
         for i, member in enumerate(self.members):
             trainer = member.trainer
             key = (trainer.seed, trainer.epochs_done, id(member.rows))
-            alike.setdefault(key, []).append(i)
-        for (seed, done, _), members in alike.items():
-            rows = self.members[members[0]].rows
-            drawn = np.empty((epochs, len(rows)), np.int64)
-            self._orders[seed].write(done, drawn)
-            yield members, rows[drawn]
+            found.setdefault(key, []).append(i)
+        return list(found.values())
+
+    def orders(self, epochs: int) -> Iterator[Values]:
+        """The samples in the orders of the next epochs, (epochs, n), for each of
+        `alike`.
+        """
+        drawn: dict[tuple[int, int, int], Values] = {}
+        for networks in self.alike:
+            members = [self.members[i] for i in networks]
+            # Those that have ended count no longer, and nobody looks at what they do.
+            member = next((m for m in members if not m.frozen), members[0])
+            seed, done = member.trainer.seed, member.trainer.epochs_done
+            key = (seed, done, len(member.rows))
+            if key not in drawn:
+                drawn[key] = np.empty((epochs, len(member.rows)), np.int64)
+                self._orders[seed].write(done, drawn[key])
+            yield member.rows[drawn[key]]
 
     def _order(self) -> Values:
         """The samples of each network's batches in this epoch, (k, steps, batch)."""
         found = np.zeros(self._index.shape, np.int64)  # what is over is not read
         table = found.reshape((len(found), -1))
-        for members, (order,) in self.orders(1):
-            table[members, : len(order)] = order
+        for networks, (order,) in zip(self.alike, self.orders(1), strict=True):
+            table[networks, : len(order)] = order
         return found
 
     def weights(self, index: Values | None) -> Values:

@@ -169,7 +169,7 @@ class Stretch:
             return None
         size = self.batches.strides[0]
         gathers = [
-            native.take(rows, self.batches[0], out, False, size, program.native.crew)
+            native.take(rows, self.batches[0], out, None, size, program.native.crew)
             for rows, out in ([] if self.whole else self.samples.pairs(batch))
         ]
         if None in gathers:

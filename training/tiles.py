@@ -88,7 +88,7 @@ def tiles(
     step: TrainingStep,
     grads: Array,
     losses: Array,
-    gathers: Sequence[tuple[Array, Array, Array, int]],
+    gathers: Sequence[tuple[Array, Array, Array, Array, int]],
     copies: Sequence[tuple[Array, Array, tuple[int, int]]],
     held: int,
     threads: int,
@@ -99,7 +99,8 @@ def tiles(
         step: the program of all networks.
         grads: (k, n).
         losses: where they are kept, (steps, k).
-        gathers: (samples, rows of step 0, where they go, bytes to the next rows).
+        gathers: (samples, lists of rows of step 0, where they go, the list of each
+            network, bytes to the next rows).
         copies: (source, where it goes, bytes of each to the next step).
         held: bytes of a network's parameters and of all that its update keeps.
         threads: that are to share the networks.
@@ -107,7 +108,7 @@ def tiles(
     program = step.program
     if program is None or not native.possible(program.native):
         return None
-    takes = [native.take(x, rows, out, True, by) for x, rows, out, by in gathers]
+    takes = [native.take(*gather) for gather in gathers]
     if None in takes:
         return None
     first = [*takes, *(native.copy(a, b, True, by) for a, b, by in copies)]

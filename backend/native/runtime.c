@@ -407,15 +407,16 @@ XPNET int64_t xpnet_epochs(const Leg *legs, int64_t n_legs, const Call *closing,
     return taken;
 }
 
-/* out[k, i] = rows[index[k, i]]: {rows, index, out}; {networks, samples, bytes a row};
-   strides {index, out} from one network to the next. */
+/* out[k, i] = rows[index[which[k], i]]: {rows, index, which, out}; {networks, samples,
+   bytes a row}; strides {index from one list to the next, out from one network to the
+   next}. */
 XPNET void xpnet_take(char **arrays, const int64_t *n, const int64_t *s, void *data)
 {
-    const int64_t samples = n[1], bytes = n[2];
+    const int64_t samples = n[1], bytes = n[2], *which = (const int64_t *)arrays[2];
     (void)data;
     for (int64_t k = 0; k < n[0]; k++) {
-        const int64_t *index = (const int64_t *)(arrays[1] + k * s[0]);
-        char *out = arrays[2] + k * s[1];
+        const int64_t *index = (const int64_t *)(arrays[1] + which[k] * s[0]);
+        char *out = arrays[3] + k * s[1];
         if (bytes == 4)
             for (int64_t i = 0; i < samples; i++)
                 memcpy(out + 4 * i, arrays[0] + 4 * index[i], 4);

@@ -115,44 +115,49 @@ def possible(native: Native | None) -> TypeGuard[Native]:
 
 
 def take(
-    rows: Array, index: Array, out: Array, stacked: bool, step: int, crew: Crew = ALONE
+    rows: Array,
+    index: Array,
+    out: Array,
+    which: Array | None,
+    step: int,
+    crew: Crew = ALONE,
 ) -> Op | None:
     """out = rows[index]; None where it is not a copy of whole rows.
 
     Args:
         rows: (samples, ...).
-        index: (batch,) or (k, batch) int64, of step 0.
+        index: (batch,) int64, or lists of them (lists, batch), of step 0.
         out: (batch, ...) or (k, batch, ...).
-        stacked: whether there is an axis of networks.
+        which: the list of each network, (k,) int64; None for one network alone.
         step: bytes from one step's index to the next.
         crew: the threads that share it.
     """
-    batch = index.ndim - 1
+    stacked = which is not None
+    lists = np.zeros(1, np.int64) if which is None else which
     fits = (
         type(rows) is np.ndarray
         and rows.dtype == out.dtype
         and rows.flags.c_contiguous
         and out[0].flags.c_contiguous
-        and out.shape[: batch + 1] == index.shape
+        and out.shape[: 1 + stacked] == (*lists.shape[:stacked], index.shape[-1])
         and index.strides[-1] == index.itemsize
     )
     if not fits:
         return None
     width = rows.itemsize * int(np.prod(rows.shape[1:], dtype=np.int64))
     lead = [index.strides[0], out.strides[0]] if stacked else [0, 0]
-    count = len(index) if stacked else 1
     made = Op(
         "xpnet_take",
-        [rows, index, out],
-        [count, index.shape[-1], width],
+        [rows, index, lists, out],
+        [len(lists), index.shape[-1], width],
         lead,
         unit=int(stacked),
-        member=[0, *lead],
-        step=[0, step, 0],
+        member=[0, 0, lists.itemsize, lead[1]] if stacked else [],
+        step=[0, step, 0, 0],
     )
     if crew.threads > 1 and not stacked:
-        by = [0, index.itemsize, width]
-        made.share = Share(crew.threads, 1, 1, by, [0, 0, 0])
+        by = [0, index.itemsize, 0, width]
+        made.share = Share(crew.threads, 1, 1, by, [0] * len(by))
     return made
 
 

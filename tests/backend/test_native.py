@@ -494,10 +494,13 @@ def test_a_bad_step_is_found_before_its_update():
 def test_only_whole_rows_are_gathered_in_c():
     rows, index = np.zeros((9, 4), np.float32), np.zeros(3, np.int64)
     out = np.zeros((3, 4), np.float32)
-    assert steps.take(rows, index, out, False, 24) is not None
+    assert steps.take(rows, index, out, None, 24) is not None
     for other in (rows.astype("f8"), rows[:, ::2], np.asfortranarray(rows)):
         fit = out[:, : other.shape[1]].copy()
-        assert steps.take(other, index, fit, False, 24) is None
+        assert steps.take(other, index, fit, None, 24) is None
+    lists, which = np.zeros((2, 3), np.int64), np.zeros(4, np.int64)
+    assert steps.take(rows, lists, np.zeros((4, 3, 4), "f4"), which, 24) is not None
+    assert steps.take(rows, lists, np.zeros((3, 3, 4), "f4"), which, 24) is None
 
 
 def test_a_run_of_more_arrays_than_a_call_holds_is_cut(monkeypatch):
