@@ -113,6 +113,25 @@ def test_a_training_goes_on_where_it_was(split, spans):
         assert_close(everything(parts[i]), everything(whole[i]), 0.0)
 
 
+@pytest.mark.parametrize("together_", [False, True])
+def test_networks_that_see_the_same_go_on_when_the_first_of_them_ends(
+    together_, split, spans
+):
+    x, y = data("values")
+    rates, own = [1e30, 0.05, 0.01, 0.02, 0.03], [rows(0, len(x))] * MEMBERS
+
+    def make(i):
+        return network(0, "dense", xn.SGD(rates[i]), "mean_squared_error", jit=True)
+
+    stack, _ = trained(make, x, y, together_, own)
+    assert set(stack.errors) == {0}  # so few that the others stay where they are
+    assert bool(spans) is together_
+    for i in range(1, MEMBERS):
+        alone = make(i)
+        alone.fit(x[own[i]], y[own[i]], EPOCHS, BATCH, verbose=False)
+        assert_close(everything(stack[i]), everything(alone), 1e-6)
+
+
 @pytest.mark.parametrize(("hidden", "late"), [
     ("dense", (2.0, 3.0)), ("dropout", (0.7, 1.0)),
 ])  # fmt: skip
