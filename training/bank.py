@@ -9,6 +9,7 @@ recorded program a kind of batch; lanes of different stretches share the memory.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,7 @@ class Bank:
 
     Args:
         trainers: built, of equal `stack_key`.
+        training: whether there is to be any; else gradients and slots stay 0.
 
     Attributes:
         buffers: parameters, gradients and running statistics, one row a trainer.
@@ -36,8 +38,8 @@ class Bank:
         step: steps that masks and noise have seen, uint32 (k, 1, 1).
     """
 
-    def __init__(self, trainers: Sequence["Trainer"]) -> None:
-        first = trainers[0]
+    def __init__(self, trainers: Sequence["Trainer"], training: bool = True) -> None:
+        first, self._training = trainers[0], training
         self.trainers, self.backend = list(trainers), first.backend
         lead = (len(trainers),)
         self.buffers = Buffers(first.model.layout, self.backend, first.dtype, lead)
@@ -65,16 +67,17 @@ class Bank:
         trainer, mine = self.trainers[i], self.buffers
         own = trainer.model.buffers
         assert own is not None
-        slots = zip(trainer.optimizer.slots, trainer.rule.slots, strict=True)
-        averages = trainer.rule.averages
-        return [
+        pairs = [
             (mine.params[i], own.params),
-            (mine.grads[i], own.grads),
             (mine.state[i], own.state),
             (self.step[i], trainer.model.step),
-            *((self.slots[name][i], slot) for name, slot in slots),
-            *((a[i], b) for a, b in zip(self.averages, averages, strict=True)),
+            *zip((a[i] for a in self.averages), trainer.rule.averages, strict=True),
         ]
+        if self._training:
+            slots = zip(trainer.optimizer.slots, trainer.rule.slots, strict=True)
+            pairs.append((mine.grads[i], own.grads))
+            pairs += [(self.slots[name][i], slot) for name, slot in slots]
+        return pairs
 
     def push(self, i: int) -> None:
         """Row i takes the values of its trainer."""
@@ -92,9 +95,9 @@ class Bank:
     def clear(self, i: int) -> None:
         """Row i computes with zeros from now on, which nothing makes infinite."""
         with self.backend.active():
-            for row, _ in self._pairs(i)[:3]:
-                row[...] = 0
-            for array in (*self.slots.values(), *self.averages):
+            mine = self.buffers
+            arrays = (mine.params, mine.grads, mine.state)
+            for array in (*arrays, *self.slots.values(), *self.averages):
                 array[i] = 0
 
     @contextmanager
@@ -126,7 +129,7 @@ class Lane:
 
     Attributes:
         rows: which.
-        model, loss, rule: of all of them; numbers that differ are `PerMember`.
+        model, loss: of all of them; numbers that differ are `PerMember`.
     """
 
     def __init__(self, bank: Bank, rows: slice) -> None:
@@ -136,19 +139,24 @@ class Lane:
         self.graphs = first.takes_graphs
         self.model = stackable.stacked_model(trainers)
         self.loss = stackable.stacked_loss(trainers)
-        seeds = tuple(trainer.seed for trainer in trainers)
-        buffers = bank.buffers.rows(rows)
-        self.model.adopt(buffers, bank.step[rows], seeds)
-        optimizer = stackable.stacked_optimizer(trainers)
+        self._bank, self._seeds = bank, tuple(trainer.seed for trainer in trainers)
+        self._buffers = bank.buffers.rows(rows)
+        self.model.adopt(self._buffers, bank.step[rows], self._seeds)
+        self.grads = self._buffers.grads
+        self._steps: dict[Kind, TrainingStep] = {}
+        self._evaluations: dict[tuple[Kind, bool], EvaluationStep] = {}
+
+    @cached_property
+    def rule(self) -> Rule:
+        """The update of all networks; numbers that differ are `PerMember`."""
+        bank, rows = self._bank, self.rows
+        first = bank.trainers[rows][0]
+        optimizer = stackable.stacked_optimizer(bank.trainers[rows])
         slots = [bank.slots[name][rows] for name in optimizer.slots]
         names = list(first.optimizer.scalars(1.0, 1))
         averages = [mean[rows] for mean in bank.averages]
-        self.rule = Rule(
-            optimizer, buffers, seeds, first.average, names, slots, averages
-        )
-        self.grads = buffers.grads
-        self._steps: dict[Kind, TrainingStep] = {}
-        self._evaluations: dict[tuple[Kind, bool], EvaluationStep] = {}
+        buffers, seeds = self._buffers, self._seeds
+        return Rule(optimizer, buffers, seeds, first.average, names, slots, averages)
 
     def _stacked(self, kind: Kind) -> Kind:
         """One batch of `kind` for every network."""

@@ -216,7 +216,8 @@ class Stack:
         samples = self._samples(x, y, sample_weight)
         own = check_rows(rows, "rows", samples.count, len(self))
         size = self._at_once(batch_size)
-        return Evaluation(Bank(self.trainers), samples, own, size).run()
+        bank = Bank(self.trainers, training=False)
+        return Evaluation(bank, samples, own, size).run()
 
     def predict(
         self, x: Any, rows: Sequence[Any] | None = None, batch_size: int | None = None
@@ -241,7 +242,8 @@ class Stack:
             with backend.active():
                 x = backend.asarray(x, first.dtype)
         size = self._at_once(batch_size)
-        found = stacked_evaluation.predict(Bank(self.trainers), x, own, size)
+        bank = Bank(self.trainers, training=False)
+        found = stacked_evaluation.predict(bank, x, own, size)
         return np.stack(found) if rows is None else found
 
     def _at_once(self, batch_size: int | None) -> int:
