@@ -113,10 +113,11 @@ class Runner:
             store.fill(trials)
         jobs: dict[Any, list[Job]] = {}
         for trial, probe in zip(trials, probes, strict=True):
+            kind = stack_key(probe)
             for number in range(len(self.parts)):
                 job = self.job(trial, number)
                 if trial.scores[number] is None and number not in trial.errors:
-                    key = (stack_key(probe), job.epochs, job.batch_size)
+                    key = (kind, job.epochs, job.batch_size)
                     jobs.setdefault(key, []).append(job)
         total = sum(job.epochs for group in jobs.values() for job in group)
         with self.bar(total) as told:
