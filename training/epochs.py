@@ -67,7 +67,7 @@ class Epochs:
         run = self._in_c() if few > 1 else None
         if run is None:
             return 1
-        seconds = run.slowest if self.seconds is None else self.seconds
+        seconds = run.seconds if self.seconds is None else self.seconds
         return max(1, min(few, int(SPAN / max(seconds, 1e-9))))
 
     def _in_c(self) -> native.Epochs | None:

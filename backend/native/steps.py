@@ -21,7 +21,7 @@ from xpnet.backend.native.table import Op, Table
 from xpnet.backend.trace import Array, address
 
 NEEDED = ("gradients", "loss", "update")
-SLOWEST = 4e-9  # seconds for one of the many alike things that a call does
+CALL, EACH = 5e-8, 1e-10  # seconds a call, and for each of its many alike things
 
 
 class Steps:
@@ -59,10 +59,10 @@ class Steps:
         self._leg = np.array([*row, 0], np.int64)
 
     @property
-    def slowest(self) -> float:
-        """Seconds that a step of all networks does not take, or hardly ever."""
+    def seconds(self) -> float:
+        """About what a step of all networks takes, before one has been timed."""
         done = [*self._before.ops, *self._after.ops]
-        return SLOWEST * sum(prod(op.counts) for op in done)
+        return CALL * len(done) + EACH * sum(prod(op.counts) for op in done)
 
     def run(self, start: int, stop: int, first: int, members: int) -> int:
         """Take steps start .. stop - 1; `stop`, or the first whose numbers are not
@@ -96,9 +96,9 @@ class Epochs:
         self._held = legs
 
     @property
-    def slowest(self) -> float:
+    def seconds(self) -> float:
         """Likewise, of an epoch."""
-        return sum(steps.slowest * count for steps, count in self._held)
+        return sum(steps.seconds * count for steps, count in self._held)
 
     def run(self, epochs: int) -> int:
         """Take so many epochs; the steps taken before one whose numbers are not finite,

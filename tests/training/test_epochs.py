@@ -11,6 +11,7 @@ import xpnet as xn
 from tests.training.examples import HIDDEN, curves, data, same, trainer
 from tests.training.test_stack import everything
 from xpnet.backend import native
+from xpnet.backend.native import steps
 from xpnet.training import epochs as together
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
@@ -85,6 +86,19 @@ def test_epochs_together_are_epochs_one_by_one(hidden, batch, monkeypatch, count
     assert one[1:] == many[1:]
     assert counted or "norm" in hidden
     assert all(count > 1 for count in counted)
+
+
+@pytest.mark.parametrize("likely", ["short", "long"])
+def test_the_first_epoch_is_one_of_many_where_it_is_likely_to_be_short(
+    likely, monkeypatch, counted
+):
+    if likely == "long":
+        monkeypatch.setattr(steps, "CALL", 1.0)
+    x, y = data(samples=23)
+    t = trainer(jit=True)
+    t.fit(x, y, EPOCHS, 7)
+    assert counted[0] == (EPOCHS if likely == "short" else EPOCHS - 1)
+    assert len(t.history) == EPOCHS
 
 
 def test_weights_and_a_fixed_order_go_along(monkeypatch, counted):
