@@ -97,7 +97,7 @@ def test_the_first_epoch_is_one_of_many_where_it_is_likely_to_be_short(
     x, y = data(samples=23)
     t = trainer(jit=True)
     t.fit(x, y, EPOCHS, 7)
-    assert counted[0] == (EPOCHS if likely == "short" else EPOCHS - 1)
+    assert sum(counted) == (EPOCHS if likely == "short" else EPOCHS - 1)
     assert len(t.history) == EPOCHS
 
 
