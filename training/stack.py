@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array, check_whole
+from xpnet.backend.blas import one_thread
 from xpnet.training import checks, stack_memory, stacked_evaluation
 from xpnet.training.bank import Bank
 from xpnet.training.callbacks import Callback, check_callbacks
@@ -19,7 +21,7 @@ from xpnet.training.member import Member
 from xpnet.training.stack_checks import check_rows, check_trainers
 from xpnet.training.stackable import check_stackable
 from xpnet.training.stacked_evaluation import Evaluation
-from xpnet.training.together import Together
+from xpnet.training.together import Together, workers
 from xpnet.training.trainer import DEFAULT_BATCH, Trainer
 
 AT_ONCE = 8192  # samples × networks that a prediction computes in one go
@@ -216,8 +218,9 @@ class Stack:
         samples = self._samples(x, y, sample_weight)
         own = check_rows(rows, "rows", samples.count, len(self))
         size = self._at_once(batch_size)
-        bank = Bank(self.trainers, training=False)
-        return Evaluation(bank, samples, own, size).run()
+        bank, threads = Bank(self.trainers, training=False), workers(self.trainers)
+        with one_thread(threads > 1), ThreadPoolExecutor(threads) as pool:
+            return Evaluation(bank, samples, own, size, pool, threads).run()
 
     def predict(
         self, x: Any, rows: Sequence[Any] | None = None, batch_size: int | None = None

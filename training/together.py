@@ -103,7 +103,7 @@ class Together:
     def _together(self, members: list[Member], interrupt: Interrupt) -> None:
         """Train members side by side; callbacks see the end however it comes."""
         teams: list[Team] = []
-        count = workers(members)
+        count = workers([member.trainer for member in members])
         with ExitStack() as ends:
             ends.callback(lambda: self._end(teams))
             if count > 1:
@@ -163,7 +163,8 @@ class Together:
         evaluation = ahead = None
         if self.held is not None:
             rows = [m.held for m in cohort.members if m.held is not None]
-            evaluation = Evaluation(cohort.bank, self.held, rows, self.batch_size)
+            held = (self.held, rows, self.batch_size)
+            evaluation = Evaluation(cohort.bank, *held, pool, threads)
         elif cohort.backend.is_host:
             room = epochs_ahead(members[0].trainer, self.samples, self.batch_size)
             ahead = Ahead(cohort, min(room, self.epochs), pool, threads)
@@ -235,14 +236,13 @@ class Together:
             self._leave(cohort, i)
 
 
-def workers(members: Sequence[Member]) -> int:
-    """Threads that train a part of the members each: as many as BLAS would take.
+def workers(trainers: Sequence[Trainer]) -> int:
+    """Threads that share these networks: as many as BLAS would take.
 
     The products of small networks are too small for threads within. On a device there
     is one.
     """
-    backend = members[0].trainer.backend
-    return max(1, min(backend.threads, len(members) // FEWEST))
+    return max(1, min(trainers[0].backend.threads, len(trainers) // FEWEST))
 
 
 def _row(

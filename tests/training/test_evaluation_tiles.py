@@ -1,0 +1,89 @@
+"""The evaluation of a stack in C: as call by call, however networks are divided."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import xpnet as xn
+from tests.training.examples import data
+from tests.training.test_stack import LOSSES, network, rows
+from xpnet.backend import native
+from xpnet.training import evaluation_tiles, stack, stacked_evaluation
+from xpnet.training.bank import Bank
+from xpnet.training.evaluation_tiles import EvaluationTiles
+from xpnet.training.stacked_evaluation import Evaluation
+
+pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
+MEMBERS = 5
+KINDS = {
+    "labels": ("dense", "softmax_cross_entropy", "labels"),
+    "values": ("dropout", "mean_squared_error", "values"),
+    "masks": ("max norm", "softmax_cross_entropy", "labels"),
+    "statistics": ("batch norm", "softmax_cross_entropy", "labels"),
+    "numbers": ("layer norm", LOSSES["smoothing"][0], "labels"),
+}
+
+
+@pytest.fixture(params=[1, 2, 100], ids="tiles of {}".format)
+def tile(request, monkeypatch):
+    """Networks at a time, at most."""
+    monkeypatch.setattr(
+        evaluation_tiles, "balanced", lambda count, *_: min(count, request.param)
+    )
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weights"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_are_those_of_calls(kind, weighted, tile, monkeypatch):
+    hidden, loss, targets = KINDS[kind]
+    x, y = data(targets)
+    w = np.linspace(0.0, 2.0, len(x)) if weighted else None
+    of = loss if callable(loss) else lambda i: loss
+    networks = xn.Stack(
+        [network(i, hidden, "adam", of(i), jit=True) for i in range(MEMBERS)]
+    )
+    networks.fit(x, y, 2, 7, verbose=False)
+    samples, own = networks._samples(x, y, w), [rows(i, len(x)) for i in range(MEMBERS)]
+    bank = Bank(networks.trainers, training=False)
+    with ThreadPoolExecutor(2) as pool:
+        in_c = Evaluation(bank, samples, own, 5, pool, 2)
+        assert in_c._in_c(in_c._stages()) is not None
+        calls = Evaluation(bank, samples, own, 5)
+        monkeypatch.setattr(calls, "_in_c", lambda stages: None)
+        before = in_c.run()
+        assert before == calls.run()
+        bank.buffers.params[...] *= 1.5  # as an epoch later
+        assert in_c.run() == calls.run() != before
+
+
+def test_the_short_last_part_is_a_part_of_its_own(tile):
+    x, y = data()
+    networks = xn.Stack([network(i, jit=True) for i in range(MEMBERS)])
+    scores = networks.evaluate(x, y, batch_size=len(x) // 2)
+    assert len(x) % 2
+    for trainer, found in zip(networks.trainers, scores, strict=True):
+        assert found == pytest.approx(trainer.evaluate(x, y), abs=1e-6)
+
+
+def test_threads_share_an_evaluation(monkeypatch):
+    monkeypatch.setattr(stack, "workers", lambda trainers: 2)
+    asked, run = [], stacked_evaluation.EvaluationTiles.run
+
+    def noted(self, pool):
+        asked.append((self._threads, pool is not None))
+        run(self, pool)
+
+    monkeypatch.setattr(EvaluationTiles, "run", noted)
+    x, y = data()
+    xn.Stack([network(i, jit=True) for i in range(MEMBERS)]).evaluate(x, y)
+    assert asked == [(2, True)]
+
+
+def test_what_c_cannot_compute_is_called(monkeypatch):
+    monkeypatch.setattr(native, "take", lambda *arguments: None)
+    x, y = data()
+    networks = xn.Stack([network(i, jit=True) for i in range(MEMBERS)])
+    wanted = [trainer.evaluate(x, y) for trainer in networks.trainers]
+    for found, alone in zip(networks.evaluate(x, y), wanted, strict=True):
+        assert found == pytest.approx(alone, abs=1e-6)
