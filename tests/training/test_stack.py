@@ -270,10 +270,10 @@ def test_threads_change_nothing(monkeypatch, jit):
 
 
 def test_a_stack_takes_threads_where_they_pay(monkeypatch):
-    members = [Member(network(0), np.arange(3)) for _ in range(40)]
-    assert together.workers(members[:1]) == 1
+    trainers = [network(0) for _ in range(40)]
+    assert together.workers(trainers[:1]) == 1
     monkeypatch.setattr("xpnet.backend.backend.blas_threads", lambda: 4)
-    counts = [together.workers(members[:n]) for n in (1, 15, 16, 40)]
+    counts = [together.workers(trainers[:n]) for n in (1, 15, 16, 40)]
     assert counts == [1, 1, 2, 4]
 
 
