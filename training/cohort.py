@@ -65,7 +65,8 @@ class Cohort:
     """Members side by side in a bank, and their epochs.
 
     Args:
-        members: of equal `stack_key`, built; they are put in order of their samples.
+        members: of equal `stack_key`, built; they are put in order of the number of
+            their samples, and those that see the same ones side by side.
         samples: x, y and weights that all draw from.
         batch_size: samples a step; a network with fewer takes all it has.
         shuffle: a new order each epoch, drawn from each network's (seed, epoch).
@@ -83,7 +84,7 @@ class Cohort:
         pool: Executor | None = None,
         threads: int = 1,
     ) -> None:
-        self.members = sorted(members, key=lambda member: -len(member.rows))
+        self.members = _in_order(members)
         self.samples, self.batch_size = samples, batch_size
         self._pool, self._threads = pool, threads
         trainers = [member.trainer for member in self.members]
@@ -445,3 +446,11 @@ class Cohort:
             trainer.steps_done += i
         member.error = divergence(trainer, SimpleNamespace(x=x), number, loss)
         trainer.stop = f"diverged: {member.error}"
+
+
+def _in_order(members: Sequence[Member]) -> list[Member]:
+    """Most samples first; networks of the same samples find them in the cache."""
+    first: dict[int, int] = {}
+    for i, member in enumerate(members):
+        first.setdefault(id(member.rows), i)
+    return sorted(members, key=lambda m: (-len(m.rows), first[id(m.rows)]))
