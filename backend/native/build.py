@@ -16,6 +16,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from threading import Lock, RLock
 from typing import Any
@@ -92,13 +93,14 @@ def _machine() -> str:
 @cache
 def _processor() -> str:
     """The first processor's lines that say what instructions it has."""
+    words = ("vendor_id", "cpu family", "model name", "flags", "features", "cpu part")
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        with Path("/proc/cpuinfo").open() as lines:  # of the others nothing is read
+            first = takewhile(str.strip, lines)
+            found = [line.rstrip() for line in first if line.lower().startswith(words)]
     except OSError:
         return ""
-    words = ("vendor_id", "cpu family", "model name", "flags", "features", "cpu part")
-    lines = text.partition("\n\n")[0].splitlines()
-    return "\n".join(line for line in lines if line.lower().startswith(words))
+    return "\n".join(found)
 
 
 def _processor_options() -> list[str]:
