@@ -72,6 +72,9 @@ class Cohort:
         shuffle: a new order each epoch, drawn from each network's (seed, epoch).
         w: the weights on the device, in blocks where networks have their own.
         pool, threads: see `Tiles.run`.
+
+    Attributes:
+        alike: the networks, those together that see the same samples in the same order.
     """
 
     def __init__(
@@ -297,7 +300,6 @@ class Cohort:
         return tiles(step, lane.grads, losses, gathers, copies, held, self._threads)
 
     def _alike(self) -> list[list[int]]:
-        """The networks, those together that see the same samples in the same order."""
         found: dict[tuple[int, int, int], list[int]] = {}
         for i, member in enumerate(self.members):
             trainer = member.trainer

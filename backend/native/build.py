@@ -86,7 +86,7 @@ def _works(path: str) -> bool:
 
 
 def _machine() -> str:
-    """ "x86_64", "aarch64", ...; "" where the system does not say."""
+    """Such as "x86_64" or "aarch64"; "" where the system does not say."""
     return os.uname().machine.lower() if hasattr(os, "uname") else ""
 
 
@@ -123,7 +123,8 @@ def _vectors() -> list[str]:
     told = {name.strip(): value.strip() for name, _, value in lines}
     if told.get("vendor_id") != "AuthenticAMD":
         return []
-    wide = int(told.get("cpu family", "0")) >= 26
+    family = told.get("cpu family", "")
+    wide = family.isdigit() and int(family) >= 26
     return [f"-mprefer-vector-width={512 if wide else 256}"]
 
 
