@@ -5,7 +5,6 @@
 As in `tiles.py`, some networks go through all parts before the next few begin.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 from xpnet.backend import Array, native
 from xpnet.backend.native.table import Table
 from xpnet.training.step import EvaluationStep
-from xpnet.training.tiles import CACHE, balanced, in_turns
+from xpnet.training.tiles import balanced, in_cache, tile_by_tile
 
 
 @dataclass(eq=False)
@@ -72,8 +71,7 @@ class EvaluationTiles:
                 return
             self._tables.append((code, table, stage.count))
             part += stage.count
-            own = (program.nbytes + stage.step.batch.x.nbytes) // self._count
-            most = min(most, max(1, CACHE // (held + own)))
+            most = min(most, in_cache(program, stage.step.batch, held, self._count))
         if not all(code.splits for code, _, _ in self._tables):
             most = self._count
         self._tile = balanced(self._count, most, threads)
@@ -117,18 +115,10 @@ class EvaluationTiles:
         Args:
             pool: of threads - 1 other threads; None where there are none.
         """
-        left = deque(range(0, self._count, self._tile))
 
-        def work() -> None:
-            while left:
-                try:
-                    first = left.popleft()
-                except IndexError:  # another thread was faster
-                    return
-                members = min(self._tile, self._count - first)
-                for code, table, parts in self._tables:
-                    for part in range(parts):
-                        place = table.address, table.count
-                        code.library.run(*place, first, members, part)
+        def take(first: int, members: int) -> None:
+            for code, table, parts in self._tables:
+                for part in range(parts):
+                    code.library.run(table.address, table.count, first, members, part)
 
-        in_turns(work, left, pool, self._threads)
+        tile_by_tile(take, self._count, self._tile, pool, self._threads)

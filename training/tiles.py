@@ -11,8 +11,8 @@ from concurrent.futures import Executor, wait
 from math import ceil
 from typing import Any
 
-from xpnet.backend import Array, native
-from xpnet.training.step import TrainingStep
+from xpnet.backend import Array, Program, native
+from xpnet.training.step import Batch, TrainingStep
 
 CACHE = 2 << 20  # bytes of a core's caches that a tile may take
 
@@ -40,27 +40,43 @@ class Tiles:
             pool: of threads - 1 other threads; None where there are none.
             threads: that take tiles in turn, this one among them.
         """
-        left = deque(range(0, self.count, self.tile))
-        ended: list[tuple[int, int]] = []
+        ended: list[tuple[int, int, int]] = []
 
-        def work() -> None:
-            while left:
-                try:
-                    first = left.popleft()
-                except IndexError:  # another thread was faster
-                    return
-                ended.append((first, self._tile(start, stop, first)))
+        def take(first: int, members: int) -> None:
+            ended.append((first, members, self.steps.run(start, stop, first, members)))
 
-        in_turns(work, left, pool, threads)
-        for first, at in sorted(ended):
+        tile_by_tile(take, self.count, self.tile, pool, threads)
+        for first, members, at in sorted(ended):
             while at < stop:
-                members = range(first, min(first + self.tile, self.count))
-                yield at, members
-                self.steps.update(at, first, len(members))
-                at = self._tile(at + 1, stop, first)
+                yield at, range(first, first + members)
+                self.steps.update(at, first, members)
+                at = self.steps.run(at + 1, stop, first, members)
 
-    def _tile(self, start: int, stop: int, first: int) -> int:
-        return self.steps.run(start, stop, first, min(self.tile, self.count - first))
+
+def tile_by_tile(
+    take: Callable[[int, int], object],
+    count: int,
+    tile: int,
+    pool: Executor | None,
+    threads: int,
+) -> None:
+    """Let threads take networks 0 .. count - 1, each in its turn the next `tile`.
+
+    Args:
+        take: of (the first of them, how many).
+        pool, threads: see `Tiles.run`.
+    """
+    left = deque(range(0, count, tile))
+
+    def work() -> None:
+        while left:
+            try:
+                first = left.popleft()
+            except IndexError:  # another thread was faster
+                return
+            take(first, min(tile, count - first))
+
+    in_turns(work, left, pool, threads)
 
 
 def in_turns(
@@ -114,9 +130,20 @@ def tiles(
     first = [*takes, *(native.copy(a, b, True, by) for a, b, by in copies)]
     steps = native.Steps(program.native, first, step.loss, losses, grads)
     count = len(grads)
-    own = held + (program.nbytes + step.batch.x.nbytes) // count
-    most = max(1, CACHE // own) if program.native.splits else count
+    most = in_cache(program, step.batch, held, count)
+    most = most if program.native.splits else count
     return Tiles(steps, count, balanced(count, most, threads))
+
+
+def in_cache(program: Program, batch: Batch, held: int, count: int) -> int:
+    """Networks whose memory a core's caches hold, at least one.
+
+    Args:
+        program, batch: of `count` networks.
+        held: bytes of a network besides.
+    """
+    own = held + (program.nbytes + int(batch.x.nbytes)) // count
+    return max(1, CACHE // own)
 
 
 def balanced(count: int, most: int, threads: int) -> int:
