@@ -87,3 +87,35 @@ def test_what_c_cannot_compute_is_called(monkeypatch):
     wanted = [trainer.evaluate(x, y) for trainer in networks.trainers]
     for found, alone in zip(networks.evaluate(x, y), wanted, strict=True):
         assert found == pytest.approx(alone, abs=1e-6)
+
+
+def evaluation():
+    x, y = data()
+    networks = xn.Stack([network(i, jit=True) for i in range(MEMBERS)])
+    samples = networks._samples(x, y)  # with which they are built
+    bank = Bank(networks.trainers, training=False)
+    return lambda: Evaluation(bank, samples, [np.arange(20)] * MEMBERS, 10)
+
+
+def test_another_program_is_linked_anew():
+    scored = evaluation()()
+    wanted, stages = scored.run(), scored._stages()
+    for in_c in (False, True):  # as before and after it has been compiled
+        for stage in stages:
+            stage.step.replay.program = stage.step._record(in_c)
+        assert (scored._in_c(stages) is not None) is in_c
+        assert scored.run() == wanted
+
+
+def test_networks_that_share_memory_go_together(monkeypatch):
+    make, most = evaluation(), []
+    monkeypatch.setattr(evaluation_tiles, "in_cache", lambda *_: 1)
+    monkeypatch.setattr(
+        evaluation_tiles, "balanced", lambda *sizes: most.append(sizes[1]) or sizes[1]
+    )
+    scored = make()
+    alone = scored.run()
+    for stage in scored._stages():
+        stage.step.program.native.splits = False
+    assert make().run() == alone
+    assert most == [1, MEMBERS]
