@@ -1,15 +1,6 @@
 """Where arrays live and how calls run."""
 
 from xpnet.backend.backend import Backend
-from xpnet.backend.checks import (
-    check_file,
-    check_folder,
-    check_number,
-    check_whole,
-    choose,
-    nearest,
-    parameters,
-)
 from xpnet.backend.compile import compile_tape
 from xpnet.backend.devices import cuda_status, get_backend
 from xpnet.backend.failures import DeviceError
@@ -51,11 +42,6 @@ __all__ = [
     "batch_mean",
     "batch_sum",
     "can_compile",
-    "check_file",
-    "check_folder",
-    "check_number",
-    "check_whole",
-    "choose",
     "compile_tape",
     "cuda_status",
     "derivative",
@@ -64,7 +50,5 @@ __all__ = [
     "generator",
     "get_backend",
     "how_compiled",
-    "nearest",
-    "parameters",
     "stream_key",
 ]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.backend.blas import blas_threads
-from xpnet.backend.checks import choose
 from xpnet.backend.failures import fault, is_fault
 from xpnet.backend.program import Call
 from xpnet.backend.sums import with_ones
 from xpnet.backend.trace import Array, Shape, address
+from xpnet.common import choose
 
 if TYPE_CHECKING:
     from xpnet.backend.cuda import Driver

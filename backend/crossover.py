@@ -16,7 +16,8 @@ import numpy as np
 
 from xpnet.backend.backend import Backend
 from xpnet.backend.blas import blas_threads
-from xpnet.backend.cache import cache_directory, write_whole
+from xpnet.common.cache import cache_directory
+from xpnet.common.files import write_whole
 
 FASTER = 1.1  # a ratio below this is within what timings differ by chance
 
@@ -95,7 +96,7 @@ def remember(crossover: Crossover, gpu: Backend, dtype: str = "float32") -> Path
         "ratios": crossover.ratios,
     }
     try:
-        write_whole(file, json.dumps(rows, indent=1))
+        write_whole(file, json.dumps(rows, indent=1), durable=False)
     except OSError:
         return None
     return file

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.backend import Backend
-from xpnet.backend.checks import nearest
 from xpnet.backend.crossover import prefers_gpu
 from xpnet.backend.failures import (
     INSTALL,
@@ -16,6 +15,7 @@ from xpnet.backend.failures import (
     no_device,
     several_wheels,
 )
+from xpnet.common import nearest
 
 
 @cache

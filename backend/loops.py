@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.cache import cache_directory, write_whole
 from xpnet.backend.fused import Fused
 from xpnet.backend.trace import Array, Traced
+from xpnet.common.cache import cache_directory
+from xpnet.common.files import write_whole
 
 INFIX = {
     np.add: "+",
@@ -348,7 +349,7 @@ def _module(text: str) -> Any:
     name = "xpnet_loop_" + hashlib.sha256(text.encode()).hexdigest()[:24]
     path = cache_directory() / f"{name}.py"
     if not path.exists():
-        write_whole(path, text)
+        write_whole(path, text, durable=False)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

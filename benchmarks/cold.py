@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from xpnet.backend import check_file
 from xpnet.benchmarks.fresh import ask, finish, note
 from xpnet.benchmarks.options import cores, names_in
 from xpnet.benchmarks.record import new_record, write
@@ -23,6 +22,7 @@ from xpnet.benchmarks.rivals import TRAINERS
 from xpnet.benchmarks.tables import training_table
 from xpnet.benchmarks.tasks import DIGITS, XOR, Task
 from xpnet.benchmarks.timing import Timing
+from xpnet.common import check_file
 
 Answer = dict[str, Any]
 Names = tuple[str, ...]

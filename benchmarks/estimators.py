@@ -20,11 +20,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from xpnet.backend import check_file
 from xpnet.benchmarks.fresh import ask, finish, note
 from xpnet.benchmarks.options import cores, names_in
 from xpnet.benchmarks.record import new_record, write
 from xpnet.benchmarks.timing import Timing
+from xpnet.common import check_file
 
 Answer = dict[str, Any]
 # name: (label, module, arguments besides the defaults)

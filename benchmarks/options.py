@@ -5,8 +5,8 @@ import os
 from collections.abc import Collection
 from typing import Any
 
-from xpnet.backend import check_file, choose
 from xpnet.benchmarks.timing import Timing
+from xpnet.common import check_file, choose
 
 
 def cores() -> int:

@@ -20,13 +20,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from xpnet.backend import check_file
 from xpnet.benchmarks.fresh import ask, finish, note
 from xpnet.benchmarks.options import cores, names_in
 from xpnet.benchmarks.record import new_record, write
 from xpnet.benchmarks.study import Digits, Study
 from xpnet.benchmarks.summary import measured
 from xpnet.benchmarks.timing import Timing
+from xpnet.common import check_file
 
 Answer = dict[str, Any]
 SEARCHERS = {

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from xpnet.backend.checks import nearest
+from xpnet.common import nearest
 from xpnet.data.cells import is_number
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnet.backend.checks import choose
+from xpnet.common import choose
 from xpnet.data.draw import check_integer, generator
 
 Pair = tuple[NDArray[np.float32], NDArray[Any]]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from xpnet.backend.checks import nearest
+from xpnet.common import nearest
 from xpnet.data.archive import load_npz
 from xpnet.data.dataset import Dataset
 from xpnet.data.datasets import DATASETS, load

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnet.backend.checks import choose
+from xpnet.common import choose
 from xpnet.data.features import blocks, check_finite
 
 Float64 = NDArray[np.float64]

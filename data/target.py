@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnet.backend.checks import nearest
+from xpnet.common import nearest
 
 Classes = tuple[int, ...] | tuple[str, ...]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import check_whole
+from xpnet.common import check_whole
 from xpnet.layers import (
     Activation,
     BatchNorm,

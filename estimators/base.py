@@ -17,7 +17,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from xpnet.backend import check_whole
+from xpnet.common import check_whole
 from xpnet.estimators import recipe
 from xpnet.estimators.architecture import draw
 from xpnet.estimators.convergence import Convergence, Curves, Flatness

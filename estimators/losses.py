@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from xpnet.backend import Array, choose, feature_sum
+from xpnet.backend import Array, feature_sum
+from xpnet.common import choose
 from xpnet.layers import LOSSES, BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, get_loss
 from xpnet.layers.activations import EXP_LIMIT
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from xpnet.backend import check_number, choose, nearest
+from xpnet.common import check_number, choose, nearest
 from xpnet.estimators.architecture import architecture
 from xpnet.estimators.ridge import ridged
 from xpnet.estimators.rules import PlainAdam, Velocity

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from xpnet.backend import check_file, check_folder
 from xpnet.cli import Parser
+from xpnet.common import check_file, check_folder
 from xpnet.data import load_mnist
 from xpnet.gallery.lesson import Lesson
 from xpnet.gallery.table import title_of

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from xpnet.backend import choose
+from xpnet.common import choose
 from xpnet.gallery.lesson import Lesson
 
 # name: the module with its `lesson(out)`, in the order to read them in.

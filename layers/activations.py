@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xpnet.backend import Array, Formula, choose, derivative, feature_sum
+from xpnet.backend import Array, Formula, derivative, feature_sum
+from xpnet.common import choose
 from xpnet.layers.layer import Layer
 
 EXP_LIMIT = 88.0  # exp(88) is the last whole power that float32 holds

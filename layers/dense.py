@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from xpnet.backend import Array, Formula, Shape, batch_sum, check_number, check_whole
+from xpnet.backend import Array, Formula, Shape, batch_sum
+from xpnet.common import check_number, check_whole
 from xpnet.layers.activations import Activation, ActivationFunction
 from xpnet.layers.initializers import Initializer
 from xpnet.layers.layer import Layer

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.checks import choose
+from xpnet.common import choose
 
 Initializer = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray[Any, Any]]
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from xpnet.backend import Array, Noise, Shape, parameters
+from xpnet.backend import Array, Noise, Shape
+from xpnet.common import parameters
 from xpnet.layers.initializers import Initializer, get_initializer
 
 

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xpnet.backend import Array, check_number, choose, feature_mean, feature_sum
+from xpnet.backend import Array, feature_mean, feature_sum
+from xpnet.common import check_number, choose
 from xpnet.layers.activations import sigmoid, softmax
 
 Targets = Literal["classes", "binary", "values"]

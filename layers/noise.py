@@ -2,7 +2,8 @@
 
 import math
 
-from xpnet.backend import Array, check_number
+from xpnet.backend import Array
+from xpnet.common import check_number
 from xpnet.layers.layer import Layer
 
 

@@ -4,14 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from xpnet.backend import (
-    Array,
-    Shape,
-    batch_mean,
-    batch_sum,
-    check_number,
-    feature_mean,
-)
+from xpnet.backend import Array, Shape, batch_mean, batch_sum, feature_mean
+from xpnet.common import check_number
 from xpnet.layers.layer import Layer
 
 

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from xpnet.backend import Array, check_number, check_whole
+from xpnet.backend import Array
+from xpnet.common import check_number, check_whole
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import check_whole
+from xpnet.common import check_whole
 from xpnet.optim.minimizer import Function, Vector, check_start
 from xpnet.optim.optimizer import Optimizer
 from xpnet.optim.table import get_optimizer

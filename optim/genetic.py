@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from xpnet.backend import check_number, check_whole, generator
+from xpnet.backend import generator
+from xpnet.common import check_number, check_whole
 from xpnet.optim.minimizer import Iterate, Minimizer, Objective, Vector, check_begun
 from xpnet.optim.search import SEARCH, positive
 

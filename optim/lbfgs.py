@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from xpnet.backend import check_number, check_whole
+from xpnet.common import check_number, check_whole
 from xpnet.optim.line_search import LineSearch, Trial
 from xpnet.optim.minimizer import Iterate, Minimizer, Objective, Vector, check_begun
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import check_whole
+from xpnet.common import check_whole
 
 Vector = np.ndarray[Any, Any]
 Function = Callable[[Vector], Any]

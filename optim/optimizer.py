@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array, check_number, nearest, parameters
+from xpnet.backend import Array
+from xpnet.common import check_number, nearest, parameters
 from xpnet.optim.schedules import Schedule, get_schedule
 
 

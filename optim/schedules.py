@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import check_number, choose
+from xpnet.common import check_number, choose
 
 Schedule = Callable[[int], float]
 

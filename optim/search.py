@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import check_number, check_whole, generator
+from xpnet.backend import generator
+from xpnet.common import check_number, check_whole
 from xpnet.optim.minimizer import Iterate, Minimizer, Objective, Vector, check_begun
 
 SEARCH = 100  # the stream of the generator: apart from weights and orders

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from xpnet.backend import choose
+from xpnet.common import choose
 from xpnet.optim.adam_variants import Adamax, Nadam, RAdam
 from xpnet.optim.adaptive import Adadelta, Adagrad, RMSprop
 from xpnet.optim.genetic import GeneticAlgorithm

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import check_number, check_whole
+from xpnet.common import check_number, check_whole
 
 Values = np.ndarray[Any, Any]
 TINY = 1e-30

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnet.backend import check_whole
+from xpnet.common import check_whole
 
 Indices = NDArray[np.int64]
 Fold = tuple[Indices, Indices]  # (rows to train on, rows held out)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-from xpnet.backend import check_number, check_whole, choose, nearest
+from xpnet.common import check_number, check_whole, choose, nearest
 from xpnet.data import SCALERS
 from xpnet.training import Callback
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import check_whole
+from xpnet.common import check_whole
 from xpnet.data import Standardizer
 from xpnet.selection.ensemble import Ensemble
 from xpnet.selection.folds import Indices

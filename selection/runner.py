@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import nearest
+from xpnet.common import nearest
 from xpnet.selection.material import Material, Part, Values, with_validation
 from xpnet.selection.options import Checked
 from xpnet.selection.results import Results, Scores, Trial, shown_settings

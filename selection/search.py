@@ -6,7 +6,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from xpnet.backend import check_number, check_whole
+from xpnet.common import check_number, check_whole
 from xpnet.data import split_indices
 from xpnet.selection.curve import LearningCurve
 from xpnet.selection.ensemble import Ensemble

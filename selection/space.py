@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import check_number, check_whole, nearest
+from xpnet.common import check_number, check_whole, nearest
 
 Settings = dict[str, Any]
 FIT = ("epochs", "batch_size")  # settings of `fit` rather than of the network

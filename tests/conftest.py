@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 
 from tests import standin as device
 from xpnet.backend import native
-from xpnet.backend.cache import cache_directory
+from xpnet.common.cache import cache_directory
 
 
 @pytest.fixture(autouse=True, scope="session")

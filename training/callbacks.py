@@ -4,7 +4,8 @@ import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from xpnet.backend import Array, check_number, check_whole, nearest
+from xpnet.backend import Array
+from xpnet.common import check_number, check_whole, nearest
 from xpnet.training.history import rising
 
 if TYPE_CHECKING:

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from xpnet.backend import Backend, check_number, check_whole, choose, get_backend
+from xpnet.backend import Backend, get_backend
+from xpnet.common import check_number, check_whole, choose
 from xpnet.layers import LAYERS, LOSSES, Sequential
 from xpnet.optim import (
     OPTIMIZERS,

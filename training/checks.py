@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array, Backend, Shape, check_number
+from xpnet.backend import Array, Backend, Shape
+from xpnet.common import check_number
 from xpnet.layers import Loss, Sequential
 from xpnet.optim import WeightAverage
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array, Shape, check_whole, generator, get_backend
+from xpnet.backend import Array, Shape, generator, get_backend
+from xpnet.common import check_whole
 from xpnet.layers import Layer, Loss, Sequential, Slot, get_loss
 from xpnet.optim import SGD
 from xpnet.training import checks

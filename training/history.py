@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xpnet.backend import nearest
+from xpnet.common import nearest
 
 if TYPE_CHECKING:
     from xpnet.training.diagnosis import Diagnosis

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import choose, nearest
+from xpnet.common import choose, nearest
 
 Values = np.ndarray[Any, Any]
 Metric = Callable[[Values, Values, Values | None], float]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import check_number, check_whole
+from xpnet.common import check_number, check_whole
 from xpnet.optim import Iterate, Minimizer, StartError, get_minimizer
 from xpnet.training.callbacks import Callback, check_callbacks
 from xpnet.training.dataset import Samples

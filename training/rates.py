@@ -1,6 +1,6 @@
 """The learning rate of a trainer: its schedule, and what was set by hand."""
 
-from xpnet.backend import check_number
+from xpnet.common import check_number
 from xpnet.optim import Constant, Schedule
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array, check_whole
+from xpnet.backend import Array
 from xpnet.backend.blas import one_thread
+from xpnet.common import check_whole
 from xpnet.training import checks, stack_memory, stacked_evaluation
 from xpnet.training.bank import Bank
 from xpnet.training.callbacks import Callback, check_callbacks

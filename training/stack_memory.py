@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from xpnet.backend import check_number
+from xpnet.common import check_number
 from xpnet.training.dataset import Samples
 
 if TYPE_CHECKING:

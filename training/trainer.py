@@ -8,14 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from xpnet.backend import (
-    Array,
-    Backend,
-    Shape,
-    check_whole,
-    get_backend,
-)
+from xpnet.backend import Array, Backend, Shape, get_backend
 from xpnet.backend.blas import one_thread
+from xpnet.common import check_whole
 from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
 from xpnet.optim import Optimizer, WeightAverage, get_optimizer
 from xpnet.training import checks, evaluation

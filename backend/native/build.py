@@ -21,7 +21,7 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import Any
 
-from xpnet.backend.cache import cache_directory
+from xpnet.common.cache import cache_directory
 
 # Every operation as IEEE 754 has it: nothing contracted, reordered or assumed away.
 # Only the error number and the flags of an operation are nobody's concern.

@@ -14,10 +14,11 @@ from itertools import count
 from pathlib import Path
 from threading import Lock
 
-from xpnet.backend.cache import cache_directory, write_whole
 from xpnet.backend.native.plain import Made, program
 from xpnet.backend.native.signature import Recorded
 from xpnet.backend.program import Program
+from xpnet.common.cache import cache_directory
+from xpnet.common.files import write_whole
 
 MOST = 256  # programs in this process
 MOST_FILES = 1024  # about: looked at now and then
@@ -71,7 +72,7 @@ def _write(key: str, made: Made) -> None:
         path = _path(key)
         if next(_WRITTEN) % (MOST_FILES // 4) == 0:
             _make_room(path.parent)
-        write_whole(path, f"{_digest(text)}\n{text}")
+        write_whole(path, f"{_digest(text)}\n{text}", durable=False)
 
 
 def _digest(text: str) -> str:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.standin import cupy, standin_backend
 from xpnet.backend import crossover
-from xpnet.backend.cache import cache_directory
 from xpnet.backend.crossover import Crossover, prefers_gpu, recall, remember
+from xpnet.common.cache import cache_directory
 
 TABLE = Crossover((16, 64, 256), (8, 128), ((0.1, 0.2), (0.4, 1.6), (2.5, 10.0)))
 

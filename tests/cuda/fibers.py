@@ -16,10 +16,10 @@ import pytest
 from tests import standin
 from tests.cuda import emulated_gemm
 from xpnet.backend import Backend
-from xpnet.backend.cache import cache_directory
 from xpnet.backend.cuda import Signature, bind, check_grid, handwritten, signatures
 from xpnet.backend.cuda.launch import KERNEL, address
 from xpnet.backend.cuda.products import Gemm
+from xpnet.common.cache import cache_directory
 
 HEADER = Path(__file__).with_name("fibers.h")
 FLAGS = ["-std=c++17", "-O1", "-shared", "-fPIC", "-w", "-U_FORTIFY_SOURCE"]

@@ -13,15 +13,16 @@ import xpnet as xn
 
 ROOT = Path(__file__).resolve().parents[2]
 LINKS = {path.name for path in (ROOT / "xpnet").iterdir() if path.is_symlink()}
-# The others are for those who measure, for those who read, and for scikit-learn.
-ROOMS = sorted(LINKS - {"benchmarks", "gallery", "examples", "estimators"})
+# The others are for xpnet itself, who measures, who reads, and scikit-learn.
+ROOMS = sorted(LINKS - {"common", "benchmarks", "gallery", "examples", "estimators"})
 FACE = ast.parse((ROOT / "xpnet" / "__init__.py").read_text(encoding="utf-8"))
 
 
 def modules():
     """The dotted name of every module of the package."""
     found = ["xpnet"]
-    for folder in ("xpnet", "xpnet/commands", "gallery", "estimators", *ROOMS):
+    rooms = ("common", "gallery", "estimators", *ROOMS)
+    for folder in ("xpnet", "xpnet/commands", *rooms):
         name = ".".join(Path(folder).parts)
         name = name if name.startswith("xpnet") else f"xpnet.{name}"
         for path in sorted((ROOT / folder).glob("*.py")):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xpnet.backend import check_file
 from xpnet.benchmarks import accuracy, breakdown, cold, sweep
 from xpnet.benchmarks.cases import NETS, RATES, cases
 from xpnet.benchmarks.options import cores, names_in, numbers_in
@@ -22,6 +21,7 @@ from xpnet.benchmarks.tables import (
     training_table,
 )
 from xpnet.benchmarks.timing import Timing
+from xpnet.common import check_file
 
 PARTS = ("race", "breakdown", "sweep", "cold", "accuracy")
 QUICK = Timing(2.5, 5, 0.1)

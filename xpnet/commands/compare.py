@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import DeviceError, generator, get_backend, nearest
+from xpnet.backend import DeviceError, generator, get_backend
 from xpnet.backend.crossover import FASTER, Crossover, remember
+from xpnet.common import nearest
 from xpnet.data import MinMaxScaler, Standardizer, load_data
 from xpnet.training.lockstep import (
     Agreement,

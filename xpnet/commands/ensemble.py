@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import check_whole
 from xpnet.commands import train
+from xpnet.common import check_whole
 from xpnet.data import Dataset, Scaler
 from xpnet.selection import Ensemble, Reliability, Temperature, reliability
 from xpnet.training import EarlyStopping, Stack, Trainer, confusion_matrix

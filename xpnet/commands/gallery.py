@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from xpnet import gallery
-from xpnet.backend import choose
+from xpnet.common import choose
 from xpnet.gallery import LESSONS, get_lesson, prepare, title_of
 
 ALL = "all"

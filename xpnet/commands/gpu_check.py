@@ -5,8 +5,9 @@ from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
-from xpnet.backend import check_file, get_backend
+from xpnet.backend import get_backend
 from xpnet.benchmarks.gpu.check import GpuCheck
+from xpnet.common import check_file
 
 
 def run(options: Namespace) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from xpnet.backend import choose
+from xpnet.common import choose
 from xpnet.selection import LogUniform, Uniform
 
 

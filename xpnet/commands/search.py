@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Backend, choose, get_backend
+from xpnet.backend import Backend, get_backend
 from xpnet.commands import grid, train
+from xpnet.common import choose
 from xpnet.data import Dataset, load_data
 from xpnet.layers import Dense, Dropout, Layer, Sequential, SoftmaxCrossEntropy
 from xpnet.optim import OPTIMIZERS, Cosine

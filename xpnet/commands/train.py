@@ -8,14 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import (
-    check_file,
-    check_folder,
-    check_number,
-    choose,
-    get_backend,
-)
+from xpnet.backend import get_backend
 from xpnet.commands.report import Report, print_report
+from xpnet.common import check_file, check_folder, check_number, choose
 from xpnet.data import SCALERS, Dataset, Scaler, Standardizer, load_data, split
 from xpnet.layers import (
     Dense,

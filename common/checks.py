@@ -50,10 +50,37 @@ def check_number(
         value, int | float | np.integer | np.floating
     ):
         raise TypeError(f"{text}, a number, got {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number beyond every float
+        number = math.inf
     if not (math.isfinite(number) and right(number)):
-        raise ValueError(f"{text}, got {value}")
+        raise ValueError(f"{text}, got {shortened(str(value))}")
     return number
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """`text` with its middle left out where it is longer than `most` characters."""
+    half = (most - 3) // 2
+    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
+
+
+def check_flag(owner: str, name: str, value: Any) -> bool:
+    """`value` as True or False.
+
+    A text such as "no" is true to Python, and so are 2 and NaN; none of them is a
+    flag. 0 and 1 are, since NumPy and configuration files write them for False and
+    True.
+
+    Raises:
+        TypeError: anything else.
+    """
+    if isinstance(value, bool | np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer) and value in (0, 1):
+        return bool(value)
+    argument = f"{owner}: {name}" if owner else name
+    raise TypeError(f"{argument}: expected True or False, got {value!r}")
 
 
 def check_whole(

@@ -3,7 +3,6 @@
 import os
 from functools import cache
 from pathlib import Path
-from threading import get_ident
 
 
 @cache
@@ -21,21 +20,6 @@ def cache_directory() -> Path:
     import tempfile
 
     return Path(tempfile.mkdtemp(prefix="xpnet-"))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file of the cache so that nobody finds half of it; no rests are left.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    part = path.with_suffix(f".{os.getpid()}.{get_ident()}.part")
-    try:
-        part.write_text(text)
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _wanted() -> Path:
