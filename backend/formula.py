@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend.trace import Array
+from xpnet.common import shown
 
 Formula = Callable[[Array], Array]
 
@@ -168,8 +169,13 @@ def derivative(formula: Formula) -> Formula:
 
     Raises:
         TypeError: when the returned function meets an operation that is not
-            elementwise or has no rule.
+            elementwise or has no rule; for something else than a function.
     """
+    if not callable(formula):
+        raise TypeError(
+            f"derivative: expected a function f(z), got {shown(formula)}; such as "
+            "lambda z: z * z"
+        )
 
     def slope(z: Array) -> Array:
         result = formula(Dual(z, 1.0))

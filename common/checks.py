@@ -2,13 +2,14 @@
 
 import inspect
 import math
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Hashable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
+
+from xpnet.common.words import nearest
 
 T = TypeVar("T")
 
@@ -19,24 +20,13 @@ def parameters(kind: Hashable) -> tuple[tuple[str, inspect.Parameter], ...]:
     return tuple(inspect.signature(cast(type, kind)).parameters.items())
 
 
-def nearest(name: object, names: Iterable[str]) -> str:
-    """A hint for a misspelt `name`: the closest of `names`, then all of them."""
-    names, text = sorted(names), str(name)
-    initials = ["".join(word[:1] for word in n.split("_")) == text for n in names]
-    close = [n for n, same in zip(names, initials, strict=True) if same]  # "mse"
-    close = close or [n for n in names if sorted(n) == sorted(text)]  # "adma"
-    close = close or get_close_matches(text, names, n=1, cutoff=0.5)
-    guess = f"did you mean {close[0]!r}? " if close else ""
-    return f"{guess}(valid: {', '.join(names)})"
-
-
 def check_number(
     owner: str, value: Any, expected: str, right: Callable[[float], bool]
 ) -> float:
     """`value` as a float that is finite and `right`.
 
     Args:
-        owner: what has this argument.
+        owner: what has this argument; "" where `expected` says enough.
         value: the argument.
         expected: what it must be, with its name: "0 <= rate < 1".
         right: the same as a function.
@@ -45,18 +35,27 @@ def check_number(
         TypeError: not a number.
         ValueError: another one than `expected` says.
     """
-    text = f"{owner}: expected {expected}"
+    text = f"{owner}: expected {expected}" if owner else f"expected {expected}"
     if isinstance(value, bool) or not isinstance(
         value, int | float | np.integer | np.floating
     ):
-        raise TypeError(f"{text}, a number, got {value!r}")
+        raise TypeError(f"{text}, a number, got {shown(value)}")
     try:
         number = float(value)
     except OverflowError:  # a whole number beyond every float
         number = math.inf
     if not (math.isfinite(number) and right(number)):
-        raise ValueError(f"{text}, got {shortened(str(value))}")
+        raise ValueError(f"{text}, got {shown(value, str)}")
     return number
+
+
+def shown(value: Any, text: Callable[[Any], str] = repr) -> str:
+    """`value` in a message: on one line, and not of endless length."""
+    try:
+        line = " ".join(text(value).split())
+    except Exception:  # such as an int of more digits than Python writes
+        line = f"one of type {type(value).__name__}, too long to show"
+    return shortened(line)
 
 
 def shortened(text: str, most: int = 60) -> str:
@@ -65,7 +64,7 @@ def shortened(text: str, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
 
 
-def check_flag(owner: str, name: str, value: Any) -> bool:
+def check_flag(owner: str, name: str, value: Any, wanted: str = "") -> bool:
     """`value` as True or False.
 
     A text such as "no" is true to Python, and so are 2 and NaN; none of them is a
@@ -80,7 +79,15 @@ def check_flag(owner: str, name: str, value: Any) -> bool:
     if isinstance(value, int | np.integer) and value in (0, 1):
         return bool(value)
     argument = f"{owner}: {name}" if owner else name
-    raise TypeError(f"{argument}: expected True or False, got {value!r}")
+    wanted = wanted or "True or False"
+    raise TypeError(f"{argument}: expected {wanted}, got {shown(value)}")
+
+
+def check_optional_flag(owner: str, name: str, value: Any) -> bool | None:
+    """Likewise, where None leaves the choice open."""
+    if value is None:
+        return None
+    return check_flag(owner, name, value, "True, False or None")
 
 
 def check_whole(
@@ -92,9 +99,9 @@ def check_whole(
         span = f">= {low}" if high is None else f"from {low} to {high}"
         if owner:
             raise ValueError(
-                f"{owner}: expected {name} {span}, a whole number; got {value!r}"
+                f"{owner}: expected {name} {span}, a whole number; got {shown(value)}"
             )
-        raise ValueError(f"{name}: expected a whole number {span}, got {value!r}")
+        raise ValueError(f"{name}: expected a whole number {span}, got {shown(value)}")
     return int(value)
 
 

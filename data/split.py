@@ -7,6 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from xpnet.common import (
+    as_host,
+    as_labels,
+    check_flag,
+    check_number,
+    explains_arguments,
+    shown,
+)
 from xpnet.data.draw import check_integer, generator
 
 Indices = NDArray[np.int64]
@@ -14,6 +22,7 @@ Indices = NDArray[np.int64]
 ROUNDING = 1e-9  # 0.7 + 0.2 + 0.1 is not quite 1, and 10 × 0.3 not quite 3
 
 
+@explains_arguments
 def split(
     x: ArrayLike,
     y: ArrayLike,
@@ -29,7 +38,8 @@ def split(
 
     Raises ValueError as `split_indices`, and when x and y differ in length.
     """
-    x, y = np.asarray(x), np.asarray(y)
+    x, y = as_host(x, "x"), as_host(y, "y")
+    stratify = check_flag("", "stratify", stratify)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y):
         raise ValueError(
             f"x and y: expected as many rows, got shapes {x.shape} and {y.shape}; "
@@ -39,6 +49,7 @@ def split(
     return [(x[part], y[part]) for part in parts]
 
 
+@explains_arguments
 def split_indices(
     samples: int,
     fractions: Sequence[float] = (0.8, 0.2),
@@ -55,11 +66,11 @@ def split_indices(
     Raises ValueError for fractions that are not positive or do not sum to 1, for a part
     that would be empty, and for a class with fewer members than there are parts.
     """
-    _check_fractions(fractions)
+    fractions = _check_fractions(fractions)
     check_integer("samples", samples, len(fractions))
     codes = np.zeros(samples, np.int64)
     if stratify is not None:
-        codes = _codes(np.asarray(stratify), samples, len(fractions))
+        codes = _codes(stratify, samples, len(fractions))
     rng = generator(seed)
     order = rng.permutation(samples)
     # A stable sort keeps the random order inside each class.
@@ -95,22 +106,24 @@ def _sizes(members: Indices, fractions: NDArray[np.float64]) -> Indices:
     return sizes
 
 
-def _check_fractions(fractions: Sequence[float]) -> None:
-    good = len(fractions) >= 2 and all(fraction > 0 for fraction in fractions)
-    if not good or abs(math.fsum(fractions) - 1) > ROUNDING:
+def _check_fractions(fractions: Any) -> list[float]:
+    try:
+        found = [
+            check_number("", share, "shares above 0", lambda share: share > 0.0)
+            for share in fractions
+        ]
+    except (TypeError, ValueError):
+        found = []
+    if len(found) < 2 or abs(math.fsum(found) - 1) > ROUNDING:
         raise ValueError(
             f"fractions: expected two or more above 0 that sum to 1, got "
-            f"{tuple(fractions)}; hint: for example (0.6, 0.2, 0.2)"
+            f"{shown(fractions)}; hint: for example (0.6, 0.2, 0.2)"
         )
+    return found
 
 
-def _codes(labels: NDArray[Any], samples: int, parts: int) -> Indices:
-    if labels.shape != (samples,) or labels.dtype.kind not in "biuU":
-        raise ValueError(
-            f"stratify: expected one class a sample, integers or text of shape "
-            f"({samples},), got {labels.dtype} of shape {labels.shape}; hint: do "
-            "not stratify a regression"
-        )
+def _codes(stratify: Any, samples: int, parts: int) -> Indices:
+    labels = as_labels(stratify, "stratify", samples)
     classes, codes, members = np.unique(labels, return_inverse=True, return_counts=True)
     if members.min() < parts:
         raise ValueError(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xpnet.backend import Array, Formula, derivative, feature_sum
-from xpnet.common import choose
+from xpnet.common import choose, explains_arguments
 from xpnet.layers.layer import Layer
 
 EXP_LIMIT = 88.0  # exp(88) is the last whole power that float32 holds
@@ -138,6 +138,7 @@ def get_activation(activation: "str | Formula | ActivationFunction | None") -> R
     return choose(activation, ACTIVATIONS, "activation")
 
 
+@explains_arguments
 class Activation(Layer):
     """a = f(z), δ = f'(z) ⊙ δ of a.
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from xpnet.backend import Array, Formula, Shape, batch_sum
-from xpnet.common import check_number, check_whole
+from xpnet.common import check_flag, check_number, check_whole, explains_arguments
 from xpnet.layers.activations import Activation, ActivationFunction
 from xpnet.layers.initializers import Initializer
 from xpnet.layers.layer import Layer
@@ -11,6 +11,7 @@ from xpnet.layers.layer import Layer
 TINY = 1e-30  # a unit without weights has norm 0, and stays as it is
 
 
+@explains_arguments
 class Dense(Layer):
     """a = f(z), z = x W + b.
 
@@ -52,7 +53,8 @@ class Dense(Layer):
         max_norm: float | None = None,
     ):
         self.units = check_whole("Dense", "units", units, 1)
-        self.activation, self.bias = activation, bool(bias)
+        self.activation = activation
+        self.bias = check_flag("Dense", "bias", bias)
         self.initializer = initializer
         self.max_norm = max_norm
         if max_norm is not None:
@@ -68,7 +70,9 @@ class Dense(Layer):
                 f"Dense: expected samples of one axis (features), got {shape}; "
                 "put Flatten() in front"
             )
-        start = self.initializer or self.f.row.initializer
+        start = self.initializer
+        if start is None:
+            start = self.f.row.initializer
         self.declare("W", (shape[0], self.units), start, penalized=True)
         if self.bias:
             self.declare("b", (1, self.units), "zeros")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from xpnet.backend import Array, feature_mean, feature_sum
-from xpnet.common import check_number, choose
+from xpnet.common import check_number, choose, explains_arguments
 from xpnet.layers.activations import sigmoid, softmax
 
 Targets = Literal["classes", "binary", "values"]
@@ -77,6 +77,7 @@ class MeanAbsoluteError(Loss):
         return np.sign(z - t) * (1.0 / z.shape[-1])
 
 
+@explains_arguments
 class Huber(Loss):
     """l = (1/n) Σⱼ h(eⱼ), e = z - t: h = e²/2 where |e| ≤ d, else d (|e| - d/2).
 
@@ -130,6 +131,7 @@ class BinaryCrossEntropy(Loss):
         return sigmoid(z)
 
 
+@explains_arguments
 class SoftmaxCrossEntropy(Loss):
     """On logits: l = ln Σₖ eᶻᵏ - Σⱼ tⱼ zⱼ,  ∂l/∂z = softmax(z) - t.
 

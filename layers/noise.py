@@ -3,10 +3,11 @@
 import math
 
 from xpnet.backend import Array
-from xpnet.common import check_number
+from xpnet.common import check_number, explains_arguments
 from xpnet.layers.layer import Layer
 
 
+@explains_arguments
 class Dropout(Layer):
     """a = x ⊙ m / (1 - rate) while training, with m = 0 with probability `rate`.
 
@@ -41,6 +42,7 @@ class Dropout(Layer):
         return delta if self.keep is None else delta * self.keep
 
 
+@explains_arguments
 class GaussianNoise(Layer):
     """a = x + std ε with ε ~ N(0, 1) while training; a = x at inference. δ passes.
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from xpnet.backend import Array, Shape, batch_mean, batch_sum, feature_mean
-from xpnet.common import check_number
+from xpnet.common import check_number, explains_arguments
 from xpnet.layers.layer import Layer
 
 
@@ -52,6 +52,7 @@ class _Normalization(Layer):
         return (g - mean - x_hat * slope) * self.scale
 
 
+@explains_arguments
 class BatchNorm(_Normalization):
     """a = γ (x - μ) / √(σ² + eps) + β, with μ, σ² of each feature over the batch.
 
@@ -100,6 +101,7 @@ class BatchNorm(_Normalization):
         return self.gain * self.x_hat + self.shift
 
 
+@explains_arguments
 class LayerNorm(_Normalization):
     """a = γ (x - μ) / √(σ² + eps) + β, with μ, σ² of each sample over its features.
 

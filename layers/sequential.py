@@ -18,10 +18,12 @@ from xpnet.backend import (
     Traced,
     stream_key,
 )
+from xpnet.common import explains_arguments
 from xpnet.layers.layer import Layer
 from xpnet.layers.parameters import Buffers, Layout, Slot
 
 
+@explains_arguments
 class Sequential:
     """a[l] = layer[l](a[l-1]) forward, δ[l-1] = layer[l].backward(δ[l]) back.
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.common import check_flag
 from xpnet.optim.optimizer import Optimizer
 from xpnet.optim.schedules import Schedule
 
@@ -139,7 +140,7 @@ class RMSprop(Optimizer):
         super().__init__(learning_rate, **common)
         self.rho = self._check("rho", rho, 1.0)
         self.momentum = self._check("momentum", momentum, 1.0)
-        self.centered = bool(centered)
+        self.centered = check_flag("RMSprop", "centered", centered)
         self.eps = self._check_eps(eps)
         kept = {"v": True, "m": self.centered, "b": self.momentum > 0.0}
         self.slots = tuple(name for name, needed in kept.items() if needed)

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from xpnet.backend import Array
-from xpnet.common import check_number, check_whole
+from xpnet.common import check_number, check_whole, explains_arguments
 
 
+@explains_arguments
 @dataclass(frozen=True)
 class WeightAverage:
     """θ̄ ← θ̄ + w (θ - θ̄) after each update, w = max(1 - decay, 1/k) at the k-th.

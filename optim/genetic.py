@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from xpnet.backend import generator
-from xpnet.common import check_number, check_whole
+from xpnet.common import check_number, check_whole, explains_arguments
 from xpnet.optim.minimizer import Iterate, Minimizer, Objective, Vector, check_begun
 from xpnet.optim.search import SEARCH, positive
 
 
+@explains_arguments
 class GeneticAlgorithm(Minimizer):
     """A population that is selected, crossed and mutated.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from xpnet.common import check_number, check_whole
+from xpnet.common import check_number, check_whole, explains_arguments
 from xpnet.optim.line_search import LineSearch, Trial
 from xpnet.optim.minimizer import Iterate, Minimizer, Objective, Vector, check_begun
 
@@ -13,6 +13,7 @@ Pair = tuple[Vector, Vector, float]
 PATIENCE = 20  # iterations without progress beyond rounding
 
 
+@explains_arguments
 class LBFGS(Minimizer):
     """Newton's direction, with the Hessian guessed from the last steps.
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.common import check_flag
 from xpnet.optim.optimizer import Optimizer
 from xpnet.optim.schedules import Schedule
 
@@ -40,7 +41,7 @@ class SGD(Optimizer):
     ):
         super().__init__(learning_rate, **common)
         self.momentum = self._check("momentum", momentum, 1.0)
-        self.nesterov = bool(nesterov)
+        self.nesterov = check_flag(type(self).__name__, "nesterov", nesterov)
         if nesterov and momentum == 0.0:
             raise ValueError("SGD: nesterov=True needs momentum > 0, got 0; try 0.9")
         self.slots = ("v",) if momentum else ()

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.common import check_number, choose
+from xpnet.common import check_number, choose, explains_arguments
 
 Schedule = Callable[[int], float]
 
@@ -27,6 +27,7 @@ def _positive(owner: object, **values: float) -> None:
         object.__setattr__(owner, field, plain)  # a NumPy number would not be saved
 
 
+@explains_arguments
 @dataclass(frozen=True)
 class Constant:
     """η(t) = rate."""
@@ -41,6 +42,7 @@ class Constant:
         return self.rate
 
 
+@explains_arguments
 @dataclass(frozen=True)
 class StepDecay:
     """η(t) = rate · factor^⌊t / every⌋, `every` in steps."""
@@ -57,6 +59,7 @@ class StepDecay:
         return float(self.rate * self.factor ** (step // self.every))
 
 
+@explains_arguments
 @dataclass(frozen=True)
 class ExponentialDecay:
     """η(t) = rate · factor^(t / every), `every` in steps."""
@@ -73,6 +76,7 @@ class ExponentialDecay:
         return float(self.rate * self.factor ** (step / self.every))
 
 
+@explains_arguments
 @dataclass(frozen=True)
 class Cosine:
     """η(t) = final + (rate - final) (1 + cos(π t / steps)) / 2, then `final`.
@@ -100,6 +104,7 @@ class Cosine:
         return self.final + (self.rate - self.final) * wave
 
 
+@explains_arguments
 @dataclass(frozen=True)
 class WarmUp:
     """η(t) = (t + 1) / steps · after(0) for t < steps, then after(t - steps).

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import generator
-from xpnet.common import check_number, check_whole
+from xpnet.common import check_flag, check_number, check_whole, explains_arguments
 from xpnet.optim.minimizer import Iterate, Minimizer, Objective, Vector, check_begun
 
 SEARCH = 100  # the stream of the generator: apart from weights and orders
 
 
+@explains_arguments
 class RandomSearch(Minimizer):
     """Guess, and keep the best.
 
@@ -45,7 +46,8 @@ class RandomSearch(Minimizer):
     ):
         self.guesses = check_whole("RandomSearch", "guesses", guesses, 1)
         self.scale = positive("RandomSearch", "scale", scale)
-        self.local, self.seed = bool(local), check_whole("", "seed", seed, 0)
+        self.local = check_flag("RandomSearch", "local", local)
+        self.seed = check_whole("", "seed", seed, 0)
 
     def iterate(self, objective: Objective, start: Vector) -> Iterator[Iterate]:
         """The start, then the best so far after each handful of guesses."""
@@ -63,6 +65,7 @@ class RandomSearch(Minimizer):
             yield Iterate(x, value)
 
 
+@explains_arguments
 class GridSearch(Minimizer):
     """Every point of a square grid over a plane through the start.
 

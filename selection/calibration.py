@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.common import check_number, check_whole
+from xpnet.common import check_number, check_whole, explains_arguments
 
 Values = np.ndarray[Any, Any]
 TINY = 1e-30
@@ -48,6 +48,7 @@ class Reliability:
         return plot_reliability(self, path)
 
 
+@explains_arguments
 def reliability(p: Any, y: Any, bins: int = 15) -> Reliability:
     """Confidence against accuracy in `bins` equal steps of confidence.
 
@@ -74,6 +75,7 @@ def reliability(p: Any, y: Any, bins: int = 15) -> Reliability:
     return Reliability(edges, means[0], means[1], count)
 
 
+@explains_arguments
 def expected_calibration_error(p: Any, y: Any, bins: int = 15) -> float:
     """Mean gap between confidence and accuracy, 0 for a calibrated network.
 
@@ -82,6 +84,7 @@ def expected_calibration_error(p: Any, y: Any, bins: int = 15) -> float:
     return reliability(p, y, bins).error
 
 
+@explains_arguments
 @dataclass(frozen=True)
 class Temperature:
     """Probabilities made less (T > 1) or more sure: softmax(z / T), z = ln p.

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Backend
+from xpnet.common import as_numbers, explains_arguments, shown
 from xpnet.data import Scaler
-from xpnet.training import Stack, Trainer
+from xpnet.training import Stack, Trainer, checks
+from xpnet.training.stack_checks import check_rows
 
 Values = np.ndarray[Any, Any]
 TINY = 1e-30  # p ln p is 0 where p is
@@ -42,6 +44,7 @@ class Uncertainty:
     noise: Values
 
 
+@explains_arguments
 class Ensemble:
     """Networks that answer together: p̄ = (1/k) Σᵢ pᵢ.
 
@@ -70,7 +73,8 @@ class Ensemble:
         y_scaler: Scaler | None = None,
     ) -> None:
         self.stack = members if isinstance(members, Stack) else Stack(members)
-        self.scaler, self.y_scaler = scaler, y_scaler
+        self.scaler = _check_scaler("scaler", scaler)
+        self.y_scaler = _check_scaler("y_scaler", y_scaler)
 
     def __len__(self) -> int:
         return len(self.stack)
@@ -87,7 +91,7 @@ class Ensemble:
         """x as the networks see it."""
         if self.scaler is None:
             return x
-        x = np.asarray(x)
+        x = as_numbers(x, "x")
         return self.scaler.transform(x.reshape(len(x), -1)).reshape(x.shape)
 
     def member_predictions(self, x: Any, batch_size: int | None = None) -> Values:
@@ -133,22 +137,35 @@ class Ensemble:
         q = 1.0 - p
         return -(p * np.log(np.maximum(p, TINY)) + q * np.log(np.maximum(q, TINY)))
 
+    @explains_arguments
     def evaluate(self, x: Any, y: Any, sample_weight: Any = None) -> dict[str, float]:
         """{metric: value} of the mean prediction, and "loss", -ln p̄ of the label or
         mean square error.
 
         The loss is that of the averaged probabilities (or outputs), which is never
         above the mean of the members' losses.
-        """
-        return self._scores(self.predict(x), np.asarray(y), sample_weight)
 
-    def _scores(self, p: Values, y: Values, w: Any) -> dict[str, float]:
-        w = None if w is None else np.asarray(w)
-        y = y.reshape(len(y), -1) if self.targets != "classes" and y.ndim == 1 else y
+        Raises:
+            ValueError, TypeError: unfit data, as `Trainer.evaluate`.
+        """
+        x, y, w = self._checked(x, y, sample_weight)
+        p = self.predict(x)
         scores = {"loss": float(np.average(self._losses(p, y), weights=w))}
         for name, metric in self.stack[0].metrics.items():
             scores[name] = float(metric(p, y, w))
         return scores
+
+    def _checked(self, x: Any, y: Any, w: Any) -> tuple[Any, Values, Values | None]:
+        """x, and y and the weights on the host, as `Samples` checks them."""
+        first = self.stack[0]
+        backend = first.backend
+        x = checks.check_x(x, first.model.sample_shape, backend)
+        first.build(x.shape[1:])
+        width = first.model.n_outputs
+        y = checks.check_y(y, len(x), first.loss_function, width, backend)
+        checks.check_finite(y, "y", backend)
+        w = checks.check_weights(w, len(x), backend, first.dtype)
+        return x, backend.to_numpy(y), None if w is None else backend.to_numpy(w)
 
     def _losses(self, p: Values, y: Values) -> Values:
         p = p.astype(np.float64)
@@ -158,7 +175,7 @@ class Ensemble:
             right = y * np.log(np.maximum(p, TINY))
             wrong = (1.0 - y) * np.log(np.maximum(1.0 - p, TINY))
             return np.asarray(-(right + wrong).mean(axis=1))
-        t = np.eye(p.shape[1])[y.reshape(-1)] if y.ndim == 1 or y.shape[1] == 1 else y
+        t = np.eye(p.shape[1])[y] if y.ndim == 1 else y
         return np.asarray(-(t * np.log(np.maximum(p, TINY))).sum(axis=1))
 
     def score(self, x: Any, y: Any, rows: Any, sample_weight: Any) -> dict[str, float]:
@@ -166,11 +183,12 @@ class Ensemble:
 
         That is the mean of the members' own losses, of scaled y where y is scaled.
         """
-        w = None if sample_weight is None else np.asarray(sample_weight)[rows]
-        x, y = np.asarray(x)[rows], np.asarray(y)[rows]
+        x, y, w = self._checked(x, y, sample_weight)
+        (rows,) = check_rows([rows], "rows", len(x), 1)
+        x, y, w = x[rows], y[rows], None if w is None else w[rows]
         scaled_y = y
         if self.y_scaler is not None:
-            scaled_y = self.y_scaler.transform(y.reshape(len(y), -1))
+            scaled_y = self.y_scaler.transform(y)
         own = self.stack.evaluate(self.scaled(x), scaled_y, sample_weight=w)
         loss = float(np.mean([scores["loss"] for scores in own]))
         return self.evaluate(x, y, w) | {"loss": loss}
@@ -220,3 +238,12 @@ class Ensemble:
             raise ValueError(f"{path}: a damaged ensemble ({error})") from None
         members = [Trainer.load(directory / str(i), device) for i in range(count)]
         return Ensemble(members, *scalers)
+
+
+def _check_scaler(name: str, scaler: Any) -> Scaler | None:
+    if scaler is None or isinstance(scaler, Scaler):
+        return scaler
+    raise TypeError(
+        f"{name}: expected a fitted scaler or None, got {shown(scaler)}; such as "
+        "xpnet.Standardizer.fit(x)"
+    )

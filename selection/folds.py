@@ -1,17 +1,18 @@
 """Folds: which samples train and which are held out, again and again."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnet.common import check_whole
+from xpnet.common import as_host, as_labels, check_whole, explains_arguments, shown
 
 Indices = NDArray[np.int64]
 Fold = tuple[Indices, Indices]  # (rows to train on, rows held out)
 
 
+@explains_arguments
 def k_folds(
     samples: int,
     folds: int | str = 5,
@@ -77,19 +78,24 @@ def k_folds(
     return found
 
 
-def check_folds(folds: Sequence[Any], samples: int) -> list[Fold]:
+def check_folds(folds: Any, samples: int) -> list[Fold]:
     """Folds of the caller's own: (train, test) pairs of row numbers.
 
     Raises:
         ValueError: not pairs, rows that there are not, or rows in both parts.
     """
     found: list[Fold] = []
+    if not isinstance(folds, Iterable):
+        raise TypeError(
+            "folds: expected a whole number, 'leave_one_out' or (train, test) pairs of "
+            f"row numbers, got {shown(folds)}; such as list(KFold(5).split(x))"
+        )
     for i, fold in enumerate(folds):
         if not isinstance(fold, tuple | list) or len(fold) != 2:
             raise ValueError(
-                f"folds: expected (train, test) pairs, got {fold!r} at {i}"
+                f"folds: expected (train, test) pairs, got {shown(fold)} at {i}"
             )
-        train, test = (np.asarray(part) for part in fold)
+        train, test = (as_host(part, "folds") for part in fold)
         for name, part in (("train", train), ("test", test)):
             whole = part.ndim == 1 and part.dtype.kind in "iu" and part.size > 0
             if not whole or part.min() < 0 or part.max() >= samples:
@@ -116,16 +122,7 @@ def _fold(part: Indices, i: int) -> Fold:
 
 
 def _codes(labels: Any, samples: int, name: str) -> Indices:
-    labels = np.asarray(labels)
-    if labels.shape != (samples,):
-        raise ValueError(
-            f"{name}: expected one label a sample, ({samples},), got {labels.shape}"
-        )
-    if name == "stratify" and labels.dtype.kind not in "biuUO":
-        raise ValueError(
-            f"stratify: expected classes (whole numbers or text), got {labels.dtype}; "
-            "hint: do not stratify a regression"
-        )
+    labels = as_labels(labels, name, samples, numbers=name == "groups")
     return np.unique(labels, return_inverse=True)[1].astype(np.int64).reshape(-1)
 
 

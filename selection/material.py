@@ -29,24 +29,21 @@ class Part:
     held: Indices | None = None
 
 
-def with_validation(parts: Sequence[Part], y: Values, options: Checked) -> list[Part]:
+def with_validation(
+    parts: Sequence[Part], labels: Values | None, options: Checked
+) -> list[Part]:
     """The parts, with a share of each training part held out for the callbacks."""
     if not options.validation:
         return list(parts)
     shares = (1.0 - options.validation, options.validation)
     found = []
     for part in parts:
-        labels = y[part.train] if is_labels(y) else None
-        train, held = split_indices(len(part.train), shares, labels, options.seed)
+        own = None if labels is None else labels[part.train]
+        train, held = split_indices(len(part.train), shares, own, options.seed)
         found.append(
             Part(part.train[np.sort(train)], part.test, part.repeat, part.train[held])
         )
     return found
-
-
-def is_labels(y: Values) -> bool:
-    """Whether y holds a class a sample."""
-    return y.ndim == 1 and y.dtype.kind in "biu"
 
 
 @dataclass(eq=False)
@@ -88,7 +85,7 @@ class Material:
                 ys.append(y_scalers[number].transform(_columns(y)))
             else:
                 ys.append(y)
-        weights = None if w is None else np.tile(np.asarray(w), len(parts))
+        weights = None if w is None else np.tile(w, len(parts))
         return cls(np.concatenate(xs), np.concatenate(ys), weights, blocks, y_scalers)
 
     def rows(self, number: int, rows: Indices) -> Indices:

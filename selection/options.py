@@ -5,11 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-from xpnet.common import check_number, check_whole, choose, nearest
+from xpnet.common import (
+    check_flag,
+    check_number,
+    check_optional_flag,
+    check_whole,
+    choose,
+    nearest,
+)
 from xpnet.data import SCALERS
 from xpnet.training import Callback
+from xpnet.training.callbacks import check_callbacks
+from xpnet.training.checks import DEFAULT_BATCH
 
-EPOCHS, BATCH = 30, 32
+EPOCHS = 30
+# Taken by the searches beside their options.
+OTHERS = ("folds", "groups", "repeats", "stratify", "test")
 
 
 class Options(TypedDict, total=False):
@@ -56,7 +67,7 @@ class Checked:
     """The options with their defaults, checked as far as they can be without data."""
 
     epochs: int = EPOCHS
-    batch_size: int | None = BATCH
+    batch_size: int | None = DEFAULT_BATCH
     callbacks: Sequence[Callback] | Callback = ()
     validation: float = 0.0
     sample_weight: Any = None
@@ -69,7 +80,6 @@ class Checked:
     at_once: int = 128
     file: str | Path | None = None
     verbose: bool | None = None
-    named: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Checked":
@@ -77,12 +87,16 @@ class Checked:
         known = set(Options.__annotations__)
         for name in options:
             if name not in known:
-                raise TypeError(f"unknown option {name!r}; {nearest(name, known)}")
-        found = cls(**options, named=frozenset(options))
+                hint = nearest(name, known.union(OTHERS))
+                raise TypeError(f"unknown option {name!r}; {hint}")
+        found = cls(**options)
         check_whole("", "epochs", found.epochs, 1)
         check_whole("", "at_once", found.at_once, 1)
         check_whole("", "seed", found.seed, 0)
         check_number("", found.validation, "0 <= validation < 1", lambda v: 0 <= v < 1)
+        check_flag("", "scale_y", found.scale_y)
+        check_optional_flag("", "verbose", found.verbose)
+        check_callbacks(found.callbacks)
         if found.scale is not None:
             choose(found.scale, SCALERS, "scale")
         return found

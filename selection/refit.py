@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from xpnet.common import check_whole
 from xpnet.data import Standardizer
 from xpnet.selection.ensemble import Ensemble
@@ -34,7 +32,9 @@ def refit(
     """
     members = check_whole("", "members", members, 1)
     parts = [Part(rows, rows, repeat) for repeat in range(members)]
-    runner = Runner(make, x, y, parts, options)
+    runner = Runner(make, x, y, options)
+    runner.check(settings)
+    runner.cut(parts)
     trial = runner.trial(settings)
     jobs = [runner.job(trial, i) for i in range(members)]
     stack = Stack([runner.network(settings, part.repeat) for part in parts])
@@ -47,8 +47,8 @@ def refit(
     sound = [t for i, t in enumerate(stack.trainers) if i not in stack.errors]
     if not sound:
         raise next(iter(stack.errors.values()))
-    _, scaler = scaled_x(np.asarray(x), own, options.scale)
+    _, scaler = scaled_x(runner.x, own, options.scale)
     y_scaler = None
     if options.scale_y:
-        y_scaler = Standardizer.fit(np.asarray(y).reshape(len(y), -1)[own])
+        y_scaler = Standardizer.fit(runner.y[own])
     return Ensemble(sound, scaler, y_scaler)

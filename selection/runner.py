@@ -5,19 +5,18 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from xpnet.common import nearest
+from xpnet.common import as_numbers, check_whole, nearest
 from xpnet.selection.material import Material, Part, Values, with_validation
 from xpnet.selection.options import Checked
 from xpnet.selection.results import Results, Scores, Trial, shown_settings
 from xpnet.selection.space import FIT, Settings
 from xpnet.selection.store import Store, enter, fingerprint
-from xpnet.training import Stack, Trainer
-from xpnet.training.checks import as_array
+from xpnet.training import Stack, Trainer, checks
 from xpnet.training.stackable import stack_key
 
 Maker = Callable[..., Trainer]
@@ -39,10 +38,13 @@ class Runner:
 
     Args:
         make: settings -> Trainer.
-        x, y: the data, on the host.
-        parts: what is trained and scored on.
+        x, y: the data: the host's arrays, or what becomes one.
         options: checked.
+
+    Attributes:
         train_scores: score the samples trained on as well.
+        parts: what is trained and scored on, set by `cut`.
+        labels: (samples,) classes whose shares the parts keep; None for other targets.
     """
 
     def __init__(
@@ -50,15 +52,57 @@ class Runner:
         make: Maker,
         x: Any,
         y: Any,
-        parts: Sequence[Part],
         options: Checked,
-        train_scores: bool = False,
     ) -> None:
-        self.make, self.options, self.train_scores = make, options, train_scores
+        self.make, self.options, self.train_scores = make, options, False
         self.x, self.y = data(x, y)
-        self.parts = with_validation(parts, self.y, options)
+        self.parts: list[Part] = []
+        self.labels: Values | None = None
         self.interrupted = False
         self._takes = set(inspect.signature(make).parameters)
+
+    # Data.
+
+    def check(self, settings: Settings) -> None:
+        """See to it that all of the data fit the loss, before anything is trained.
+
+        Raises:
+            ValueError, TypeError: unfit targets or weights, as `Trainer.fit`.
+        """
+        trainer, n, options = self.network(settings, 0), len(self.x), self.options
+        backend = trainer.backend
+        width = trainer.model.copy().build(self.x.shape[1:]).n_outputs
+        loss = trainer.loss_function
+        found = checks.check_y(self.y, n, loss, width, backend)
+        if checks.is_labels(self.y, loss):
+            self.y = found  # a column as a row
+        checks.check_finite(self.x, "x", backend)
+        checks.check_finite(self.y, "y", backend)
+        if options.scale is None:
+            checks.check_fits(self.x, "x", trainer.dtype)
+        if not options.scale_y:
+            checks.check_fits(self.y, "y", trainer.dtype)
+        w = checks.check_weights(options.sample_weight, n, backend, trainer.dtype)
+        self.options = replace(options, sample_weight=w)
+        if self.y.size == n and loss.targets != "values" and self.y.dtype.kind in "biu":
+            self.labels = self.y.reshape(n)
+
+    def cut(self, parts: Sequence[Part]) -> None:
+        """Train and score on these parts from now on.
+
+        Raises:
+            ValueError: a part whose samples have no weight.
+        """
+        self.parts = with_validation(parts, self.labels, self.options)
+        for i, part in enumerate(self.parts):
+            for rows, word in (
+                (part.train, "training"),
+                (part.test, "test"),
+                (part.held, "validation"),
+            ):
+                if rows is not None:
+                    which = f"the {word} part of fold {i}"
+                    checks.check_weighed(self.options.sample_weight, rows, which)
 
     # Networks.
 
@@ -90,15 +134,11 @@ class Runner:
         """A trial on a part; epochs and batch size may be settings."""
         settings, options = trial.settings, self.options
         epochs = settings.get("epochs", options.epochs)
+        epochs = check_whole("", "epochs", epochs, 1)
         size = settings.get("batch_size", options.batch_size)
-        most = max(len(part.train) for part in self.parts)
-        if "batch_size" not in settings and "batch_size" not in options.named:
-            size = min(size, most) if size is not None else None
-        elif size is not None and not 1 <= size <= most:
-            raise ValueError(
-                f"batch_size: expected from 1 to the {most} samples of a training "
-                f"part, got {size}"
-            )
+        if size is not None:
+            most = max(len(part.train) for part in self.parts)
+            size = checks.check_batch_size(size, most, "samples of a training part")
         return Job(trial, part, epochs, size)
 
     # The search.
@@ -145,7 +185,7 @@ class Runner:
         first = next(
             (name for name in ("r2", *trainer.metrics) if name in known), "loss"
         )
-        monitor = self.options.monitor or first
+        monitor = first if self.options.monitor is None else self.options.monitor
         if monitor not in known:
             raise ValueError(
                 f"monitor: no score {monitor!r}; {nearest(monitor, known)}"
@@ -159,7 +199,7 @@ class Runner:
         rows = [
             a for p in self.parts for a in (p.train, p.test, p.held) if a is not None
         ]
-        weights = [] if o.sample_weight is None else [np.asarray(o.sample_weight)]
+        weights = [] if o.sample_weight is None else [o.sample_weight]
         callbacks = (
             o.callbacks if isinstance(o.callbacks, list | tuple) else [o.callbacks]
         )
@@ -296,7 +336,7 @@ class Runner:
                 continue
             p = material.y_scalers[job.part].inverse(outputs[i])
             y = self.y.reshape(len(self.y), -1)[rows[i]]
-            weights = None if w is None else np.asarray(w)[rows[i]]
+            weights = None if w is None else w[rows[i]]
             for name, metric in stack[i].metrics.items():
                 scores[i][name] = float(metric(p, y, weights))
         return scores
@@ -320,10 +360,7 @@ def data(x: Any, y: Any) -> tuple[Values, Values]:
     Raises:
         TypeError, ValueError: text, ragged rows, other lengths.
     """
-    from xpnet.backend import get_backend
-
-    cpu = get_backend("cpu")
-    x, y = as_array(x, "x", cpu), as_array(y, "y", cpu)
+    x, y = as_numbers(x, "x"), as_numbers(y, "y")
     if x.ndim < 2 or y.ndim == 0 or len(x) != len(y):
         raise ValueError(
             f"x and y: expected (samples, features) and as many targets, got shapes "

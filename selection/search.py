@@ -1,27 +1,34 @@
 """The searches: cross-validation, grids, random draws, halving, learning curves."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
 
-from xpnet.common import check_number, check_whole
+from xpnet.common import (
+    as_labels,
+    check_number,
+    check_optional_flag,
+    check_whole,
+    explains_arguments,
+)
 from xpnet.data import split_indices
 from xpnet.selection.curve import LearningCurve
 from xpnet.selection.ensemble import Ensemble
 from xpnet.selection.folds import check_folds, k_folds
 from xpnet.selection.halving import Halving
-from xpnet.selection.material import Part, is_labels
+from xpnet.selection.material import Part
 from xpnet.selection.options import Checked, Options
 from xpnet.selection.refit import refit
 from xpnet.selection.results import Results
-from xpnet.selection.runner import Maker, Runner, data
+from xpnet.selection.runner import Maker, Runner
 from xpnet.selection.space import Settings, check_names, draws, grid
+from xpnet.training.checks import check_weighed
 
 Folds = int | str | Sequence[Any]
 
 
+@explains_arguments
 def cross_validate(
     make: Maker,
     x: Any,
@@ -59,6 +66,7 @@ def cross_validate(
     return _searched(make, x, y, grid(known), folds, stratify, groups, repeats, options)
 
 
+@explains_arguments
 def grid_search(
     make: Maker,
     x: Any,
@@ -107,6 +115,7 @@ def grid_search(
     return _searched(make, x, y, rows, folds, stratify, groups, repeats, options, test)
 
 
+@explains_arguments
 def random_search(
     make: Maker,
     x: Any,
@@ -127,11 +136,11 @@ def random_search(
     (2012). Arguments, results and errors as for `grid_search`; `space` may hold
     `Uniform` and `LogUniform` ranges beside lists, and `trials` settings are drawn.
     """
-    seed = options.get("seed", 0)
-    rows = draws(check_names(make, space), trials, seed)
+    rows = draws(check_names(make, space), trials, Checked.of(options).seed)
     return _searched(make, x, y, rows, folds, stratify, groups, repeats, options, test)
 
 
+@explains_arguments
 def halving_search(
     make: Maker,
     x: Any,
@@ -163,17 +172,16 @@ def halving_search(
     Raises:
         ValueError, TypeError: as `grid_search`.
     """
-    checked = Checked.of(options)
     factor = check_number("", factor, "factor > 1", lambda f: f > 1.0)
-    rows = draws(check_names(make, space), trials, checked.seed)
-    x, y = data(x, y)
-    kept, aside = _set_aside(y, test, checked, groups)
-    parts = _parts(y[kept], folds, stratify, _taken(groups, kept), 1, checked.seed)
-    runner = Runner(make, x[kept], y[kept], parts, _taken_options(checked, kept))
-    results = Halving(runner, factor).run(rows)
-    return _tested(make, x, y, kept, aside, results, checked)
+    rows = draws(check_names(make, space), trials, Checked.of(options).seed)
+    runner, parts, aside = _prepared(
+        make, x, y, rows, folds, stratify, groups, 1, options, test
+    )
+    runner.cut(parts)
+    return _tested(runner, aside, Halving(runner, factor).run(rows))
 
 
+@explains_arguments
 def learning_curve(
     make: Maker,
     x: Any,
@@ -200,13 +208,14 @@ def learning_curve(
     Raises:
         ValueError, TypeError: as `cross_validate`; sizes that a training part has not.
     """
-    checked = Checked.of(options)
     known = grid({k: [v] for k, v in check_names(make, settings or {}).items()})
-    x, y = data(x, y)
-    whole = _parts(y, folds, stratify, groups, repeats, checked.seed)
+    runner, whole, _ = _prepared(
+        make, x, y, known, folds, stratify, groups, repeats, options
+    )
+    seed = runner.options.seed
     counts = _counts(sizes, min(len(part.train) for part in whole))
-    parts = [p for count in counts for p in _shrunk(whole, count, checked.seed)]
-    runner = Runner(make, x, y, parts, checked, train_scores=True)
+    runner.cut([part for count in counts for part in _shrunk(whole, count, seed)])
+    runner.train_scores = True
     return LearningCurve(runner.run(known), counts, len(whole))
 
 
@@ -222,71 +231,101 @@ def _searched(
     options: Any,
     test: float = 0.0,
 ) -> Results:
-    checked = Checked.of(options)
-    x, y = data(x, y)
-    kept, aside = _set_aside(y, test, checked, groups)
-    parts = _parts(
-        y[kept], folds, stratify, _taken(groups, kept), repeats, checked.seed
+    runner, parts, aside = _prepared(
+        make, x, y, rows, folds, stratify, groups, repeats, options, test
     )
-    runner = Runner(make, x[kept], y[kept], parts, _taken_options(checked, kept))
-    return _tested(make, x, y, kept, aside, runner.run(rows), checked)
+    runner.cut(parts)
+    return _tested(runner, aside, runner.run(rows))
 
 
-def _parts(
-    y: Any, folds: Folds, stratify: bool | None, groups: Any, repeats: int, seed: int
-) -> list[Part]:
-    if not isinstance(folds, int | np.integer | str):
-        return [Part(*fold) for fold in check_folds(folds, len(y))]
-    labels = None
-    if stratify or (stratify is None and groups is None and folds != "leave_one_out"):
-        labels = y if stratify or is_labels(y) else None
-    found = k_folds(
-        len(y), folds, stratify=labels, groups=groups, repeats=repeats, seed=seed
-    )
-    k = len(found) // repeats
-    return [Part(train, test, i // k) for i, (train, test) in enumerate(found)]
-
-
-def _set_aside(y: Any, test: float, options: Checked, groups: Any) -> tuple[Any, Any]:
-    """(rows to search on, rows that nothing is chosen on)."""
-    test = check_number("", test, "0 <= test < 1", lambda t: 0.0 <= t < 1.0)
-    if not test:
-        return np.arange(len(y)), np.arange(0)
-    if groups is not None:
-        parts = max(2, round(1.0 / test))
-        kept, aside = k_folds(len(y), parts, groups=groups, seed=options.seed)[0]
-        return kept, aside
-    labels = y if is_labels(y) else None
-    kept, aside = split_indices(len(y), (1.0 - test, test), labels, options.seed)
-    return np.sort(kept), np.sort(aside)
-
-
-def _taken(values: Any, rows: Any) -> Any:
-    return None if values is None else np.asarray(values)[rows]
-
-
-def _taken_options(options: Checked, rows: Any) -> Checked:
-    return replace(options, sample_weight=_taken(options.sample_weight, rows))
-
-
-def _tested(
+def _prepared(
     make: Maker,
     x: Any,
     y: Any,
+    rows: list[Settings],
+    folds: Folds,
+    stratify: bool | None,
+    groups: Any,
+    repeats: int,
+    options: Any,
+    test: float = 0.0,
+) -> tuple[Runner, list[Part], Any]:
+    """A runner whose data are checked, the folds, and the rows of the test part."""
+    stratify = check_optional_flag("", "stratify", stratify)
+    repeats = check_whole("", "repeats", repeats, 1)
+    test = check_number("", test, "0 <= test < 1", lambda t: 0.0 <= t < 1.0)
+    runner = Runner(make, x, y, Checked.of(options))
+    if groups is not None:
+        groups = as_labels(groups, "groups", len(runner.x), numbers=True)
+    runner.check(rows[0])
+    kept, aside = _set_aside(runner, test, groups)
+    parts = _parts(runner, kept, folds, stratify, groups, repeats)
+    if len(aside):
+        weights = runner.options.sample_weight
+        check_weighed(weights, aside, "the test part")
+    return runner, parts, aside
+
+
+def _parts(
+    runner: Runner,
     kept: Any,
-    aside: Any,
-    results: Results,
-    options: Checked,
-) -> Results:
+    folds: Folds,
+    stratify: bool | None,
+    groups: Any,
+    repeats: int,
+) -> list[Part]:
+    """Folds of the rows `kept`."""
+    count, groups = len(kept), None if groups is None else groups[kept]
+    if not isinstance(folds, int | np.integer | str):
+        if repeats > 1 or stratify:
+            name = "repeats" if repeats > 1 else "stratify"
+            raise ValueError(
+                f"{name}: expected none with folds of your own, which say all; make "
+                "the folds so"
+            )
+        own = check_folds(folds, count)
+        return [Part(kept[train], kept[test]) for train, test in own]
+    labels = None
+    if stratify or (stratify is None and groups is None and folds != "leave_one_out"):
+        labels = runner.labels
+        if stratify and labels is None:
+            labels = runner.y
+        labels = None if labels is None else labels[kept]
+    seed = runner.options.seed
+    found = k_folds(
+        count, folds, stratify=labels, groups=groups, repeats=repeats, seed=seed
+    )
+    k = len(found) // repeats
+    return [
+        Part(kept[train], kept[test], i // k) for i, (train, test) in enumerate(found)
+    ]
+
+
+def _set_aside(runner: Runner, test: float, groups: Any) -> tuple[Any, Any]:
+    """(rows to search on, rows that nothing is chosen on)."""
+    count, seed = len(runner.x), runner.options.seed
+    if not test:
+        return np.arange(count), np.arange(0)
+    if groups is not None:
+        parts = max(2, round(1.0 / test))
+        kept, aside = k_folds(count, parts, groups=groups, seed=seed)[0]
+        return kept, aside
+    shares = (1.0 - test, test)
+    kept, aside = split_indices(count, shares, runner.labels, seed)
+    return np.sort(kept), np.sort(aside)
+
+
+def _tested(runner: Runner, aside: Any, results: Results) -> Results:
     """The results, able to refit; the best setting is scored on the test part."""
+    x, y, options = runner.x, runner.y, runner.options
+    kept = np.setdiff1d(np.arange(len(x)), aside)
 
     def again(settings: Settings, members: int) -> Ensemble:
-        return refit(make, settings, x, y, kept, options, members)
+        return refit(runner.make, settings, x, y, kept, options, members)
 
     results.again = again
     if len(aside) and not results.interrupted:
-        weights = options.sample_weight
-        results.test = results.refit().score(x, y, aside, weights)
+        results.test = results.refit().score(x, y, aside, options.sample_weight)
     return results
 
 

@@ -9,12 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.common import check_number, check_whole, nearest
+from xpnet.common import (
+    check_flag,
+    check_number,
+    check_whole,
+    explains_arguments,
+    nearest,
+)
 
 Settings = dict[str, Any]
 FIT = ("epochs", "batch_size")  # settings of `fit` rather than of the network
 
 
+@explains_arguments
 @dataclass(frozen=True)
 class Uniform:
     """A number between low and high, all equally likely; whole: a whole number.
@@ -37,6 +44,7 @@ class Uniform:
         return float(rng.uniform(self.low, self.high))
 
 
+@explains_arguments
 @dataclass(frozen=True)
 class LogUniform:
     """A number whose logarithm is uniform between those of low and high.
@@ -66,6 +74,7 @@ def _check_range(owner: "Uniform | LogUniform", above: float) -> None:
     kind = type(owner).__name__
     check_number(kind, owner.low, f"low > {above:g}", lambda v: v > above)
     check_number(kind, owner.high, "high > low", lambda v: v > owner.low)
+    check_flag(kind, "whole", owner.whole)
 
 
 def check_names(make: Callable[..., Any], space: Any) -> dict[str, Any]:

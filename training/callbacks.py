@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from xpnet.backend import Array
-from xpnet.common import check_number, check_whole, nearest
+from xpnet.common import check_number, check_whole, explains_arguments, nearest
 from xpnet.training.history import rising
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class _Watcher(Callback):
         return False
 
 
+@explains_arguments
 class EarlyStopping(_Watcher):
     """Ends training when a curve has not improved for `patience` epochs.
 
@@ -115,6 +116,7 @@ class EarlyStopping(_Watcher):
             self._weights = None
 
 
+@explains_arguments
 class ReduceOnPlateau(_Watcher):
     """Multiplies the learning rate by `factor` when a curve stops improving.
 

@@ -1,16 +1,18 @@
 """The boundary: what comes in is checked once, and one clear error says what is wrong.
 
 Every message names the argument, what was expected, what came, and a way out. Nothing
-here writes into what it is given.
+here writes into what it is given. One function per kind of argument: the same value has
+the same answer in `fit`, `step`, `evaluate`, a stack, an ensemble, a search.
 """
 
+import warnings
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from xpnet.backend import Array, Backend, Shape
-from xpnet.common import check_number
+from xpnet.common import as_numbers, check_number, check_whole, shown
 from xpnet.layers import Loss, Sequential
 from xpnet.optim import WeightAverage
 
@@ -18,48 +20,31 @@ from xpnet.optim import WeightAverage
 CHUNK = 1 << 22
 
 
+class Default(int):
+    """A default that may shrink: told from the same number given by a caller."""
+
+
+DEFAULT_BATCH = Default(32)
+
+
 def as_array(values: Any, name: str, backend: Backend) -> Array:
     """`values` as a real, numeric array on the host or on the backend's device.
 
     Raises:
-        TypeError: text, objects, sparse matrices, complex numbers.
-        ValueError: rows of different lengths, an array of another device.
+        TypeError: text, missing entries, sparse matrices, complex numbers.
+        ValueError: rows of different lengths, masked values, another device's array.
     """
-    if not isinstance(values, np.ndarray):
-        values = _converted(values, name, backend)
-    if values.dtype.kind not in "fiub":
-        kind = "text" if values.dtype.kind in "USO" else str(values.dtype)
-        kind = "None" if values.ndim == 0 and values.tolist() is None else kind
-        hint = (
-            "number the labels with np.unique(y, return_inverse=True)"
-            if name == "y"
-            else "encode text as numbers or drop the column"
-        )
-        raise TypeError(f"{name}: expected real numbers, got {kind}; {hint}")
-    return values
-
-
-def _converted(values: Any, name: str, backend: Backend) -> Array:
-    device = _device_of(values)
-    if device is not None:
-        if not backend.owns(values):
-            raise ValueError(
-                f"{name}: the array is on {device}, the model on {backend.device}; "
-                f"copy it over (cupy.asnumpy({name})) or use device={device!r}"
-            )
-        return values
-    if hasattr(values, "toarray"):
-        raise TypeError(
-            f"{name}: expected a dense array, got a sparse {type(values).__name__}; "
-            f"pass {name}.toarray()"
-        )
-    try:
-        return np.asarray(values)
-    except ValueError:
+    device = None if isinstance(values, np.ndarray) else _device_of(values)
+    if device is None:
+        return as_numbers(values, name)
+    if not backend.owns(values):
         raise ValueError(
-            f"{name}: expected rows of equal length, got a ragged list; pad or drop "
-            "what is too short"
-        ) from None
+            f"{name}: the array is on {device}, the model on {backend.device}; "
+            f"copy it over (cupy.asnumpy({name})) or use device={device!r}"
+        )
+    if values.dtype.kind not in "fiub":
+        raise TypeError(f"{name}: expected real numbers, got {values.dtype}")
+    return values
 
 
 def _device_of(values: Any) -> str | None:
@@ -225,27 +210,67 @@ def _shares(y: Array, loss: Loss, backend: Backend) -> None:
         )
 
 
-def check_weights(weights: Any, samples: int, backend: Backend) -> Array | None:
+def check_weights(
+    weights: Any, samples: int, backend: Backend, dtype: np.dtype[Any]
+) -> Array | None:
     """Sample weights (samples,), each at least 0 and not all 0; None stays None.
 
     Raises:
-        ValueError: another length, negative or not finite, or all zero.
+        TypeError: text, missing entries, complex numbers.
+        ValueError: another shape, negative or not finite, all zero, or sums that
+            `dtype` does not hold.
     """
     if weights is None:
         return None
     weights = as_array(weights, "sample_weight", backend)
+    column = weights.shape == (samples, 1)
     if weights.shape != (samples,):
         raise ValueError(
             f"sample_weight: expected shape ({samples},), one a sample; got "
-            f"{weights.shape}"
+            f"{weights.shape}" + "; pass sample_weight.reshape(-1)" * column
         )
     check_finite(weights, "sample_weight", backend)
-    if float(weights.min()) < 0.0 or float(weights.max()) == 0.0:
+    low, high = float(weights.min()), float(weights.max())
+    if low < 0.0 or high == 0.0:
         raise ValueError(
             "sample_weight: expected weights >= 0 with at least one above 0, got "
-            f"{float(weights.min()):g}..{float(weights.max()):g}"
+            f"{low:g}..{high:g}"
+        )
+    limits = np.finfo(dtype)
+    total = float(weights.sum(dtype=np.float64))
+    if total > float(limits.max) or high < float(limits.tiny):
+        raise ValueError(
+            f"sample_weight: expected weights whose sum is within the range of {dtype},"
+            f" got {high:g} as the largest, {total:g} in all; divide them by their mean"
         )
     return weights
+
+
+def check_weighed(weights: Array | None, rows: Any, which: str) -> None:
+    """Raises ValueError where the samples `rows` have no weight: no mean is defined."""
+    if weights is not None and not weights[rows].any():
+        raise ValueError(
+            f"sample_weight: expected at least one weight above 0 in {which}, got 0 "
+            f"for all of its {len(rows)} samples"
+        )
+
+
+def check_batch_size(size: Any, most: int, samples: str = "samples") -> int:
+    """Samples an update: `most` for None, and for a number above it, with a warning.
+
+    Raises:
+        ValueError: no whole number of at least 1.
+    """
+    if size is None:
+        return most
+    found = check_whole("", "batch_size", size, 1)
+    if found > most and not isinstance(size, Default):
+        warnings.warn(
+            f"batch_size: {shown(size)} is more than the {most} {samples}; taking all "
+            "of them",
+            stacklevel=4,
+        )
+    return min(found, most)
 
 
 def class_weights(weights: Any, y: Array, width: int, backend: Backend) -> Array:

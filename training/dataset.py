@@ -40,7 +40,8 @@ class Samples:
         checks.check_finite(x, "x", backend)
         y = checks.check_y(y, self.count, loss, width, backend)
         checks.check_finite(y, "y", backend)
-        w = checks.check_weights(sample_weight, self.count, backend)
+        dtype = trainer.dtype
+        w = checks.check_weights(sample_weight, self.count, backend, dtype)
         self.labels = checks.is_labels(y, loss)
         if class_weight is not None:
             if not self.labels:
@@ -50,8 +51,7 @@ class Samples:
                 )
             shares = checks.class_weights(class_weight, y, width, backend)
             w = shares if w is None else backend.to_numpy(w) * shares
-            w = checks.check_weights(w, self.count, backend)
-        dtype = trainer.dtype
+            w = checks.check_weights(w, self.count, backend, dtype)
         self.backend = backend
         checks.check_fits(x, "x", dtype)
         checks.check_fits(y, "y", dtype)

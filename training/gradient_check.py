@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array, Shape, generator, get_backend
-from xpnet.common import check_whole
+from xpnet.common import check_whole, explains_arguments
 from xpnet.layers import Layer, Loss, Sequential, Slot, get_loss
 from xpnet.optim import SGD
 from xpnet.training import checks
@@ -41,6 +41,7 @@ class _Shift(Layer):
         return delta
 
 
+@explains_arguments
 def check_gradients(
     model: Sequential,
     loss: str | Loss,
@@ -148,7 +149,7 @@ def _prepared(
     if sample_weight is not None:
         w = checks.as_array(sample_weight, "sample_weight", backend)
         w = _flat(w, lead, batch, "sample_weight")
-        w = checks.check_weights(w, members * batch, backend)
+        w = checks.check_weights(w, members * batch, backend, np.dtype("float64"))
     kind = Kind(x.shape, checks.is_labels(y, loss), w is not None)
     assert copy.buffers is not None
     step = TrainingStep(copy, loss, Rule(SGD(1.0), copy.buffers), kind, jit=False)

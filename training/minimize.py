@@ -8,7 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.common import check_number, check_whole
+from xpnet.common import (
+    check_number,
+    check_optional_flag,
+    check_whole,
+    explains_arguments,
+)
 from xpnet.optim import Iterate, Minimizer, StartError, get_minimizer
 from xpnet.training.callbacks import Callback, check_callbacks
 from xpnet.training.dataset import Samples
@@ -21,6 +26,7 @@ from xpnet.training.progress import Progress
 from xpnet.training.trainer import Trainer
 
 
+@explains_arguments
 def minimize(
     trainer: Trainer,
     x: Any,
@@ -72,6 +78,9 @@ def minimize(
     steps = check_whole("", "steps", steps, 1)
     penalties = [_penalty(name, value) for name, value in (("l1", l1), ("l2", l2))]
     hooks = check_callbacks(callbacks)
+    progress = Progress(check_optional_flag("", "verbose", verbose))
+    if not isinstance(trainer, Trainer):
+        raise TypeError(f"trainer: expected a Trainer, got {trainer!r}")
     _check_fit(trainer)
     if l1 and method.uses_gradient:
         raise ValueError(
@@ -83,7 +92,7 @@ def minimize(
     with trainer.left_as_it_was():
         objective = FullBatch(trainer, samples, *penalties)
     trainer.history = History("loss" if held is None else "val_loss")
-    run = _Run(trainer, objective, method, held, hooks, Progress(verbose))
+    run = _Run(trainer, objective, method, held, hooks, progress)
     return run.run(steps)
 
 

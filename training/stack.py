@@ -11,23 +11,30 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.backend.blas import one_thread
-from xpnet.common import check_whole
+from xpnet.common import (
+    check_flag,
+    check_optional_flag,
+    check_whole,
+    explains_arguments,
+)
 from xpnet.training import checks, stack_memory, stacked_evaluation
 from xpnet.training.bank import Bank
 from xpnet.training.callbacks import Callback, check_callbacks
+from xpnet.training.checks import DEFAULT_BATCH
 from xpnet.training.dataset import Samples
 from xpnet.training.gather import Rows
 from xpnet.training.history import History
 from xpnet.training.member import Member
-from xpnet.training.stack_checks import check_rows, check_trainers
+from xpnet.training.stack_checks import check_rows, check_trainers, check_weighed
 from xpnet.training.stackable import check_stackable
 from xpnet.training.stacked_evaluation import Evaluation
 from xpnet.training.together import Together, workers
-from xpnet.training.trainer import DEFAULT_BATCH, Trainer
+from xpnet.training.trainer import Trainer
 
 AT_ONCE = 8192  # samples × networks that a prediction computes in one go
 
 
+@explains_arguments
 class Stack:
     """k trainers, trained together: each ends as if it had been trained alone.
 
@@ -80,6 +87,7 @@ class Stack:
         for trainer in self.trainers:
             trainer.build(sample)
 
+    @explains_arguments
     def fit(
         self,
         x: Any,
@@ -131,16 +139,16 @@ class Stack:
         """
         epochs = check_whole("", "epochs", epochs, 1)
         check_callbacks(callbacks)
+        shuffle = check_flag("", "shuffle", shuffle)
+        verbose = check_optional_flag("", "verbose", verbose)
         for trainer in self.trainers:
             trainer.check_outside_averages()
         memory = stack_memory.check_memory(memory)
         balanced = isinstance(class_weight, str)
         samples = self._samples(x, y, sample_weight, None if balanced else class_weight)
         own = check_rows(rows, "rows", samples.count, len(self))
-        most = max(map(len, own))
-        size = most if batch_size is None else batch_size
-        size = min(size, most) if size is DEFAULT_BATCH else size
-        size = check_whole("", "batch_size", size, 1, most)
+        check_weighed(samples, own, "rows")
+        size = checks.check_batch_size(batch_size, max(map(len, own)))
         held = self._held(validation, validation_rows, samples)
         w, blocks = samples.w, [0] * len(self)
         if balanced:
@@ -199,10 +207,13 @@ class Stack:
         if validation is not None:
             checks.check_validation(validation)
             samples = self._samples(*validation)
-        return samples, check_rows(rows, "validation_rows", samples.count, len(self))
+        own = check_rows(rows, "validation_rows", samples.count, len(self))
+        check_weighed(samples, own, "validation_rows")
+        return samples, own
 
     # Using what was learnt.
 
+    @explains_arguments
     def evaluate(
         self,
         x: Any,
@@ -218,11 +229,13 @@ class Stack:
         """
         samples = self._samples(x, y, sample_weight)
         own = check_rows(rows, "rows", samples.count, len(self))
+        check_weighed(samples, own, "rows")
         size = self._at_once(batch_size)
         bank, threads = Bank(self.trainers, training=False), workers(self.trainers)
         with one_thread(threads > 1), ThreadPoolExecutor(threads) as pool:
             return Evaluation(bank, samples, own, size, pool, threads).run()
 
+    @explains_arguments
     def predict(
         self, x: Any, rows: Sequence[Any] | None = None, batch_size: int | None = None
     ) -> Any:

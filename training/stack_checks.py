@@ -4,6 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.common import as_host
+from xpnet.training import checks
+from xpnet.training.dataset import Samples
 from xpnet.training.gather import Rows
 from xpnet.training.trainer import Trainer
 
@@ -51,7 +54,7 @@ def check_rows(rows: Any, name: str, count: int, members: int) -> list[Rows]:
         if id(own) in known:
             found.append(known[id(own)])
             continue
-        array = np.asarray(own)
+        array = as_host(own, name)
         if array.ndim != 1 or array.dtype.kind not in "iu" or not array.size:
             raise ValueError(
                 f"{name}: expected at least one whole number for network {i}, got "
@@ -67,3 +70,12 @@ def check_rows(rows: Any, name: str, count: int, members: int) -> list[Rows]:
         known[id(own)] = array.astype(np.int64)
         found.append(known[id(own)])
     return found
+
+
+def check_weighed(samples: Samples, rows: list[Rows], name: str) -> None:
+    """Raises ValueError where a network's rows have no weight."""
+    seen = set[int]()
+    for i, own in enumerate(rows):
+        if id(own) not in seen:
+            seen.add(id(own))
+            checks.check_weighed(samples.host_w, own, f"the {name} of network {i}")

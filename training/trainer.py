@@ -10,12 +10,18 @@ import numpy as np
 
 from xpnet.backend import Array, Backend, Shape, get_backend
 from xpnet.backend.blas import one_thread
-from xpnet.common import check_whole
+from xpnet.common import (
+    check_flag,
+    check_optional_flag,
+    check_whole,
+    explains_arguments,
+)
 from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
 from xpnet.optim import Optimizer, WeightAverage, get_optimizer
 from xpnet.training import checks, evaluation
 from xpnet.training.callbacks import Callback, check_callbacks
 from xpnet.training.capture import STEPS_PER_GRAPH
+from xpnet.training.checks import DEFAULT_BATCH
 from xpnet.training.dataset import Samples
 from xpnet.training.divergence import divergence
 from xpnet.training.doctor import Doctor
@@ -35,13 +41,7 @@ DTYPES = ("float32", "float64")
 PREDICT_ROWS = 1024  # samples a batch, where the caller names no batch size
 
 
-class _Default(int):
-    """A default that may shrink: told from the same number given by a caller."""
-
-
-DEFAULT_BATCH = _Default(32)
-
-
+@explains_arguments
 class Trainer:
     """Trains `model`: θ ← rule(θ, ∂J/∂θ), J the weighted mean loss of a batch.
 
@@ -106,11 +106,13 @@ class Trainer:
         _check_logits(model, self.loss_function)
         self.optimizer = get_optimizer(optimizer)
         self.dtype = _dtype(dtype)
+        self.eager = check_flag("", "eager", eager)
+        self.jit = check_optional_flag("", "jit", jit)
         backend = get_backend(device, _work(model), self.dtype.name)
         if precision is not None:
             backend = backend.with_precision(precision)
-        if backend.precision != "float32" and (eager or self.dtype != np.float32):
-            what = "eager=True" if eager else f"dtype={self.dtype.name!r}"
+        if backend.precision != "float32" and (self.eager or self.dtype != np.float32):
+            what = "eager=True" if self.eager else f"dtype={self.dtype.name!r}"
             raise ValueError(
                 f"precision: {backend.precision!r} is for recorded products of "
                 f"float32, not for {what}; leave one of them out"
@@ -119,7 +121,6 @@ class Trainer:
         self.steps_per_graph = check_whole("", "steps_per_graph", steps_per_graph, 0)
         self.seed = check_whole("", "seed", seed, 0)
         self.metrics = get_metrics(metrics, self.loss_function.targets)
-        self.eager, self.jit = eager, jit
         self.average, self._inside_averages = checks.check_average(average), False
         self.history, self.stop = History(), ""
         self.steps_done = self.epochs_done = 0
@@ -240,6 +241,7 @@ class Trainer:
 
     # Training.
 
+    @explains_arguments
     def fit(
         self,
         x: Any,
@@ -263,7 +265,8 @@ class Trainer:
             epochs: passes over the data.
             batch_size: samples an update (32, or all if there are fewer): 1 is
                 stochastic, None (all) full-batch gradient descent, anything between
-                mini-batch. The short last batch is a batch of its own: its loss is the
+                mini-batch. A larger number than there are samples takes all, with a
+                warning. The short last batch is a batch of its own: its loss is the
                 mean over its own samples.
             validation: (x, y) or (x, y, sample_weight), evaluated after each epoch.
             callbacks: such as `EarlyStopping`; called in this order.
@@ -288,11 +291,11 @@ class Trainer:
         """
         epochs = check_whole("", "epochs", epochs, 1)
         hooks = check_callbacks(callbacks)
+        shuffle = check_flag("", "shuffle", shuffle)
+        diagnose = check_flag("", "diagnose", diagnose)
+        progress = Progress(check_optional_flag("", "verbose", verbose))
         samples = self._samples(x, y, sample_weight, class_weight)
-        size = samples.count if batch_size is None else batch_size
-        if size is DEFAULT_BATCH:
-            size = min(int(DEFAULT_BATCH), samples.count)
-        size = check_whole("", "batch_size", size, 1, samples.count)
+        size = checks.check_batch_size(batch_size, samples.count)
         rest = samples.count % size
         with self.left_as_it_was():
             for n in {size, rest} - {0}:
@@ -301,7 +304,6 @@ class Trainer:
             step.unbind()  # arrays that were read in place are let go
         held = None if validation is None else self._validation(validation)
         self.history = History()
-        progress = Progress(verbose)
         doctor = Doctor(self, samples, size, epochs, progress) if diagnose else None
         parts = (samples, held, size, shuffle, hooks, progress, doctor, epochs)
         what = "a copy of the parameters, in case training diverges,"
@@ -398,6 +400,7 @@ class Trainer:
 
     # Using what was learnt.
 
+    @explains_arguments
     def evaluate(
         self, x: Any, y: Any, sample_weight: Any = None, batch_size: int | None = None
     ) -> dict[str, float]:
@@ -410,6 +413,7 @@ class Trainer:
         rows = self._rows(batch_size, samples.count)
         return evaluation.evaluate(self, samples, self.metrics, rows)
 
+    @explains_arguments
     def predict(self, x: Any, batch_size: int | None = None) -> np.ndarray[Any, Any]:
         """The outputs for x (samples, *sample), as a NumPy array (samples, n).
 
@@ -426,6 +430,7 @@ class Trainer:
             checks.check_fits(x, "x", self.dtype)
         return evaluation.predict(self, x, self._rows(batch_size, len(x)))
 
+    @explains_arguments
     def predict_classes(
         self, x: Any, batch_size: int | None = None
     ) -> np.ndarray[Any, Any]:
@@ -587,7 +592,7 @@ def _dtype(dtype: Any) -> np.dtype[Any]:
         found = np.dtype("object")
     if found.name not in DTYPES:
         raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}")
-    return found
+    return np.dtype(found.name)  # in the machine's byte order
 
 
 def _check_logits(model: Sequential, loss: Loss) -> None:

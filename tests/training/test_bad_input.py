@@ -187,12 +187,7 @@ def test_the_place_is_right_wherever_the_search_is_cut(chunk, monkeypatch):
 
 
 FIT = {
-    "batch size 0": ({"batch_size": 0}, ValueError, r"batch_size: .*1 to 23\b.*got 0"),
-    "batch too large": (
-        {"batch_size": 24},
-        ValueError,
-        r"batch_size: .*23\b.*got 24",
-    ),
+    "batch size 0": ({"batch_size": 0}, ValueError, r"batch_size: .*>= 1\b.*got 0"),
     "half a batch": ({"batch_size": 2.5}, ValueError, r"batch_size: .*whole.*got 2\.5"),
     "batch of text": ({"batch_size": "5"}, ValueError, r"batch_size: .*got '5'"),
     "no epochs": ({"epochs": 0}, ValueError, r"epochs: .*>= 1\b.*got 0"),
