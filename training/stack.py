@@ -14,11 +14,12 @@ from xpnet.backend.blas import one_thread
 from xpnet.common import check_whole
 from xpnet.training import checks, stack_memory, stacked_evaluation
 from xpnet.training.bank import Bank
-from xpnet.training.callbacks import Callback, check_callbacks
+from xpnet.training.callbacks import Callback, check_callbacks, check_monitors
 from xpnet.training.dataset import Samples
 from xpnet.training.gather import Rows
 from xpnet.training.history import History
 from xpnet.training.member import Member
+from xpnet.training.metrics import check_metrics
 from xpnet.training.stack_checks import check_rows, check_trainers
 from xpnet.training.stackable import check_stackable
 from xpnet.training.stacked_evaluation import Evaluation
@@ -130,7 +131,10 @@ class Stack:
             ValueError, TypeError: unfit data or arguments.
         """
         epochs = check_whole("", "epochs", epochs, 1)
-        check_callbacks(callbacks)
+        hooks = check_callbacks(callbacks)
+        first = self.trainers[0]
+        validated = validation is not None or validation_rows is not None
+        check_monitors(hooks, History.of(first.metrics, validated))
         for trainer in self.trainers:
             trainer.check_outside_averages()
         memory = stack_memory.check_memory(memory)
@@ -142,6 +146,8 @@ class Stack:
         size = min(size, most) if size is DEFAULT_BATCH else size
         size = check_whole("", "batch_size", size, 1, most)
         held = self._held(validation, validation_rows, samples)
+        if held is not None:
+            self._check_metrics(*held, trial=True)
         w, blocks = samples.w, [0] * len(self)
         if balanced:
             w, blocks = self._balanced(samples, own, class_weight)
@@ -151,9 +157,8 @@ class Stack:
         ]
         for member in members:
             member.callbacks = check_callbacks(deepcopy(callbacks))
-        monitor = "loss" if held is None else "val_loss"
-        run = Together(samples, held and held[0], size, shuffle, w, epochs, monitor)
-        fitting = stack_memory.room(self.trainers[0], samples, size, memory)
+        run = Together(samples, held and held[0], size, shuffle, w, epochs)
+        fitting = stack_memory.room(first, samples, size, memory)
         with _bar(progress, verbose, epochs * len(self)) as run.progress:
             run.all(members, fitting)
         self.errors = {i: m.error for i, m in enumerate(members) if m.error}
@@ -201,6 +206,13 @@ class Stack:
             samples = self._samples(*validation)
         return samples, check_rows(rows, "validation_rows", samples.count, len(self))
 
+    def _check_metrics(self, samples: Samples, rows: list[Rows], trial: bool) -> None:
+        """Those of all networks are the same; one network's samples stand for all."""
+        first, own = self.trainers[0], rows[0]
+        w = None if samples.host_w is None else samples.host_w[own]
+        shapes = (samples.host_y[own], first.model.n_outputs, w)
+        check_metrics(first.metrics, *shapes, trial)
+
     # Using what was learnt.
 
     def evaluate(
@@ -218,6 +230,7 @@ class Stack:
         """
         samples = self._samples(x, y, sample_weight)
         own = check_rows(rows, "rows", samples.count, len(self))
+        self._check_metrics(samples, own, trial=False)
         size = self._at_once(batch_size)
         bank, threads = Bank(self.trainers, training=False), workers(self.trainers)
         with one_thread(threads > 1), ThreadPoolExecutor(threads) as pool:
