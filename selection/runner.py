@@ -167,7 +167,10 @@ class Runner:
         self.monitor = self._monitor(checked[0])
         for metrics in checked:
             self._known(self.monitor, metrics)
-        ends = {name: m.higher_is_better for name, m in checked[0].items()}
+        ends = {n: m.higher_is_better for each in checked for n, m in each.items()}
+        for name in ends:  # settings that differ in it do not say what is better
+            if len({m[name].higher_is_better for m in checked if name in m}) > 1:
+                ends[name] = None
         self.higher_is_better = {"loss": False, **ends}
         mode = check_mode("", self.options.mode)
         if mode is not None:

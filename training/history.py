@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xpnet.common import choose, nearest
+from xpnet.common import nearest
 from xpnet.training.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
@@ -25,8 +25,13 @@ def check_mode(owner: str, mode: Any) -> bool | None:
     Raises:
         TypeError, ValueError: neither None, "min" nor "max".
     """
-    what = f"{owner}: mode" if owner else "mode"
-    return None if mode is None else choose(mode, MODES, what)
+    if mode is None:
+        return None
+    if not isinstance(mode, str) or mode not in MODES:
+        kind = ValueError if isinstance(mode, str) else TypeError
+        start = f"{owner}: " if owner else ""
+        raise kind(f"{start}expected mode 'min', 'max' or None, got {mode!r}")
+    return MODES[mode]
 
 
 def direction(owner: str, name: str, known: bool | None) -> bool:
@@ -68,7 +73,7 @@ class History:
     ) -> None:
         self.rows: list[dict[str, float]] = []
         self.monitor = monitor
-        self.higher_is_better = dict(higher_is_better or {})
+        self.higher_is_better = {"loss": False, **(higher_is_better or {})}
         self.stopped = ""
         self.diagnosis: Diagnosis | None = None
 

@@ -24,6 +24,8 @@ def numbers(values: Any, name: str) -> Values:
     """
     cpu = get_backend("cpu")
     array: Values = checks.as_array(values, name, cpu)
+    if array.ndim == 0:
+        raise ValueError(f"{name}: expected one number a sample, got {values!r}")
     if array.size == 0:
         raise ValueError(
             f"{name}: expected at least one sample, got shape {array.shape}"
@@ -38,7 +40,10 @@ def predictions(p: Any, name: str = "p") -> Values:
     Raises:
         ValueError, TypeError: another shape, or see `numbers`.
     """
-    array = numbers(p, name)
+    return _rows(numbers(p, name), name)
+
+
+def _rows(array: Values, name: str) -> Values:
     if array.ndim not in (1, 2):
         raise ValueError(
             f"{name}: expected predictions of shape (samples, outputs), got "
@@ -115,8 +120,8 @@ def probabilities(p: Any, name: str = "p") -> Values:
         TypeError: see `numbers`.
         ValueError: whole numbers, numbers beyond 0 to 1, other sums.
     """
-    array = predictions(p, name)
-    if np.asarray(p).dtype.kind != "f":
+    array = numbers(p, name)
+    if array.dtype.kind != "f":
         raise ValueError(
             f"{name}: expected probabilities (samples, classes), got whole numbers; "
             "predict gives them, predict_classes gives labels"
@@ -126,6 +131,7 @@ def probabilities(p: Any, name: str = "p") -> Values:
             f"{name}: expected probabilities from 0 to 1, got others; predict gives "
             "them, logits need a softmax"
         )
+    array = _rows(array, name)
     if array.shape[1] > 1 and abs(array.sum(axis=1) - 1.0).max() > 1e-3:
         raise ValueError(f"{name}: expected rows that sum to 1, got others")
     return array
