@@ -7,6 +7,7 @@ by its name.
 
 import inspect
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -109,18 +110,18 @@ class Metric:
             weights = scored.weights(weights, len(p))
         except (ValueError, TypeError) as error:
             raise type(error)(f"{self.name}: {error}") from None
-        self.check(p.shape[1], target.ndim == 1, weights is not None)
+        self.check(p.shape[1], target, weights)
         return self.score(p, target, weights)
 
-    def check(self, outputs: int, labels: bool, weighted: bool) -> None:
+    def check(self, outputs: int, target: Values, weights: Values | None) -> None:
         """Raises ValueError where it has no meaning for such predictions and targets.
 
         Args:
             outputs: columns of the predictions.
-            labels: whether the targets are labels rather than rows.
-            weighted: whether the samples have weights.
+            target: labels (samples,) or rows (samples, n).
+            weights: (samples,) or None.
         """
-        if weighted and not self.weighted:
+        if weights is not None and not self.weighted:
             raise ValueError(
                 f"metric {self.name!r}: it takes no weights, and the samples have "
                 "some; let its function take (prediction, target, weights), or "
@@ -166,7 +167,7 @@ class Metric:
 class _OfClasses(Metric):
     """For predictions of a column a class."""
 
-    def check(self, outputs: int, labels: bool, weighted: bool) -> None:
+    def check(self, outputs: int, target: Values, weights: Values | None) -> None:
         """Raises ValueError for fewer columns than it needs."""
         if outputs < 2:
             raise ValueError(
@@ -180,12 +181,27 @@ class _OfClasses(Metric):
 class _OfRows(Metric):
     """For predictions and targets of one shape."""
 
-    def check(self, outputs: int, labels: bool, weighted: bool) -> None:
+    def check(self, outputs: int, target: Values, weights: Values | None) -> None:
         """Raises ValueError for labels."""
-        if labels:
+        if target.ndim == 1:
             raise ValueError(
                 f"{self.name}: expected targets of {outputs} columns, as the "
                 "predictions, got labels; accuracy is for labels"
+            )
+
+
+class _OfVaryingRows(_OfRows):
+    """Likewise, and the targets are to vary."""
+
+    def check(self, outputs: int, target: Values, weights: Values | None) -> None:
+        """Raises ValueError for labels; warns where several targets are all equal."""
+        super().check(outputs, target, weights)
+        seen = target if weights is None else target[weights > 0.0]
+        if len(seen) > 1 and not varies(seen):
+            warnings.warn(
+                f"{self.name}: the targets do not vary, so that it says nothing: it is "
+                "1 where the predictions equal them, else 0",
+                stacklevel=2,
             )
 
 
@@ -276,8 +292,8 @@ def _r2(p: Values, target: Values, weights: Values | None = None) -> float:
     """R² = 1 - Σ w (y - p)² / Σ w (y - ȳ)², averaged over the outputs.
 
     1 is perfect, 0 no better than the mean. It says nothing where y does not vary, and
-    is what scikit-learn's r2_score gives there: 1 for a column that p equals, else 0;
-    NaN for a single sample.
+    is what scikit-learn's r2_score gives there: 1 for a column that p equals, else 0,
+    with a warning; NaN for a single sample.
     """
     if len(p) < 2 or (weights is not None and not weights.any()):
         return float("nan")
@@ -299,7 +315,7 @@ def varies(target: Values) -> bool:
 accuracy = _OfClasses(_accuracy, True, "accuracy")
 binary_accuracy = _OfRows(_binary_accuracy, True, "binary_accuracy")
 mean_absolute_error = _OfRows(_mean_absolute_error, False, "mean_absolute_error")
-r2 = _OfRows(_r2, True, "r2")
+r2 = _OfVaryingRows(_r2, True, "r2")
 
 METRICS: dict[str, Metric] = {
     "accuracy": accuracy,
@@ -418,7 +434,7 @@ def check_metrics(
         ValueError, TypeError: one that has none or fails, with its name.
     """
     for metric in metrics.values():
-        metric.check(outputs, target.ndim == 1, weights is not None)
+        metric.check(outputs, target, weights)
         if trial and type(metric) is Metric:
             _try(metric, target, outputs, weights)
 
