@@ -20,10 +20,13 @@ from xpnet.optim import LBFGS, Optimizer
 from xpnet.training import metrics
 
 
-def accuracy(p: Values, target: Values, weights: Values | None = None) -> float:
+def _subset_accuracy(p: Values, target: Values, weights: Values | None = None) -> float:
     """Share of samples all of whose yes/no answers are right (subset accuracy)."""
     right = ((p > 0.5) == (target > 0.5)).all(axis=1)
     return float(np.average(right, weights=weights))
+
+
+accuracy = metrics.Metric(_subset_accuracy, True, "accuracy")
 
 
 class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]

@@ -101,7 +101,7 @@ class Convergence(Callback):
     def _score(self, trainer: Trainer, row: dict[str, float]) -> bool:
         curves, score = self.curves, row[self.monitor]
         curves.scores.append(score)
-        better = not score < curves.best_score + self.tol
+        better = bool(score >= curves.best_score + self.tol)  # NaN is not
         if score > curves.best_score:
             curves.best_score = score
             self._best = trainer.snapshot(self._best)

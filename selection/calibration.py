@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.common import check_number, check_whole, explains_arguments
+from xpnet.training import scored
 
 Values = np.ndarray[Any, Any]
 TINY = 1e-30
@@ -54,11 +55,12 @@ def reliability(p: Any, y: Any, bins: int = 15) -> Reliability:
 
     Args:
         p: probabilities (samples, classes); (samples,) or (samples, 1) of "yes".
-        y: labels (samples,).
+        y: labels (samples,), whole numbers; 0 and 1 of any type for one column.
         bins: how many.
 
     Raises:
         ValueError: no probabilities, labels of another length or out of range.
+        TypeError: text, or labels that are not whole numbers.
 
     Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017.
     """
@@ -105,10 +107,14 @@ class Temperature:
         check_number("Temperature", self.value, "value > 0", lambda t: t > 0.0)
 
     def __call__(self, p: Any) -> Values:
-        """The probabilities p, in the form that they came in, at this temperature."""
-        given = np.asarray(p)
+        """The probabilities p, in the form that they came in, at this temperature.
+
+        Raises:
+            ValueError, TypeError: no probabilities.
+        """
+        given = scored.probabilities(p)
         cooled = _tempered(np.log(np.maximum(_classes(given), TINY)), 1.0 / self.value)
-        if given.ndim == 1:
+        if np.ndim(p) == 1:
             return np.asarray(cooled[:, 1])
         return cooled[:, 1:] if given.shape[1] == 1 else cooled
 
@@ -120,7 +126,7 @@ class Temperature:
         on others. -ln p is convex in 1/T, so that bisection on its slope finds T.
 
         Args:
-            p, y: as for `reliability`.
+            p, y: as for `reliability`, which raises the same.
         """
         p, y = _checked(p, y)
         z = np.log(np.maximum(p, TINY))
@@ -147,31 +153,16 @@ def _tempered(z: Values, inverse: float) -> Values:
 
 def _classes(p: Values) -> Values:
     """(samples, classes) in float64; a single column of "yes" as two."""
-    p = np.asarray(p, np.float64)
-    column = p.reshape(-1) if p.ndim == 1 or p.shape[1] == 1 else None
-    return p if column is None else np.stack([1.0 - column, column], axis=1)
+    p = p.astype(np.float64, copy=False)
+    return np.hstack([1.0 - p, p]) if p.shape[1] == 1 else p
 
 
 def _checked(p: Any, y: Any) -> tuple[Values, Values]:
-    given = np.asarray(p)
-    if given.ndim not in (1, 2) or given.size == 0 or given.dtype.kind != "f":
-        raise ValueError(
-            f"p: expected probabilities (samples, classes), got {given.dtype} of shape "
-            f"{given.shape}"
-        )
-    if not np.isfinite(given).all() or given.min() < 0.0 or given.max() > 1.0 + 1e-6:
-        raise ValueError(
-            "p: expected probabilities from 0 to 1, got others; predict gives them, "
-            "logits need a softmax"
-        )
-    p, y = _classes(given), np.asarray(y)
-    if abs(p.sum(axis=1) - 1.0).max() > 1e-3:
-        raise ValueError("p: expected rows that sum to 1, got others")
-    whole = y.dtype.kind in "biu" or (y.dtype.kind == "f" and (y == y.round()).all())
-    y = y.reshape(-1) if y.ndim == 2 and y.shape[1] == 1 else y
-    if y.shape != (len(p),) or not whole or y.min() < 0 or y.max() >= p.shape[1]:
-        raise ValueError(
-            f"y: expected labels 0..{p.shape[1] - 1} of shape ({len(p)},), got "
-            f"{y.dtype} of shape {y.shape}"
-        )
-    return p, y.astype(np.int64)
+    """Probabilities (samples, classes), labels (samples,)."""
+    p = scored.probabilities(p)
+    if p.shape[1] == 1:
+        labels = scored.answers(y, "y")
+    else:
+        labels = scored.labels(y, p.shape[1], "y")
+    scored.same_length(p, labels, ("p", "y"))
+    return _classes(p), labels

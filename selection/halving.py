@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.selection.results import Results, Trial
-from xpnet.selection.runner import Job, Runner
+from xpnet.selection.results import Results, Trial, rank
+from xpnet.selection.runner import Job, Monitor, Runner
 from xpnet.selection.space import Settings
 from xpnet.selection.store import enter
 from xpnet.training import Stack, Trainer
-from xpnet.training.history import rising
 from xpnet.training.stackable import stack_key
 
 
@@ -57,7 +56,7 @@ class Halving:
                     "a setting"
                 )
         trials = [runner.trial(row) for row in settings]
-        monitor = runner.monitor(runner.network(settings[0], 0))
+        monitor = runner.decide([runner.network(row, 0) for row in settings])
         plan = rounds(len(trials), runner.options.epochs, self.factor)
         steps = np.diff([epochs for _, epochs in plan], prepend=0).tolist()
         networks = [count * len(runner.parts) for count, _ in plan]
@@ -69,17 +68,16 @@ class Halving:
                 before = epochs
                 if runner.interrupted or not alive:
                     break
-        return runner.results(trials, monitor)
+        return runner.results(trials)
 
     def _narrowed(
-        self, trials: list[Trial], count: int, monitor: str, epochs: int
+        self, trials: list[Trial], count: int, monitor: Monitor, epochs: int
     ) -> list[Trial]:
-        """The best `count`; the others leave, and so does who diverged."""
+        """The best `count`; the others leave, and so do those that diverged."""
         if epochs == 0:
             return trials
-        sign = -1.0 if rising(monitor) else 1.0
         sound = [trial for trial in trials if not trial.errors]
-        sound.sort(key=lambda trial: sign * trial.mean(monitor))
+        sound.sort(key=lambda trial: rank(trial, *monitor))
         for trial in sound[count:]:
             trial.left = f"left after {epochs} epoch{'s' if epochs > 1 else ''}"
             for key in [key for key in self.networks if key[0] == id(trial)]:

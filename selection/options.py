@@ -17,6 +17,7 @@ from xpnet.data import SCALERS
 from xpnet.training import Callback
 from xpnet.training.callbacks import check_callbacks
 from xpnet.training.checks import DEFAULT_BATCH
+from xpnet.training.history import check_mode
 
 EPOCHS = 30
 # Taken by the searches beside their options.
@@ -37,7 +38,10 @@ class Options(TypedDict, total=False):
         scale: "standard" or "minmax": of the inputs, fitted on each training part.
         scale_y: whether y (samples, n) is standardised likewise; metrics are in units
             of y all the same, the loss is in deviations.
-        monitor: the score that decides: "loss" or a metric's name [the first metric].
+        monitor: the score that decides: "loss" or a metric's name [r2 where it is
+            defined on every test part, else the first metric].
+        mode: "max" where a higher one is better, "min" where a lower is [what the
+            metric says, see `Metric`].
         seed: of the folds; a maker that takes `seed` is given it, plus the number of
             the repeat.
         memory: bytes that a stack may take [half of what is free].
@@ -55,6 +59,7 @@ class Options(TypedDict, total=False):
     scale: str | None
     scale_y: bool
     monitor: str | None
+    mode: str | None
     seed: int
     memory: float | None
     at_once: int
@@ -75,6 +80,7 @@ class Checked:
     scale: str | None = None
     scale_y: bool = False
     monitor: str | None = None
+    mode: str | None = None
     seed: int = 0
     memory: float | None = None
     at_once: int = 128
@@ -97,6 +103,11 @@ class Checked:
         check_flag("", "scale_y", found.scale_y)
         check_optional_flag("", "verbose", found.verbose)
         check_callbacks(found.callbacks)
+        if not isinstance(found.monitor, str | None):
+            raise TypeError(
+                f"monitor: expected the name of one score, got {found.monitor!r}"
+            )
+        check_mode("", found.mode)
         if found.scale is not None:
             choose(found.scale, SCALERS, "scale")
         return found

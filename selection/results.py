@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 
 from xpnet.selection.ensemble import Ensemble
 from xpnet.selection.space import Settings, shown
-from xpnet.training.history import rising
+from xpnet.training.history import direction
 
 Scores = dict[str, float]
 
@@ -69,20 +69,29 @@ class Trial:
 class Results:
     """Trials, best first.
 
-    A setting that diverged on any part, or that has not run on all, is never the best:
-    it stands at the end, with what happened.
+    A setting that diverged on any part, whose score is NaN, or that has not run on all
+    parts, is never the best: it stands at the end, with what happened. Of equal ones
+    the first that was tried comes first.
 
     Attributes:
         trials: in the order in which they were tried.
         monitor: the score that decides.
+        higher_is_better: {score: True, False or None}: which end of it is good; None
+            where that is not known, and then it cannot decide between trials.
         interrupted: whether Ctrl-C ended the search.
         test: scores of the refitted best setting on a test part, where there was one.
         refitted: what `refit` has given last.
         again: trains settings on all samples of the search.
     """
 
-    def __init__(self, trials: Sequence[Trial], monitor: str) -> None:
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        monitor: str,
+        higher_is_better: Mapping[str, bool | None] | None = None,
+    ) -> None:
         self.trials, self.monitor = list(trials), monitor
+        self.higher_is_better = {"loss": False, **(higher_is_better or {})}
         self.interrupted = False
         self.test: Scores | None = None
         self.refitted: Ensemble | None = None
@@ -96,15 +105,26 @@ class Results:
 
     @property
     def ranked(self) -> list[Trial]:
-        """The trials, best first; incomplete ones last."""
-        sign = -1.0 if rising(self.monitor) else 1.0
+        """The trials, best first; incomplete ones last.
+
+        Raises:
+            ValueError: it is not known which end of the monitor is good.
+        """
+        if len(self.trials) < 2:
+            return list(self.trials)
+        known = self.higher_is_better.get(self.monitor)
+        higher = direction("Results", self.monitor, known)
 
         def place(trial: Trial) -> tuple[bool, int, float]:
-            if trial.complete:
-                return False, 0, sign * trial.mean(self.monitor)
+            if self._sound(trial):
+                return False, 0, rank(trial, self.monitor, higher)
             return True, -max(trial.epochs, default=0), 0.0
 
         return sorted(self.trials, key=place)
+
+    def _sound(self, trial: Trial) -> bool:
+        """Whether its score can be compared."""
+        return trial.complete and not math.isnan(trial.mean(self.monitor))
 
     @property
     def best(self) -> Trial:
@@ -118,6 +138,10 @@ class Results:
             raise ValueError(
                 f"no setting has a result on every part: {shown_settings(first)}: "
                 f"{first.note}; try smaller learning rates"
+            )
+        if not self._sound(first):
+            raise ValueError(
+                f"{self.monitor} is NaN for every setting; let another score decide"
             )
         return first
 
@@ -158,10 +182,10 @@ class Results:
         """Rows of text, the header first: rank, settings, mean ± deviation, note."""
         scores = [self.monitor, *(n for n in self.names if n != self.monitor)]
         rows = [["rank", *self.varied, *scores, ""]]
-        for rank, trial in enumerate(self.ranked, 1):
+        for number, trial in enumerate(self.ranked, 1):
             cells = [shown(trial.settings.get(name, "")) for name in self.varied]
             means = [_spread(trial, name) for name in scores]
-            place = str(rank) if trial.complete else "-"
+            place = str(number) if self._sound(trial) else "-"
             rows.append([place, *cells, *means, trial.note])
         return rows
 
@@ -187,15 +211,15 @@ class Results:
         return {
             "monitor": self.monitor,
             "interrupted": self.interrupted,
-            "test": self.test,
+            "test": _plain_scores(self.test),
             "trials": [
                 {
                     "settings": {k: plain(v) for k, v in trial.settings.items()},
                     "complete": trial.complete,
                     "mean": {n: _finite(trial.mean(n)) for n in self.names},
                     "std": {n: _finite(trial.std(n)) for n in self.names},
-                    "scores": trial.scores,
-                    "train_scores": trial.train_scores,
+                    "scores": [_plain_scores(row) for row in trial.scores],
+                    "train_scores": [_plain_scores(row) for row in trial.train_scores],
                     "errors": {str(k): v for k, v in trial.errors.items()},
                     "epochs": trial.epochs,
                     "left": trial.left,
@@ -230,6 +254,18 @@ def _spread(trial: Trial, name: str) -> str:
     if math.isnan(mean):
         return "-"
     return f"{mean:.4g}" if math.isnan(std) else f"{mean:.4g} ± {std:.2g}"
+
+
+def rank(trial: Trial, monitor: str, higher: bool) -> float:
+    """Smaller for a better mean; NaN comes last."""
+    mean = trial.mean(monitor)
+    return math.inf if math.isnan(mean) else -mean if higher else mean
+
+
+def _plain_scores(scores: Scores | None) -> dict[str, float | None] | None:
+    if scores is None:
+        return None
+    return {name: _finite(value) for name, value in scores.items()}
 
 
 def _finite(value: float) -> float | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.backend import get_backend
 from xpnet.common import as_numbers, check_whole, nearest
 from xpnet.selection.material import Material, Part, Values, with_validation
 from xpnet.selection.options import Checked
@@ -17,9 +18,14 @@ from xpnet.selection.results import Results, Scores, Trial, shown_settings
 from xpnet.selection.space import FIT, Settings
 from xpnet.selection.store import Store, enter, fingerprint
 from xpnet.training import Stack, Trainer, checks
+from xpnet.training.callbacks import check_callbacks, check_monitors
+from xpnet.training.checks import check_y
+from xpnet.training.history import History, check_mode, direction
+from xpnet.training.metrics import Metric, check_metrics, r2, varies
 from xpnet.training.stackable import stack_key
 
 Maker = Callable[..., Trainer]
+Monitor = tuple[str, bool]  # a score, and whether a higher one is better
 COPIES = 1 << 30  # bytes of scaled copies of the data in one stack, about
 
 
@@ -59,6 +65,7 @@ class Runner:
         self.parts: list[Part] = []
         self.labels: Values | None = None
         self.interrupted = False
+        self.monitor, self.higher_is_better = "loss", dict[str, bool | None]()
         self._takes = set(inspect.signature(make).parameters)
 
     # Data.
@@ -147,7 +154,7 @@ class Runner:
         """Every setting on every part."""
         trials = [self.trial(row) for row in settings]
         probes = [self.network(trial.settings, 0) for trial in trials]
-        monitor = self.monitor(probes[0])
+        self.decide(probes)
         store = self._store()
         if store is not None:
             store.fill(trials)
@@ -165,32 +172,93 @@ class Runner:
                 for chosen in self.stacks(group):
                     self._train(chosen, store, told)
                     if self.interrupted:
-                        return self.results(trials, monitor)
-        return self.results(trials, monitor)
+                        return self.results(trials)
+        return self.results(trials)
 
     def trial(self, settings: Settings) -> Trial:
         """An empty one."""
         n = len(self.parts)
         return Trial(settings, [None] * n, [None] * n, {}, [0] * n)
 
-    def results(self, trials: list[Trial], monitor: str) -> Results:
+    def results(self, trials: list[Trial]) -> Results:
         """What has come of the trials."""
-        results = Results(trials, monitor)
+        results = Results(trials, self.monitor, self.higher_is_better)
         results.interrupted = self.interrupted
         return results
 
-    def monitor(self, trainer: Trainer) -> str:
-        """The score that decides, for networks like this one."""
-        known = ["loss", *trainer.metrics]
-        first = next(
-            (name for name in ("r2", *trainer.metrics) if name in known), "loss"
-        )
-        monitor = first if self.options.monitor is None else self.options.monitor
+    def decide(self, probes: Sequence[Trainer]) -> Monitor:
+        """Which score decides, and whether a higher one is better, before any training.
+
+        Args:
+            probes: a network of each setting, not trained.
+
+        Raises:
+            ValueError: a score that some networks lack, that is not defined on a test
+                part, or of which it is not known what is better; a metric or a callback
+                that does not fit.
+        """
+        callbacks = check_callbacks(self.options.callbacks)
+        checked: list[Any] = []
+        for probe in probes:
+            if probe.metrics not in checked:
+                checked.append(probe.metrics)
+                history = History.of(probe.metrics, bool(self.options.validation))
+                check_monitors(callbacks, history)
+                self._try_metrics(probe)
+        self.monitor = self._monitor(checked[0])
+        for metrics in checked:
+            self._known(self.monitor, metrics)
+        ends = {n: m.higher_is_better for each in checked for n, m in each.items()}
+        for name in ends:  # settings that differ in it do not say what is better
+            if len({m[name].higher_is_better for m in checked if name in m}) > 1:
+                ends[name] = None
+        self.higher_is_better = {"loss": False, **ends}
+        mode = check_mode("", self.options.mode)
+        if mode is not None:
+            self.higher_is_better[self.monitor] = mode
+        higher = self.higher_is_better[self.monitor]
+        if len(probes) > 1:
+            higher = direction("monitor", self.monitor, higher)
+        return self.monitor, bool(higher)
+
+    def _monitor(self, metrics: dict[str, Metric]) -> str:
+        """The score that is named, or else fits the data."""
+        named = self.options.monitor
+        of_r2 = {name for name, m in metrics.items() if m.function is r2.function}
+        part = self._flat_part() if of_r2 else None
+        undefined = set() if part is None else of_r2
+        if named in undefined and part is not None:
+            raise ValueError(
+                f"monitor: {named} is not defined where the targets do not vary, as "
+                f"in test part {part} ({len(self.parts[part].test)} samples); use "
+                "'loss' or 'mean_absolute_error'"
+            )
+        if named is not None:
+            return named
+        fit = [n for n in ("r2", *metrics) if n in metrics and n not in undefined]
+        return (fit or ["loss"])[0]
+
+    def _flat_part(self) -> int | None:
+        """The first part whose test targets do not vary."""
+        y = self.y.reshape(len(self.y), -1)
+        tests = enumerate(part.test for part in self.parts)
+        return next((i for i, rows in tests if not varies(y[rows])), None)
+
+    def _known(self, monitor: str, metrics: dict[str, Metric]) -> None:
+        known = ["loss", *metrics]
         if monitor not in known:
             raise ValueError(
                 f"monitor: no score {monitor!r}; {nearest(monitor, known)}"
             )
-        return monitor
+
+    def _try_metrics(self, probe: Trainer) -> None:
+        """On the targets of the first test part, as the network would have them."""
+        outputs = probe.model.copy().build(self.x.shape[1:]).n_outputs
+        loss, rows, w = probe.loss_function, self.parts[0].test, None
+        y = check_y(self.y, len(self.y), loss, outputs, get_backend("cpu"))
+        if self.options.sample_weight is not None:
+            w = np.asarray(self.options.sample_weight)[rows]
+        check_metrics(probe.metrics, y[rows], outputs, w, trial=True)
 
     def _store(self) -> Store | None:
         o = self.options
@@ -306,7 +374,8 @@ class Runner:
         found = []
         for i, job in enumerate(jobs):
             error = str(stack.errors.get(i, ""))
-            bad = [n for n, v in test[i].items() if not math.isfinite(v)]
+            deciding = ("loss", self.monitor)
+            bad = [n for n in deciding if not math.isfinite(test[i][n])]
             if bad and not error:
                 error = f"{bad[0]} is {test[i][bad[0]]}"
             found.append(
@@ -338,7 +407,7 @@ class Runner:
             y = self.y.reshape(len(self.y), -1)[rows[i]]
             weights = None if w is None else w[rows[i]]
             for name, metric in stack[i].metrics.items():
-                scores[i][name] = float(metric(p, y, weights))
+                scores[i][name] = metric.score(p, y, weights)
         return scores
 
     @contextmanager

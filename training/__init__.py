@@ -4,7 +4,7 @@ from xpnet.training.callbacks import Callback, EarlyStopping, ReduceOnPlateau
 from xpnet.training.divergence import DivergenceError
 from xpnet.training.gradient_check import check_gradients
 from xpnet.training.history import History
-from xpnet.training.metrics import METRICS, confusion_matrix
+from xpnet.training.metrics import METRICS, Metric, confusion_matrix
 from xpnet.training.minimize import minimize
 from xpnet.training.stack import Stack
 from xpnet.training.trainer import Trainer
@@ -15,6 +15,7 @@ __all__ = [
     "DivergenceError",
     "EarlyStopping",
     "History",
+    "Metric",
     "ReduceOnPlateau",
     "Stack",
     "Trainer",

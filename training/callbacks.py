@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from xpnet.backend import Array
 from xpnet.common import check_number, check_whole, explains_arguments, nearest
-from xpnet.training.history import rising
+from xpnet.training.history import History, check_mode, direction
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -49,28 +49,53 @@ def patience(callbacks: Iterable[Callback], trainer: "Trainer", most: int) -> in
 class _Watcher(Callback):
     """Follows one curve and counts the epochs since it was last better."""
 
-    def __init__(self, monitor: str, patience: int, min_delta: float):
+    def __init__(self, monitor: str, patience: int, min_delta: float, mode: str | None):
         kind = type(self).__name__
+        if not isinstance(monitor, str):
+            raise TypeError(
+                f"{kind}: expected monitor, the name of one curve such as 'val_loss', "
+                f"got {monitor!r}"
+            )
         self.monitor = monitor
         self.patience = check_whole(kind, "patience", patience, 1)
         self.min_delta = check_number(
             kind, min_delta, "min_delta >= 0", lambda d: d >= 0.0
         )
+        self.mode, self._higher = mode, check_mode(kind, mode)
         self.best, self.waited = math.inf, 0
 
     def on_fit_begin(self, trainer: "Trainer") -> None:
-        """Forget what an earlier run has seen."""
+        """Forget what an earlier run has seen; learn which end of the curve is good."""
         self.best, self.waited = math.inf, 0
+        self._higher = self.higher(trainer.history)
+
+    def higher(self, history: History) -> bool:
+        """Whether a higher value is better: what `mode` says, or else the history.
+
+        Raises:
+            ValueError: neither does.
+        """
+        known = check_mode("", self.mode)
+        known = history.direction(self.monitor) if known is None else known
+        if known is None:
+            self.check_curve(history.higher_is_better)  # it may be misspelt
+        return direction(type(self).__name__, self.monitor, known)
+
+    def check_curve(self, curves: Iterable[str]) -> None:
+        """Raises ValueError unless the curve is one of these."""
+        if self.monitor not in curves:
+            raise ValueError(
+                f"{type(self).__name__}: no curve {self.monitor!r} to watch; "
+                f"{nearest(self.monitor, curves)}; val_ curves need validation=(x, y), "
+                "curves that a callback adds need mode"
+            )
 
     def better(self, row: dict[str, float]) -> bool:
         """Whether this epoch improved on the best by more than min_delta."""
-        if self.monitor not in row:
-            raise ValueError(
-                f"{type(self).__name__}: no curve {self.monitor!r} to watch; "
-                f"{nearest(self.monitor, row)}; val_ curves need validation=(x, y)"
-            )
-        value = row[self.monitor] * (-1.0 if rising(self.monitor) else 1.0)
-        if value < self.best - self.min_delta:  # the first is below infinity
+        self.check_curve(row)
+        value = row[self.monitor] * (-1.0 if self._higher else 1.0)
+        # The first is below infinity; NaN is below nothing.
+        if value < self.best - self.min_delta:
             self.best, self.waited = value, 0
             return True
         self.waited += 1
@@ -86,15 +111,25 @@ class EarlyStopping(_Watcher):
     "Early stopping - but when?" (1998).
 
     Args:
-        monitor: a curve of the history; higher is better for accuracies and R².
+        monitor: a curve of the history.
         patience: epochs without improvement.
         min_delta: what counts as an improvement, in units of the curve.
+        mode: "max" where a higher value is better, "min" where a lower is; None for
+            what the metric says, see `Metric`.
+
+    Raises:
+        ValueError, TypeError: an unfit argument; before the first epoch, a curve that
+            there will not be, or of which neither metric nor mode says what is better.
     """
 
     def __init__(
-        self, monitor: str = "val_loss", patience: int = 10, min_delta: float = 0.0
+        self,
+        monitor: str = "val_loss",
+        patience: int = 10,
+        min_delta: float = 0.0,
+        mode: str | None = None,
     ):
-        super().__init__(monitor, patience, min_delta)
+        super().__init__(monitor, patience, min_delta, mode)
         self._weights: tuple[Array, ...] | None = None
 
     def on_fit_begin(self, trainer: "Trainer") -> None:
@@ -126,6 +161,7 @@ class ReduceOnPlateau(_Watcher):
         patience: epochs without improvement.
         min_delta: what counts as an improvement, in units of the curve.
         min_rate: never go below this learning rate.
+        mode: see `EarlyStopping`, as for what is raised.
     """
 
     def __init__(
@@ -135,8 +171,9 @@ class ReduceOnPlateau(_Watcher):
         patience: int = 5,
         min_delta: float = 0.0,
         min_rate: float = 0.0,
+        mode: str | None = None,
     ):
-        super().__init__(monitor, patience, min_delta)
+        super().__init__(monitor, patience, min_delta, mode)
         kind = "ReduceOnPlateau"
         self.factor = check_number(
             kind, factor, "0 < factor < 1", lambda f: 0.0 < f < 1.0
@@ -168,3 +205,25 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
                 "xpnet.Callback"
             )
     return list(callbacks)
+
+
+def check_monitors(callbacks: Iterable[Callback], history: History) -> None:
+    """Before the first epoch: that what is watched will be there, its direction known.
+
+    Only curves of the training itself are known now. Where an earlier callback may add
+    some, a curve is looked for in the first row.
+
+    Args:
+        callbacks: in their order.
+        history: empty, of this training.
+
+    Raises:
+        ValueError: no such curve, or neither its metric nor `mode` says what is better.
+    """
+    more = False
+    for callback in callbacks:
+        if not isinstance(callback, _Watcher):
+            more = more or type(callback).on_epoch_end is not Callback.on_epoch_end
+        elif not more:
+            callback.check_curve(history.higher_is_better)
+            callback.higher(history)

@@ -48,5 +48,5 @@ def evaluate(
     weight = float(samples.weights(np.arange(samples.count), samples.count)[0])
     result = {"loss": total / weight}
     for name, metric in metrics.items():
-        result[name] = float(metric(outputs, samples.host_y, samples.host_w))
+        result[name] = metric.score(outputs, samples.host_y, samples.host_w)
     return result

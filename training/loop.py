@@ -47,7 +47,6 @@ class Loop:
         self.batch_size = batch_size
         self.callbacks, self.progress, self.doctor = callbacks, progress, doctor
         self.history = trainer.history
-        self.history.monitor = "loss" if validation is None else "val_loss"
         self.orders = Orders(trainer.seed, batch_size, shuffle)
         self.safety = Safety(trainer)
         self.steps = math.ceil(samples.count / batch_size)

@@ -87,11 +87,15 @@ def minimize(
             f"l1: {type(method).__name__} needs a gradient everywhere, |W| has none at "
             "0; use l2, or l1 with an update rule and fit"
         )
+    extra = ("objective", "evaluations") if l1 or l2 else ("evaluations",)
+    history = trainer._begun(hooks, validation is not None, extra)
     samples = trainer._samples(x, y, sample_weight, class_weight)
     held = None if validation is None else trainer._validation(validation)
+    if held is not None:
+        trainer._check_metrics(held, trial=True)
     with trainer.left_as_it_was():
         objective = FullBatch(trainer, samples, *penalties)
-    trainer.history = History("loss" if held is None else "val_loss")
+    trainer.history = history
     run = _Run(trainer, objective, method, held, hooks, progress)
     return run.run(steps)
 

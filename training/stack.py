@@ -19,12 +19,13 @@ from xpnet.common import (
 )
 from xpnet.training import checks, stack_memory, stacked_evaluation
 from xpnet.training.bank import Bank
-from xpnet.training.callbacks import Callback, check_callbacks
+from xpnet.training.callbacks import Callback, check_callbacks, check_monitors
 from xpnet.training.checks import DEFAULT_BATCH
 from xpnet.training.dataset import Samples
 from xpnet.training.gather import Rows
 from xpnet.training.history import History
 from xpnet.training.member import Member
+from xpnet.training.metrics import check_metrics
 from xpnet.training.stack_checks import check_rows, check_trainers, check_weighed
 from xpnet.training.stackable import check_stackable
 from xpnet.training.stacked_evaluation import Evaluation
@@ -138,9 +139,12 @@ class Stack:
             ValueError, TypeError: unfit data or arguments.
         """
         epochs = check_whole("", "epochs", epochs, 1)
-        check_callbacks(callbacks)
+        hooks = check_callbacks(callbacks)
         shuffle = check_flag("", "shuffle", shuffle)
         verbose = check_optional_flag("", "verbose", verbose)
+        first = self.trainers[0]
+        validated = validation is not None or validation_rows is not None
+        check_monitors(hooks, History.of(first.metrics, validated))
         for trainer in self.trainers:
             trainer.check_outside_averages()
         memory = stack_memory.check_memory(memory)
@@ -150,6 +154,8 @@ class Stack:
         check_weighed(samples, own, "rows")
         size = checks.check_batch_size(batch_size, max(map(len, own)))
         held = self._held(validation, validation_rows, samples)
+        if held is not None:
+            self._check_metrics(*held, trial=True)
         w, blocks = samples.w, [0] * len(self)
         if balanced:
             w, blocks = self._balanced(samples, own, class_weight)
@@ -159,9 +165,8 @@ class Stack:
         ]
         for member in members:
             member.callbacks = check_callbacks(deepcopy(callbacks))
-        monitor = "loss" if held is None else "val_loss"
-        run = Together(samples, held and held[0], size, shuffle, w, epochs, monitor)
-        fitting = stack_memory.room(self.trainers[0], samples, size, memory)
+        run = Together(samples, held and held[0], size, shuffle, w, epochs)
+        fitting = stack_memory.room(first, samples, size, memory)
         with _bar(progress, verbose, epochs * len(self)) as run.progress:
             run.all(members, fitting)
         self.errors = {i: m.error for i, m in enumerate(members) if m.error}
@@ -211,6 +216,13 @@ class Stack:
         check_weighed(samples, own, "validation_rows")
         return samples, own
 
+    def _check_metrics(self, samples: Samples, rows: list[Rows], trial: bool) -> None:
+        """Those of all networks are the same; one network's samples stand for all."""
+        first, own = self.trainers[0], rows[0]
+        w = None if samples.host_w is None else samples.host_w[own]
+        shapes = (samples.host_y[own], first.model.n_outputs, w)
+        check_metrics(first.metrics, *shapes, trial)
+
     # Using what was learnt.
 
     @explains_arguments
@@ -230,6 +242,7 @@ class Stack:
         samples = self._samples(x, y, sample_weight)
         own = check_rows(rows, "rows", samples.count, len(self))
         check_weighed(samples, own, "rows")
+        self._check_metrics(samples, own, trial=False)
         size = self._at_once(batch_size)
         bank, threads = Bank(self.trainers, training=False), workers(self.trainers)
         with one_thread(threads > 1), ThreadPoolExecutor(threads) as pool:

@@ -155,5 +155,5 @@ class Evaluation:
         weight = self.totals[i]
         result = {"loss": float(total / weight) if weight > 0.0 else 0.0}
         for name, metric in self.bank.trainers[i].metrics.items():
-            result[name] = float(metric(outputs[: len(rows)], y, w))
+            result[name] = metric.score(outputs[: len(rows)], y, w)
         return result

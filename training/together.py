@@ -71,11 +71,10 @@ class Together:
         shuffle: bool,
         w: Array,
         epochs: int,
-        monitor: str,
     ) -> None:
         self.samples, self.held, self.w = samples, held, w
         self.batch_size, self.shuffle = batch_size, shuffle
-        self.epochs, self.monitor = epochs, monitor
+        self.epochs = epochs
         self.progress: Callable[[int], object] = lambda count: None
 
     def all(self, members: list[Member], fitting: int) -> None:
@@ -83,7 +82,8 @@ class Together:
         parts = math.ceil(len(members) / fitting)
         interrupted = ""
         for member in members:
-            member.trainer.history = History(self.monitor)
+            metrics, validated = member.trainer.metrics, self.held is not None
+            member.trainer.history = History.of(metrics, validated)
             member.trainer.stop = ""
         with Interrupt() as interrupt:
             for part in range(parts):

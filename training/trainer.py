@@ -19,7 +19,7 @@ from xpnet.common import (
 from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
 from xpnet.optim import Optimizer, WeightAverage, get_optimizer
 from xpnet.training import checks, evaluation
-from xpnet.training.callbacks import Callback, check_callbacks
+from xpnet.training.callbacks import Callback, check_callbacks, check_monitors
 from xpnet.training.capture import STEPS_PER_GRAPH
 from xpnet.training.checks import DEFAULT_BATCH
 from xpnet.training.dataset import Samples
@@ -28,7 +28,7 @@ from xpnet.training.doctor import Doctor
 from xpnet.training.history import History
 from xpnet.training.loop import Loop
 from xpnet.training.memory import DeviceMemoryError, batch_too_large, no_room
-from xpnet.training.metrics import get_metrics
+from xpnet.training.metrics import check_metrics, get_metrics
 from xpnet.training.progress import Progress
 from xpnet.training.rates import Rates
 from xpnet.training.rule import Rule
@@ -56,7 +56,9 @@ class Trainer:
         dtype: "float32" or "float64".
         seed: of the initial weights, the order of the samples, masks and noise. With
             the same seed they are the same on every device.
-        metrics: names or functions, see `metrics`; None for what fits the loss.
+        metrics: names (accuracy, binary_accuracy, top_3, top_5, mean_absolute_error,
+            r2), functions (prediction, target, weights) -> number, or a `Metric`, which
+            also says whether a higher number is better; None for what fits the loss.
         eager: run the layers' Python every step instead of recording it once, to step
             through it with a debugger. The numbers are the same, but for the rounding
             of products that threads share.
@@ -294,6 +296,7 @@ class Trainer:
         shuffle = check_flag("", "shuffle", shuffle)
         diagnose = check_flag("", "diagnose", diagnose)
         progress = Progress(check_optional_flag("", "verbose", verbose))
+        history = self._begun(hooks, validation is not None)
         samples = self._samples(x, y, sample_weight, class_weight)
         size = checks.check_batch_size(batch_size, samples.count)
         rest = samples.count % size
@@ -303,12 +306,26 @@ class Trainer:
         for step in self._steps.values():
             step.unbind()  # arrays that were read in place are let go
         held = None if validation is None else self._validation(validation)
-        self.history = History()
+        if held is not None:
+            self._check_metrics(held, trial=True)
+        self.history = history
         doctor = Doctor(self, samples, size, epochs, progress) if diagnose else None
         parts = (samples, held, size, shuffle, hooks, progress, doctor, epochs)
         what = "a copy of the parameters, in case training diverges,"
         hint = "use fewer or narrower layers, or a smaller data set"
         return self._placed(what, hint, partial(Loop, self, *parts)).run(epochs)
+
+    def _begun(
+        self, hooks: list[Callback], validated: bool, extra: Sequence[str] = ()
+    ) -> History:
+        """The empty history of a training, which has the curves that hooks watch."""
+        history = History.of(self.metrics, validated, extra)
+        check_monitors(hooks, history)
+        return history
+
+    def _check_metrics(self, samples: Samples, trial: bool = False) -> None:
+        shapes = (samples.host_y, self.model.n_outputs, samples.host_w)
+        check_metrics(self.metrics, *shapes, trial)
 
     def _placed(self, what: str, hint: str, place: Callable[[], T]) -> T:
         """`place()`; raises MemoryError if the device has no room for `what`."""
@@ -410,6 +427,7 @@ class Trainer:
             ValueError, TypeError: unfit data.
         """
         samples = self._samples(x, y, sample_weight)
+        self._check_metrics(samples)
         rows = self._rows(batch_size, samples.count)
         return evaluation.evaluate(self, samples, self.metrics, rows)
 

@@ -87,6 +87,7 @@ if TYPE_CHECKING:
         DivergenceError,
         EarlyStopping,
         History,
+        Metric,
         ReduceOnPlateau,
         Stack,
         Trainer,
@@ -121,8 +122,8 @@ _ROOMS = {
         random_search reliability
     """,
     "training": """
-        Callback DivergenceError EarlyStopping History ReduceOnPlateau Stack Trainer
-        check_gradients confusion_matrix minimize
+        Callback DivergenceError EarlyStopping History Metric ReduceOnPlateau Stack
+        Trainer check_gradients confusion_matrix minimize
     """,
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
@@ -164,6 +165,7 @@ __all__ = [
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "Metric",
     "MinMaxScaler",
     "Nadam",
     "Optimizer",

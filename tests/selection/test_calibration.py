@@ -81,8 +81,9 @@ def test_the_diagram_is_drawn(tmp_path):
     (np.full((3, 2), 2.0), [0, 1, 0], "0 to 1"),
     (np.full((3, 2), 0.2), [0, 1, 0], "sum to 1"),
     (np.full((3, 2), 0.5), [0, 1, 2], "labels 0..1"),
-    (np.full((3, 2), 0.5), [0, 1], "labels 0..1"),
-    (np.full((3, 2), np.nan), [0, 1, 0], "0 to 1"),
+    (np.full((3, 2), 0.5), [0, 1], "y: expected as many samples as p has, 3, got 2"),
+    (np.full((3, 2), np.nan), [0, 1, 0], "p: expected finite"),
+    (np.full(3, 0.5), [0.0, 0.5, 1.0], "labels 0..1, got 0.5"),
 ])  # fmt: skip
 def test_unfit_probabilities_are_refused(p, y, message):
     for call in (xn.reliability, xn.Temperature.fit):

@@ -179,7 +179,10 @@ class Curve(xn.Callback):
         ("val_loss", [1.0, 0.95, 0.91, 0.85, 0.8], {"patience": 2}, 5),
         ("val_loss", [1.0, 0.95, 0.91, 0.9], {"patience": 2, "min_delta": 0.1}, 3),
         ("val_loss", [1.0, np.nan, np.nan, 0.5], {"patience": 2}, 3),
-        ("mine", [3, 2, 1, 2, 2], {"patience": 1}, 4),
+        ("mine", [3, 2, 1, 2, 2], {"patience": 1, "mode": "min"}, 4),
+        ("mine", [3, 2, 1, 2, 2], {"patience": 3, "mode": "max"}, 4),
+        ("val_accuracy", [3, 2, 1, 2, 2], {"patience": 1, "mode": "min"}, 4),
+        ("val_r2", [np.nan, np.nan, 0.5, np.nan], {"patience": 3}, 4),
     ],
 )
 def test_patience_counts_epochs_without_improvement(name, values, options, epochs):

@@ -7,7 +7,6 @@ import pytest
 
 import xpnet as xn
 from tests.training.examples import SAMPLES, data, trainer
-from xpnet.training.history import rising
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -69,10 +68,22 @@ def test_the_best_epoch_has_the_best_value(name, values, best):
     assert table(values, name).best_epoch == best
 
 
-def test_more_is_better_for_accuracies_and_r2():
-    names = ["accuracy", "binary_accuracy", "top_3", "top_5", "r2"]
-    assert all(rising(name) and rising("val_" + name) for name in names)
-    assert not any(map(rising, ("loss", "val_loss", "mean_absolute_error", "seconds")))
+@pytest.mark.parametrize(("higher", "best"), [(True, 2), (False, 1)])
+def test_a_curve_of_ones_own_says_which_end_is_good(higher, best):
+    history = table([0.1, 0.9, 0.5], "val_auc")
+    with pytest.raises(ValueError, match=r"whether a higher 'val_auc' is better"):
+        _ = history.best_epoch
+    history.higher_is_better["val_auc"] = higher
+    assert history.best_epoch == best
+    assert xn.History("val_auc", {"val_auc": higher}).best_epoch is None
+
+
+@pytest.mark.parametrize("monitor", ["val_acc", "seconds", "val_los"])
+def test_a_monitor_without_a_direction_is_never_guessed(monitor):
+    history = fitted(2, validation=data())
+    history.monitor = monitor
+    with pytest.raises(ValueError, match=f"history.monitor: .*{monitor}"):
+        _ = history.best_epoch
 
 
 def test_the_table_marks_the_best_epoch():
