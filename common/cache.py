@@ -50,7 +50,7 @@ def cache_directory() -> Path:
     can be written by this user alone.
 
     Warns:
-        RuntimeWarning: XPNET_CACHE_DIR names a folder that cannot be taken.
+        RuntimeWarning: XPNET_CACHE_DIR names a folder that is not safe from others.
 
     Raises:
         ValueError: see `limit`.
@@ -60,15 +60,20 @@ def cache_directory() -> Path:
     named = os.environ.get("XPNET_CACHE_DIR")
     try:
         return _private(Path(named) if named else _usual())
-    except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
-        reason = getattr(error, "strerror", None) or str(error)
-    folder = _temporary()
-    if named:
-        import warnings
+    except UnsafeError as error:
+        folder = _temporary()
+        if named:
+            import warnings
 
-        told = f"XPNET_CACHE_DIR: {named} is not used ({reason}); {folder} is"
-        warnings.warn(told, RuntimeWarning, stacklevel=2)
-    return folder
+            told = f"XPNET_CACHE_DIR: {named} is not used ({error}); {folder} is"
+            warnings.warn(told, RuntimeWarning, stacklevel=2)
+        return folder
+    except (OSError, RuntimeError):  # RuntimeError: there is no home
+        return _temporary()
+
+
+class UnsafeError(OSError):
+    """Other users can change what is in a folder."""
 
 
 def _usual() -> Path:
@@ -81,8 +86,10 @@ def _temporary() -> Path:
     import shutil
     import tempfile
 
+    shared = Path(tempfile.gettempdir()) / f"xpnet-{_user()}"
     with suppress(OSError):
-        return _private(Path(tempfile.gettempdir()) / f"xpnet-{_user()}")
+        if not shared.is_symlink():  # which another user may have put there
+            return _private(shared)
     folder, process = Path(tempfile.mkdtemp(prefix="xpnet-")), os.getpid()
 
     @atexit.register
@@ -101,22 +108,23 @@ def _private(folder: Path) -> Path:
     """`folder`, or where others can write in it one of this user's inside it.
 
     Raises:
-        OSError: neither can be made, or is safe from others.
+        UnsafeError: others can change what is there.
+        OSError: it cannot be made, or not written.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = folder.resolve()
     if sys.platform != "win32":
         if os.stat(folder).st_uid not in (0, _user()):
-            raise PermissionError("it belongs to another user")
+            raise UnsafeError("it belongs to another user")
         if _exposed(os.stat(folder)):
             folder /= f"xpnet-{_user()}"
             folder.mkdir(mode=0o700, exist_ok=True)
             if _exposed(os.lstat(folder)):
-                raise PermissionError("others can write there")
+                raise UnsafeError("others can write there")
         for parent in folder.parents:
             mode = os.stat(parent).st_mode
             if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-                raise PermissionError(f"everyone can rename what is in {parent}")
+                raise UnsafeError(f"everyone can rename what is in {parent}")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError("it cannot be written")
     return folder

@@ -465,14 +465,13 @@ SUM(double, 64)
    in advance. */
 XPNET int xpnet_exact(void)
 {
-    volatile double one = 1.0, e = 0x1p-30, small = 0x1p-53, big = 0x1p60, n = 49.0;
-    volatile double minus = -0.0, nan = NAN;
-    const double a = one, b = e, c = big, d = n, x = nan, square = (a + b) * (a + b);
-    volatile double rounded = square;
-    return (a + b) * (a + b) - rounded == 0.0 /* contracted: the error of rounding */
-           && a + c - c == 0.0                /* reordered: 1 */
-           && a + small - a == 0.0            /* with more digits: 2^-53 */
-           && d / 49.0 == 1.0                 /* times 1 / 49: less */
-           && 1.0 / (minus + 0.0) > 0.0       /* without signs of 0: -0 + 0 is -0 */
-           && x != x;                         /* without NaN */
+    volatile double one = 1.0, big = 0x1p60, small = 0x1p-53, n = 49.0, minus = -0.0,
+                    nan = NAN, root = 1.0 + 0x1p-30, square = 1.0 + 0x1p-29;
+    const double a = one, b = big, c = small, d = n, r = root, s = square, x = nan;
+    return r * r - s == 0.0         /* contracted: the error of rounding, 2^-60 */
+           && a + b - b == 0.0      /* reordered: 1 */
+           && a + c - a == 0.0      /* with more digits: 2^-53 */
+           && d / 49.0 == 1.0       /* times 1 / 49: less */
+           && 1.0 / (minus + 0.0) > 0.0 /* without signs of 0: -0 + 0 is -0 */
+           && x != x;               /* without NaN */
 }
