@@ -16,9 +16,9 @@ import numpy as np
 
 from xpnet.backend.backend import Backend
 from xpnet.backend.blas import blas_threads
-from xpnet.common.cache import cache_directory
-from xpnet.common.files import write_whole
+from xpnet.common.cache import keep, kept
 
+FILE = "crossover.json"  # of everything remembered
 FASTER = 1.1  # a ratio below this is within what timings differ by chance
 
 
@@ -68,11 +68,6 @@ class Crossover:
         return min(cells)[1:] if cells else None
 
 
-def store() -> Path:
-    """The file of everything remembered."""
-    return cache_directory() / "crossover.json"
-
-
 def machine(gpu: Backend, dtype: str = "float32") -> str:
     """What a measurement holds for: `gpu`, the dtype, the CPU's threads, versions."""
     properties = gpu.xp.cuda.runtime.getDeviceProperties(gpu.ordinal)
@@ -88,23 +83,21 @@ def remember(crossover: Crossover, gpu: Backend, dtype: str = "float32") -> Path
     Returns:
         The file; None where it cannot be written.
     """
-    file = store()
-    rows = _read(file)
+    rows = _read()
     rows[machine(gpu, dtype)] = {
         "widths": crossover.widths,
         "batches": crossover.batches,
         "ratios": crossover.ratios,
     }
     try:
-        write_whole(file, json.dumps(rows, indent=1), durable=False)
+        return keep(FILE, json.dumps(rows, indent=1).encode())
     except OSError:
         return None
-    return file
 
 
 def recall(gpu: Backend, dtype: str = "float32") -> Crossover | None:
     """What was remembered for `gpu`; None where nothing, or nothing sound, was."""
-    rows = _read(store())
+    rows = _read()
     row: Any = rows.get(machine(gpu, dtype)) if rows else None
     try:
         widths, batches = (tuple(map(int, row[k])) for k in ("widths", "batches"))
@@ -125,10 +118,10 @@ def prefers_gpu(
     return None if found is None else found.ratio(width, batch) > 1.0
 
 
-def _read(file: Path) -> dict[str, Any]:
-    """What `file` holds; nothing where it is missing or damaged."""
+def _read() -> dict[str, Any]:
+    """What the file holds; nothing where it is missing or damaged."""
     try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
+        rows = json.loads(kept(FILE) or b"{}")
     except (OSError, ValueError, RecursionError):
         return {}
     return rows if isinstance(rows, dict) else {}

@@ -8,14 +8,19 @@ fixes to the bit are compiled, without contraction or reordering, so a loop give
 bits of the NumPy calls that it replaces. Exponentials and sums stay with NumPy and
 BLAS, whose vector code is faster.
 
-Sources are kept in a folder (XPNET_CACHE_DIR, or `xpnet` in the user's cache) with
-Numba's compiled form beside them: a second process loads what the first has compiled.
+Sources are kept in the cache (`common/cache.py`) with Numba's compiled form beside
+them: a second process loads what the first has compiled.
 """
 
+import hashlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
+from importlib.abc import SourceLoader
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -23,8 +28,7 @@ import numpy as np
 
 from xpnet.backend.fused import Fused
 from xpnet.backend.trace import Array, Traced
-from xpnet.common.cache import cache_directory
-from xpnet.common.files import write_whole
+from xpnet.common.cache import cache_directory, keep, kept, own, put
 
 INFIX = {
     np.add: "+",
@@ -323,9 +327,7 @@ def _compiled(source: str, signature: str) -> Callable[..., Any]:
 
 def _loaded(source: str, signature: str) -> Callable[..., Any]:
     if (source, signature) not in _LOADED:
-        text = f"{HEADER}\n\n@njit(SIGNATURE, cache=True, nogil=True, {OPTIONS})\n"
-        text = text.replace("SIGNATURE", repr(signature)) + source
-        loop = _module(text).loop
+        loop = _module(source, signature).loop
         (result,) = loop.overloads.values()
         # The entry point is the C function itself: no dispatch on argument types.
         _LOADED[source, signature] = result.entry_point
@@ -342,18 +344,103 @@ from numba import float32 as f32, float64 as f64
 from numba import int32 as i32, int64 as i64, uint32 as u32'''
 
 
-def _module(text: str) -> Any:
-    """`text` as an imported module, from a file that Numba can cache beside."""
-    import hashlib
+def _text(source: str, signature: str, cached: bool) -> str:
+    """The module of a loop."""
+    options = f"{signature!r}, cache={cached}, nogil=True, {OPTIONS}"
+    return f"{HEADER}\n\n@njit({options})\n{source}"
 
+
+def _module(source: str, signature: str) -> Any:
+    """The loop as an imported module, compiled by Numba or taken from the cache."""
+    text = _text(source, signature, cached=True)
     name = "xpnet_loop_" + hashlib.sha256(text.encode()).hexdigest()[:24]
-    path = cache_directory() / f"{name}.py"
-    if not path.exists():
-        write_whole(path, text, durable=False)
-    spec = importlib.util.spec_from_file_location(name, path)
+    try:
+        if os.environ.get("NUMBA_CACHE_DIR"):
+            raise OSError("Numba's files lie where nothing is known of them")
+        with _Sums(name, text) as path:
+            return _imported(name, text, path)
+    except OSError:  # a full disk, say: compiled for this process only
+        text = _text(source, signature, cached=False)
+        return _imported(name, text, Path(f"{name}.py"))
+
+
+class _Sums:
+    """Numba's files of a module, sound or not there.
+
+    Numba looks at nothing but the time of the source. So a hash of each file is kept
+    when it has been written; before it is read again, those that do not fit go.
+
+    Args:
+        name: of the module.
+        text: its source.
+
+    Raises:
+        OSError: the source cannot be written.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        place = cache_directory()
+        self._name, self._path = name, place / f"{name}.py"
+        self._folder = place / "__pycache__"
+        if not self._path.is_file():
+            put(self._path.name, text.encode())
+
+    def __enter__(self) -> Path:
+        self._before = kept(f"{self._name}.sums")
+        if not self._before or self._before != self._now():
+            for path in self._files():
+                path.unlink(missing_ok=True)
+        return self._path
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(OSError):
+            for path in self._files():
+                path.chmod(0o600)
+            now = self._now()
+            if now != self._before:
+                keep(f"{self._name}.sums", now)
+
+    def _files(self) -> list[Path]:
+        return sorted(self._folder.glob(f"{self._name}.*"))
+
+    def _now(self) -> bytes:
+        """The hash of each file, as text; empty where one is not sound."""
+        found = {path.name: own(path) for path in self._files()}
+        sums = {name: hashlib.sha256(data).hexdigest() for name, data in found.items()}
+        return repr(sums).encode() if all(found.values()) else b""
+
+
+class _Loader(SourceLoader):
+    """Imports a text that is at hand: nothing is read, and no bytecode is written."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        self._text, self._path = text, path
+
+    def get_filename(self, fullname: str) -> str:
+        """Where Numba looks for what it has compiled."""
+        return str(self._path)
+
+    def get_data(self, path: str | bytes) -> bytes:
+        """The text."""
+        return self._text.encode()
+
+
+def _imported(name: str, text: str, path: Path) -> Any:
+    spec = importlib.util.spec_from_loader(name, _Loader(text, path))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # Numba looks the function's module up by name
     spec.loader.exec_module(module)
     return module
+
+
+def _after_fork() -> None:
+    """The child has none of the threads, and none of them holds the lock."""
+    global _COMPILING
+    _COMPILING = Lock()
+    _pool.cache_clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

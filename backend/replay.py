@@ -56,6 +56,7 @@ class Replay:
 
     Raises:
         ImportError: jit=True with neither a C compiler nor Numba.
+        BuildError: jit=True without Numba, and no folder where the compiler can work.
     """
 
     def __init__(
@@ -103,6 +104,8 @@ class Replay:
         except native.BuildError as error:
             native.refuse(error)
             if not available():
+                if isinstance(error, native.FolderError):
+                    raise
                 raise ImportError(f"{NEEDED}; the compiler says: {error}") from error
             return self._record(True)
         except DeviceError as error:

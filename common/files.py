@@ -6,6 +6,7 @@ to the disk, and renamed over its place in one step. Writers of one folder or fi
 turns by a lock of the operating system, which ends with the process that holds it.
 """
 
+import errno
 import os
 import re
 import secrets
@@ -23,6 +24,8 @@ else:
     import fcntl
 
 PART = re.compile(r"\..+\.[0-9a-f]{16}\.part\Z")  # what `write_whole` has not renamed
+# What `_try_lock` is told where the lock is held.
+HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 LOOK = 0.02  # seconds between two attempts to take a lock
 
 
@@ -94,7 +97,7 @@ def locked(path: Path, wait: float = 60.0, shared: bool = False) -> Iterator[Non
 
     Raises:
         BusyError: somebody else holds the lock all this time.
-        OSError: `path` cannot be opened.
+        OSError: `path` cannot be opened, or there are no locks on its file system.
     """
     handle = os.open(_lock_file(path), os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     try:
@@ -128,6 +131,8 @@ def _try_lock(handle: int, shared: bool) -> bool:
         else:
             kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
             fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno in HELD:
+            return False
+        raise  # the file system has no locks
     return True

@@ -1,6 +1,7 @@
 """Fixtures that every room's tests share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -8,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from tests import standin as device
 from xpnet.backend import native
+from xpnet.common import cache
 from xpnet.common.cache import cache_directory
 
 
@@ -19,6 +21,19 @@ def nothing_compiled_unasked(tmp_path_factory) -> Iterator[None]:
         patch.setenv("XPNET_JIT", "0")
         patch.setenv("XPNET_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         yield
+    cache_directory.cache_clear()
+
+
+@pytest.fixture
+def cache_folder(tmp_path, monkeypatch) -> Iterator[Path]:
+    """An empty cache, of which nothing is known in this process."""
+    monkeypatch.setenv("XPNET_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(native.build, "_BUILDS", {})
+    monkeypatch.setattr(native.build, "_REFUSED", [])
+    monkeypatch.setattr(native.known, "_KNOWN", {})
+    monkeypatch.setattr(cache._Room, "left", 0)
+    cache_directory.cache_clear()
+    yield cache_directory()
     cache_directory.cache_clear()
 
 

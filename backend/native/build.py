@@ -1,19 +1,20 @@
 """C text to a loaded library, by the compiler that the machine has.
 
-The compiler is what CC names, else cc, gcc or clang. Libraries are kept in the folder
-of `cache_directory()` under a hash of text, compiler, options and processor: a second
+The compiler is what CC names, else cc, gcc or clang. Libraries are kept in the cache
+(`common/cache.py`) under a hash of text, compiler, options and processor: a second
 process loads what the first has compiled. Compiling goes on in a process of its own, so
-that nobody has to wait.
+that no training has to wait.
 """
 
 import atexit
 import ctypes
 import hashlib
 import os
+import re
 import signal
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
@@ -21,14 +22,24 @@ from pathlib import Path
 from threading import Lock, RLock
 from typing import Any
 
-from xpnet.common.cache import cache_directory
+from xpnet.common.cache import Part, cache_directory, keep, kept
 
-# Every operation as IEEE 754 has it: nothing contracted, reordered or assumed away.
-# Only the error number and the flags of an operation are nobody's concern.
-EXACT = "-fwrapv -ffp-contract=off -fno-math-errno -fno-trapping-math"
+# Every operation as IEEE 754 has it: nothing contracted, reordered or assumed away,
+# whatever stands in front. Only errno and the flags of an operation do not matter.
+EXACT = (
+    "-fno-fast-math -fno-unsafe-math-optimizations -fsigned-zeros -fwrapv "
+    "-ffp-contract=off -fno-math-errno -fno-trapping-math"
+)
 OPTIONS = (
     f"-std=gnu11 -O3 -fPIC -shared -pthread -w -fno-strict-aliasing {EXACT}".split()
 )
+if sys.platform == "linux":
+    # With -ffast-math gcc links a start file that makes the whole process flush
+    # subnormals to 0. The libraries need no start files.
+    OPTIONS.append("-nostartfiles")
+# How code is generated is not CC's to say; which linker is used, is.
+GENERATES = re.compile(r"-(O|f(?!use-ld=)|m(?!(32|64)\Z)|X|-?param|-?specs).+|@.+")
+PLAIN = re.compile(r"(gcc|clang)(-[\d.]+)?(\.exe)?\Z")  # compilers, not launchers
 PATIENCE = 120.0  # seconds for one text
 WORTH = 0.05  # seconds without a library after which it is worth having
 MACOS = sys.platform == "darwin"
@@ -37,6 +48,20 @@ AT_EXIT = 2.0  # seconds that the end of Python waits for what is nearly done
 
 class BuildError(RuntimeError):
     """The compiler refused, or its library cannot be loaded."""
+
+
+class FolderError(BuildError):
+    """There is no place where the compiler can work: a full disk, say."""
+
+    def __init__(self, what: str, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        super().__init__(f"{what} ({_place()}: {reason})")
+
+
+def _place() -> str:
+    with suppress(OSError):
+        return str(cache_directory())
+    return "no folder for it"
 
 
 @dataclass(frozen=True)
@@ -58,12 +83,49 @@ def compiler() -> Compiler | None:
     for words in [_words(wanted)] if wanted else [["cc"], ["gcc"], ["clang"]]:
         path = shutil.which(words[0]) if words else None
         if path is not None and _works(path):
-            command = (path, *words[1:], *OPTIONS, *_processor_options())
-            real = os.stat(path)
-            machine = _machine(), _processor()
-            told = (*command, real.st_size, real.st_mtime_ns, *machine)
+            # Options that generate other code are left out: see `GENERATES`.
+            own = [path, *(word for word in words[1:] if not GENERATES.match(word))]
+            command = (*own, *OPTIONS, *_processor_options())
+            told = (command, _files(own), _version(own), _machine(), _processor())
             return Compiler(command, repr(told))
     return None
+
+
+def _files(words: list[str]) -> list[tuple[int, int]]:
+    """(bytes, time) of each of `words` that is a program: "ccache gcc" is two."""
+    import shutil
+
+    paths = [shutil.which(word) for word in words]
+    found = [os.stat(path) for path in paths if path is not None]
+    return [(info.st_size, info.st_mtime_ns) for info in found]
+
+
+def _version(words: list[str]) -> str:
+    """What a launcher ("ccache", "python -m ziglang cc", a script) says of itself.
+
+    A compiler of its own is told by its file, and need not be asked.
+    """
+    if PLAIN.search(os.path.realpath(words[0])) and not _is_script(words[0]):
+        return ""
+    import subprocess
+
+    try:
+        run = subprocess.run(
+            [*words, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return run.stdout.decode(errors="replace")
+
+
+def _is_script(path: str) -> bool:
+    with suppress(OSError), open(path, "rb") as file:
+        return file.read(2) == b"#!"
+    return False
 
 
 def _words(command: str) -> list[str]:
@@ -149,66 +211,81 @@ _LOCK = Lock()
 
 
 class _Compiling:
-    """A compiler at work, in a folder of its own beside the library to be.
+    """A compiler at work, in a folder of its own within the cache.
 
     Raises:
-        BuildError: it could not be started.
+        FolderError: it could not be started.
     """
 
-    def __init__(self, command: tuple[str, ...], text: str, path: Path) -> None:
-        import shutil
+    def __init__(self, command: tuple[str, ...], text: str) -> None:
         import subprocess
-        import tempfile
 
-        folder: Path | None = None
+        part: Part | None = None
         try:
-            folder = Path(tempfile.mkdtemp(prefix="part-", dir=path.parent))
-            source, self._part = folder / "program.c", folder / path.name
-            self._said = folder / "said"
+            part = Part(folder=True)
+            source, self._made = part.path / "program.c", part.path / "program.so"
+            self._said, self._status = part.path / "said", part.path / "status"
             source.write_text(text)
+            call = [*command, "-o", str(self._made), str(source), "-lm"]
             # Not a pipe, which the compiler's own children might hold open.
             with self._said.open("wb") as said:
                 self._process = subprocess.Popen(
-                    [*command, "-o", str(self._part), str(source), "-lm"],
+                    [*self._shell(), *call],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=said,
                     start_new_session=True,  # Ctrl-C is for the training
+                    env={**os.environ, "TMPDIR": str(part.path)},
                 )
         except OSError as error:
-            if folder is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-            raise BuildError(f"no compiler could be started: {error}") from None
-        self._folder, self._path = folder, path
+            if part is not None:
+                part.remove()
+            raise FolderError("no compiler could be started", error) from None
+        self._part = part
+
+    def _shell(self) -> list[str]:
+        """What writes the exit status to a file.
+
+        Python does not learn it where another part of the program waits for children,
+        or lets the system do so (SIGCHLD).
+        """
+        if sys.platform == "win32":
+            return []
+        return ["/bin/sh", "-c", '"$@"; echo $? > "$0"', str(self._status)]
 
     @property
     def done(self) -> bool:
         """Whether it has ended."""
         return self._process.poll() is not None
 
-    def publish(self, patience: float) -> None:
-        """Put its library into place; wait for `patience` seconds at most.
+    def library(self, patience: float) -> bytes:
+        """What it has made; waits for `patience` seconds at most.
 
         Raises:
-            BuildError: there is none.
+            BuildError: nothing.
         """
-        import shutil
         import subprocess
 
         try:
-            status = self._process.wait(timeout=patience)
-            if status:
+            status = str(self._process.wait(timeout=patience))
+            if sys.platform != "win32":
+                status = self._status.read_text().strip()
+            if status != "0":
                 lines = self._said.read_text(errors="replace").strip().splitlines()
-                raise BuildError(next(iter(lines), f"exit {status}"))
-            os.replace(self._part, self._path)
+                raise BuildError(next(iter(lines), f"exit {status or 'unknown'}"))
+            return self._made.read_bytes()
         except subprocess.TimeoutExpired:
             self._kill()
             raise BuildError(f"no library after {patience:.0f} s") from None
         except OSError as error:
-            if not self._path.exists():  # somebody else's is as good
-                raise BuildError(f"no library: {error}") from None
+            raise FolderError("the compiler has left no library", error) from None
         finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._part.remove()
+
+    def leave(self) -> None:
+        """Let it be: in a child of fork it is the parent's."""
+        self._process.returncode = 0
+        self._part.leave()
 
     def _kill(self) -> None:
         """End it with all that it has started."""
@@ -226,22 +303,27 @@ class Build:
         text: C.
 
     Raises:
-        BuildError: there is no compiler, or no folder for what it gives.
+        BuildError: there is no compiler.
     """
 
     def __init__(self, text: str) -> None:
         found = compiler()
         if found is None:
             raise BuildError("there is no C compiler")
-        name = hashlib.sha256((found.identity + text).encode()).hexdigest()[:32]
-        try:
-            self._path = cache_directory() / f"xpnet_{name}.so"
-        except (OSError, RuntimeError) as error:
-            raise BuildError(f"no folder for libraries: {error}") from None
+        key = hashlib.sha256((found.identity + text).encode()).hexdigest()[:32]
+        self._name, self._wish = f"xpnet_{key}.so", f"xpnet_{key}.wanted"
         self._command, self._text, self._lock = found.command, text, RLock()
         self._library: Any = None
+        self._content: bytes | None = None  # of the library, not yet loaded
         self._compiling: _Compiling | None = None
         self._noted, self._wanted = False, 0.0
+
+    def forget(self) -> None:
+        """In a child of fork: the compiler is the parent's, and so are its threads."""
+        self._lock = RLock()
+        if self._compiling is not None:
+            self._compiling.leave()
+            self._compiling = None
 
     def want(self, seconds: float) -> None:
         """Count `seconds` that its program has run without it; enough begin it.
@@ -254,21 +336,26 @@ class Build:
         """
         with self._lock:
             if not self._noted:
-                self._noted, word = True, self._path.with_suffix(".c")
-                if word.exists():
-                    self._wanted = WORTH
-                else:
-                    with suppress(OSError):  # no place to leave word for the next one
-                        word.write_text(self._text)
+                self._noted = True
+                with suppress(OSError):  # no place to leave word for the next one
+                    word = cache_directory() / self._wish
+                    if word.exists():
+                        self._wanted = WORTH
+                    else:
+                        word.touch(mode=0o600)
             self._wanted += seconds
             if self._wanted >= WORTH:
                 self.begin()
 
     def begin(self) -> None:
-        """Start the compiler, unless it has been, or the library is on disk."""
+        """Start the compiler, unless it has been, or the library is there.
+
+        Raises:
+            BuildError: it could not be started.
+        """
         with self._lock:
-            if not (self._library or self._compiling or self._path.exists()):
-                self._compiling = _Compiling(self._command, self._text, self._path)
+            if self._compiling is None and not self._there():
+                self._compiling = _Compiling(self._command, self._text)
 
     @property
     def done(self) -> bool:
@@ -276,7 +363,14 @@ class Build:
         with self._lock:
             if self._compiling is not None:
                 return self._compiling.done
-            return self._library is not None or self._path.exists()
+            return self._there()
+
+    def _there(self) -> bool:
+        """Whether the library is loaded, or sound on disk."""
+        if self._library is None and self._content is None:
+            with suppress(OSError):
+                self._content = kept(self._name)
+        return self._library is not None or self._content is not None
 
     def library(self) -> Any:
         """The loaded library; waits for the compiler.
@@ -288,26 +382,52 @@ class Build:
             self.begin()
             self.end(PATIENCE)
             if self._library is None:
+                assert self._content is not None
                 try:
-                    self._library = ctypes.CDLL(str(self._path))
+                    self._library = _loaded(self._name, self._content)
                 except OSError as error:
-                    with suppress(OSError):
-                        self._path.unlink()  # the next process may fare better
+                    with suppress(OSError):  # the next process may fare better
+                        (cache_directory() / self._name).unlink()
                     raise BuildError(f"cannot be loaded: {error}") from None
+                finally:
+                    self._content = None
             return self._library
 
     def end(self, patience: float) -> None:
-        """Wait for the compiler, `patience` seconds at most; leave nothing behind.
+        """Wait for the compiler, `patience` seconds at most; keep what it has made.
 
         Raises:
             BuildError: it refused, or took too long.
         """
         with self._lock:
-            if self._compiling is not None:
-                try:
-                    self._compiling.publish(max(patience, 0.0))
-                finally:
-                    self._compiling = None
+            if self._compiling is None:
+                return
+            try:
+                self._content = self._compiling.library(max(patience, 0.0))
+            finally:
+                self._compiling = None
+            with suppress(OSError):  # a full disk: this process has it all the same
+                keep(self._name, self._content)
+                (cache_directory() / self._wish).unlink(missing_ok=True)
+
+
+def _loaded(name: str, content: bytes) -> Any:
+    """The library `content`, which is kept under `name`.
+
+    It is loaded from a copy without a name. The kept file may be cut off or overwritten
+    at any time, which would end every process that runs it.
+
+    Raises:
+        OSError: it cannot be loaded.
+    """
+    path = cache_directory() / name
+    with ExitStack() as stack:
+        if sys.platform != "win32":  # where a loaded library cannot be overwritten
+            with suppress(OSError):  # a full disk: from the kept file then
+                part = stack.enter_context(Part())
+                part.path.write_bytes(content)
+                path = part.path
+        return ctypes.CDLL(str(path))
 
 
 def build(text: str) -> Build:
@@ -330,3 +450,15 @@ def _end_all() -> None:
     for one in _BUILDS.values():
         with suppress(BuildError):
             one.end(end - time.monotonic())
+
+
+def _after_fork() -> None:
+    """What was being compiled is the parent's; its threads may have held locks."""
+    global _LOCK
+    _LOCK = Lock()
+    for one in _BUILDS.values():
+        one.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -3,28 +3,22 @@
 What a tape becomes depends on its nodes and on how its leaves lie in memory, not on
 what they hold. So a program is kept as plain numbers under a hash of all that it
 depends on. Another network of the same shape, the next fold, the next run of a script
-get theirs from there. Files lie beside the libraries; the first line is a hash of the
-rest.
+get theirs from there. Files lie beside the libraries.
 """
 
-import hashlib
 import json
+import os
 from contextlib import suppress
-from itertools import count
-from pathlib import Path
 from threading import Lock
 
 from xpnet.backend.native.plain import Made, program
 from xpnet.backend.native.signature import Recorded
 from xpnet.backend.program import Program
-from xpnet.common.cache import cache_directory
-from xpnet.common.files import write_whole
+from xpnet.common.cache import keep, kept
 
 MOST = 256  # programs in this process
-MOST_FILES = 1024  # about: looked at now and then
 _KNOWN: dict[str, Made] = {}
 _LOCK = Lock()
-_WRITTEN = count()
 
 
 def remember(key: str, made: Made) -> None:
@@ -50,37 +44,30 @@ def _keep(key: str, made: Made) -> None:
         _KNOWN[key] = made
 
 
-def _path(key: str) -> Path:
-    return cache_directory() / f"{key}.program"
-
-
 def _read(key: str) -> Made | None:
-    with suppress(OSError, RuntimeError, ValueError):
-        path = _path(key)
-        digest, _, text = path.read_text().partition("\n")
-        if digest == _digest(text):
+    with suppress(OSError):
+        text = kept(_name(key))
+        if text is not None:
             made: Made = json.loads(text)
             _keep(key, made)
             return made
-        path.unlink()
     return None
 
 
 def _write(key: str, made: Made) -> None:
-    text = json.dumps(made, default=int)
-    with suppress(OSError, RuntimeError):
-        path = _path(key)
-        if next(_WRITTEN) % (MOST_FILES // 4) == 0:
-            _make_room(path.parent)
-        write_whole(path, f"{_digest(text)}\n{text}", durable=False)
+    with suppress(OSError):  # a full disk, say: the next process makes it anew
+        keep(_name(key), json.dumps(made, default=int).encode())
 
 
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def _name(key: str) -> str:
+    return f"{key}.program"
 
 
-def _make_room(folder: Path) -> None:
-    """Delete the oldest files where there are more than `MOST_FILES`."""
-    files = [(file.stat().st_mtime_ns, file) for file in folder.glob("*.program")]
-    for _, file in sorted(files)[:-MOST_FILES]:
-        file.unlink(missing_ok=True)
+def _after_fork() -> None:
+    """A thread of the parent may have held the lock."""
+    global _LOCK
+    _LOCK = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -12,7 +12,7 @@ import numpy as np
 
 from xpnet.backend.crew import ALONE, Crew
 from xpnet.backend.loops import SHARED, shared
-from xpnet.backend.native.build import Build, build
+from xpnet.backend.native.build import Build, BuildError, build
 from xpnet.backend.native.crew import FOLLOWERS
 from xpnet.backend.native.groups import grouped
 from xpnet.backend.native.inner import inner_loop
@@ -51,9 +51,15 @@ class NotCompiledError(Exception):
 
 
 class Library:
-    """A loaded library: its own functions, and those of the runtime."""
+    """A loaded library: its own functions, and those of the runtime.
+
+    Raises:
+        BuildError: its arithmetic is not exact.
+    """
 
     def __init__(self, loaded: Any) -> None:
+        if not loaded.xpnet_exact():
+            raise BuildError("the compiler does not keep to IEEE 754; see its options")
         self.loaded = loaded
         self.run, self.steps = loaded.xpnet_run, loaded.xpnet_steps
         self.epochs = loaded.xpnet_epochs

@@ -459,3 +459,19 @@ XPNET void xpnet_copy(char **arrays, const int64_t *n, const int64_t *s, void *d
     }
 SUM(float, 32)
 SUM(double, 64)
+
+/* Whether arithmetic is what IEEE 754 says. A compiler's environment may hold options
+   that xpnet does not see. Nothing is known of a volatile number, so nothing is computed
+   in advance. */
+XPNET int xpnet_exact(void)
+{
+    volatile double one = 1.0, big = 0x1p60, small = 0x1p-53, n = 49.0, minus = -0.0,
+                    nan = NAN, root = 1.0 + 0x1p-30, square = 1.0 + 0x1p-29;
+    const double a = one, b = big, c = small, d = n, r = root, s = square, x = nan;
+    return r * r - s == 0.0         /* contracted: the error of rounding, 2^-60 */
+           && a + b - b == 0.0      /* reordered: 1 */
+           && a + c - a == 0.0      /* with more digits: 2^-53 */
+           && d / 49.0 == 1.0       /* times 1 / 49: less */
+           && 1.0 / (minus + 0.0) > 0.0 /* without signs of 0: -0 + 0 is -0 */
+           && x != x;               /* without NaN */
+}

@@ -10,18 +10,15 @@ import pytest
 from tests.standin import cupy, standin_backend
 from xpnet.backend import crossover
 from xpnet.backend.crossover import Crossover, prefers_gpu, recall, remember
-from xpnet.common.cache import cache_directory
+from xpnet.common.cache import keep
 
 TABLE = Crossover((16, 64, 256), (8, 128), ((0.1, 0.2), (0.4, 1.6), (2.5, 10.0)))
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(cache_folder):
     """An empty cache folder."""
-    monkeypatch.setenv("XPNET_CACHE_DIR", str(tmp_path / "cache"))
-    cache_directory.cache_clear()
-    yield tmp_path / "cache"
-    cache_directory.cache_clear()
+    return cache_folder
 
 
 @pytest.fixture
@@ -158,8 +155,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("case", DAMAGED)
 def test_a_damaged_file_is_no_table_and_is_replaced(folder, gpu, case):
-    folder.mkdir()
-    (folder / "crossover.json").write_bytes(DAMAGED[case](gpu))
+    keep("crossover.json", DAMAGED[case](gpu))
     assert recall(gpu) is None
     assert prefers_gpu(64, 64, gpu) is None
     remember(TABLE, gpu)
@@ -167,13 +163,12 @@ def test_a_damaged_file_is_no_table_and_is_replaced(folder, gpu, case):
 
 
 def test_the_cases_above_are_damaged_by_what_they_change(folder, gpu):
-    folder.mkdir()
-    (folder / "crossover.json").write_bytes(altered()(gpu))
+    keep("crossover.json", altered()(gpu))
     assert recall(gpu) == Crossover((1,), (1,), ((2.0,),))
 
 
 def test_a_file_that_cannot_be_written_is_not_an_error(folder, gpu):
-    (folder / "crossover.json").mkdir(parents=True)
+    (folder / "crossover.json").mkdir()
     assert remember(TABLE, gpu) is None
     assert recall(gpu) is None
 

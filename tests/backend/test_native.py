@@ -1,6 +1,7 @@
 """Programs in C: they change no bit, are compiled once, and are no obstacle."""
 
 import ctypes
+import errno
 import os
 import subprocess
 import sys
@@ -30,6 +31,8 @@ from xpnet.backend import (
 )
 from xpnet.backend.native import build, inner, steps
 from xpnet.backend.native.link import Linker
+from xpnet.common import cache
+from xpnet.common.cache import keep
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 CPU = get_backend("cpu")
@@ -363,12 +366,12 @@ def test_without_a_compiler_numba_is_taken_and_without_both_asking_is_an_error(
     assert not t.newest.replay.compiled
 
 
-def test_what_cannot_be_loaded_is_told_of(tmp_path):
+def test_what_cannot_be_loaded_is_told_of(cache_folder):
     made = build.Build("int x;")
-    made._path = tmp_path / "broken.so"
-    made._path.write_bytes(b"not a library")
+    keep(made._name, b"not a library")
     with pytest.raises(native.BuildError, match="cannot be loaded"):
         made.library()
+    assert not list(cache_folder.iterdir())
 
 
 def test_info_tells_how_programs_are_compiled(monkeypatch):
@@ -381,22 +384,21 @@ def test_info_tells_how_programs_are_compiled(monkeypatch):
     assert "NumPy calls; faster with a C compiler or Numba" in how_compiled()
 
 
-def test_a_compiler_that_does_not_end_is_given_up(monkeypatch, tmp_path):
+def test_a_compiler_that_does_not_end_is_given_up(monkeypatch, cache_folder):
     monkeypatch.setattr(build, "PATIENCE", 0.05)
     made = build.Build("int forever;")
-    made._path = tmp_path / "forever.so"
     made._command = (sys.executable, "-c", "import time; time.sleep(60)")
     with pytest.raises(native.BuildError, match="no library after"):
         made.library()
-    assert not list(tmp_path.iterdir())
+    assert not list(cache_folder.iterdir())
 
 
-@pytest.mark.usefixtures("impatient")
-def test_a_cache_that_cannot_be_written_ends_nothing(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setattr(build, "_REFUSED", [])
-    monkeypatch.setattr(build, "_BUILDS", {})
-    monkeypatch.setattr(build, "cache_directory", lambda: tmp_path / "file" / "below")
+@pytest.mark.usefixtures("impatient", "cache_folder")
+def test_a_cache_that_cannot_be_written_ends_nothing(monkeypatch):
+    def full(self, folder=False):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache.Part, "__init__", full)
     x, y = data()
     plain, t = trainer("relu", jit=False), trainer("relu")
     with pytest.warns(RuntimeWarning, match="no compiler could be started"):
@@ -406,7 +408,7 @@ def test_a_cache_that_cannot_be_written_ends_nothing(tmp_path, monkeypatch):
     t.fit(x, y, 2, 10)  # and says it once
 
 
-def test_threads_that_want_the_same_library_start_one_compiler(monkeypatch, tmp_path):
+def test_threads_that_want_one_library_start_one_compiler(monkeypatch, cache_folder):
     began = []
     start = build._Compiling.__init__
 
@@ -417,19 +419,18 @@ def test_threads_that_want_the_same_library_start_one_compiler(monkeypatch, tmp_
 
     monkeypatch.setattr(build._Compiling, "__init__", counted)
     made = build.Build("int shared_by_all;")
-    made._path = tmp_path / "one.so"
     with ThreadPoolExecutor(8) as pool:
         for _ in range(8):
             pool.submit(made.want, 1.0)
         found = [pool.submit(made.library) for _ in range(8)]
     assert len({result.result() for result in found}) == 1
     assert len(began) == 1
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["one.c", "one.so"]
+    assert [p.suffix for p in cache_folder.iterdir()] == [".so"]
 
 
-def test_ctrl_c_does_not_reach_the_compiler(tmp_path):
+@pytest.mark.usefixtures("cache_folder")
+def test_ctrl_c_does_not_reach_the_compiler():
     made = build.Build("int alone;")
-    made._path = tmp_path / "alone.so"
     made.begin()
     assert os.getpgid(made._compiling._process.pid) != os.getpgid(0)
     assert made.library() is not None
