@@ -9,7 +9,9 @@ from xpnet.common.checks import (
     choose,
     nearest,
     parameters,
+    shortened,
 )
+from xpnet.common.console import printable
 
 __all__ = [
     "check_file",
@@ -20,4 +22,6 @@ __all__ = [
     "choose",
     "nearest",
     "parameters",
+    "printable",
+    "shortened",
 ]

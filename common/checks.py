@@ -2,15 +2,21 @@
 
 import inspect
 import math
+import os
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from xpnet.common.console import printable
+
 T = TypeVar("T")
+MOST_NAMES = 10_000  # that a misspelt one is compared with
+MOST_SHOWN = 60  # of them in a message
 
 
 @cache
@@ -21,13 +27,14 @@ def parameters(kind: Hashable) -> tuple[tuple[str, inspect.Parameter], ...]:
 
 def nearest(name: object, names: Iterable[str]) -> str:
     """A hint for a misspelt `name`: the closest of `names`, then all of them."""
-    names, text = sorted(names), str(name)
+    names, text = sorted(map(printable, islice(names, MOST_NAMES))), str(name)
     initials = ["".join(word[:1] for word in n.split("_")) == text for n in names]
     close = [n for n, same in zip(names, initials, strict=True) if same]  # "mse"
     close = close or [n for n in names if sorted(n) == sorted(text)]  # "adma"
     close = close or get_close_matches(text, names, n=1, cutoff=0.5)
     guess = f"did you mean {close[0]!r}? " if close else ""
-    return f"{guess}(valid: {', '.join(names)})"
+    more = ", ..." if len(names) > MOST_SHOWN else ""
+    return f"{guess}(valid: {', '.join(names[:MOST_SHOWN])}{more})"
 
 
 def check_number(
@@ -138,8 +145,9 @@ def check_file(file: str | Path, flag: str) -> Path:
         check_folder(path.parent, flag)
         return path
     try:
-        with path.open("ab"):
-            return path
+        # Opening a pipe without a reader would wait for one.
+        os.close(os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)))
+        return path
     except OSError as error:
         raise ValueError(_unwritable(path, flag, "written", error)) from None
 

@@ -1,6 +1,5 @@
 """Full-batch minimisers on a Trainer: L-BFGS, guesses, grids, populations."""
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.common import check_number, check_whole
+from xpnet.common.console import complain
 from xpnet.optim import Iterate, Minimizer, StartError, get_minimizer
 from xpnet.training.callbacks import Callback, check_callbacks
 from xpnet.training.dataset import Samples
@@ -145,7 +145,7 @@ class _Run:
         self.history.stopped = trainer.stop
         if trainer.stop.startswith("interrupted") and not self.progress.verbose:
             # As in fit: nobody may take this for a finished training.
-            print(f"minimize: {trainer.stop}; returning", file=sys.stderr)
+            complain(f"minimize: {trainer.stop}; returning")
         if trainer.stop:
             self.progress.note(f"stopped: {trainer.stop}")
         return self.history
