@@ -19,20 +19,22 @@ SPELLINGS = """
 µ u  π pi  ρ rho  σ sigma  φ phi  ψ psi  ω omega  Δ Delta  Σ Sum  Π Product  Φ Phi
 ₀ 0  ₁ 1  ₂ 2  ₃ 3  ₄ 4  ₅ 5  ₆ 6  ₇ 7  ₈ 8  ₉ 9  ₊ +  ₋ -  ᵢ i  ⱼ j  ₖ k  ₘ m  ₜ t
 ⁰ ^0  ¹ ^1  ² ^2  ³ ^3  ⁴ ^4  ⁵ ^5  ⁶ ^6  ⁷ ^7  ⁸ ^8  ⁹ ^9  ⁺ ^+  ⁻ ^-
-ⁿ ^n  ᵏ ^k  ᵗ ^t  ʲ ^j  ᶻ ^z  ᵀ ^T  ∂ d  ∇ grad  √ sqrt  ∞ inf  ∈ in  ½ 1/2  ¼ 1/4
+ⁿ ^n  ᵏ ^k  ᵗ ^t  ʲ ^j  ᶻ ^z  ᵀ ^T  ∂ d  ∇ grad  √ sqrt  ∞ inf  ∈ in
+½ 1/2  ¼ 1/4  ⅔ 2/3
 ≤ <=  ≥ >=  ≠ !=  ± +-  ≈ ~  ∝ ~  → ->  ← <-  − -  – -  — -  × x  · *  ⊙ *  ‖ ||
 ⟨ <  ⟩ >  ⌈ [  ⌉ ]  ⌊ [  ⌋ ]  ‘ '  ’ '  “ "  ” "  … ...
 │ |  ─ -  ┌ +  ┐ +  └ +  ┘ +  ├ +  ┤ +  ┬ +  ┴ +  ┼ +
 """
 _WORDS = SPELLINGS.split()
 ASCII = dict(zip(_WORDS[::2], _WORDS[1::2], strict=True))
+ASCII |= dict.fromkeys("\u0302\u0304", "")  # a hat and a bar over a letter
 
 
 def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
     """What a codec writes in place of characters that it does not know."""
     assert isinstance(error, UnicodeEncodeError)
     lost = error.object[error.start : error.end]
-    return "".join(ASCII.get(c) or escaped(c) for c in lost), error.end
+    return "".join(ASCII[c] if c in ASCII else escaped(c) for c in lost), error.end
 
 
 codecs.register_error("xpnet.spell", _spell)
