@@ -23,7 +23,7 @@ FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for one begins so
 
 def run(options: Namespace) -> int:
     """Predict as asked; see `xpnet predict --help`."""
-    model = load_model(Path(options.model), get_backend(options.device))
+    model = load_saved(Path(options.model), get_backend(options.device))
     ensemble = model if isinstance(model, Ensemble) else None
     trainer = model[0] if isinstance(model, Ensemble) else model
     notes = trainer.notes
@@ -49,7 +49,7 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def load_model(folder: Path, backend: Backend) -> Trainer | Ensemble:
+def load_saved(folder: Path, backend: Backend) -> Trainer | Ensemble:
     """What `xpnet train --save` or `xpnet search --save` wrote into a folder."""
     if is_ensemble(folder):
         return Ensemble.load(folder, backend)
