@@ -9,11 +9,12 @@ from xpnet.backend.failures import DeviceError
 from xpnet.backend.loops import available
 from xpnet.backend.program import Program
 from xpnet.common.console import warn
+from xpnet.common.install import install
 
 WORTH = 1.0  # seconds: about what importing Numba and compiling a program's loops costs
 SAMPLE = 64  # at most so many replays for each one that is timed
 SPAN = 0.05  # seconds between timed replays, about
-INSTALL = "pip install 'xpnet[jit]'"
+INSTALL = install("jit")
 NEEDED = (
     "jit=True needs a C compiler (cc, gcc or clang, or what CC names) or Numba: "
     f"{INSTALL}"
