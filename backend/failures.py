@@ -7,12 +7,14 @@ they are kept in parentheses.
 import os
 from typing import Any
 
+from xpnet.common.install import NEEDS, install
+
 
 class DeviceError(RuntimeError):
     """A CUDA device was asked for and cannot be used, or has failed at work."""
 
 
-INSTALL = "pip install 'xpnet[cuda13]' (driver 580 or newer) or 'xpnet[cuda12]'"
+INSTALL = f"{install('cuda13')} (driver 580 or newer) or {install('cuda12')}"
 CUDA_ERRORS = ("cudaError", "CUDA_ERROR_")  # what the driver's and the runtime's begin
 DRIVERS = {12: 525, 13: 580}  # CUDA's major version: the first driver that runs it
 # Packages that all hold a module `cupy`; where two are installed one wins by chance.
@@ -112,7 +114,7 @@ def _driver(cupy: Any) -> str:
         return "there is no NVIDIA driver; install one, 580 or newer"
     needed = _major(cupy)
     older = [major for major in DRIVERS if major <= version // 1000]
-    instead = f", or install 'xpnet[cuda{max(older)}]' instead" if older else ""
+    instead = f", or {install(f'cuda{max(older)}')} instead" if older else ""
     return (
         f"the NVIDIA driver is too old: it runs CUDA {version // 1000}."
         f"{version % 1000 // 10}, this CuPy needs CUDA {needed}; update it to "
@@ -125,4 +127,5 @@ def _major(cupy: Any) -> int:
 
 
 def _complete(cupy: Any) -> str:
-    return f"pip install 'xpnet[cuda{_major(cupy)}]' brings all that CuPy needs"
+    extra = f"cuda{_major(cupy)}"
+    return f"{install(extra) if extra in NEEDS else INSTALL} brings all that CuPy needs"

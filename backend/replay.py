@@ -1,7 +1,6 @@
 """When a program's loops are worth compiling."""
 
 import time
-import warnings
 from collections.abc import Callable
 
 from xpnet.backend import native
@@ -9,11 +8,13 @@ from xpnet.backend.backend import Backend
 from xpnet.backend.failures import DeviceError
 from xpnet.backend.loops import available
 from xpnet.backend.program import Program
+from xpnet.common.console import warn
+from xpnet.common.install import install
 
 WORTH = 1.0  # seconds: about what importing Numba and compiling a program's loops costs
 SAMPLE = 64  # at most so many replays for each one that is timed
 SPAN = 0.05  # seconds between timed replays, about
-INSTALL = "pip install 'xpnet[jit]'"
+INSTALL = install("jit")
 NEEDED = (
     "jit=True needs a C compiler (cc, gcc or clang, or what CC names) or Numba: "
     f"{INSTALL}"
@@ -112,7 +113,7 @@ class Replay:
             if asked:
                 raise
             told = f"{error}; CuPy's own kernels go on"
-            warnings.warn(told, RuntimeWarning, stacklevel=3)
+            warn(told, RuntimeWarning, stacklevel=3)
             self.compiled = False
             return self._record(False)
 
@@ -171,7 +172,7 @@ class Replay:
 
     def _tell(self, error: Exception) -> None:
         line = next(iter(str(error).strip().splitlines()), "no reason given")
-        warnings.warn(
+        warn(
             f"loops were not compiled ({type(error).__name__}: {line}); the NumPy "
             "calls go on, jit=False keeps this from being tried",
             RuntimeWarning,

@@ -1,6 +1,5 @@
 """What every room needs: argument checks, files, the cache folder."""
 
-from xpnet.common.arrays import as_host, as_labels, as_numbers
 from xpnet.common.checks import (
     check_file,
     check_flag,
@@ -10,14 +9,13 @@ from xpnet.common.checks import (
     check_whole,
     choose,
     parameters,
+    shortened,
     shown,
 )
+from xpnet.common.console import printable
 from xpnet.common.words import explains_arguments, nearest
 
 __all__ = [
-    "as_host",
-    "as_labels",
-    "as_numbers",
     "check_file",
     "check_flag",
     "check_folder",
@@ -28,5 +26,7 @@ __all__ = [
     "explains_arguments",
     "nearest",
     "parameters",
+    "printable",
+    "shortened",
     "shown",
 ]

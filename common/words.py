@@ -5,9 +5,14 @@ import inspect
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any, TypeVar, cast
 
+from xpnet.common.console import printable
+
 T = TypeVar("T")
+MOST_NAMES = 10_000  # that a misspelt one is compared with
+MOST_SHOWN = 60  # of them in a message
 
 # Ours -> theirs (Keras, PyTorch, scikit-learn, optax, XGBoost), without case and `_`.
 THEIRS = {
@@ -94,7 +99,8 @@ for _ours, _theirs in THEIRS.items():
 
 def nearest(name: object, names: Iterable[str]) -> str:
     """A hint for a misspelt `name`: the closest of `names`, then all of them."""
-    names, text = sorted(names), str(name)[:200]
+    names = sorted(map(printable, islice(names, MOST_NAMES)))
+    text = str(name)[:200]
     plain = squeezed(text)
     close = [n for n in names if squeezed(n) == plain]  # "ReLU"
     close = close or [n for n in OURS.get(plain, ()) if n in names]  # "swish"
@@ -103,7 +109,8 @@ def nearest(name: object, names: Iterable[str]) -> str:
     close = close or [n for n in names if sorted(n) == sorted(text)]  # "adma"
     close = close or get_close_matches(text, names, n=1, cutoff=0.5)
     guess = f"did you mean {close[0]!r}? " if close else ""
-    return f"{guess}(valid: {', '.join(names)})"
+    more = ", ..." if len(names) > MOST_SHOWN else ""
+    return f"{guess}(valid: {', '.join(names[:MOST_SHOWN])}{more})"
 
 
 def explains_arguments(called: T) -> T:

@@ -1,16 +1,19 @@
 """NumPy archives (.npz): arrays named `x` and `y`, or as Keras does `x_train`, ..."""
 
+import math
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from xpnet.common import printable
 from xpnet.data.dataset import Dataset
 from xpnet.data.features import as_features
-from xpnet.data.files import existing_file
+from xpnet.data.files import check_memory, existing_file, shown
 from xpnet.data.target import encode_known, encode_target
 
 ROLES = {
@@ -23,8 +26,9 @@ ROLES = {
 # What zipfile, zlib and NumPy raise for bytes that are not what they claim to be.
 DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, KeyError),
-    *(RuntimeError, MemoryError),
+    RuntimeError,
 )
+SUFFIX = ".npy"
 
 
 def load_npz(path: str | Path, task: str = "auto", has_target: bool = True) -> Dataset:
@@ -34,50 +38,81 @@ def load_npz(path: str | Path, task: str = "auto", has_target: bool = True) -> D
     dtype and is flattened to (samples, features), and y is encoded for the `task`
     (see `encode_target`). With `has_target=False` only x is read. Nothing is unpickled.
 
-    Raises ValueError for a damaged file, a missing or an ambiguous array, and for
-    arrays that do not fit; FileNotFoundError for no file.
+    Raises ValueError for a damaged file, a missing or an ambiguous array, for arrays
+    that do not fit, and for more than the memory holds, before it is taken;
+    FileNotFoundError for no file.
     """
     path = existing_file(path)
-    arrays = _read(path, has_target)
-    x = as_features(arrays["x"], f"{path}: x")
+    arrays, where = _read(path, has_target), shown(path)
+    x = as_features(arrays["x"], f"{where}: x")
     x_test = arrays.get("x_test")
     if x_test is not None:
-        x_test = as_features(x_test, f"{path}: x_test")
+        x_test = as_features(x_test, f"{where}: x_test")
     if not has_target:
         return Dataset(x, None, path.stem, x_test=x_test)
-    y, classes = encode_target(arrays["y"], task, f"{path}: y")
+    target = encode_target(arrays["y"], task, f"{where}: y")
     y_test = arrays.get("y_test")
     if y_test is not None:
-        y_test = encode_known(y_test, classes, f"{path}: y_test")
-    return Dataset(x, y, path.stem, None, classes, x_test, y_test)
+        y_test = encode_known(y_test, target, f"{where}: y_test")
+    return Dataset.of(x, target, path.stem, None, x_test, y_test)
 
 
 def _read(path: Path, has_target: bool) -> dict[str, NDArray[Any]]:
     """The arrays of the file by their role: x, y, x_test, y_test."""
-    with open(path, "rb") as file:
-        try:
-            return _unpack(file, path, has_target)
-        except _NamesError:
-            raise
-        except DAMAGE as error:
-            raise ValueError(
-                f"{path}: expected plain arrays in a NumPy .npz archive, got a damaged "
-                f"file or pickled objects; hint: write it with numpy.savez(path, x=x, "
-                f"y=y)"
-            ) from error
+    try:
+        _check_memory(f"{shown(path)}: the file", path.stat().st_size)
+        with zipfile.ZipFile(path) as archive:
+            return _unpack(archive, path, has_target)
+    except _ContentError:
+        raise
+    except DAMAGE as error:
+        raise ValueError(
+            f"{shown(path)}: expected arrays in a NumPy .npz archive, got a damaged "
+            f"file; hint: write it with numpy.savez(path, x=x, y=y)"
+        ) from error
 
 
-def _unpack(file: BinaryIO, path: Path, has_target: bool) -> dict[str, NDArray[Any]]:
-    archive = np.load(file, allow_pickle=False)
-    # A lone .npy file opens as an array.
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise zipfile.BadZipFile
-    with archive:
-        names = _names(path, archive.files, has_target)
-        return {role: np.asarray(archive[name]) for role, name in names.items()}
+def _unpack(
+    archive: zipfile.ZipFile, path: Path, has_target: bool
+) -> dict[str, NDArray[Any]]:
+    members = {name.removesuffix(SUFFIX): name for name in archive.namelist()}
+    names = _names(path, list(members), has_target)
+    needed = sum(archive.getinfo(members[name]).file_size for name in names.values())
+    _check_memory(f"{shown(path)}: {', '.join(names)}", needed)
+    arrays = {}
+    for role, name in names.items():
+        _check_member(archive, members[name], f"{shown(path)}: {role}")
+        with archive.open(members[name]) as file:
+            arrays[role] = np.asarray(npy.read_array(file, allow_pickle=False))
+            file.read(1)  # at its end the checksum is compared
+    return arrays
 
 
-class _NamesError(ValueError):
+def _check_memory(what: str, needed: int) -> None:
+    try:
+        check_memory(what, needed)
+    except ValueError as error:
+        raise _ContentError(str(error)) from None
+
+
+def _check_member(archive: zipfile.ZipFile, name: str, what: str) -> None:
+    """Raise ValueError for objects, and for a header that claims another size."""
+    with archive.open(name) as file:
+        first = npy.read_magic(file) == (1, 0)
+        read = npy.read_array_header_1_0 if first else npy.read_array_header_2_0
+        shape, _, dtype = read(file)
+        start = file.tell()
+    if dtype.hasobject:
+        raise _ContentError(
+            f"{what}: expected numbers or text, got Python objects (dtype {dtype}), "
+            "which are pickled and never read; hint: convert it before saving, "
+            "x.astype(float)"
+        )
+    if start + math.prod(shape) * dtype.itemsize != archive.getinfo(name).file_size:
+        raise zipfile.BadZipFile("an array of another size than its header says")
+
+
+class _ContentError(ValueError):
     """The archive is sound, but its arrays are not those that are needed."""
 
 
@@ -92,15 +127,21 @@ def _names(path: Path, files: list[str], has_target: bool) -> dict[str, str]:
             continue
         matches = [name for name in files if name.lower() in names]
         if len(matches) > 1:
-            raise _NamesError(
-                f"{path}: expected one array for {role}, got {', '.join(matches)}; "
-                f"hint: keep one of them"
+            raise _ContentError(
+                f"{shown(path)}: expected one array for {role}, got "
+                f"{_listed(matches)}; hint: keep one of them"
             )
         if role in required and not matches:
-            raise _NamesError(
-                f"{path}: expected an array named {' or '.join(names)}, got "
-                f"{', '.join(files) or 'none'}; hint: numpy.savez(path, x=x, y=y)"
+            raise _ContentError(
+                f"{shown(path)}: expected an array named {' or '.join(names)}, got "
+                f"{_listed(files)}; hint: numpy.savez(path, x=x, y=y)"
             )
         if matches:
             found[role] = matches[0]
     return found
+
+
+def _listed(names: list[str]) -> str:
+    """The first names of an archive, safe to print."""
+    more = ["..."] if len(names) > 10 else []
+    return ", ".join([*map(printable, names[:10]), *more]) or "none"

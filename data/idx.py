@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnet.data.files import existing_file
+from xpnet.data.files import check_memory, existing_file, shown
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 GZIP_MAGIC = b"\x1f\x8b"
@@ -63,11 +63,12 @@ def _load_gzipped(file: BinaryIO, path: Path) -> NDArray[Any]:
             header = _read_header(stream, path)
             if header.file_bytes > GZIP_RATIO * path.stat().st_size:
                 raise EOFError
+            check_memory(f"{shown(path)}: its array", header.file_bytes)
             data = _read_rest(stream, header.file_bytes - header.offset)
     except (EOFError, OSError, zlib.error) as error:
         raise ValueError(
-            f"{path}: expected a whole gzip file, got a damaged or truncated one; "
-            f"hint: download it again"
+            f"{shown(path)}: expected a whole gzip file, got a damaged or truncated "
+            "one; hint: download it again"
         ) from error
     _check_length(path, header, header.offset + len(data))
     values = np.frombuffer(data, header.dtype).reshape(header.shape)
@@ -87,7 +88,7 @@ def _read_header(stream: BinaryIO, path: Path) -> Header:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in DTYPES:
         raise ValueError(
-            f"{path}: expected an IDX file (00 00, a type code of "
+            f"{shown(path)}: expected an IDX file (00 00, a type code of "
             f"{', '.join(f'{code:02x}' for code in DTYPES)}, the number of axes), got "
             f"{magic.hex(' ') or 'an empty file'}; hint: MNIST's files are named "
             f"as train-images-idx3-ubyte"
@@ -96,14 +97,15 @@ def _read_header(stream: BinaryIO, path: Path) -> Header:
     sizes = stream.read(4 * axes)
     if not 1 <= axes <= MAX_AXES or len(sizes) < 4 * axes:
         raise ValueError(
-            f"{path}: expected an IDX header with the sizes of 1 to {MAX_AXES} axes, "
-            f"got {axes} axes and {len(sizes) // 4} sizes; hint: download it again"
+            f"{shown(path)}: expected an IDX header with the sizes of 1 to {MAX_AXES} "
+            f"axes, got {axes} axes and {len(sizes) // 4} sizes; hint: download it "
+            "again"
         )
     shape = struct.unpack(f">{axes}I", sizes)
     if 0 in shape:
         raise ValueError(
-            f"{path}: expected an array with at least one item, got shape {shape}; "
-            f"hint: check how the file was made"
+            f"{shown(path)}: expected an array with at least one item, got shape "
+            f"{shape}; hint: check how the file was made"
         )
     return Header(np.dtype(DTYPES[magic[2]]), shape, 4 + 4 * axes)
 
@@ -114,6 +116,6 @@ def _check_length(path: Path, header: Header, got: int) -> None:
     fault = "is truncated" if got < header.file_bytes else "has trailing bytes"
     got_text = f"{got} bytes" if got < header.file_bytes else "more"
     raise ValueError(
-        f"{path}: expected {header.file_bytes} bytes for shape {header.shape} of "
-        f"{header.dtype}, got {got_text}; hint: the file {fault}, download it again"
+        f"{shown(path)}: expected {header.file_bytes} bytes for shape {header.shape} "
+        f"of {header.dtype}, got {got_text}; hint: the file {fault}, download it again"
     )

@@ -7,6 +7,7 @@ from xpnet.common import nearest
 from xpnet.data.archive import load_npz
 from xpnet.data.dataset import Dataset
 from xpnet.data.datasets import DATASETS, load
+from xpnet.data.files import shown
 from xpnet.data.mnist import load_images, load_mnist
 from xpnet.data.table import load_csv
 from xpnet.data.target import encode_target
@@ -26,10 +27,13 @@ def load_data(
     A built-in name (`digits`, `xor`, ...; write `./digits` for a file of that name), a
     table (.csv, .tsv, .txt), a NumPy archive (.npz), a folder with MNIST's four files,
     or one IDX file of images with its labels beside it. `target` and `columns` choose
-    columns of a table; `has_target=False` reads a source to predict on, y None.
+    columns of a table; `task` says what y is: "classification", "regression",
+    "multilabel", or "auto" for what the values tell (`Dataset.taken` says what that
+    was); `has_target=False` reads a source to predict on, y None.
 
     Raises FileNotFoundError for a source that is neither, with the nearest built-in
-    name; ValueError as `load_csv`, `load_npz`, `load_mnist` do.
+    name; ValueError as `load_csv`, `load_npz`, `load_mnist` do, for a target that does
+    not tell its task, and for a file that would take more memory than there is.
     """
     path = Path(source)
     if not _is_builtin(source) and path.suffix.lower() in TABLES:
@@ -53,8 +57,9 @@ def _load_builtin(name: str, task: str, has_target: bool) -> Dataset:
     x, y = load(name)
     if not has_target:
         return Dataset(x, None, name)
-    y, classes = encode_target(y, task, name)
-    return Dataset(x, y, name, classes=classes)
+    auto = "regression" if y.dtype.kind == "f" else "classification"
+    target = encode_target(y, auto if task == "auto" else task, name)
+    return Dataset.of(x, target, name)
 
 
 def _load_file(path: Path, task: str, has_target: bool) -> Dataset:
@@ -62,15 +67,15 @@ def _load_file(path: Path, task: str, has_target: bool) -> Dataset:
         return load_mnist(path, task, has_target)
     if not path.exists():
         raise FileNotFoundError(
-            f"{path}: expected a file, a folder or a built-in data set, found none; "
-            f"{nearest(path, DATASETS)}"
+            f"{shown(path)}: expected a file, a folder or a built-in data set, found "
+            f"none; {nearest(path, DATASETS)}"
         )
     if path.suffix.lower() == ".npz":
         return load_npz(path, task, has_target)
     if "images" in path.name:
         return load_images(path, task, has_target)
     raise ValueError(
-        f"{path}: expected {', '.join(TABLES)}, .npz or an IDX file of images, got "
-        f"{path.suffix or 'a name without an ending'}; hint: give IDX labels by their "
-        f"images file, and rename a table to .csv"
+        f"{shown(path)}: expected {', '.join(TABLES)}, .npz or an IDX file of images, "
+        f"got {shown(path.suffix) or 'a name without an ending'}; hint: give IDX "
+        "labels by their images file, and rename a table to .csv"
     )

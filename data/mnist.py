@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from xpnet.data.dataset import Dataset
 from xpnet.data.features import as_features
-from xpnet.data.files import existing_file
+from xpnet.data.files import existing_file, shown
 from xpnet.data.idx import load_idx
-from xpnet.data.target import encode_known, encode_target
+from xpnet.data.target import Target, encode_known, encode_target
 
 FILES = {
     "x": "train-images-idx3-ubyte",
@@ -37,7 +37,7 @@ def load_mnist(
     missing = [wanted[role] for role, path in found.items() if path is None]
     if missing:
         raise FileNotFoundError(
-            f"{directory}: expected MNIST's files (plain or .gz), missing "
+            f"{shown(directory)}: expected MNIST's files (plain or .gz), missing "
             f"{', '.join(missing)}; hint: download them into this folder"
         )
     paths = {role: path for role, path in found.items() if path is not None}
@@ -45,9 +45,9 @@ def load_mnist(
     name = directory.resolve().name
     if not has_target:
         return Dataset(x, None, name, x_test=x_test)
-    y, classes = encode_target(load_idx(paths["y"]), task, str(paths["y"]))
-    y_test = encode_known(load_idx(paths["y_test"]), classes, str(paths["y_test"]))
-    return Dataset(x, y, name, None, classes, x_test, y_test)
+    target = _labels(paths["y"], task)
+    y_test = encode_known(load_idx(paths["y_test"]), target, shown(paths["y_test"]))
+    return Dataset.of(x, target, name, None, x_test, y_test)
 
 
 def load_images(
@@ -65,8 +65,8 @@ def load_images(
     path = existing_file(path)
     if "images" not in path.name:
         raise ValueError(
-            f"{path}: expected a file of images, named so, got {path.name}; hint: the "
-            "labels are found beside it, their name saying labels for images"
+            f"{shown(path)}: expected a file of images, named so, got {path.name}; "
+            "hint: the labels are found beside it, their name saying labels for images"
         )
     x, name = _images(path), path.name.split(".")[0]
     if not has_target:
@@ -77,15 +77,22 @@ def load_images(
     labels = _find(path.parent, wanted)
     if labels is None:
         raise FileNotFoundError(
-            f"{path}: expected the labels {wanted} (plain or .gz) beside it, found "
-            f"none; hint: put both files into one folder"
+            f"{shown(path)}: expected the labels {wanted} (plain or .gz) beside it, "
+            "found none; hint: put both files into one folder"
         )
-    y, classes = encode_target(load_idx(labels), task, str(labels))
-    return Dataset(x, y, name, None, classes)
+    return Dataset.of(x, _labels(labels, task), name)
 
 
 def _images(path: Path) -> NDArray[Any]:
-    return as_features(load_idx(path), str(path))
+    return as_features(load_idx(path), shown(path))
+
+
+def _labels(path: Path, task: str) -> Target:
+    """The labels; whole numbers are classes, for so the file is called."""
+    labels = load_idx(path)
+    whole = labels.ndim == 1 and labels.dtype.kind in "iu"
+    auto = "classification" if task == "auto" and whole else task
+    return encode_target(labels, auto, shown(path))
 
 
 def _find(directory: Path, name: str) -> Path | None:

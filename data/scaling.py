@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnet.common import as_numbers, choose, shown
+from xpnet.common import choose, shown
+from xpnet.common.arrays import as_numbers
 from xpnet.data.features import blocks, check_finite
 
 Float64 = NDArray[np.float64]

@@ -7,14 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from xpnet.common import (
-    as_host,
-    as_labels,
-    check_flag,
-    check_number,
-    explains_arguments,
-    shown,
-)
+from xpnet.common import check_flag, check_number, explains_arguments, shown
+from xpnet.common.arrays import as_host, as_labels
 from xpnet.data.draw import check_integer, generator
 
 Indices = NDArray[np.int64]

@@ -12,10 +12,19 @@ from numpy.typing import NDArray
 from xpnet.data.cells import bad_cell, target_values
 from xpnet.data.columns import Columns, check_names, choose_columns
 from xpnet.data.dataset import Dataset
-from xpnet.data.files import existing_file
+from xpnet.data.files import check_memory, existing_file, memory_limit, shown
 from xpnet.data.target import check_task, encode_target
 
 DELIMITERS = (",", ";", "\t")
+LONGEST = 32 << 20  # characters of a line
+BYTE_ORDER_MARKS = {
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+TEXT = 8  # cells that a row's line number and its target's text take, about
+CELL = 24  # bytes a cell takes while a table is read: float64, checked, float32
 
 Rows = Iterator[tuple[int, list[str]]]  # (line number, cells)
 
@@ -53,14 +62,25 @@ def load_csv(
             return _load(path, rows, choose_columns(path, names, target, columns), task)
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path}: expected UTF-8 text, got the byte {error.object[error.start]:#x};"
-            f" hint: save the table as UTF-8"
+            f"{shown(path)}: expected UTF-8 text, got the byte "
+            f"{error.object[error.start]:#x} ({_encoding_of(path)}); hint: save the "
+            "table as UTF-8"
         ) from error
     except csv.Error as error:
         raise ValueError(
-            f"{path}: expected a table of text, got a fault in its quoting "
+            f"{shown(path)}: expected a table of text, got a fault in its quoting "
             f"({error}); hint: close every quotation mark"
         ) from error
+
+
+def _encoding_of(path: Path) -> str:
+    """What a text that is not UTF-8 may be, by its first bytes."""
+    with open(path, "rb") as file:
+        start = file.read(4)
+    for mark, name in BYTE_ORDER_MARKS.items():
+        if start.startswith(mark):
+            return f"it is {name}"
+    return "it may be Latin-1 or Windows-1252"
 
 
 def _load(path: Path, rows: Rows, columns: Columns, task: str) -> Dataset:
@@ -68,32 +88,43 @@ def _load(path: Path, rows: Rows, columns: Columns, task: str) -> Dataset:
     features = tuple(columns.names[i] for i in columns.features)
     if columns.target is None:
         return Dataset(x, None, path.stem, features)
-    what = f"{path}: target {columns.names[columns.target]!r}"
+    what = f"{shown(path)}: target {columns.names[columns.target]!r}"
     values = target_values(targets, lines, task, what)
-    y, classes = encode_target(values, task, what)
-    return Dataset(x, y, path.stem, features, classes)
+    return Dataset.of(x, encode_target(values, task, what), path.stem, features)
 
 
 def _open_table(file: TextIO, path: Path) -> tuple[tuple[str, ...], Rows]:
     """The column names, and the rows below; the separator is the header's commonest."""
     lines = _lines(file, path)
-    first = [next(lines, "")]
-    headers = {
-        mark: next(csv.reader(first, delimiter=mark, skipinitialspace=True), [])
-        for mark in DELIMITERS
-    }
+    first = next(lines, "")
+    headers = {mark: _split(first, mark) for mark in DELIMITERS}
     mark = max(DELIMITERS, key=lambda mark: len(headers[mark]))
     names = tuple(name.strip() for name in headers[mark])
     check_names(path, names)
     return names, _rows(lines, path, mark, len(names))
 
 
+def _split(line: str, mark: str) -> list[str]:
+    """The cells of a line; none where the wrong separator makes one endless cell."""
+    try:
+        return next(csv.reader([line], delimiter=mark, skipinitialspace=True), [])
+    except csv.Error:
+        return []
+
+
 def _lines(file: TextIO, path: Path) -> Iterator[str]:
-    for number, line in enumerate(file, 1):
+    number = 0
+    while line := file.readline(LONGEST + 1):
+        number += 1
         if "\0" in line:
             raise ValueError(
-                f"{path}, line {number}: expected UTF-8 text, got a NUL byte; hint: "
-                f"save the table as UTF-8, not UTF-16"
+                f"{shown(path)}, line {number}: expected UTF-8 text, got a NUL byte; "
+                "hint: save the table as UTF-8, not UTF-16"
+            )
+        if len(line) > LONGEST:
+            raise ValueError(
+                f"{shown(path)}, line {number}: expected at most {LONGEST} characters, "
+                "got more; hint: keep so wide a table as an .npz file"
             )
         yield line
 
@@ -106,8 +137,9 @@ def _rows(lines: Iterator[str], path: Path, mark: str, width: int) -> Rows:
             continue
         if len(cells) != width:
             raise ValueError(
-                f"{path}, line {line}: expected {width} columns as in the header, got "
-                f"{len(cells)}; hint: quote text that holds the separator {mark!r}"
+                f"{shown(path)}, line {line}: expected {width} columns as in the "
+                f"header, got {len(cells)}; hint: quote text that holds the separator "
+                f"{mark!r}"
             )
         yield line, cells
 
@@ -117,6 +149,7 @@ def _read_cells(
 ) -> tuple[NDArray[np.float32], list[str], list[int]]:
     """The features as float32, the target's texts, and each sample's line number."""
     numbers, targets, lines = array("d"), [], []
+    width, most = len(columns.features) + TEXT, memory_limit() / CELL
     for line, cells in rows:
         features = [cells[i] for i in columns.features]
         try:
@@ -129,10 +162,14 @@ def _read_cells(
         if columns.target is not None:
             targets.append(cells[columns.target].strip())
         lines.append(line)
+        if len(lines) * width > most:
+            check_memory(
+                f"{shown(path)}: its first {len(lines)} rows", width * CELL * len(lines)
+            )
     if not lines:
         raise ValueError(
-            f"{path}: expected a line a sample below the header, got none; hint: check "
-            f"that the whole file was written"
+            f"{shown(path)}: expected a line a sample below the header, got none; "
+            "hint: check that the whole file was written"
         )
     x = np.frombuffer(numbers, np.float64).reshape(len(lines), -1)
     bad = ~(np.abs(x) <= np.finfo(np.float32).max)
@@ -146,4 +183,5 @@ def _blame(path: Path, line: int, columns: Columns, features: list[str]) -> NoRe
     named = zip(columns.features, features, strict=True)
     faults = ((column, bad_cell(cell)) for column, cell in named)
     column, fault = next((column, fault) for column, fault in faults if fault)
-    raise ValueError(f"{path}, line {line}, column {columns.names[column]!r}: {fault}")
+    what = f"{shown(path)}, line {line}, column {columns.names[column]!r}"
+    raise ValueError(f"{what}: {fault}")

@@ -1,16 +1,41 @@
-"""The target column: class codes for classification, float32 columns for regression."""
+"""The target: class codes, yes/no rows or numbers, and what it was taken for.
 
-import math
-from typing import Any
+Text is classes, fractions are numbers, rows with a single 1 are classes, other rows of
+0 and 1 are yes/no labels. Whole numbers may be names or counts: few of them that are
+0, 1, ... or 1, 2, ... and all about as frequent are classes, many with gaps are
+numbers. In between the data do not decide, and the task must be named.
+"""
+
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnet.common import nearest
+from xpnet.common import nearest, printable, shortened
 
 Classes = tuple[int, ...] | tuple[str, ...]
+Task = Literal["classification", "regression", "multilabel"]
 
-TASKS = ("auto", "classification", "regression")
+TASKS = ("auto", "classification", "regression", "multilabel")
+FEW = 10  # so many whole numbers are classes, where they look like it
+MANY = 20  # more than this, with gaps, are measurements
+EVEN = 10  # the commonest class may have this many times the samples of the rarest
+
+
+class Target(NamedTuple):
+    """An encoded target.
+
+    Attributes:
+        y: (samples,) int64 class codes, or (samples, outputs) float32.
+        classes: what the codes stand for; None for numbers and yes/no labels.
+        task: what y asks for.
+        taken: what it was taken for, in a sentence, and how to say otherwise.
+    """
+
+    y: NDArray[Any]
+    classes: Classes | None
+    task: Task
+    taken: str
 
 
 def check_task(task: str) -> None:
@@ -19,51 +44,71 @@ def check_task(task: str) -> None:
         raise ValueError(f"unknown task {task!r}; {nearest(task, TASKS)}")
 
 
-def encode_target(
-    values: NDArray[Any], task: str, what: str
-) -> tuple[NDArray[Any], Classes | None]:
-    """`(y, classes)` of raw target `values`, (samples,) or (samples, outputs).
+def encode_target(values: NDArray[Any], task: str, what: str) -> Target:
+    """Raw target `values`, (samples,) or (samples, outputs), for a task.
 
-    Classification gives y (samples,) int64, the codes 0..k-1 of the sorted `classes`;
-    regression gives y (samples, outputs) float32 and None. With task "auto", text is
-    classification, several columns are regression, and one column of numbers is
-    classification if all are whole and few are distinct: two, or at most
-    max(20, √samples) and half the samples. Otherwise it is regression.
+    Args:
+        values: numbers or text.
+        task: "classification" gives y (samples,) int64, codes 0..k-1 of the sorted
+            classes, or of the columns of one-hot rows; "regression" gives y (samples,
+            outputs) float32; "multilabel" the same of 0 and 1, a yes/no label a column;
+            "auto" takes the one that the values tell.
+        what: names them in errors.
 
-    Raises ValueError, naming `what`, for values that do not suit the task.
+    Raises:
+        ValueError: values that do not suit the task, that do not tell it, or that are
+            all the same.
     """
     check_task(task)
     _check_values(values, what)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
-    if task == "auto":
-        task = _guess(values, what)
-    if task == "regression":
-        return _numbers(values, what), None
-    return _codes(values, what)
+    asked = task != "auto"
+    kind: Any = task if asked else _guess(values, what)
+    if kind == "classification":
+        codes, classes = _codes(values, what)
+        if (codes == codes[0]).all():
+            raise ValueError(
+                f"{what}: expected at least two classes, got only "
+                f"{classes[codes[0]]!r}; hint: choose another target"
+            )
+        taken = f"{len(classes)} classes, {_names(classes)}"
+        found = Target(codes, classes, kind, taken)
+    elif kind == "multilabel":
+        y = _yes_no(values, what)
+        found = Target(y, None, kind, f"{y.shape[1]} yes/no labels a sample")
+    else:
+        y = _numbers(values, what)
+        _check_varied(y, what)
+        outputs = f", {y.shape[1]} outputs" if y.shape[1] > 1 else ""
+        taken = f"numbers from {y.min():g} to {y.max():g}{outputs} (regression)"
+        found = Target(y, None, kind, taken)
+    return found if asked else found._replace(taken=found.taken + _otherwise(values))
 
 
-def encode_known(
-    values: NDArray[Any], classes: Classes | None, what: str
-) -> NDArray[Any]:
-    """`values` encoded as an earlier target was: by its `classes`, None for regression.
+def encode_known(values: NDArray[Any], known: Target, what: str) -> NDArray[Any]:
+    """`values` encoded as the earlier target `known` was: by its task and classes.
 
-    Raises ValueError, naming `what`, for a label that is not among `classes`.
+    Raises ValueError, naming `what`, for a label that is not among the classes.
     """
-    if classes is None:
-        return encode_target(values, "regression", what)[0]
     _check_values(values, what)
-    labels = np.array(classes)
+    if known.task == "multilabel":
+        return _yes_no(values, what)
+    if known.classes is None:
+        return _numbers(values, what)
+    if values.ndim == 2 and values.shape[1] > 1:
+        values = _codes(values, what)[0]
+    labels = np.array(known.classes)
     values = values.reshape(-1)
     if (labels.dtype.kind == "U") != (values.dtype.kind == "U"):
-        known = np.zeros(len(values), bool)
+        right = np.zeros(len(values), bool)
     else:
-        known = np.isin(values, labels)
-    if not known.all():
+        right = np.isin(values, labels)
+    if not right.all():
         raise ValueError(
             f"{what}: expected the labels of the training part, got "
-            f"{values[~known][0].item()!r}; hint: valid labels are "
-            f"{', '.join(map(str, classes))}"
+            f"{values[~right][0].item()!r}; hint: valid labels are "
+            f"{_names(known.classes)}"
         )
     return np.searchsorted(labels, values).astype(np.int64)
 
@@ -88,12 +133,18 @@ def _check_values(values: NDArray[Any], what: str) -> None:
         )
 
 
-def _guess(values: NDArray[Any], what: str) -> str:
+def _guess(values: NDArray[Any], what: str) -> Task:
+    """The task that the values tell; ValueError where they tell none."""
     if values.ndim == 2:
-        return "regression"
-    samples, distinct = len(values), len(np.unique(values))
-    limit = max(20, math.isqrt(samples))
+        if values.dtype.kind == "U" or not _is_binary(values):
+            return "regression"
+        return "classification" if _is_one_hot(values) else "multilabel"
+    if values.dtype.kind == "b":
+        return "classification"
+    samples = len(values)
     if values.dtype.kind == "U":
+        distinct = len(np.unique(values))
+        limit = max(MANY, int(samples**0.5))
         if distinct > limit:
             raise ValueError(
                 f"{what}: expected numbers or at most {limit} different labels, got "
@@ -101,14 +152,71 @@ def _guess(values: NDArray[Any], what: str) -> str:
                 "another target, or ask for task classification"
             )
         return "classification"
-    # Seven whole numbers that hardly repeat are measurements, not seven classes.
-    limit = max(2, min(limit, samples // 2))
-    is_class = _whole(values) and 2 <= distinct <= limit
-    return "classification" if is_class else "regression"
+    return _guess_numbers(values, what) if _whole(values) else "regression"
+
+
+def _guess_numbers(values: NDArray[Any], what: str) -> Task:
+    """Whether whole numbers are the names of classes or a quantity."""
+    samples = len(values)
+    found, counts = np.unique(values, return_counts=True)
+    distinct = len(found)
+    if distinct == 1 or distinct > max(2, samples // 2):
+        return "regression"  # what hardly repeats is measured
+    if distinct == 2:
+        return "classification"
+    running = found[0] in (0, 1) and found[-1] - found[0] == distinct - 1
+    even = counts.min() * EVEN >= counts.max()
+    if running and even and distinct <= FEW:
+        return "classification"
+    if not running and distinct > MANY:
+        return "regression"
+    raise ValueError(
+        f"{what}: expected values that are clearly classes or clearly numbers, got "
+        f"{distinct} different whole numbers from {found[0]:g} to {found[-1]:g} in "
+        f"{samples} samples; hint: name the task, classification or regression "
+        "(--task on the command line, task= in Python)"
+    )
+
+
+def _otherwise(values: NDArray[Any]) -> str:
+    """How to say that the values are something else; "" where they can be nothing."""
+    if values.ndim == 1 and values.dtype.kind in "Ub":
+        return ""
+    if values.ndim == 1 and not _whole(values):
+        return ""
+    if values.ndim == 2 and not _is_binary(values):
+        return ""
+    return "; --task says otherwise"
+
+
+def _is_binary(values: NDArray[Any]) -> bool:
+    return bool(((values == 0) | (values == 1)).all())
+
+
+def _is_one_hot(values: NDArray[Any]) -> bool:
+    """Whether each row of zeros and ones has a single 1."""
+    return bool((np.count_nonzero(values, axis=1) == 1).all())
 
 
 def _whole(values: NDArray[Any]) -> bool:
     return values.dtype.kind != "f" or bool((values == np.floor(values)).all())
+
+
+def _names(classes: Classes) -> str:
+    """The classes in a line, the first and the last of many."""
+    shown = [shortened(printable(str(name)), 30) for name in classes]
+    if len(shown) > MANY:
+        shown = [*shown[:3], "...", shown[-1]]
+    return ", ".join(shown)
+
+
+def _check_varied(y: NDArray[np.float32], what: str) -> None:
+    if len(y) > 1 and (y == y[:1]).all():
+        raise ValueError(
+            f"{what}: expected values that differ, got {y[0, 0]:g} for all {len(y)} "
+            "samples: there is nothing to learn, and R² is undefined; hint: choose "
+            "another target"
+        )
 
 
 def _numbers(values: NDArray[Any], what: str) -> NDArray[np.float32]:
@@ -127,14 +235,24 @@ def _numbers(values: NDArray[Any], what: str) -> NDArray[np.float32]:
     return y[:, None] if y.ndim == 1 else y
 
 
+def _yes_no(values: NDArray[Any], what: str) -> NDArray[np.float32]:
+    """Rows of 0 and 1."""
+    if values.dtype.kind == "U" or not _is_binary(values):
+        text = values.dtype.kind == "U"
+        got = values.flat[0] if text else values[(values != 0) & (values != 1)][0]
+        raise ValueError(
+            f"{what}: expected 0 or 1 for each label (multilabel), got "
+            f"{got.item()!r}; hint: ask for task classification or regression"
+        )
+    y = values.astype(np.float32)
+    return y[:, None] if y.ndim == 1 else y
+
+
 def _codes(
     values: NDArray[Any], what: str
 ) -> tuple[NDArray[np.int64], tuple[int, ...] | tuple[str, ...]]:
     if values.ndim == 2:
-        raise ValueError(
-            f"{what}: expected one label a sample, got shape {values.shape}; hint: "
-            "turn one-hot rows into labels with argmax(axis=1)"
-        )
+        return _codes_of_rows(values, what)
     if not _whole(values):
         got = values[values != np.floor(values)][0]
         raise ValueError(
@@ -142,12 +260,21 @@ def _codes(
             "hint: ask for task regression"
         )
     labels, codes = np.unique(values, return_inverse=True)
-    if len(labels) < 2:
-        raise ValueError(
-            f"{what}: expected at least two classes, got only {labels[0].item()!r}; "
-            "hint: choose another target"
-        )
     codes = codes.astype(np.int64)
     if values.dtype.kind == "U":
         return codes, tuple(map(str, labels))
     return codes, tuple(map(int, labels))
+
+
+def _codes_of_rows(
+    values: NDArray[Any], what: str
+) -> tuple[NDArray[np.int64], tuple[int, ...]]:
+    """One-hot rows as the numbers of their columns."""
+    right = values.dtype.kind != "U" and _is_binary(values) and _is_one_hot(values)
+    if not right:
+        raise ValueError(
+            f"{what}: expected one label a sample, or rows with a single 1, got shape "
+            f"{values.shape}; hint: ask for task multilabel (rows of 0 and 1) or "
+            "regression"
+        )
+    return values.argmax(axis=1).astype(np.int64), tuple(range(values.shape[1]))

@@ -1,6 +1,5 @@
 """What the two estimators share: from X and y to a trained network and back."""
 
-import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -18,6 +17,7 @@ from sklearn.utils.validation import (
 )
 
 from xpnet.common import check_whole
+from xpnet.common.console import warn
 from xpnet.estimators import recipe
 from xpnet.estimators.architecture import draw
 from xpnet.estimators.convergence import Convergence, Curves, Flatness
@@ -245,7 +245,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             return size
         size = check_whole("", "batch_size", self.batch_size, 1)
         if size > n:
-            warnings.warn(
+            warn(
                 f"batch_size: {size} is more than the {n} samples; taking all of them",
                 stacklevel=4,
             )
@@ -306,12 +306,12 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         """Say that training ended before it had converged."""
         stopped = self.history_.stopped
         if stopped.startswith("interrupted"):
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            warn("Training interrupted by user.", stacklevel=5)
         elif exhausted or (last and not stopped):
             limit = (
                 f"max_fun={self.max_fun}" if exhausted else f"max_iter={self.max_iter}"
             )
-            warnings.warn(
+            warn(
                 f"{limit} reached and the optimization hasn't converged yet; allow "
                 "more, or scale the inputs",
                 ConvergenceWarning,

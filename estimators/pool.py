@@ -1,7 +1,6 @@
 """Fits of a grid search, trained in stacks before the search asks for them."""
 
 import time
-import warnings
 import zlib
 from collections.abc import Hashable, Sequence
 from contextvars import ContextVar
@@ -12,6 +11,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
+from xpnet.common.console import warn
 from xpnet.estimators.recipe import is_newton
 from xpnet.training import Callback, Stack, Trainer
 from xpnet.training.stackable import stack_key
@@ -199,7 +199,7 @@ class Pool:
     def warn(self) -> None:
         """Say what will be trained one by one."""
         if self.reasons:
-            warnings.warn(
+            warn(
                 "GridSearch: not everything can be stacked, and the rest is trained "
                 f"one by one: {'; '.join(dict.fromkeys(self.reasons))}",
                 stacklevel=3,

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from xpnet.cli import Parser
 from xpnet.common import check_file, check_folder
+from xpnet.common.console import command_streams
 from xpnet.data import load_mnist
 from xpnet.gallery.lesson import Lesson
 from xpnet.gallery.table import title_of
@@ -106,9 +107,10 @@ def main(lesson: Callable[[Lesson], None]) -> NoReturn:
     name = Path(lesson.__code__.co_filename).stem
     parser = Parser(prog=f"{name}.py", description=title_of(lesson))
     add_gallery_options(parser)
-    options = parser.parse_args()
-    try:
-        ready = prepare(options.out, options.json, options.data)
-    except (ValueError, OSError, ImportError) as error:
-        parser.exit(BAD_INPUT, f"{name}: error: {error}\n")
-    sys.exit(run({name: lesson}, ready, options.quick))
+    with command_streams(keeps=True):
+        options = parser.parse_args()
+        try:
+            ready = prepare(options.out, options.json, options.data)
+        except (ValueError, OSError, ImportError) as error:
+            parser.exit(BAD_INPUT, f"{name}: error: {error}\n")
+        sys.exit(run({name: lesson}, ready, options.quick))

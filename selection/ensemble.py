@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Backend
-from xpnet.common import as_numbers, explains_arguments, shown
+from xpnet.common import explains_arguments, shown
+from xpnet.common.arrays import as_numbers
 from xpnet.data import Scaler
 from xpnet.training import Stack, Trainer, checks
 from xpnet.training.stack_checks import check_rows

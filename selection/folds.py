@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xpnet.common import as_host, as_labels, check_whole, explains_arguments, shown
+from xpnet.common import check_whole, explains_arguments, shown
+from xpnet.common.arrays import as_host, as_labels
 
 Indices = NDArray[np.int64]
 Fold = tuple[Indices, Indices]  # (rows to train on, rows held out)

@@ -2,16 +2,17 @@
 
 import inspect
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from xpnet.backend import get_backend
-from xpnet.common import as_numbers, check_whole, nearest
+from xpnet.common import check_whole, nearest
+from xpnet.common.arrays import as_numbers
+from xpnet.common.console import bar
 from xpnet.selection.material import Material, Part, Values, with_validation
 from xpnet.selection.options import Checked
 from xpnet.selection.results import Results, Scores, Trial, shown_settings
@@ -410,17 +411,9 @@ class Runner:
                 scores[i][name] = metric.score(p, y, weights)
         return scores
 
-    @contextmanager
-    def bar(self, total: int) -> Iterator[Callable[[int], object]]:
+    def bar(self, total: int) -> AbstractContextManager[Callable[[int], object]]:
         """A bar over `total` epochs of networks, with the time left."""
-        verbose = self.options.verbose
-        if not (sys.stderr.isatty() if verbose is None else verbose):
-            yield lambda count: None
-            return
-        from tqdm import tqdm
-
-        with tqdm(total=total, unit="epoch", leave=False) as bar:
-            yield bar.update
+        return bar(total, self.options.verbose, unit="epoch")
 
 
 def data(x: Any, y: Any) -> tuple[Values, Values]:

@@ -6,12 +6,12 @@ from typing import Any, Unpack
 import numpy as np
 
 from xpnet.common import (
-    as_labels,
     check_number,
     check_optional_flag,
     check_whole,
     explains_arguments,
 )
+from xpnet.common.arrays import as_labels
 from xpnet.data import split_indices
 from xpnet.selection.curve import LearningCurve
 from xpnet.selection.ensemble import Ensemble

@@ -15,12 +15,12 @@ the results, to the bit.
 """
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpnet.backend import Array, Call, DeviceError
+from xpnet.common.console import warn
 from xpnet.training.dataset import Samples
 from xpnet.training.step import TrainingStep, warn_of_refusal
 
@@ -191,5 +191,5 @@ def captured(
     try:
         return Captured(trainer, samples, batch_size, order, losses)
     except DeviceError as error:
-        warnings.warn(f"{error}; no CUDA graphs", RuntimeWarning, stacklevel=2)
+        warn(f"{error}; no CUDA graphs", RuntimeWarning, stacklevel=2)
         return None

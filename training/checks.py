@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array, Backend, Shape
-from xpnet.common import as_numbers, check_number, check_whole, shown
+from xpnet.common import check_number, check_whole, shown
+from xpnet.common.arrays import as_numbers
 from xpnet.layers import Loss, Sequential
 from xpnet.optim import WeightAverage
 

@@ -1,7 +1,6 @@
 """The training loop: epochs of batches of steps."""
 
 import math
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.common.console import complain
 from xpnet.training.callbacks import Callback
 from xpnet.training.capture import captured
 from xpnet.training.checks import quickly_finite
@@ -105,7 +105,7 @@ class Loop:
         self.history.stopped = trainer.stop
         if trainer.stop.startswith("interrupted") and not self.progress.verbose:
             # The script goes on: nobody may take this for a finished training.
-            print(f"fit: {trainer.stop}; returning", file=sys.stderr)
+            complain(f"fit: {trainer.stop}; returning")
         if trainer.stop:
             self.progress.note(f"stopped: {trainer.stop}")
         return self.history

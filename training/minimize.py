@@ -1,6 +1,5 @@
 """Full-batch minimisers on a Trainer: L-BFGS, guesses, grids, populations."""
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from xpnet.common import (
     check_whole,
     explains_arguments,
 )
+from xpnet.common.console import complain
 from xpnet.optim import Iterate, Minimizer, StartError, get_minimizer
 from xpnet.training.callbacks import Callback, check_callbacks
 from xpnet.training.dataset import Samples
@@ -158,7 +158,7 @@ class _Run:
         self.history.stopped = trainer.stop
         if trainer.stop.startswith("interrupted") and not self.progress.verbose:
             # As in fit: nobody may take this for a finished training.
-            print(f"minimize: {trainer.stop}; returning", file=sys.stderr)
+            complain(f"minimize: {trainer.stop}; returning")
         if trainer.stop:
             self.progress.note(f"stopped: {trainer.stop}")
         return self.history

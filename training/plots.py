@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.common.install import install
+
 if TYPE_CHECKING:
     from xpnet.training.diagnosis import Diagnosis
     from xpnet.training.history import History
@@ -22,7 +24,7 @@ def need_matplotlib() -> Any:
         import matplotlib.backends.backend_agg
         import matplotlib.figure
     except ImportError:
-        raise ImportError("plots need matplotlib: pip install 'xpnet[plot]'") from None
+        raise ImportError(f"plots need matplotlib: {install('plot')}") from None
     return matplotlib
 
 

@@ -1,10 +1,10 @@
 """What a person sees while training: a bar on a terminal, a table row an epoch."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TextIO
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TextIO
 
+from xpnet.common.console import bar, output, say
 from xpnet.training.history import History, header, line
 
 
@@ -17,31 +17,18 @@ class Progress:
     """
 
     def __init__(self, verbose: bool | None, stream: TextIO | None = None) -> None:
-        self.stream = sys.stdout if stream is None else stream
+        self.stream = output(stream)
         self.terminal = self.stream.isatty()
         self.verbose = self.terminal if verbose is None else verbose
         self._header = ""
 
-    @contextmanager
     def bar(
         self, batches: int, epoch: int, epochs: int
-    ) -> Iterator[Callable[[int], Any]]:
+    ) -> AbstractContextManager[Callable[[int], object]]:
         """What counts batches done: a bar, where they take longer than a second."""
-        if not (self.verbose and self.terminal):
-            yield lambda done: None
-            return
-        from tqdm import tqdm
-
+        shown = self.verbose and self.terminal
         label = f"epoch {epoch}/{epochs}"
-        with tqdm(
-            total=batches,
-            desc=label,
-            leave=False,
-            delay=1.0,
-            file=self.stream,
-            unit="batch",
-        ) as bar:
-            yield bar.update
+        return bar(batches, shown, self.stream, desc=label, delay=1.0, unit="batch")
 
     def epoch(self, history: History) -> None:
         """The newest row; the header first, and again when the columns change."""
@@ -50,12 +37,12 @@ class Progress:
         row = history.rows[-1]
         if header(row) != self._header:
             self._header = header(row)
-            print(self._header, file=self.stream)
+            say(self._header, self.stream)
         number = len(history)
         best = number == history.best_epoch
-        print(line(number, row, best), file=self.stream, flush=True)
+        say(line(number, row, best), self.stream)
 
     def note(self, text: str) -> None:
         """One line of text."""
         if self.verbose:
-            print(text, file=self.stream, flush=True)
+            say(text, self.stream)

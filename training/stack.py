@@ -1,6 +1,5 @@
 """Stack: networks of one shape that train together as one recorded program."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from xpnet.common import (
     check_whole,
     explains_arguments,
 )
+from xpnet.common.console import bar
 from xpnet.training import checks, stack_memory, stacked_evaluation
 from xpnet.training.bank import Bank
 from xpnet.training.callbacks import Callback, check_callbacks, check_monitors
@@ -290,10 +290,5 @@ def _bar(
     if progress is not None:
         yield progress
         return
-    if not (sys.stderr.isatty() if verbose is None else verbose):
-        yield lambda count: None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, unit="epoch", leave=False) as bar:
-        yield bar.update
+    with bar(total, verbose, unit="epoch") as advance:
+        yield advance

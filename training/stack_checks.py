@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.common import as_host
+from xpnet.common.arrays import as_host
 from xpnet.training import checks
 from xpnet.training.dataset import Samples
 from xpnet.training.gather import Rows

@@ -6,7 +6,6 @@ it is replayed: segments "gradients" (forward, δ, backward), "update" and "loss
 loss is computed only when somebody reads it.
 """
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from xpnet.backend import (
     compile_tape,
 )
 from xpnet.backend.crew import Crew
+from xpnet.common.console import warn
 from xpnet.layers import Loss, Sequential
 from xpnet.training.checks import quickly_finite
 from xpnet.training.rule import Rule
@@ -99,7 +99,7 @@ def _members(model: Sequential) -> int | None:
 
 def warn_of_refusal(reason: str) -> None:
     """Say that calls of a device run as they are, and why."""
-    warnings.warn(
+    warn(
         f"steps run call by call, not as CUDA graphs: {reason}; the results are the "
         "same, steps_per_graph=0 keeps graphs from being tried",
         RuntimeWarning,

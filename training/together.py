@@ -1,7 +1,6 @@
 """The epochs of a stack's `fit`: cohorts, histories, callbacks, the end."""
 
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -9,6 +8,7 @@ from functools import partial
 
 from xpnet.backend import Array, native
 from xpnet.backend.blas import one_thread
+from xpnet.common.console import complain
 from xpnet.training.ahead import Ahead
 from xpnet.training.cohort import Cohort, Epoch
 from xpnet.training.dataset import Samples
@@ -98,7 +98,7 @@ class Together:
             member.trainer.history.stopped = member.trainer.stop
         if interrupted:
             # The script goes on: nobody may take this for a finished training.
-            print(f"fit: {interrupted}; returning", file=sys.stderr)
+            complain(f"fit: {interrupted}; returning")
 
     def _together(self, members: list[Member], interrupt: Interrupt) -> None:
         """Train members side by side; callbacks see the end however it comes."""

@@ -5,15 +5,30 @@ module of `xpnet.commands` with `run(arguments) -> exit status`.
 """
 
 import argparse
-import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
 from xpnet import __version__, menu
+from xpnet.common.console import Output, command_streams, complain, printable
 
 USAGE_ERROR = 2
+KEEPS = ("save", "plot", "file", "html", "out", "checkpoint")  # files to write
+# What other programs call an option, and its name here.
+ALIASES = {
+    "--lr": "--learning-rate",
+    "--eta": "--learning-rate",
+    "--bs": "--batch-size",
+    "--layers": "--hidden",
+    "--units": "--hidden",
+    "--gpu": "--device",
+    "--output": "--save",
+    "--wd": "--l2",
+    "--label": "--target",
+    "--proba": "--probabilities",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,31 +38,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device that is not there (one line on standard error), 130 a training that Ctrl-C
     has ended.
     """
-    options = _parser().parse_args(arguments)
+    with command_streams() as out, warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        options = _options(sys.argv[1:] if arguments is None else list(arguments))
+        json_file = isinstance(getattr(options, "json", None), str)
+        out.strict = not (json_file or any(getattr(options, n, None) for n in KEEPS))
+        return _run(options, out)
+
+
+def _run(options: argparse.Namespace, out: Output) -> int:
+    """The exit status of a command, whatever it raises."""
+    status = 0
     try:
         command = import_module(f"xpnet.commands.{options.command.replace('-', '_')}")
-        status: int = command.run(options)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of a pipe (head, less) has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        status = command.run(options)
+        out.flush()
     except KeyboardInterrupt:
         return 130
     except (ValueError, TypeError, ArithmeticError, OSError, ImportError) as error:
-        return _fail(error)
+        if error is not out.error:
+            return _fail(error)
     except (RuntimeError, MemoryError) as error:
         return _fail(error)
-    return status
+    if isinstance(out.error, OSError) and not isinstance(out.error, BrokenPipeError):
+        reason = out.error.strerror or out.error
+        return _fail(OSError(f"standard output cannot be written: {reason}"))
+    return status  # also where the reader of a pipe (head, less) has gone
 
 
 def _fail(error: BaseException) -> int:
-    text = " ".join(str(error).split()) or type(error).__name__
-    print(f"xpnet: error: {text}", file=sys.stderr)
+    complain(f"xpnet: error: {_line(error)}")
     return USAGE_ERROR
 
 
+def _line(error: BaseException) -> str:
+    """The message of an exception in one line that is safe on a terminal."""
+    return printable(" ".join(str(error).split())) or type(error).__name__
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    text = str(message)
+    complain(f"xpnet: warning: {printable(' '.join(text.split()))}")
+
+
 class Parser(argparse.ArgumentParser):
-    """Complains in one line, like every other error here."""
+    """Complains in one line, like every other error here.
+
+    Attributes:
+        commands: the parsers of the commands, by name.
+    """
+
+    commands: dict[str, Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["allow_abbrev"] = False
@@ -55,10 +96,37 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print `message` and end with status 2."""
+        message = printable(" ".join(message.split()))
         self.exit(USAGE_ERROR, f"xpnet: error: {message}; see `{self.prog} --help`\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _options(arguments: list[str]) -> argparse.Namespace:
+    """The parsed arguments; ends with status 2 and a hint for an unknown option."""
+    parser = _parser()
+    options, unknown = parser.parse_known_args(arguments)
+    options.arguments = arguments
+    if unknown:
+        command = parser.commands[options.command]
+        command.error(_unknown(unknown, command._option_string_actions))
+    return options
+
+
+def _unknown(arguments: list[str], flags: Iterable[str]) -> str:
+    """What to say of arguments that no option takes."""
+    first = next((a for a in arguments if a.startswith("-")), None)
+    if first is None:
+        return f"expected no more arguments, got {printable(' '.join(arguments))}"
+    from difflib import get_close_matches
+
+    name, names = first.partition("=")[0], [f for f in flags if f.startswith("--")]
+    alias = [ALIASES[name]] if ALIASES.get(name) in names else []
+    longer = [flag for flag in names if flag.startswith(f"{name}-")]
+    close = alias or longer or get_close_matches(name, names, 1, 0.6)
+    guess = f"; did you mean {close[0]}?" if close else ""
+    return f"unknown option {printable(name)}{guess}"
+
+
+def _parser() -> Parser:
     parser = Parser(
         prog="xpnet",
         description="Neural networks by matrix-form backpropagation on NumPy or CuPy.",
@@ -66,4 +134,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"xpnet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     menu.add_commands(commands)
+    parser.commands = commands.choices
     return parser

@@ -51,12 +51,17 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", metavar="DATA", help="digits, xor, ... or a .csv, .npz, IDX file")
     add("--target", metavar="COLUMN", help="what to predict (CSV; default: the last)")
-    tasks = ("auto", "classification", "regression")
-    add("--task", default="auto", choices=tasks, help="auto: by the target")
+    _task_option(parser)
     scales = ("standard", "minmax", "none")
     add("--scale", choices=scales, help="of the inputs [minmax for images]")
     few = "share held out to test on [0.2; 0 below 20 samples]"
     add("--test", type=float, help=few)
+
+
+def _task_option(parser: argparse.ArgumentParser) -> None:
+    tasks = ("auto", "classification", "regression", "multilabel")
+    says = "what the target is; auto: what it looks like, or an error"
+    parser.add_argument("--task", default="auto", choices=tasks, help=says)
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +87,7 @@ def _training_options(parser: argparse.ArgumentParser) -> None:
     add("--learning-rate", type=float, help="at the start [0.002; sgd 0.1, ...]")
     schedules = ("cosine", "constant")
     add("--schedule", default="cosine", choices=schedules, help="of the learning rate")
-    add("--label-smoothing", type=float, default=0.1, help="for classes [%(default)s]")
+    add("--label-smoothing", type=float, default=0.0, help="for classes [%(default)s]")
     add("--l2", type=float, default=0.0, help="penalty on weights [%(default)s]")
     add("--epochs", type=int, default=60, help="passes over the data [%(default)s]")
     add("--batch-size", type=int, default=32, help="samples a step [%(default)s]")
@@ -123,11 +128,16 @@ def _add_predict(commands: Commands) -> None:
     predict = commands.add_parser(
         "predict",
         help="predictions of a saved model",
-        description="Print a prediction a line for the samples in FILE.",
+        description="Print CSV, a prediction a line, for the samples in FILE. Control "
+        "characters in labels become backslash escapes, and a label that a spreadsheet "
+        "would take for a formula (=, +, -, @) gets an apostrophe before it; --json "
+        "has the labels as they are.",
     )
     add = predict.add_argument
     add("model", metavar="DIR", help="what `xpnet train --save DIR` wrote")
     add("data", metavar="FILE", help="samples: .csv (by column name), .npz, IDX, ...")
+    every = "print the probability of every class"
+    add("--probabilities", action="store_true", help=every)
     add("--device", default="auto", help="cpu, cuda, cuda:1 or auto [%(default)s]")
     add("--json", action="store_true", help="print one JSON object")
 
@@ -146,6 +156,7 @@ def _add_compare(commands: Commands) -> None:
     add("a", metavar="A", nargs="?", default="cpu", help=way)
     add("b", metavar="B", nargs="?", default="cuda", help="likewise [%(default)s]")
     add("--data", default="digits", help="as for train [%(default)s]")
+    _task_option(compare)
     add("--hidden", default="64", help="widths, 256,128 or none [%(default)s]")
     add("--optimizer", default="adam", help=f"{OPTIMIZERS} [%(default)s]")
     add("--batch-size", type=int, default=32, help="samples a step [%(default)s]")

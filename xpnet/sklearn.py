@@ -2,8 +2,10 @@
 
 from importlib.util import find_spec
 
+from xpnet.common.install import install
+
 if find_spec("sklearn") is None:
-    raise ImportError("xpnet.sklearn needs scikit-learn: pip install 'xpnet[sklearn]'")
+    raise ImportError(f"xpnet.sklearn needs scikit-learn: {install('sklearn')}")
 
 from xpnet.estimators import GridSearch, MLPClassifier, MLPRegressor
 

@@ -18,6 +18,7 @@ from xpnet.backend.cuda.launch import address
 from xpnet.backend.cuda.products import COMPUTE_64F, Call, Gemm
 from xpnet.backend.failures import DeviceError
 from xpnet.backend.trace import Array
+from xpnet.common.install import install
 
 WORKSPACE = 32 << 20  # bytes
 NAMES = ("libcublas.so.13", "libcublas.so.12", "cublas64_13.dll", "cublas64_12.dll")
@@ -78,7 +79,7 @@ def library() -> ctypes.CDLL:
             pass
     raise CublasError(
         "libcublas cannot be found; install CuPy with its libraries: "
-        "pip install 'xpnet[cuda13]', or cuda12 for drivers older than 580"
+        f"{install('cuda13')}, or {install('cuda12')} for drivers older than 580"
     )
 
 

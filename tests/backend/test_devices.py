@@ -81,7 +81,7 @@ BROKEN = {
     "a driver that is too old": (
         altered_runtime(getDeviceCount=raising(OLD), driverGetVersion=lambda: 12040),
         r"driver is too old: it runs CUDA 12\.4, this CuPy needs CUDA 13",
-        r"update it to 580 or newer, or install 'xpnet\[cuda12\]' instead",
+        r"update it to 580 or newer, or pip install 'cupy-cuda12x.* instead",
     ),
     "a driver older than all": (
         altered_runtime(getDeviceCount=raising(OLD), driverGetVersion=lambda: 11080),
@@ -106,17 +106,17 @@ BROKEN = {
     "no NVRTC": (
         altered(ones=raising(RuntimeError(NVRTC))),
         r"libnvrtc, which compiles kernels, is missing .*libnvrtc\.so\.13",
-        r"pip install 'xpnet\[cuda13\]'",
+        r"pip install 'cupy-cuda13x\[ctk\]",
     ),
     "no cuBLAS": (
         altered(ones=raising(ImportError("libcublasLt.so.13\nnot found"))),
         r"libcublas, which multiplies .*ImportError: libcublasLt\.so\.13 not found",
-        r"pip install 'xpnet\[cuda13\]'",
+        r"pip install 'cupy-cuda13x\[ctk\]",
     ),
     "no headers": (
         altered(ones=raising(RuntimeError('cannot open source file "cuda_fp16.h"'))),
         r"CUDA's headers are missing .*cuda_fp16",
-        r"pip install 'xpnet\[cuda13\]'",
+        r"pip install 'cupy-cuda13x\[ctk\]",
     ),
     "no memory": (
         altered(ones=raising(MemoryError("Out of memory allocating 512 bytes"))),

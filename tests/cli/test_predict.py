@@ -143,7 +143,11 @@ def scaler_of_text(model, folder):
 
 
 FAULTS = [
-    (missing_column, "flowers", "unknown column 'width'; did you mean 'widht'?"),
+    (
+        missing_column,
+        "flowers",
+        "trained on column 'width', which is missing; did you mean 'widht'?",
+    ),
     (text_cell, "x.csv", "line 2, column 'width'"),
     (no_model, "x.csv", "no saved model in"),
     (damaged, "x.csv", ".safetensors is damaged"),

@@ -21,6 +21,8 @@ def test_a_grid_is_searched_and_the_best_is_tested(capsys):
     assert (status, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == "digits: 1438 to search on, 359 to test on; cpu"
+    assert lines[1] == "y: 10 classes, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+    lines = lines[1:]
     assert lines[2].split()[:4] == ["rank", "learning_rate", "l2", "hidden"]
     ranks = [line.split()[0] for line in lines[3:11]]
     assert ranks == [str(i) for i in range(1, 9)]

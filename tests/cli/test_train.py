@@ -33,7 +33,7 @@ def test_digits_are_read_without_any_option(seed, capsys):
     assert 100.0 * np.trace(matrix) / 359 == pytest.approx(float(accuracy), abs=0.01)
     assert "rows: the label, columns: predicted" in out
     assert re.search(
-        r"xpnet train digits --save my-model\n.*xpnet predict my-model", out
+        rf"xpnet train digits --seed {seed} --save my-model\n.*xpnet predict my-mo", out
     )
 
 

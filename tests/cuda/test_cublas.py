@@ -136,7 +136,7 @@ def test_a_missing_library_is_told_with_the_way_out(monkeypatch):
         raise OSError(name)
 
     monkeypatch.setattr(ctypes, "CDLL", missing)
-    with pytest.raises(CublasError, match=r"pip install 'xpnet\[cuda13\]'"):
+    with pytest.raises(CublasError, match=r"pip install 'cupy-cuda13x\[ctk\]"):
         cublas.library()
 
 

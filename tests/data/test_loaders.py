@@ -19,6 +19,10 @@ def save(tmp_path):
     return save
 
 
+HOT = np.eye(3)[[0, 1, 2, 0, 1, 2]]
+YES_NO = np.array([[0, 0, 1], [1, 0, 1], [1, 1, 0], [0, 1, 0], [1, 1, 1], [0, 0, 0]])
+
+
 @pytest.mark.parametrize("names", [("x", "y"), ("X", "Y"), ("x_train", "y_train")])
 def test_an_archive_gives_its_arrays_under_any_usual_name(save, names):
     data = load_npz(save(**dict(zip(names, (X, Y), strict=True)), other=X))
@@ -39,6 +43,10 @@ def test_an_archive_gives_its_arrays_under_any_usual_name(save, names):
         (Y, "regression", None, (6, 1)),
         (np.linspace(0, 1, 6), "auto", None, (6, 1)),
         (X, "auto", None, (6, 2)),
+        (HOT, "regression", None, (6, 3)),
+        (YES_NO, "auto", None, (6, 3)),
+        (YES_NO > 0, "auto", None, (6, 3)),
+        (YES_NO[:, 0], "multilabel", None, (6, 1)),
     ],
 )
 def test_targets_are_encoded_by_what_they_hold(save, y, task, classes, shape):
@@ -89,8 +97,9 @@ BAD_ARCHIVES = [
     ({"x": X, "y": Y[:0]}, "y: .*at least one sample, got shape \\(0,\\); hint"),
     ({"x": X, "y": NAN[:, 1]}, "y: expected finite numbers, got nan at row 2 .*; hint"),
     ({"x": X, "y": np.zeros((6, 1, 1))}, "y: .*got float64 of shape \\(6, 1, 1\\)"),
+    ({"x": X, "y": Y.astype(object)}, "y: .*got Python objects .*pickled.*; hint"),
     ({"x": X, "y": X[:, 0] * 1e50 + 0.5}, "y: .*range of float32.*; hint"),
-    ({"x": X.astype(object), "y": Y}, "damaged file or pickled objects; hint"),
+    ({"x": X.astype(object), "y": Y}, "x: .*got Python objects .*pickled.*; hint"),
 ]
 
 
@@ -101,9 +110,14 @@ def test_a_bad_archive_is_described_in_one_line(save, arrays, message):
     assert "\n" not in str(caught.value)
 
 
-def test_one_hot_rows_are_not_labels(save):
-    with pytest.raises(ValueError, match=r"one label a sample.*hint: .*argmax"):
-        load_npz(save(x=X, y=np.eye(6)), task="classification")
+def test_rows_of_the_test_part_are_encoded_as_those_of_the_training_part(save):
+    parts = {"x": X, "y": HOT, "x_test": X[:2], "y_test": HOT[[2, 0]]}
+    assert load_npz(save(**parts)).y_test.tolist() == [2, 0]
+    parts |= {"y": YES_NO, "y_test": YES_NO[1:3]}
+    assert load_npz(save(**parts)).y_test.tolist() == YES_NO[1:3].tolist()
+    wide = np.eye(4)[[3, 0]]
+    with pytest.raises(ValueError, match=r"y_test: .*got 3; hint: .*0, 1, 2"):
+        load_npz(save(x=X, y=HOT, x_test=X[:2], y_test=wide))
 
 
 @pytest.mark.parametrize("fault", ["empty", "text", "cut", "flipped", "npy"])

@@ -68,11 +68,15 @@ def test_integer_labels_keep_their_names(write):
         ([1, 2, 1, 2], "auto", "classification"),
         ([1.0, 2.0, 1.0, 2.0], "auto", "classification"),
         ([1, 2, 3, 4], "auto", "regression"),
-        ([5, 5, 5], "auto", "regression"),
         ([1.5, 2.5, 1.5, 2.5], "auto", "regression"),
-        (list(range(20)) * 2, "auto", "classification"),
-        (list(range(21)) * 2, "auto", "regression"),
-        (list(range(30)) * 30, "auto", "classification"),
+        (list(range(10)) * 2, "auto", "classification"),
+        (list(range(1, 11)) * 2, "auto", "classification"),
+        ([1, 2, 3] * 20 + [1] * 180, "auto", "classification"),
+        ([-7, 12] * 3 + [12] * 90, "auto", "classification"),
+        (list(range(18, 90)) * 10, "auto", "regression"),
+        ([1000 * i for i in range(40)] * 10, "auto", "regression"),
+        (list(range(20)) * 2, "classification", "classification"),
+        (list(range(20)) * 2, "regression", "regression"),
         ([1, 2, 3, 4], "classification", "classification"),
         ([1, 2, 1, 2], "regression", "regression"),
     ],
@@ -87,6 +91,58 @@ def test_few_whole_numbers_are_classes_unless_the_task_says_otherwise(
         assert data.y.tolist() == [[value] for value in target]
     else:
         assert [data.classes[code] for code in data.y] == target
+
+
+UNDECIDED = {
+    "uniform counts": list(range(1, 21)) * 20,
+    "codes from 0": list(range(100)) * 10,
+    "falling counts": [0] * 200 + [1] * 100 + [2] * 30 + [3] * 7 + [4],
+    "marks": [3, 4, 5, 6, 7, 8] * 30,
+    "signs": [-1, 0, 1] * 30,
+    "tens": [10, 20, 30] * 30,
+}
+
+
+@pytest.mark.parametrize("name", UNDECIDED)
+def test_whole_numbers_that_may_be_either_need_a_task(write, name):
+    values = UNDECIDED[name]
+    path = write("a,y\n" + "".join(f"{i},{v}\n" for i, v in enumerate(values)))
+    distinct, ends = len(set(values)), f"{min(values)} to {max(values)}"
+    with pytest.raises(
+        ValueError,
+        match=f"'y': .*{distinct} different whole numbers from {ends} in {len(values)} "
+        "samples; hint: .*classification or regression .*--task.*task=",
+    ):
+        load_csv(path)
+    assert load_csv(path, task="regression").y.reshape(-1).tolist() == values
+    assert len(load_csv(path, task="classification").classes) == distinct
+
+
+@pytest.mark.parametrize("task", ["auto", "regression"])
+@pytest.mark.parametrize("value", ["5", "2.5"])
+def test_a_constant_target_is_refused(write, task, value):
+    path = write(f"a,y\n1,{value}\n2,{value}\n3,{value}\n")
+    with pytest.raises(ValueError, match=rf"'y': .*got {value} for all 3.*; hint"):
+        load_csv(path, task=task)
+
+
+@pytest.mark.parametrize(
+    ("target", "task", "taken"),
+    [
+        (["a", "b", "a"], "auto", "2 classes, a, b"),
+        ([0, 1, 0, 1], "auto", "2 classes, 0, 1; --task says otherwise"),
+        ([1, 2, 3, 4], "auto", "numbers from 1 to 4 (regression); --task says"),
+        ([1, 2, 3, 4], "regression", "numbers from 1 to 4 (regression)"),
+        ([0.5, 2, 3], "auto", "numbers from 0.5 to 3 (regression)"),
+        ([0, 1, 0, 1], "multilabel", "1 yes/no labels a sample"),
+        (["a\x1b[2J", "b", "b"], "auto", r"2 classes, a\x1b[2J, b"),
+    ],
+)
+def test_what_the_target_was_taken_for_is_said(write, target, task, taken):
+    rows = "".join(f"{i},{value}\n" for i, value in enumerate(target))
+    found = load_csv(write("a,y\n" + rows), task=task).taken
+    assert found.startswith(taken)
+    assert found == taken or "--task" in taken
 
 
 def test_chosen_columns_come_in_their_order_and_others_are_ignored(write):
@@ -138,8 +194,8 @@ BAD_TABLES = [
     ('a,b\n1,"x\n2,y\n', "fault in its quoting.*; hint"),
     ("a,b\n1,2\n1,2\x00\n", "line 3: expected UTF-8 text, got a NUL byte; hint"),
     ("a,b\n1,2\n".encode("utf-16-le"), "line 1: .*NUL byte; hint: .*not UTF-16"),
-    ("a,b\n1,2\n".encode("utf-16"), "expected UTF-8 text, got the byte 0xff; hint"),
-    (b"a,b\n1,caf\xe9\n", "expected UTF-8 text, got the byte 0xe9; hint"),
+    ("a,b\n1,2\n".encode("utf-16"), "got the byte 0xff \\(it is UTF-16\\); hint"),
+    (b"a,b\n1,caf\xe9\n", "got the byte 0xe9 \\(it may be Latin-1.*; hint"),
     (
         "a,b\n" + "".join(f"1,name{i}\n" for i in range(30)),
         "at most 20 different labels, got 30 different texts in 30 samples; hint",

@@ -164,7 +164,7 @@ def test_without_matplotlib_the_install_line_comes_first(where, tmp_path):
         text=True,
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "pip install 'xpnet[plot]'" in done.stderr
+    assert "pip install 'matplotlib" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from xpnet.backend import DeviceError, generator, get_backend
 from xpnet.backend.crossover import FASTER, Crossover, remember
+from xpnet.commands.train import LOSSES_OF
 from xpnet.common import nearest
 from xpnet.data import MinMaxScaler, Standardizer, load_data
 from xpnet.training.lockstep import (
@@ -152,16 +153,15 @@ def _problem(options: Namespace) -> Problem:
     """The data, scaled, and the network."""
     text = options.hidden.strip().lower()
     widths = () if text in ("", "none") else _sizes(text, "--hidden")
-    data = load_data(options.data)
+    data = load_data(options.data, task=options.task)
     y = np.asarray(data.y)
     outputs = len(data.classes) if data.classes else y.shape[1]
-    classes = data.task == "classification"
     return Problem(
         MinMaxScaler.fit(data.x).transform(data.x),
-        y if classes else Standardizer.fit(y).transform(y),
+        Standardizer.fit(y).transform(y) if data.task == "regression" else y,
         widths,
         outputs,
-        "softmax_cross_entropy" if classes else "mean_squared_error",
+        LOSSES_OF[str(data.task)],
         options.optimizer,
         min(options.batch_size, len(y)),
         options.seed,

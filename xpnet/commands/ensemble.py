@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.commands import train
+from xpnet.commands.report import next_steps
 from xpnet.common import check_whole
 from xpnet.data import Dataset, Scaler
 from xpnet.selection import Ensemble, Reliability, Temperature, reliability
@@ -92,6 +93,7 @@ def _scored(
     scores = ensemble.evaluate(x, y)
     record: dict[str, Any] = {
         "data": options.data,
+        "task": data.task,
         "device": ensemble[0].backend.device,
         "seed": options.seed,
         "members": len(ensemble),
@@ -136,7 +138,7 @@ def _text(record: dict[str, Any], options: Namespace) -> str:
             f"{record['members']} networks; alone {np.mean(alone):.4g} "
             f"({min(alone):.4g} to {max(alone):.4g})"
         )
-    unit = "nats" if "classes" in record else "units of y"
+    unit = "units of y" if record["task"] == "regression" else "nats"
     lines.append(f"disagreement: {record['disagreement']:.3g} {unit} on average")
     if "calibration_error" in record:
         text = f"calibration error: {record['calibration_error']:.3g}"
@@ -150,7 +152,5 @@ def _text(record: dict[str, Any], options: Namespace) -> str:
         lines.append(f"{record['diverged']} networks diverged and are left out")
     if record["stopped"]:
         lines.append(f"stopped: {record['stopped']}")
-    if options.save:
-        lines += ["", f"saved in {options.save}; to use it:"]
-        lines.append(f"  xpnet predict {options.save} FILE")
+    lines += ["", next_steps(options)]
     return "\n".join(lines)

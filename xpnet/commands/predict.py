@@ -8,62 +8,116 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import get_backend
-from xpnet.data import Scaler, load_data
+from xpnet.backend import Backend, get_backend
+from xpnet.common import nearest, printable
+from xpnet.data import Dataset, Scaler, load_data
+from xpnet.data.cells import is_number
+from xpnet.data.columns import MissingColumnsError
+from xpnet.data.loaders import TABLES
 from xpnet.selection import Ensemble
 from xpnet.selection.ensemble import is_ensemble
 from xpnet.training import Trainer
 
+FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for one begins so
+
 
 def run(options: Namespace) -> int:
     """Predict as asked; see `xpnet predict --help`."""
-    backend, folder = get_backend(options.device), Path(options.model)
-    together = Ensemble.load(folder, backend) if is_ensemble(folder) else None
-    trainer = together[0] if together else Trainer.load(folder, backend)
+    model = load_saved(Path(options.model), get_backend(options.device))
+    ensemble = model if isinstance(model, Ensemble) else None
+    trainer = model[0] if isinstance(model, Ensemble) else model
     notes = trainer.notes
-    features = notes.get("features")
-    named = Path(options.data).suffix.lower() in (".csv", ".tsv", ".txt")
-    columns = tuple(features) if features and named else None
-    data = load_data(options.data, has_target=False, columns=columns)
-    x = data.x
-    if together is not None:
-        rows = _rows(together.predict(x), notes | {"y_scaler": None})
-        _add_disagreement(rows, together.uncertainty(x).disagreement)
+    x = _samples(options.data, notes.get("features")).x
+    if ensemble is not None:
+        outputs = ensemble.predict(x)
     else:
         if notes.get("scaler"):
             x = Scaler.from_dict(notes["scaler"]).transform(x)
-        rows = _rows(trainer.predict(x), notes)
+        outputs = trainer.predict(x)
+        if notes.get("y_scaler"):
+            outputs = Scaler.from_dict(notes["y_scaler"]).inverse(outputs)
+    rows = _rows(outputs, notes, options.probabilities)
+    if ensemble is not None:
+        _add_disagreement(rows, ensemble.uncertainty(x).disagreement)
     if options.json:
         print(json.dumps({"model": options.model, "predictions": rows}))
         return 0
     names = list(rows[0])
-    lines = [",".join(names)]
+    lines = [",".join(map(_cell, names))]
     lines += [",".join(_cell(row[name]) for name in names) for row in rows]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 
 
-def _rows(outputs: np.ndarray[Any, Any], notes: dict[str, Any]) -> list[dict[str, Any]]:
-    """A dict a sample: the prediction, and the probability of a class."""
-    if notes.get("task") == "classification":
-        classes = notes.get("classes") or list(range(outputs.shape[1]))
-        if len(classes) != outputs.shape[1]:
-            raise ValueError(
-                f"the saved model names {len(classes)} classes for {outputs.shape[1]} "
-                "outputs; its notes were changed, train it again"
-            )
-        best = outputs.argmax(axis=1)
-        return [
-            {"prediction": classes[i], "probability": float(p[i])}
-            for i, p in zip(best.tolist(), outputs, strict=True)
+def load_saved(folder: Path, backend: Backend) -> Trainer | Ensemble:
+    """What `xpnet train --save` or `xpnet search --save` wrote into a folder."""
+    if is_ensemble(folder):
+        return Ensemble.load(folder, backend)
+    return Trainer.load(folder, backend)
+
+
+def _samples(source: str, features: list[str] | None) -> Dataset:
+    """The samples of a file, by column name where the model knows the names."""
+    named = Path(source).suffix.lower() in TABLES
+    try:
+        columns = tuple(features) if features and named else None
+        return load_data(source, has_target=False, columns=columns)
+    except MissingColumnsError as error:
+        missing = error.missing
+        several = len(missing) > 1
+        listed = ", ".join(map(repr, missing[:5])) + (", ..." if missing[5:] else "")
+        raise ValueError(
+            f"{source}: the model was trained on column{'s' if several else ''} "
+            f"{listed}, which {'are' if several else 'is'} missing; "
+            f"{nearest(missing[0], error.names)}"
+        ) from None
+
+
+def _rows(
+    outputs: np.ndarray[Any, Any], notes: dict[str, Any], every: bool
+) -> list[dict[str, Any]]:
+    """A dict a sample: the prediction and its probability, or those of all classes."""
+    task, width = notes.get("task"), outputs.shape[1]
+    if task == "classification":
+        return _class_rows(outputs, notes.get("classes") or list(range(width)), every)
+    if task == "multilabel":
+        rows = [
+            {f"label_{i}": int(p >= 0.5) for i, p in enumerate(row)} for row in outputs
         ]
-    if notes.get("y_scaler"):
-        outputs = Scaler.from_dict(notes["y_scaler"]).inverse(outputs)
-    if outputs.shape[1] == 1:
+        if every:
+            for found, row in zip(rows, outputs.tolist(), strict=True):
+                found |= {f"probability_{i}": p for i, p in enumerate(row)}
+        return rows
+    if every:
+        raise ValueError(
+            "--probabilities: expected a model that classifies, got one that predicts "
+            "numbers"
+        )
+    if width == 1:
         return [{"prediction": float(v)} for v in outputs[:, 0]]
     return [
         {f"output_{i}": float(v) for i, v in enumerate(row)} for row in outputs.tolist()
     ]
+
+
+def _class_rows(
+    outputs: np.ndarray[Any, Any], classes: list[Any], every: bool
+) -> list[dict[str, Any]]:
+    if len(classes) != outputs.shape[1]:
+        raise ValueError(
+            f"the saved model names {len(classes)} classes for {outputs.shape[1]} "
+            "outputs; its notes were changed, train it again"
+        )
+    best = outputs.argmax(axis=1)
+    rows = [
+        {"prediction": classes[i], "probability": float(p[i])}
+        for i, p in zip(best.tolist(), outputs, strict=True)
+    ]
+    if every:
+        names = [f"probability_{name}" for name in classes]
+        for found, row in zip(rows, outputs.tolist(), strict=True):
+            found |= dict(zip(names, row, strict=True))
+    return rows
 
 
 def _add_disagreement(rows: list[dict[str, Any]], found: Any) -> None:
@@ -73,9 +127,13 @@ def _add_disagreement(rows: list[dict[str, Any]], found: Any) -> None:
 
 
 def _cell(value: Any) -> str:
+    """A value as a cell of CSV that does nothing to a terminal or a spreadsheet."""
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = str(value)
-    if any(c in text for c in ',"\n'):
+    text = printable(str(value))
+    formula = text.startswith(FORMULA) and len(text) > 1 and not is_number(text)
+    if formula and isinstance(value, str):
+        text = f"'{text}"
+    if "," in text or '"' in text:
         return '"' + text.replace('"', '""') + '"'
     return text

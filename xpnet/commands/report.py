@@ -1,13 +1,16 @@
 """What `xpnet train` says at its end."""
 
+import shlex
 from argparse import Namespace
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from xpnet.common import printable
 from xpnet.training import Trainer
 
+SHARES = ("accuracy", "binary_accuracy", "exact_match")  # shown in per cent
 WIDE = 20  # classes above which a confusion matrix no longer fits a terminal
 
 
@@ -40,20 +43,21 @@ def print_report(report: Report, trainer: Trainer, options: Namespace) -> None:
         "never trained or chosen on" if held else "the ones trained on; none held out"
     )
     for name, value in report.scores.items():
-        shown = f"{value:.2%}" if name == "accuracy" else f"{value:.4g}"
+        shown = f"{value:.2%}" if name in SHARES else f"{value:.4g}"
         label = name.replace("_", " ")
         print(f"{report.part} {label}: {shown} ({report.samples} samples, {what})")
     if report.confusion is not None:
         print(f"\n{_confusion(report)}")
         poor = report.scores["accuracy"] <= 1.2 / len(report.classes)
         if poor and trainer.history.diagnosis is None:
-            print("no better than guessing; `xpnet doctor` says what may be wrong")
-    print(f"\n{_next(options)}")
+            print("no better than guessing; what may be wrong, says")
+            print(f"  {_again('doctor', options)}")
+    print(f"\n{next_steps(options)}")
 
 
 def _confusion(report: Report) -> str:
     """The matrix as text; of many classes, the pairs most often confused."""
-    matrix, names = report.confusion, [str(c) for c in report.classes]
+    matrix, names = report.confusion, [printable(str(c)) for c in report.classes]
     assert matrix is not None
     if len(names) > WIDE:
         wrong = matrix * ~np.eye(len(names), dtype=bool)
@@ -73,16 +77,33 @@ def _confusion(report: Report) -> str:
     return "\n".join([f"rows: the label, columns: predicted\n{lead}{head}", *rows])
 
 
-def _next(options: Namespace) -> str:
-    if options.save:
+def next_steps(options: Namespace) -> str:
+    """How to use the model, or how to keep it: lines that can be pasted."""
+    if not options.save:
         return (
-            f"saved in {options.save}; to use it:\n"
-            f"  xpnet predict {options.save} FILE\n"
-            f"  xpnet.Trainer.load({options.save!r})      in Python; it takes scaled "
-            "x, see its notes"
+            "to keep the model and use it:\n"
+            f"  {_again('train', options)} --save my-model\n"
+            f"  {predict_line('my-model')}"
         )
+    text = f"saved in {printable(options.save)}; to use it:\n"
+    text += f"  {predict_line(options.save)}\n"
+    if getattr(options, "ensemble", None):
+        return text + f"  xpnet.Ensemble.load({options.save!r})      in Python"
     return (
-        "to keep the model and use it:\n"
-        f"  xpnet train {options.data} --save my-model\n"
-        "  xpnet predict my-model FILE"
+        f"{text}  xpnet.Trainer.load({options.save!r})      in Python; it takes scaled "
+        "x, see its notes"
     )
+
+
+def predict_line(folder: str) -> str:
+    """The command that uses the model in `folder`."""
+    return f"xpnet predict {printable(shlex.quote(folder))} FILE"
+
+
+def _again(command: str, options: Namespace) -> str:
+    """The command that was given, for another one."""
+    rest = list(options.arguments[1:])
+    if command == "doctor" and "--ensemble" in rest:  # it looks at one network
+        at = rest.index("--ensemble")
+        del rest[at : at + 2]
+    return printable(shlex.join(["xpnet", command, *rest]))

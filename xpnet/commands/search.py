@@ -9,7 +9,8 @@ import numpy as np
 
 from xpnet.backend import Backend, get_backend
 from xpnet.commands import grid, train
-from xpnet.common import choose
+from xpnet.commands.report import predict_line
+from xpnet.common import choose, printable
 from xpnet.data import Dataset, load_data
 from xpnet.layers import Dense, Dropout, Layer, Sequential, SoftmaxCrossEntropy
 from xpnet.optim import OPTIMIZERS, Cosine
@@ -67,9 +68,8 @@ class Maker:
         for width in hidden:
             layers += [Dense(width, activation=activation), Dropout(dropout)]
         outputs = len(data.classes) if data.classes else np.asarray(data.y).shape[1]
-        classes = data.task == "classification"
-        loss: Any = "mean_squared_error"
-        if classes:
+        loss: Any = train.LOSSES_OF[str(data.task)]
+        if data.task == "classification":
             loss = SoftmaxCrossEntropy(label_smoothing=label_smoothing)
         rule: Any = choose(optimizer, OPTIMIZERS, "optimizer")
         default = 0.01 if optimizer == "sgd" else 2e-3
@@ -101,13 +101,15 @@ def run(options: Namespace) -> int:
     space = grid.parse(options.grid)
     _check(options, space)
     data = load_data(options.data, options.target, options.task)
+    train.check_fits(data, [], options)
     backend = get_backend(options.device, None, options.dtype)
     test = _test_share(data, options)
     samples = round(len(data.x) * (1.0 - test))
     make = Maker(data, backend, samples, options)
     if not options.json:
         share = f", {len(data.x) - samples} to test on" if test else ""
-        print(f"{data.name}: {samples} to search on{share}; {backend.device}\n")
+        what = f"{printable(data.name)}: {samples} to search on{share}"
+        print(f"{what}; {backend.device}\ny: {data.taken}\n")
     results = _search(make, data, space, test, options)
     if not results.interrupted:
         _best(results, data, options)
@@ -195,5 +197,5 @@ def _say_next(results: Results, options: Namespace) -> None:
     elif options.save and not results.interrupted:
         print(
             f"\nthe best is saved in {options.save}; to use it:\n"
-            f"  xpnet predict {options.save} FILE"
+            f"  {predict_line(options.save)}"
         )

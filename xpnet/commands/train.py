@@ -3,6 +3,7 @@
 import json
 from argparse import Namespace
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,17 @@ import numpy as np
 
 from xpnet.backend import get_backend
 from xpnet.commands.report import Report, print_report
-from xpnet.common import check_file, check_folder, check_number, choose
+from xpnet.common import check_file, check_folder, check_number, choose, printable
 from xpnet.data import SCALERS, Dataset, Scaler, Standardizer, load_data, split
+from xpnet.data.files import check_memory
 from xpnet.layers import (
     Dense,
     Dropout,
     Layer,
     Loss,
-    MeanSquaredError,
     Sequential,
     SoftmaxCrossEntropy,
+    get_loss,
 )
 from xpnet.optim import OPTIMIZERS, Cosine, Optimizer
 from xpnet.training import Callback, EarlyStopping, Trainer, confusion_matrix
@@ -27,6 +29,12 @@ from xpnet.training import Callback, EarlyStopping, Trainer, confusion_matrix
 FEW = 20  # samples below which nothing is held out unless asked for
 # Where a learning rate starts, if not at 0.002.
 RATES = {"sgd": 0.1, "adagrad": 0.02, "adadelta": 1.0, "rmsprop": 1e-3, "lion": 3e-4}
+LOSSES_OF = {
+    "classification": "softmax_cross_entropy",
+    "multilabel": "binary_cross_entropy",
+    "regression": "mean_squared_error",
+}
+COPIES = 6  # of the parameters: gradients, the rule's two arrays, the best, the last
 Part = tuple[Any, Any]
 
 
@@ -65,6 +73,7 @@ def prepare(options: Namespace) -> Prepared:
     work = max(_hidden(options.hidden), default=1), options.batch_size
     backend = get_backend(options.device, work, options.dtype)
     data = load_data(options.data, options.target, options.task)
+    check_fits(data, _hidden(options.hidden), options)
     parts = _hold_out(data, options)
     scaler = _scaler(data, parts, options)
     y_scaler = Standardizer.fit(parts.train[1]) if data.task == "regression" else None
@@ -135,6 +144,17 @@ def check_places(options: Namespace) -> None:
         check_folder(path, "--save")  # no model must be lost at the end
 
 
+def check_fits(data: Dataset, hidden: list[int], options: Namespace) -> None:
+    """Raises ValueError for data or a network larger than the memory."""
+    item = np.dtype(options.dtype).itemsize
+    outputs = len(data.classes) if data.classes else np.asarray(data.y).shape[1]
+    widths = [data.x.shape[1], *hidden, outputs]
+    weights = sum(a * b for a, b in pairwise(widths))
+    samples = data.x.size * (data.x.dtype.itemsize + 2 * item)
+    what = f"{printable(data.name)}: {len(data.x)} samples of {widths[0]} features and "
+    check_memory(f"{what}{weights} weights", samples + weights * item * COPIES)
+
+
 def _hold_out(data: Dataset, options: Namespace) -> Parts:
     """Training, validation and test part; a test part of the data's own stays."""
     y = np.asarray(data.y)
@@ -167,9 +187,13 @@ def _check_classes(data: Dataset, y: Any, parts: int) -> None:
     for label, count in zip(*np.unique(y, return_counts=True), strict=True):
         if count < parts:
             name = data.classes[label] if data.classes else label
+            number = isinstance(name, int)
+            cure = (
+                "; if the target is a number, use --task regression" if number else ""
+            )
             raise ValueError(
                 f"class {name!r}: expected at least {parts} samples, one a part, got "
-                f"{count}; drop or merge it, or use --validation 0 --test 0"
+                f"{count}; drop or merge it, or use --validation 0 --test 0{cure}"
             )
 
 
@@ -209,9 +233,9 @@ def _hidden(text: str) -> list[int]:
 
 
 def _loss(data: Dataset, options: Namespace) -> Loss:
-    if data.task == "regression":
-        return MeanSquaredError()
-    return SoftmaxCrossEntropy(label_smoothing=options.label_smoothing)
+    if data.task == "classification":
+        return SoftmaxCrossEntropy(label_smoothing=options.label_smoothing)
+    return get_loss(LOSSES_OF[str(data.task)])
 
 
 def _optimizer(options: Namespace, steps: int) -> Optimizer:
@@ -265,7 +289,8 @@ def _announce(data: Dataset, parts: Parts, trainer: Trainer) -> None:
         if part is not None
     ]
     trainer.build(data.x.shape[1:])
-    print(f"{data.name}: {', '.join(sizes)}; {backend.device}{why}")
+    print(f"{printable(data.name)}: {', '.join(sizes)}; {backend.device}{why}")
+    print(f"y: {data.taken}")
     print(f"{trainer.model.summary()}\n{trainer.loss_function}, {trainer.optimizer}")
     if data.task == "regression":
         print("y is standardised while training: the table is in its deviations")
@@ -321,9 +346,16 @@ def _report(
         matrix = confusion_matrix(predicted, np.asarray(y), len(data.classes or ()))
         scores = {"accuracy": float((predicted == y).mean())}
         return Report(where, len(y), scores, matrix, tuple(data.classes or ()))
-    from xpnet.training.metrics import mean_absolute_error, r2
+    from xpnet.training.metrics import binary_accuracy, mean_absolute_error, r2
 
     predicted = trainer.predict(x)
+    if data.task == "multilabel":
+        right = (predicted >= 0.5) == (y >= 0.5)
+        scores = {
+            "binary_accuracy": binary_accuracy(predicted, y),
+            "exact_match": float(right.all(axis=1).mean()),
+        }
+        return Report(where, len(y), scores, None, ())
     predicted = y_scaler.inverse(predicted) if y_scaler else predicted
     scores = {
         "mean_absolute_error": mean_absolute_error(predicted, y),
@@ -337,6 +369,7 @@ def _record(report: Report, trainer: Trainer, options: Namespace) -> dict[str, A
     seen = {} if diagnosis is None else {"diagnosis": diagnosis.to_dict()}
     return {
         "data": options.data,
+        "task": trainer.notes["task"],
         "device": trainer.backend.device,
         "seed": options.seed,
         "part": report.part,
