@@ -44,6 +44,10 @@ class Metric:
         takes: what y_pred is: "labels"; "probabilities", of which two classes have one
             column, (samples,) of class 1; "values" of a regression, (samples,) where
             there is one output.
+        targets: "classes", "binary" or "values": set by a Trainer, from its loss.
+
+    Attributes:
+        weighted: whether the function takes weights.
 
     Raises:
         TypeError: no function, or one of other arguments.
@@ -54,7 +58,7 @@ class Metric:
     higher_is_better: bool | None = None
     name: str = ""
     takes: str | None = None
-    targets: str = field(default="", repr=False)  # of the Trainer's loss
+    targets: str = field(default="", repr=False)
     weighted: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -1,7 +1,11 @@
 """All trials by name."""
 
+from itertools import chain
+
 from xpnet.benchmarks.trials.libraries import LIBRARIES
+from xpnet.benchmarks.trials.scores import SCORES
 from xpnet.benchmarks.trials.trial import Trial
 from xpnet.benchmarks.trials.writes import WRITES
 
-TRIALS: dict[str, Trial] = {trial.name: trial for trial in (*WRITES, *LIBRARIES)}
+KINDS = (WRITES, LIBRARIES, SCORES)
+TRIALS: dict[str, Trial] = {trial.name: trial for trial in chain(*KINDS)}

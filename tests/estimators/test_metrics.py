@@ -1,9 +1,13 @@
 """Functions of scikit-learn as metrics of a Trainer."""
 
+import copy
+import pickle
 from functools import partial
 
+import numpy as np
 import pytest
 
+import xpnet as xn
 from tests.training.examples import SAMPLES, data, rng, trainer
 
 metrics = pytest.importorskip("sklearn.metrics", reason="these are its functions")
@@ -51,3 +55,35 @@ def test_functions_of_scikit_learn_are_called_as_there(
     if metric.weighted:
         wanted = function(y, given(t.predict(x)), sample_weight=w)
         assert t.evaluate(x, y, w)[metric.name] == pytest.approx(wanted)
+
+
+def test_a_metric_of_scikit_learn_called_by_hand():
+    p, y = rng(1).random((9, 1)), rng(2).integers(0, 2, 9)
+    f1 = xn.Metric(metrics.f1_score, takes="labels")
+    assert f1(p, y) == metrics.f1_score(y, p[:, 0] >= 0.5)
+    assert f1(np.hstack([1 - p, p]), y.tolist()) == f1(p, y)
+    with pytest.raises(ValueError, match="f1_score: expected labels"):
+        f1(np.eye(3), np.eye(3))
+    again = pickle.loads(pickle.dumps(f1))
+    assert again == f1 == copy.deepcopy(f1)
+    assert again(p, y) == f1(p, y)
+
+
+def test_early_stopping_goes_by_what_scikit_learn_says():
+    x, y = data()
+    t = trainer(metrics=[metrics.accuracy_score, metrics.log_loss])
+    weights = []
+
+    class Seen(xn.Callback):
+        def on_epoch_end(self, trainer, row):
+            weights.append(trainer.snapshot()[0].copy())
+
+    early = xn.EarlyStopping("val_log_loss")
+    history = t.fit(x, y, 5, 5, validation=(x, y), callbacks=[Seen(), early])
+    best = int(np.argmin(history["val_log_loss"]))
+    assert np.array_equal(t.snapshot()[0], weights[best])
+
+
+def test_a_function_that_scikit_learn_does_not_rank_asks():
+    with pytest.raises(ValueError, match="say what pred_decision is"):
+        trainer(metrics=[metrics.hinge_loss])
