@@ -1,6 +1,6 @@
 """What every room needs: argument checks, files, the cache folder."""
 
-from xpnet.common.arrays import as_host, as_labels, as_numbers
+from xpnet.common.arrays import as_host, as_labels, as_numbers, refuse_masked
 from xpnet.common.checks import (
     check_file,
     check_flag,
@@ -28,5 +28,6 @@ __all__ = [
     "explains_arguments",
     "nearest",
     "parameters",
+    "refuse_masked",
     "shown",
 ]

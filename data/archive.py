@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from xpnet.common import check_flag, explains_arguments
 from xpnet.data.dataset import Dataset
 from xpnet.data.features import as_features
 from xpnet.data.files import existing_file
@@ -27,6 +28,7 @@ DAMAGE = (
 )
 
 
+@explains_arguments
 def load_npz(path: str | Path, task: str = "auto", has_target: bool = True) -> Dataset:
     """The arrays `x` and `y` of a .npz file, or `x_train`, `y_train`, as a Dataset.
 
@@ -37,6 +39,7 @@ def load_npz(path: str | Path, task: str = "auto", has_target: bool = True) -> D
     Raises ValueError for a damaged file, a missing or an ambiguous array, and for
     arrays that do not fit; FileNotFoundError for no file.
     """
+    has_target = check_flag("", "has_target", has_target)
     path = existing_file(path)
     arrays = _read(path, has_target)
     x = as_features(arrays["x"], f"{path}: x")
