@@ -107,6 +107,12 @@ def as_labels(values: Any, name: str, samples: int, numbers: bool = False) -> Ho
     return array
 
 
+def refuse_masked(values: Any, name: str) -> None:
+    """Raises ValueError where `values` is an array with masked entries."""
+    if isinstance(values, np.ma.MaskedArray):
+        _unmasked(values, name)
+
+
 def _unmasked(values: Any, name: str) -> Host:
     """What is beneath a mask that hides nothing."""
     hidden = np.argwhere(np.ma.getmaskarray(values))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from xpnet.common import printable
+from xpnet.common import check_flag, explains_arguments, printable
 from xpnet.data.dataset import Dataset
 from xpnet.data.features import as_features
 from xpnet.data.files import check_memory, existing_file, shown
@@ -31,6 +31,7 @@ DAMAGE = (
 SUFFIX = ".npy"
 
 
+@explains_arguments
 def load_npz(path: str | Path, task: str = "auto", has_target: bool = True) -> Dataset:
     """The arrays `x` and `y` of a .npz file, or `x_train`, `y_train`, as a Dataset.
 
@@ -42,6 +43,7 @@ def load_npz(path: str | Path, task: str = "auto", has_target: bool = True) -> D
     that do not fit, and for more than the memory holds, before it is taken;
     FileNotFoundError for no file.
     """
+    has_target = check_flag("", "has_target", has_target)
     path = existing_file(path)
     arrays, where = _read(path, has_target), shown(path)
     x = as_features(arrays["x"], f"{where}: x")

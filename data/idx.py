@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from xpnet.common import explains_arguments
 from xpnet.data.files import check_memory, existing_file, shown
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -36,6 +37,7 @@ class Header(NamedTuple):
         return self.offset + math.prod(self.shape) * self.dtype.itemsize
 
 
+@explains_arguments
 def load_idx(path: str | Path) -> NDArray[Any]:
     """The array of one IDX file, read-only, in the file's own (big-endian) dtype.
 

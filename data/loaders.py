@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from xpnet.common import nearest
+from xpnet.common import check_flag, explains_arguments, nearest
 from xpnet.data.archive import load_npz
 from xpnet.data.dataset import Dataset
 from xpnet.data.datasets import DATASETS, load
@@ -15,6 +15,7 @@ from xpnet.data.target import encode_target
 TABLES = (".csv", ".tsv", ".txt")
 
 
+@explains_arguments
 def load_data(
     source: str | Path,
     target: str | None = None,
@@ -35,6 +36,7 @@ def load_data(
     name; ValueError as `load_csv`, `load_npz`, `load_mnist` do, for a target that does
     not tell its task, and for a file that would take more memory than there is.
     """
+    has_target = check_flag("", "has_target", has_target)
     path = Path(source)
     if not _is_builtin(source) and path.suffix.lower() in TABLES:
         return load_csv(path, target, task, has_target, columns)

@@ -5,6 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from xpnet.common import check_flag, explains_arguments
 from xpnet.data.dataset import Dataset
 from xpnet.data.features import as_features
 from xpnet.data.files import existing_file, shown
@@ -19,6 +20,7 @@ FILES = {
 }
 
 
+@explains_arguments
 def load_mnist(
     directory: str | Path, task: str = "auto", has_target: bool = True
 ) -> Dataset:
@@ -31,6 +33,7 @@ def load_mnist(
     Raises FileNotFoundError that lists the missing files, ValueError for files that are
     damaged or do not fit. Source: http://yann.lecun.com/exdb/mnist/
     """
+    has_target = check_flag("", "has_target", has_target)
     directory = Path(directory)
     wanted = {r: f for r, f in FILES.items() if has_target or r.startswith("x")}
     found = {role: _find(directory, file) for role, file in wanted.items()}
@@ -62,6 +65,7 @@ def load_images(
     Raises FileNotFoundError for a missing file, ValueError for files that are damaged
     or do not fit.
     """
+    has_target = check_flag("", "has_target", has_target)
     path = existing_file(path)
     if "images" not in path.name:
         raise ValueError(

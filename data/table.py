@@ -9,6 +9,7 @@ from typing import NoReturn, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
+from xpnet.common import check_flag, explains_arguments
 from xpnet.data.cells import bad_cell, target_values
 from xpnet.data.columns import Columns, check_names, choose_columns
 from xpnet.data.dataset import Dataset
@@ -29,6 +30,7 @@ CELL = 24  # bytes a cell takes while a table is read: float64, checked, float32
 Rows = Iterator[tuple[int, list[str]]]  # (line number, cells)
 
 
+@explains_arguments
 def load_csv(
     path: str | Path,
     target: str | None = None,
@@ -47,6 +49,7 @@ def load_csv(
     Raises ValueError, naming line and column, for ragged lines, missing values and text
     in a feature, and for unknown or doubled names; FileNotFoundError for no file.
     """
+    has_target = check_flag("", "has_target", has_target)
     if target is not None and not has_target:
         raise ValueError(
             f"target: expected none for a file without a target, got {target!r}; "

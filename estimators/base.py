@@ -16,7 +16,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from xpnet.common import check_whole
+from xpnet.common.arrays import refuse_masked
 from xpnet.common.console import warn
 from xpnet.estimators import recipe
 from xpnet.estimators.architecture import draw
@@ -29,6 +29,7 @@ from xpnet.layers import BatchNorm, Dense, Loss
 from xpnet.optim import LBFGS
 from xpnet.training import Callback, DivergenceError, Trainer, minimize
 from xpnet.training.callbacks import check_callbacks
+from xpnet.training.checks import check_batch_size
 
 Values = np.ndarray[Any, Any]
 AUTO = 200  # samples a batch, at most, where batch_size is "auto"
@@ -153,7 +154,9 @@ class MLP(BaseEstimator):  # type: ignore[misc]
     def _checked(
         self, X: Any, y: Any, w: Any, reset: bool, numeric: bool
     ) -> tuple[Values, Values, Any]:
-        """What scikit-learn checks of every estimator's input."""
+        """What scikit-learn checks of every estimator's input, and masks."""
+        for values, name in ((X, "X"), (y, "y"), (w, "sample_weight")):
+            refuse_masked(values, name)
         X, y = validate_data(
             self,
             X,
@@ -243,13 +246,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             while normed and size > 2 and n % size == 1:
                 size -= 1  # a batch of one has no variance
             return size
-        size = check_whole("", "batch_size", self.batch_size, 1)
-        if size > n:
-            warn(
-                f"batch_size: {size} is more than the {n} samples; taking all of them",
-                stacklevel=4,
-            )
-        return min(size, n)
+        return check_batch_size(self.batch_size, n)
 
     def _run(self, plan: Plan) -> None:
         held = None if plan.held is None else plan.held.parts
@@ -334,6 +331,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: Any) -> Values:
         """The network's predictions for X, (samples, outputs)."""
         check_is_fitted(self)
+        refuse_masked(X, "X")
         X = validate_data(
             self,
             X,

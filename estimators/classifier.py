@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import (
     unique_labels,
 )
 
+from xpnet.common.arrays import refuse_masked
 from xpnet.estimators.base import MLP, Values
 from xpnet.estimators.losses import classification_loss
 from xpnet.layers import Loss
@@ -258,6 +259,12 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         p = self.predict_proba(X)
         with np.errstate(divide="ignore"):
             return np.log(p, out=p)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Mean accuracy of `predict`; raises ValueError for masked arrays."""
+        for values, name in ((y, "y"), (sample_weight, "sample_weight")):
+            refuse_masked(values, name)
+        return float(super().score(X, y, sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

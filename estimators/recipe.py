@@ -4,7 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from xpnet.common import check_number, choose, nearest
+import numpy as np
+
+from xpnet.common import check_flag, check_number, check_whole, choose, nearest
 from xpnet.estimators.architecture import architecture
 from xpnet.estimators.ridge import ridged
 from xpnet.estimators.rules import PlainAdam, Velocity
@@ -14,6 +16,7 @@ from xpnet.training import Trainer
 
 RATES = ("constant", "invscaling", "adaptive")
 
+FLAGS = ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping")
 RULES = {**OPTIMIZERS, "adam": PlainAdam, "sgd": Velocity}
 
 Settings = Mapping[str, Any]
@@ -71,6 +74,11 @@ def _at_least_0(name: str, value: Any) -> float:
 
 def check(settings: Settings) -> None:
     """Raises ValueError or TypeError for a number or word that no fit can use."""
+    for name in FLAGS:
+        check_flag("", name, settings[name])
+    verbose = settings["verbose"]
+    if not isinstance(verbose, bool | np.bool_):  # scikit-learn has levels of it
+        check_whole("", "verbose", verbose, 0)
     choose(settings["learning_rate"], dict.fromkeys(RATES, 0), "learning_rate")
     for name in ("alpha", "tol", "power_t"):
         _at_least_0(name, settings[name])

@@ -6,6 +6,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
+from xpnet.common.arrays import refuse_masked
 from xpnet.estimators.base import MLP, Values
 from xpnet.estimators.losses import HalfPoissonDeviance, regression_loss
 from xpnet.layers import Loss
@@ -176,6 +177,12 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
         """
         p = self._outputs(X)
         return p.ravel() if p.shape[1] == 1 else p
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R² of `predict`; raises ValueError for masked arrays."""
+        for values, name in ((y, "y"), (sample_weight, "sample_weight")):
+            refuse_masked(values, name)
+        return float(super().score(X, y, sample_weight))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xpnet.backend import Array, Noise, Shape
-from xpnet.common import parameters
+from xpnet.common import check_flag, parameters
 from xpnet.layers.initializers import Initializer, get_initializer
 
 
@@ -80,6 +80,7 @@ class Layer:
         penalized: bool = False,
     ) -> None:
         """Ask for a trained parameter `self.<name>` with gradient `self.d<name>`."""
+        penalized = check_flag("declare", "penalized", penalized)
         row = Parameter(name, shape, get_initializer(initializer), penalized)
         self._declared().append(row)
 

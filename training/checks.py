@@ -5,7 +5,6 @@ here writes into what it is given. One function per kind of argument: the same v
 the same answer in `fit`, `step`, `evaluate`, a stack, an ensemble, a search.
 """
 
-import warnings
 from math import isfinite
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from xpnet.backend import Array, Backend, Shape
 from xpnet.common import check_number, check_whole, shown
 from xpnet.common.arrays import as_numbers
+from xpnet.common.console import warn
 from xpnet.layers import Loss, Sequential
 from xpnet.optim import WeightAverage
 
@@ -266,7 +266,7 @@ def check_batch_size(size: Any, most: int, samples: str = "samples") -> int:
         return most
     found = check_whole("", "batch_size", size, 1)
     if found > most and not isinstance(size, Default):
-        warnings.warn(
+        warn(
             f"batch_size: {shown(size)} is more than the {most} {samples}; taking all "
             "of them",
             stacklevel=4,
