@@ -99,7 +99,7 @@ def trainer(
         settings["batch_norm"],
         outputs,
     )
-    return Trainer(
+    found = Trainer(
         model,
         loss,
         optimizer(settings),
@@ -108,3 +108,5 @@ def trainer(
         seed=seed,
         metrics=metrics,
     )
+    found.by_count = True
+    return found

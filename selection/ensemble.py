@@ -11,6 +11,7 @@ import numpy as np
 from xpnet.backend import Backend
 from xpnet.data import Scaler
 from xpnet.training import Stack, Trainer
+from xpnet.training.weights import scaled
 
 Values = np.ndarray[Any, Any]
 TINY = 1e-30  # p ln p is 0 where p is
@@ -143,7 +144,7 @@ class Ensemble:
         return self._scores(self.predict(x), np.asarray(y), sample_weight)
 
     def _scores(self, p: Values, y: Values, w: Any) -> dict[str, float]:
-        w = None if w is None else np.asarray(w)
+        w = None if w is None else scaled(np.asarray(w))
         y = y.reshape(len(y), -1) if self.targets != "classes" and y.ndim == 1 else y
         scores = {"loss": float(np.average(self._losses(p, y), weights=w))}
         for name, metric in self.stack[0].metrics.items():

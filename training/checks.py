@@ -13,6 +13,7 @@ from xpnet.backend import Array, Backend, Shape
 from xpnet.common import check_number
 from xpnet.layers import Loss, Sequential
 from xpnet.optim import WeightAverage
+from xpnet.training.weights import scaled
 
 # Elements looked at in one go, so that a memory map is never read whole.
 CHUNK = 1 << 22
@@ -226,7 +227,7 @@ def _shares(y: Array, loss: Loss, backend: Backend) -> None:
 
 
 def check_weights(weights: Any, samples: int, backend: Backend) -> Array | None:
-    """Sample weights (samples,), each at least 0 and not all 0; None stays None.
+    """Sample weights (samples,), each at least 0 and not all 0, `scaled`; None stays.
 
     Raises:
         ValueError: another length, negative or not finite, or all zero.
@@ -240,12 +241,13 @@ def check_weights(weights: Any, samples: int, backend: Backend) -> Array | None:
             f"{weights.shape}"
         )
     check_finite(weights, "sample_weight", backend)
-    if float(weights.min()) < 0.0 or float(weights.max()) == 0.0:
+    low, high = weights.min(), weights.max()
+    if bool(low < 0) or not bool(high > 0):
         raise ValueError(
             "sample_weight: expected weights >= 0 with at least one above 0, got "
-            f"{float(weights.min()):g}..{float(weights.max()):g}"
+            f"{float(low):g}..{float(high):g}"
         )
-    return weights
+    return scaled(weights)
 
 
 def class_weights(weights: Any, y: Array, width: int, backend: Backend) -> Array:

@@ -332,7 +332,7 @@ class Cohort:
         return found
 
     def weights(self, index: Values | None) -> Values:
-        """Σ w of each network's batches, (k, steps), 0 behind its last one.
+        """`Samples.weights` of each network, (k, steps), 0 behind its last batch.
 
         Args:
             index: the samples of an epoch, (k, steps, batch); read only where there
@@ -340,7 +340,7 @@ class Cohort:
         """
         ends = np.arange(1, len(self.plan) + 1) * self.batch_size
         ends = np.minimum(ends, self.counts[:, None])
-        if self.host_w is None or index is None:
+        if self.host_w is None or index is None or self.samples.by_count:
             found: Values = np.diff(ends, axis=1, prepend=0).astype(np.float64)
             return found
         index = index.reshape((len(index), -1))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.common import choose, nearest
+from xpnet.training.weights import scaled
 
 Values = np.ndarray[Any, Any]
 Metric = Callable[[Values, Values, Values | None], float]
@@ -22,7 +23,8 @@ def _labels(target: Values) -> Values:
 
 
 def _mean(values: Values, weights: Values | None) -> float:
-    return float(np.average(values, weights=weights))
+    w = None if weights is None else scaled(weights)
+    return float(np.average(values, weights=w))
 
 
 def accuracy(p: Values, target: Values, weights: Values | None = None) -> float:
@@ -67,7 +69,7 @@ def r2(p: Values, target: Values, weights: Values | None = None) -> float:
     1 is perfect, 0 no better than the mean. Where y does not vary: 1 if p equals it,
     else 0 (scikit-learn's r2_score).
     """
-    w = np.ones(len(p)) if weights is None else weights.astype(np.float64)
+    w = np.ones(len(p)) if weights is None else scaled(weights).astype(np.float64)
     target = target.astype(np.float64)
     mean = np.average(target, axis=0, weights=w)
     rest = (w[:, None] * (target - p) ** 2).sum(axis=0)

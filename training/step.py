@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 SEGMENTS = ("gradients", "update", "loss")
 UNSIGNED = {np.dtype(f"i{n}"): np.dtype(f"u{n}") for n in (1, 2, 4, 8)}
-TINY = 1e-30  # a batch whose weights are all 0 has gradient 0, not 0/0
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,8 @@ class Batch:
         """wᵢ / Σ w, of shape (..., batch, 1); without weights 1 / batch."""
         if w is None:
             return 1.0 / self.samples
-        return w / np.maximum(batch_sum(w), TINY)
+        total = batch_sum(w)  # 0 where all weights are: then so is the gradient
+        return w / np.where(total > 0.0, total, 1.0)
 
 
 def _members(model: Sequential) -> int | None:
@@ -222,7 +222,7 @@ class TrainingStep:
         elif segment == "gradients":
             self._own_noise()
             b = self.batch
-            self._kept = self._gradients(b.x, b.y, b.w)
+            self._kept = self._gradients(b.x, b.y, b.w, lambda array: array)
         elif segment == "update":
             self._update(self.model.step, lambda array: array)
         else:
@@ -238,7 +238,8 @@ class TrainingStep:
         with self.backend.active(), self.model.traced(tape):
             tape.segment = "gradients"
             x, y = tape.leaf(b.x), tape.leaf(b.y)
-            kept = self._gradients(x, y, None if b.w is None else tape.leaf(b.w))
+            w = None if b.w is None else tape.leaf(b.w)
+            kept = self._gradients(x, y, w, tape.leaf)
             tape.segment = "update"
             self._update(tape.leaf(self.model.step), tape.leaf)
             tape.segment = "loss"
@@ -254,12 +255,14 @@ class TrainingStep:
 
     # The equations.
 
-    def _gradients(self, x: Array, y: Array, w: Array | None) -> tuple[Any, ...]:
+    def _gradients(
+        self, x: Array, y: Array, w: Array | None, leaf: Any
+    ) -> tuple[Any, ...]:
         z = self.model.forward(x, training=True)
         t = self.batch.targets(y, z.dtype)
         shares = self.batch.shares(w)
         self.model.backward(self.loss_function.gradient(z, t) * shares)
-        return z, t, shares
+        return z, t, shares, self.rule.penalty(leaf)
 
     def _update(self, step: Array, leaf: Any) -> None:
         buffers = self.model.buffers
@@ -278,9 +281,11 @@ class TrainingStep:
         if self.rule.is_noisy or any(layer.uses_noise for layer in self.model.layers):
             step[...] = step + 1
 
-    def _loss(self, out: Array, z: Array, t: Array, shares: Any) -> None:
-        rows = self.loss_function.rows(z, t)
-        out[...] = batch_sum(rows * shares)
+    def _loss(
+        self, out: Array, z: Array, t: Array, shares: Any, penalty: Array | None
+    ) -> None:
+        loss = batch_sum(self.loss_function.rows(z, t) * shares)
+        out[...] = loss if penalty is None else loss + penalty
 
 
 class EvaluationStep:

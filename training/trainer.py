@@ -79,6 +79,7 @@ class Trainer:
         steps_done, epochs_done: updates and epochs so far.
         stop: set by a callback to the reason why training should end.
         notes: plain values of your own (class names, scaling) that `save` keeps.
+        by_count: see `Samples`.
 
     Raises:
         ValueError, TypeError: a misspelt or unfit argument, with the nearest valid one.
@@ -125,6 +126,7 @@ class Trainer:
         self.steps_done = self.epochs_done = 0
         self.rates = Rates(self.optimizer.schedule)
         self.notes: dict[str, Any] = {}
+        self.by_count = False
         self.newest: TrainingStep | None = None
         self._loss: float | None = None
         self.square_then: float | None = None  # while epochs gone by are told of
