@@ -21,6 +21,7 @@ from xpnet.backend import (
     Tape,
     batch_sum,
     compile_tape,
+    native,
 )
 from xpnet.backend.crew import Crew
 from xpnet.layers import Loss, Sequential
@@ -146,6 +147,7 @@ class TrainingStep:
         if not eager:
             self.replay = Replay(self._record, self.backend, "gradients", jit)
         self._whole = whole
+        self._linked: tuple[Program, native.Whole | None] | None = None
         self._graph: Repeated | None = None
         if graphs and self.program is not None:
             from xpnet.backend.cuda import graph
@@ -159,13 +161,39 @@ class TrainingStep:
         """What is replayed now; None in eager mode."""
         return None if self.replay is None else self.replay.program
 
-    def run_whole(self) -> None:
-        """The segments of a whole step: on a GPU as one graph."""
+    def run_whole(self) -> bool:
+        """The segments of a whole step: on a GPU as one graph.
+
+        On the host the gradients are looked at before the update: where they are not
+        finite there is none, and the answer is False.
+        """
         if self._graph is not None:
             self._graph.run(1)
-            return
-        for segment in self._whole:
-            self.run(segment)
+            return True
+        if not self.backend.is_host:
+            for segment in self._whole:
+                self.run(segment)
+            return True
+        in_c = self._in_c()
+        if in_c is not None:
+            return in_c.run()
+        self.run("gradients")
+        assert self.model.buffers is not None
+        if not quickly_finite(self.model.buffers.grads):
+            return False
+        self.run("update")
+        return True
+
+    def _in_c(self) -> native.Whole | None:
+        """Gradients, the look and the update as one call of C; None where not in C."""
+        program = self.program
+        if program is None or program.native is None:
+            return None
+        if self._linked is None or self._linked[0] is not program:
+            assert self.model.buffers is not None
+            grads = self.model.buffers.grads
+            self._linked = program, native.whole(program.native, grads)
+        return self._linked[1]
 
     def read(self, x: Array) -> None:
         """Take the samples from `x`, a checked array of the batch's shape.
