@@ -209,6 +209,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         outputs = trainer.model.n_outputs if half else 1
         convergence = Convergence(self._curves, settings, n, monitor, outputs)
         if isinstance(trainer.optimizer, Ridge):
+            trainer.optimizer.outputs = float(outputs)
             steps, epochs = trainer.steps_done, trainer.epochs_done
             seed = trainer.seed if self.shuffle else None
             trainer.optimizer.shares = (

@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array
-from xpnet.estimators.ridge import Ridge
 from xpnet.training import Callback, Trainer
 
 SMALLEST_RATE = 1e-6  # below which "adaptive" gives up
@@ -36,8 +35,9 @@ class Convergence(Callback):
         loss > best loss - tol,   or   score < best score + tol
 
     for more than `patience` epochs in a row. The weights of the best score are put back
-    at the end. The objective of an epoch is the mean over its batches of Σ w l / Σ w +
-    ½ (alpha / Σ w) Σ W², where Σ W² is taken to move evenly within the epoch.
+    at the end. The objective of an epoch is the mean over its samples of what their
+    batches have, Σ w l / Σ w + ½ (alpha / Σ w) Σ W² (see `Ridge`): scikit-learn weighs
+    batches by their samples, not by Σ w.
 
     Args:
         curves: of the estimator.
@@ -65,15 +65,11 @@ class Convergence(Callback):
             return 1
         return float(self.patience - self.curves.waited + 1)
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
-        """Weigh the weights as they start."""
-        self._square = _square(trainer)
-
     def on_epoch_end(self, trainer: Trainer, row: dict[str, float]) -> None:
         """Note the epoch; stop, or lower the rate, when patience runs out."""
         curves = self.curves
         curves.samples += self.count
-        curves.losses.append(row["loss"] / self.outputs + self._penalty(trainer))
+        curves.losses.append(row["loss"] / self.outputs)
         self.epochs += 1
         better = self._score(trainer, row) if self.monitor else self._loss()
         curves.waited = 0 if better else curves.waited + 1
@@ -81,16 +77,6 @@ class Convergence(Callback):
             trainer.learning_rate = self.first / (curves.samples + 1) ** self.power
         if curves.waited > self.patience:
             self._stop(trainer)
-
-    def _penalty(self, trainer: Trainer) -> float:
-        """The mean over the epoch's batches of ½ (alpha / Σ w) Σ W²."""
-        rule = trainer.optimizer
-        if not isinstance(rule, Ridge) or rule.shares is None:
-            return 0.0
-        start, self._square = self._square, _square(trainer)
-        done = 0.5 - 0.5 / len(rule.shares.starts)  # of the way, before a mean batch
-        between = start + done * (self._square - start)
-        return 0.5 * rule.alpha * rule.shares.mean(self.epochs) * between
 
     def _loss(self) -> bool:
         curves, loss = self.curves, self.curves.losses[-1]
@@ -125,11 +111,6 @@ class Convergence(Callback):
         if self._best is not None:
             trainer.restore(self._best)
             self._best = None
-
-
-def _square(trainer: Trainer) -> float:
-    """Σ W² over all weights."""
-    return trainer.weights_square if isinstance(trainer.optimizer, Ridge) else 0.0
 
 
 class Flatness(Callback):

@@ -107,7 +107,7 @@ def trainer(
         settings["batch_norm"],
         outputs,
     )
-    return Trainer(
+    found = Trainer(
         model,
         loss,
         optimizer(settings),
@@ -116,3 +116,5 @@ def trainer(
         seed=seed,
         metrics=metrics,
     )
+    found.by_count = True
+    return found

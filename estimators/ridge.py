@@ -39,7 +39,7 @@ class Shares:
         self.count, self.first, self.epoch = count, first, epoch
         self.orders = Orders(seed or 0, batch_size, seed is not None)
         self.weights = weights
-        self._known: tuple[int, list[float], float] = (-1, [], 0.0)
+        self._known: tuple[int, list[float]] = (-1, [])
 
     def at(self, t: int) -> float:
         """Of the batch of update t = 1, 2, ..."""
@@ -48,18 +48,9 @@ class Shares:
 
     def of(self, epoch: int) -> list[float]:
         """Of every batch of epoch 0, 1, ..."""
-        return self._of(epoch)[1]
-
-    def _of(self, epoch: int) -> tuple[int, list[float], float]:
         if self._known[0] < 0 or (self.weights is not None and self._known[0] != epoch):
-            shares = self._computed(epoch)
-            mean = float(np.dot(shares, self.sizes)) / self.count
-            self._known = epoch, shares, mean
-        return self._known
-
-    def mean(self, epoch: int) -> float:
-        """The mean over the samples of what their batches have."""
-        return self._of(epoch)[2]
+            self._known = epoch, self._computed(epoch)
+        return self._known[1]
 
     def _computed(self, epoch: int) -> list[float]:
         if self.weights is None:
@@ -87,9 +78,13 @@ class Ridge(Optimizer):
     Attributes:
         alpha: the penalty.
         shares: of the batches to come.
+        outputs: what reported losses are divided by in the end: it does not divide the
+            penalty.
     """
 
+    reports_penalty = True
     alpha: float = 0.0
+    outputs: float = 1.0
     shares: Shares | None = None
 
     @property
@@ -121,6 +116,12 @@ class Ridge(Optimizer):
         """(p, g) with the rule's own penalties and this one."""
         p, g = super().penalize(p, g, rate)
         return p, g + self._ridge * p
+
+    def penalty(self, weights: Array, scalars: dict[str, Array]) -> Array:
+        """½ (alpha / Σ w) Σ W² of this step."""
+        square = weights[..., None, :] @ weights[..., :, None]
+        ridge = scalars["ridge"].reshape(square.shape)
+        return (0.5 * self.outputs) * ridge * square
 
     def config(self) -> dict[str, Any]:
         """The rule's arguments, and what makes the numbers of two networks differ."""

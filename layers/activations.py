@@ -43,8 +43,10 @@ class ActivationFunction:
 
 
 def sigmoid(z: Array) -> Array:
-    """1 / (1 + e⁻ᶻ), without overflow."""
-    return 1.0 / (1.0 + np.exp(np.minimum(-z, EXP_LIMIT)))
+    """1 / (1 + e⁻ᶻ), without overflow; far left, where 1 counts no more, eᶻ."""
+    far = z < -EXP_LIMIT
+    e = np.exp(np.where(far, z, -z))
+    return np.where(far, e, 1.0 / (1.0 + e))
 
 
 def softplus(z: Array) -> Array:

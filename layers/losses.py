@@ -165,6 +165,9 @@ class SoftmaxCrossEntropy(Loss):
         """ln Σₖ e^(zₖ - m) - Σⱼ tⱼ (zⱼ - m) with m = max z."""
         shifted = z - z.max(axis=-1, keepdims=True)
         log_sum = np.log(feature_sum(np.exp(shifted)))
+        # Logits of opposite ends of the dtype are infinitely far apart, and 0 times
+        # that would be NaN.
+        shifted = np.maximum(shifted, -float(np.finfo(z.dtype).max))
         return log_sum - feature_sum(self._smooth(t) * shifted)
 
     def gradient(self, z: Array, t: Array) -> Array:

@@ -25,6 +25,7 @@ from xpnet.optim.schedules import (
     StepDecay,
     WarmUp,
     get_schedule,
+    rate_at,
     schedule_config,
     schedule_from,
 )
@@ -74,6 +75,7 @@ __all__ = [
     "get_minimizer",
     "get_optimizer",
     "get_schedule",
+    "rate_at",
     "schedule_config",
     "schedule_from",
 ]

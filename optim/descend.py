@@ -7,6 +7,7 @@ import numpy as np
 from xpnet.common import check_whole
 from xpnet.optim.minimizer import Function, Vector, check_start
 from xpnet.optim.optimizer import Optimizer
+from xpnet.optim.schedules import rate_at
 from xpnet.optim.table import get_optimizer
 
 
@@ -27,7 +28,8 @@ def descend(
         steps: updates.
 
     Raises:
-        ValueError: a start that is no vector, a gradient of another shape.
+        ValueError: a start that is no vector, a gradient of another shape, a schedule
+            that gives a negative rate, an infinite one or NaN.
     """
     rule = get_optimizer(rule)
     steps = check_whole("", "steps", steps, 1)
@@ -42,7 +44,7 @@ def descend(
                 raise ValueError(
                     f"gradient: expected the shape of start, {x.shape}, got {g.shape}"
                 )
-            numbers = rule.scalars(rule.schedule(t - 1), t)
+            numbers = rule.scalars(rate_at(rule.schedule, t - 1), t)
             scalars = {name: np.asarray(value) for name, value in numbers.items()}
             rule.step(x, g, slots, scalars, penalized=len(x))
             path[t] = x

@@ -47,6 +47,7 @@ class Optimizer:
     """
 
     slots: tuple[str, ...] = ()
+    reports_penalty = False  # whether `penalty` joins the reported loss
 
     def __init__(
         self,
@@ -131,6 +132,15 @@ class Optimizer:
         if self.weight_decay:
             p = p - (self.weight_decay * rate) * p
         return p, g
+
+    def penalty(self, weights: Array, scalars: dict[str, Array]) -> Array:
+        """What joins the reported loss of a step, (..., 1, 1).
+
+        Args:
+            weights: (..., n), all that penalties apply to.
+            scalars: see `step`.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.penalty")
 
     def step(
         self,

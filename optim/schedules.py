@@ -151,6 +151,44 @@ def get_schedule(rate: "float | Schedule") -> Schedule:
     )
 
 
+def rate_at(schedule: Schedule, step: int) -> float:
+    """The rate of `step` = 0, 1, ..., which may be 0.
+
+    Raises:
+        TypeError: the schedule gives something else than a number.
+        ValueError: it gives a negative rate, an infinite one or NaN.
+    """
+    try:
+        rate: Any = schedule(step)
+    except OverflowError:  # as factor ** step beyond every float
+        rate = math.inf
+    if type(rate) is not float:
+        rate = _plain(schedule, step, rate)
+    if not 0.0 <= rate < math.inf:
+        raise ValueError(
+            f"learning_rate: expected finite rates >= 0 of the schedule {schedule!r}, "
+            f"got {rate} for step {step} (the first is 0); look at what it computes"
+        )
+    return float(rate)
+
+
+def _plain(schedule: Schedule, step: int, rate: Any) -> float:
+    """A number of any kind, or an array of one, as a float."""
+    if isinstance(rate, np.ndarray) and rate.ndim == 0:
+        rate = rate[()]
+    if isinstance(rate, bool) or not isinstance(
+        rate, int | float | np.integer | np.floating
+    ):
+        raise TypeError(
+            f"learning_rate: expected a number of the schedule {schedule!r}, got "
+            f"{rate!r} for step {step} (the first is 0)"
+        )
+    try:
+        return float(rate)
+    except OverflowError:  # a whole number beyond every float
+        return math.inf
+
+
 def schedule_config(schedule: Schedule) -> dict[str, Any]:
     """A schedule of the table as plain values.
 

@@ -165,7 +165,7 @@ class Ensemble:
         width = first.model.n_outputs
         y = checks.check_y(y, len(x), first.loss_function, width, backend)
         checks.check_finite(y, "y", backend)
-        w = checks.check_weights(w, len(x), backend, first.dtype)
+        w = checks.check_weights(w, len(x), backend)
         return x, backend.to_numpy(y), None if w is None else backend.to_numpy(w)
 
     def _losses(self, p: Values, y: Values) -> Values:

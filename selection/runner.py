@@ -90,7 +90,7 @@ class Runner:
             checks.check_fits(self.x, "x", trainer.dtype)
         if not options.scale_y:
             checks.check_fits(self.y, "y", trainer.dtype)
-        w = checks.check_weights(options.sample_weight, n, backend, trainer.dtype)
+        w = checks.check_weights(options.sample_weight, n, backend)
         self.options = replace(options, sample_weight=w)
         if self.y.size == n and loss.targets != "values" and self.y.dtype.kind in "biu":
             self.labels = self.y.reshape(n)

@@ -31,6 +31,7 @@ from xpnet.optim import (
     schedule_config,
     schedule_from,
 )
+from xpnet.training.divergence import check_sound
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -47,6 +48,7 @@ MAX_STEPS = 2**32 - 1  # the step counter of the noise is a 32-bit number
 def save(trainer: "Trainer", directory: Path) -> Path:
     """Write `trainer` into `directory`, which is made if it is not there."""
     trainer._built("save")
+    check_sound(trainer, "save", again=True)
     description = _describe(trainer)
     weights = {
         slot.key: _host(trainer, slot.layer, slot.parameter.name)

@@ -16,6 +16,7 @@ from xpnet.common.arrays import as_numbers
 from xpnet.common.console import warn
 from xpnet.layers import Loss, Sequential
 from xpnet.optim import WeightAverage
+from xpnet.training.weights import scaled
 
 # Elements looked at in one go, so that a memory map is never read whole.
 CHUNK = 1 << 22
@@ -211,15 +212,12 @@ def _shares(y: Array, loss: Loss, backend: Backend) -> None:
         )
 
 
-def check_weights(
-    weights: Any, samples: int, backend: Backend, dtype: np.dtype[Any]
-) -> Array | None:
-    """Sample weights (samples,), each at least 0 and not all 0; None stays None.
+def check_weights(weights: Any, samples: int, backend: Backend) -> Array | None:
+    """Sample weights (samples,), each at least 0 and not all 0, `scaled`; None stays.
 
     Raises:
         TypeError: text, missing entries, complex numbers.
-        ValueError: another shape, negative or not finite, all zero, or sums that
-            `dtype` does not hold.
+        ValueError: another shape, negative or not finite, or all zero.
     """
     if weights is None:
         return None
@@ -231,20 +229,13 @@ def check_weights(
             f"{weights.shape}" + "; pass sample_weight.reshape(-1)" * column
         )
     check_finite(weights, "sample_weight", backend)
-    low, high = float(weights.min()), float(weights.max())
-    if low < 0.0 or high == 0.0:
+    low, high = weights.min(), weights.max()
+    if bool(low < 0) or not bool(high > 0):
         raise ValueError(
             "sample_weight: expected weights >= 0 with at least one above 0, got "
-            f"{low:g}..{high:g}"
+            f"{float(low):g}..{float(high):g}"
         )
-    limits = np.finfo(dtype)
-    total = float(weights.sum(dtype=np.float64))
-    if total > float(limits.max) or high < float(limits.tiny):
-        raise ValueError(
-            f"sample_weight: expected weights whose sum is within the range of {dtype},"
-            f" got {high:g} as the largest, {total:g} in all; divide them by their mean"
-        )
-    return weights
+    return scaled(weights)
 
 
 def check_weighed(weights: Array | None, rows: Any, which: str) -> None:

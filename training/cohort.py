@@ -332,7 +332,7 @@ class Cohort:
         return found
 
     def weights(self, index: Values | None) -> Values:
-        """Σ w of each network's batches, (k, steps), 0 behind its last one.
+        """`Samples.weights` of each network, (k, steps), 0 behind its last batch.
 
         Args:
             index: the samples of an epoch, (k, steps, batch); read only where there
@@ -340,7 +340,7 @@ class Cohort:
         """
         ends = np.arange(1, len(self.plan) + 1) * self.batch_size
         ends = np.minimum(ends, self.counts[:, None])
-        if self.host_w is None or index is None:
+        if self.host_w is None or index is None or self.samples.by_count:
             found: Values = np.diff(ends, axis=1, prepend=0).astype(np.float64)
             return found
         index = index.reshape((len(index), -1))
@@ -435,10 +435,37 @@ class Cohort:
                 first = int(bad[0])
                 self._put_back(row)
                 self.freeze(row)
-                batch = member.rows[: self.batch_size]
-                x = self.samples.x[self.backend.asarray(batch)]
-                self._report(member, first, x, float(losses[first, row]))
+                step = self._replayed(row, first)
+                self._report(member, first, step.x, float(losses[first, row]))
+                self.bank.pull(row)  # which is as it was before the epoch
             self.bank.clear(row)
+
+    def _replayed(self, row: int, last: int) -> TrainingStep:
+        """The gradients of step `last` of the epoch, taken by network `row` alone.
+
+        Its trainer goes there from before the epoch, call by call.
+        """
+        trainer = self.members[row].trainer
+        model, steps = trainer.model, dict[int, TrainingStep]()
+        model.bind_noise((trainer.seed,))
+        for i in range(last + 1):
+            size = min(self.batch_size, int(self.counts[row]) - i * self.batch_size)
+            if size not in steps:
+                kind = self.samples.kind(size)
+                parts = (model, trainer.loss_function, trainer.rule, kind)
+                steps[size] = TrainingStep(*parts, eager=True)
+            step, rows = steps[size], self._index[row, i, :size]
+            places = (rows, rows, rows + int(self.blocks[row, 0]))
+            pairs = self.samples.pairs(step.batch, self.w)
+            for (source, out), place in zip(pairs, places, strict=False):
+                function, arguments = self.backend.take(source, place, out)
+                function(*arguments)
+            done = trainer.steps_done + i
+            trainer.rule.write(trainer.rates.at(done), done + 1)
+            step.run("gradients")
+            if i < last:
+                step.run("update")
+        return step
 
     def _report(self, member: Member, i: int, x: Array, loss: float) -> None:
         """The error of a network that diverged in step i of the epoch."""

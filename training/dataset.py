@@ -8,6 +8,7 @@ import numpy as np
 from xpnet.backend import ORDER, Array, Program, generator
 from xpnet.training import checks
 from xpnet.training.step import Batch, Kind
+from xpnet.training.weights import scaled
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -22,6 +23,8 @@ class Samples:
     Attributes:
         count: number of samples.
         labels: whether y holds labels.
+        by_count: whether the mean of an epoch weighs its batches by their samples, as
+            scikit-learn does, rather than by Σ w.
     """
 
     def __init__(
@@ -41,7 +44,7 @@ class Samples:
         y = checks.check_y(y, self.count, loss, width, backend)
         checks.check_finite(y, "y", backend)
         dtype = trainer.dtype
-        w = checks.check_weights(sample_weight, self.count, backend, dtype)
+        w = checks.check_weights(sample_weight, self.count, backend)
         self.labels = checks.is_labels(y, loss)
         if class_weight is not None:
             if not self.labels:
@@ -50,14 +53,16 @@ class Samples:
                     f"with {type(loss).__name__}"
                 )
             shares = checks.class_weights(class_weight, y, width, backend)
+            shares = scaled(shares)  # neither overflows in the product
             w = shares if w is None else backend.to_numpy(w) * shares
-            w = checks.check_weights(w, self.count, backend, dtype)
+            w = checks.check_weights(w, self.count, backend)
         self.backend = backend
         checks.check_fits(x, "x", dtype)
         checks.check_fits(y, "y", dtype)
         self.x = self._here(x, dtype)
         self.y = self._here(y, np.dtype(np.int32) if self.labels else dtype)
         self.w = None if w is None else self._here(w, dtype)
+        self.by_count = trainer.by_count
         self._gathers: dict[Batch, tuple[Program, Array]] = {}
         self.host_y = backend.to_numpy(self.y)
         self.host_w = None if self.w is None else backend.to_numpy(self.w)
@@ -100,13 +105,21 @@ class Samples:
         ]
         return Program({"gather": calls}, {}, 0, [indices]), indices
 
-    def weights(self, rows: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
-        """Σ w of each batch of `size` of `rows`, (..., samples) to (..., batches).
+    @property
+    def total(self) -> float:
+        """Σ w of all samples; their number where w is not given."""
+        if self.host_w is None:
+            return float(self.count)
+        return float(np.add.reduceat(self.host_w.astype(np.float64), [0])[0])
 
-        Where w is not given it is the number of samples.
+    def weights(self, rows: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
+        """What the mean of an epoch weighs its batches of `size` of `rows` with.
+
+        Σ w of each, (..., samples) to (..., batches); the number of samples where w is
+        not given, or `by_count`.
         """
         *lead, count = rows.shape
-        if self.host_w is None:
+        if self.host_w is None or self.by_count:
             found = sizes(count, size)
             return np.broadcast_to(found, (*lead, len(found)))
         starts = np.arange(0, count, size)

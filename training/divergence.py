@@ -1,10 +1,12 @@
 """When the numbers run away: which step, which layer, and what to try."""
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.layers import Slot
+from xpnet.training.checks import quickly_finite
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -17,7 +19,7 @@ class Reading(Protocol):
 
 
 class DivergenceError(ArithmeticError):
-    """A loss or a gradient became NaN or infinite."""
+    """A loss, a gradient or a weight became NaN or infinite."""
 
 
 def divergence(
@@ -25,39 +27,123 @@ def divergence(
 ) -> DivergenceError:
     """The error for step `number`, which is in the buffers of `step` now."""
     where, cause = _place(trainer, step)
-    rate = trainer.learning_rate
     what = (
         f"the loss is {loss}" if not np.isfinite(loss) else "a gradient is not finite"
     )
+    return _error(trainer, number, what, where, cause)
+
+
+def overflow(trainer: "Trainer") -> DivergenceError | None:
+    """The error where the last update has left weights that are not finite, or None.
+
+    Each step is looked at before its update, so that nothing else finds the last one.
+    """
+    buffers = trainer.model.buffers
+    assert buffers is not None
+    lost = _lost(trainer, [buffers.params], buffers.layout.trained)
+    if lost is None:
+        return None
+    where, name = lost
+    what = f"its update overflows {trainer.dtype}"
+    cause = f"the step is too long; its {name} is no longer finite"
+    return _error(trainer, trainer.steps_done, what, where, cause)
+
+
+def _error(
+    trainer: "Trainer", number: int, what: str, where: str, cause: str
+) -> DivergenceError:
+    rate = trainer.rates.at(max(number - 1, 0))
+    lower = f"a learning rate of {rate / 10:g} instead of {rate:g}, " if rate else ""
     return DivergenceError(
         f"training diverged at step {number}: {what}; first seen in "
-        f"{where}; likely cause: {cause}; try a learning rate of {rate / 10:g} instead "
-        f"of {rate:g}, clip_norm=1.0, or standardised inputs; "
-        "fit(..., diagnose=True) and `xpnet doctor` show each layer on the way there"
+        f"{where}; likely cause: {cause}; try {lower}clip_norm=1.0, or standardised "
+        "inputs; fit(..., diagnose=True) and `xpnet doctor` show each layer on the "
+        "way there"
     )
+
+
+def check_sound(trainer: "Trainer", what: str, again: bool = False) -> None:
+    """Raises ValueError where a weight or running statistic is NaN or infinite.
+
+    They are looked at once an update.
+
+    Args:
+        trainer: with a built model.
+        what: is to be done with the weights: "predict", "save".
+        again: look whatever has been seen.
+    """
+    if trainer.sound == trainer.steps_done and not again:
+        return
+    buffers = trainer.model.buffers
+    assert buffers is not None
+    arrays = [buffers.params, buffers.state, *trainer.rule.averages]
+    slots = [*buffers.layout.trained, *buffers.layout.state]
+    lost = _lost(trainer, arrays, sorted(slots, key=lambda slot: slot.layer))
+    if lost is not None:
+        where, name = lost
+        raise ValueError(
+            f"{what}: expected finite weights, got NaN or infinity in {name} of "
+            f"{where}, as after a training that diverged; load the last good save, or "
+            "train a new network with a lower learning rate"
+        )
+    trainer.sound = trainer.steps_done
+
+
+def check_outputs(trainer: "Trainer", outputs: np.ndarray[Any, Any], what: str) -> None:
+    """Raises ValueError where predictions are not finite, and says why."""
+    with np.errstate(over="ignore"):
+        if quickly_finite(outputs):
+            return
+    check_sound(trainer, what, again=True)
+    row = int(np.argwhere(~np.isfinite(outputs))[0, 0])
+    raise ValueError(
+        f"{what}: expected outputs within {trainer.dtype}, got "
+        f"{outputs[row].tolist()} for sample {row}; scale the inputs as those of the "
+        "training, or use dtype='float64'"
+    )
+
+
+def _lost(
+    trainer: "Trainer", arrays: list[Array], slots: list[Slot]
+) -> tuple[str, str] | None:
+    """(layer, parameter) of the first that is not finite; None where `arrays` are."""
+    buffers = trainer.model.buffers
+    assert buffers is not None
+    with trainer.backend.active(), np.errstate(all="ignore"):
+        if all(_finite(trainer, array) for array in arrays):
+            return None
+        for slot in slots:
+            name = slot.parameter.name
+            if not _finite(trainer, buffers.views[slot.layer, name]):
+                kind = type(trainer.model.layers[slot.layer]).__name__
+                return f"layer {slot.layer} ({kind})", name
+    return "the averages", "a mean"
+
+
+def _finite(trainer: "Trainer", array: Array) -> bool:
+    if trainer.backend.is_host:
+        return quickly_finite(array)
+    return bool(trainer.backend.xp.isfinite(array).all())
 
 
 def _place(trainer: "Trainer", step: Reading) -> tuple[str, str]:
     """(layer, likely cause): forward first, then the gradients from the output down."""
     model, backend = trainer.model, trainer.backend
-
-    def finite(array: object) -> bool:
-        return bool(np.isfinite(backend.to_numpy(array)).all())
-
     with backend.active(), np.errstate(all="ignore"):
         x = step.x
         for i, layer in enumerate(model.layers):
             before = float(np.abs(backend.to_numpy(x)).max())
             x = layer.forward(x, training=False)
-            if not finite(x):
+            if not _finite(trainer, x):
                 name = f"layer {i} ({type(layer).__name__})"
                 for parameter in layer.declared:
-                    if not finite(getattr(layer, parameter.name)):
+                    if not _finite(trainer, getattr(layer, parameter.name)):
                         return name, f"its {parameter.name} is no longer finite"
                 return name, f"its output overflows (its input reaches {before:.3g})"
         assert model.buffers is not None
         for slot in sorted(model.layout.trained, key=lambda s: -s.layer):
-            if not finite(model.buffers.views[slot.layer, "d" + slot.parameter.name]):
+            view = model.buffers.views[slot.layer, "d" + slot.parameter.name]
+            if not _finite(trainer, view):
                 kind = type(model.layers[slot.layer]).__name__
                 return f"layer {slot.layer} ({kind})", f"δ overflows in ∂J/∂{slot.key}"
     return "the loss", "the outputs are too far from the targets"

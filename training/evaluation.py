@@ -45,8 +45,7 @@ def evaluate(
             step.run()
             outputs[start:stop] = backend.to_numpy(step.output)
             total += float(backend.to_numpy(step.total).sum())
-    weight = float(samples.weights(np.arange(samples.count), samples.count)[0])
-    result = {"loss": total / weight}
+    result = {"loss": total / samples.total}
     for name, metric in metrics.items():
         result[name] = metric.score(outputs, samples.host_y, samples.host_w)
     return result

@@ -31,7 +31,7 @@ class FullBatch(Objective):
         self.step = trainer.training_step(kind)
         self.guess = trainer.evaluation_step(kind, targets=True)
         every = np.arange(samples.count)
-        self.total = float(samples.weights(every, samples.count)[0])
+        self.total = samples.total
         slots = trainer.model.layout.trained
         places = [np.arange(slot.start, slot.start + slot.size) for slot in slots]
         self._places = np.concatenate(places)

@@ -149,7 +149,7 @@ def _prepared(
     if sample_weight is not None:
         w = checks.as_array(sample_weight, "sample_weight", backend)
         w = _flat(w, lead, batch, "sample_weight")
-        w = checks.check_weights(w, members * batch, backend, np.dtype("float64"))
+        w = checks.check_weights(w, members * batch, backend)
     kind = Kind(x.shape, checks.is_labels(y, loss), w is not None)
     assert copy.buffers is not None
     step = TrainingStep(copy, loss, Rule(SGD(1.0), copy.buffers), kind, jit=False)

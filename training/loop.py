@@ -13,7 +13,7 @@ from xpnet.training.callbacks import Callback
 from xpnet.training.capture import captured
 from xpnet.training.checks import quickly_finite
 from xpnet.training.dataset import Orders, Samples, mean_loss
-from xpnet.training.divergence import divergence
+from xpnet.training.divergence import divergence, overflow
 from xpnet.training.doctor import Doctor
 from xpnet.training.epochs import Epochs, room
 from xpnet.training.evaluation import evaluate
@@ -93,7 +93,22 @@ class Loop:
         """Train; callbacks see the end however it comes."""
         trainer = self.trainer
         trainer.stop = ""
-        with self.doctor or nullcontext(), ExitStack() as ends:
+        with self.doctor or nullcontext():
+            self._epochs(epochs)
+            error = overflow(trainer)
+            if error is not None:
+                raise error
+        self.history.stopped = trainer.stop
+        if trainer.stop.startswith("interrupted") and not self.progress.verbose:
+            # The script goes on: nobody may take this for a finished training.
+            complain(f"fit: {trainer.stop}; returning")
+        if trainer.stop:
+            self.progress.note(f"stopped: {trainer.stop}")
+        return self.history
+
+    def _epochs(self, epochs: int) -> None:
+        trainer = self.trainer
+        with ExitStack() as ends:
             for callback in reversed(self.callbacks):  # the last in is the first out
                 ends.callback(callback.on_fit_end, trainer)
             for callback in self.callbacks:
@@ -102,13 +117,6 @@ class Loop:
                 epoch = 0
                 while epoch < epochs and not trainer.stop:
                     epoch += self._some(epoch, epochs, interrupt)
-        self.history.stopped = trainer.stop
-        if trainer.stop.startswith("interrupted") and not self.progress.verbose:
-            # The script goes on: nobody may take this for a finished training.
-            complain(f"fit: {trainer.stop}; returning")
-        if trainer.stop:
-            self.progress.note(f"stopped: {trainer.stop}")
-        return self.history
 
     def _some(self, done: int, epochs: int, interrupt: Interrupt) -> int:
         """The next epochs, one of them or several together; how many."""

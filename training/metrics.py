@@ -17,6 +17,7 @@ import numpy as np
 
 from xpnet.common import check_flag, check_whole, choose, nearest
 from xpnet.training import scored
+from xpnet.training.weights import scaled
 
 Values = np.ndarray[Any, Any]
 Function = Callable[..., Any]
@@ -240,9 +241,11 @@ def _flat(rows: Values) -> Values:
 
 def _mean(values: Values, weights: Values | None) -> float:
     """NaN where no sample has a weight."""
-    if weights is not None and not weights.any():
+    if weights is None:
+        return float(np.average(values))
+    if not weights.any():
         return float("nan")
-    return float(np.average(values, weights=weights))
+    return float(np.average(values, weights=scaled(weights)))
 
 
 def _accuracy(p: Values, target: Values, weights: Values | None = None) -> float:
@@ -301,7 +304,7 @@ def _r2(p: Values, target: Values, weights: Values | None = None) -> float:
     """
     if len(p) < 2 or (weights is not None and not weights.any()):
         return float("nan")
-    w = np.ones(len(p)) if weights is None else weights.astype(np.float64)
+    w = np.ones(len(p)) if weights is None else scaled(weights).astype(np.float64)
     target = target.astype(np.float64)
     mean = np.average(target, axis=0, weights=w)
     rest = (w[:, None] * (target - p) ** 2).sum(axis=0)

@@ -1,28 +1,54 @@
 """The learning rate of a trainer: its schedule, and what was set by hand."""
 
+from typing import Any
+
+import numpy as np
+
 from xpnet.common import check_number
-from xpnet.optim import Constant, Schedule
+from xpnet.optim import Constant, Schedule, rate_at
 
 
 class Rates:
     """η(step) = scale · schedule(step), or a fixed rate.
 
-    Attributes:
+    Args:
         schedule: the optimiser's.
-        scale: a factor, 1 until somebody sets the rate.
+        dtype: of the step's numbers: a rate that it does not hold is refused.
+
+    Attributes:
+        scale: a factor, 1 until the rate is set.
         fixed: a rate that took the place of a schedule which had come to 0.
     """
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule, dtype: np.dtype[Any]) -> None:
         self.schedule = schedule
         self.scale = 1.0
         self.fixed: float | None = None
+        self._dtype, self._most = dtype, float(np.finfo(dtype).max)
+        if type(schedule) is Constant:
+            self._check(schedule.rate)
 
     def at(self, step: int) -> float:
-        """The learning rate of `step` = 0, 1, ..."""
+        """The learning rate of `step` = 0, 1, ...
+
+        Raises:
+            ValueError, TypeError: see `rate_at`; a rate beyond the dtype.
+        """
         if self.fixed is not None:
             return self.fixed
-        return float(self.schedule(step) * self.scale)
+        if type(self.schedule) is Constant:
+            return self.schedule.rate * self.scale
+        rate = rate_at(self.schedule, step) * self.scale
+        if rate > self._most:
+            self._check(rate)
+        return rate
+
+    def _check(self, rate: float) -> None:
+        if rate > self._most:
+            raise ValueError(
+                f"learning_rate: expected a rate within {self._dtype}, got {rate:g}; "
+                "try one such as 0.01"
+            )
 
     def of(self, first: int, steps: int) -> list[float]:
         """The learning rates of steps first, first + 1, ..., so many of them."""
@@ -34,10 +60,11 @@ class Rates:
         """Make `rate` the learning rate of `step`; later ones keep the proportion.
 
         Raises:
-            ValueError, TypeError: not a number above 0.
+            ValueError, TypeError: not a number above 0, or beyond the dtype.
         """
         rate = check_number("learning_rate", rate, "a number > 0", lambda r: r > 0.0)
-        scheduled = self.schedule(step)
+        self._check(rate)
+        scheduled = rate_at(self.schedule, step)
         if scheduled > 0.0:
             self.scale, self.fixed = rate / scheduled, None
         else:  # no factor lifts a schedule that has come to 0

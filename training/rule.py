@@ -134,6 +134,14 @@ class Rule:
         self._noise.step = None
         return epsilon.reshape((*lead, n)) * leaf(self._used) * leaf(self._noise_scale)
 
+    def penalty(self, leaf: Any) -> Array | None:
+        """What joins the reported loss, (..., 1, 1); None where nothing does."""
+        if not self.optimizer.reports_penalty:
+            return None
+        weights = leaf(self._buffers.params)[..., : self._buffers.layout.penalized]
+        scalars = {name: leaf(array) for name, array in self.scalars.items()}
+        return self.optimizer.penalty(weights, scalars)
+
     def update_averages(self, leaf: Any) -> None:
         """Let the averages follow what the update has left."""
         followed = (self._buffers.params, self._buffers.state)

@@ -143,8 +143,7 @@ def weights(values: Any, samples: int) -> Values | None:
     Raises:
         ValueError, TypeError: see `checks.check_weights`.
     """
-    wide = np.dtype(np.float64)
-    return checks.check_weights(values, samples, get_backend("cpu"), wide)
+    return checks.check_weights(values, samples, get_backend("cpu"))
 
 
 def same_length(first: Values, other: Values, names: tuple[str, str]) -> None:

@@ -22,6 +22,7 @@ from xpnet.training.bank import Bank
 from xpnet.training.callbacks import Callback, check_callbacks, check_monitors
 from xpnet.training.checks import DEFAULT_BATCH
 from xpnet.training.dataset import Samples
+from xpnet.training.divergence import check_outputs, check_sound
 from xpnet.training.gather import Rows
 from xpnet.training.history import History
 from xpnet.training.member import Member
@@ -237,13 +238,14 @@ class Stack:
         """For each network {"loss": ..., metric: ...} over (x, y), or its rows of them.
 
         Raises:
-            ValueError, TypeError: unfit data.
+            ValueError, TypeError: unfit data, weights that are NaN or infinite.
         """
         samples = self._samples(x, y, sample_weight)
         own = check_rows(rows, "rows", samples.count, len(self))
         check_weighed(samples, own, "rows")
         self._check_metrics(samples, own, trial=False)
         size = self._at_once(batch_size)
+        self._check_sound("evaluate")
         bank, threads = Bank(self.trainers, training=False), workers(self.trainers)
         with one_thread(threads > 1), ThreadPoolExecutor(threads) as pool:
             return Evaluation(bank, samples, own, size, pool, threads).run()
@@ -259,7 +261,7 @@ class Stack:
         predict, a list of k arrays (rows, n).
 
         Raises:
-            ValueError, TypeError: unfit data.
+            ValueError, TypeError: unfit data, weights that are NaN or infinite.
         """
         first = self.trainers[0]
         backend = first.backend
@@ -272,9 +274,16 @@ class Stack:
             with backend.active():
                 x = backend.asarray(x, first.dtype)
         size = self._at_once(batch_size)
+        self._check_sound("predict")
         bank = Bank(self.trainers, training=False)
         found = stacked_evaluation.predict(bank, x, own, size)
+        for i, (trainer, outputs) in enumerate(zip(self.trainers, found, strict=True)):
+            check_outputs(trainer, outputs, f"predict: network {i}")
         return np.stack(found) if rows is None else found
+
+    def _check_sound(self, what: str) -> None:
+        for i, trainer in enumerate(self.trainers):
+            check_sound(trainer, f"{what}: network {i}")
 
     def _at_once(self, batch_size: int | None) -> int:
         if batch_size is None:

@@ -67,7 +67,7 @@ class Staging:
         trainer.build(x.shape[1:])
         samples = x.shape[0]
         y = checks.check_y(y, samples, trainer.loss_function, model.n_outputs, backend)
-        w = checks.check_weights(w, samples, backend, trainer.dtype)
+        w = checks.check_weights(w, samples, backend)
         for name, values in (("x", x), ("y", y)):
             if backend.is_host and not checks.quickly_finite(values):
                 checks.check_finite(values, name, backend)

@@ -20,6 +20,7 @@ from xpnet.backend import (
     Tape,
     batch_sum,
     compile_tape,
+    native,
 )
 from xpnet.backend.crew import Crew
 from xpnet.common.console import warn
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 SEGMENTS = ("gradients", "update", "loss")
 UNSIGNED = {np.dtype(f"i{n}"): np.dtype(f"u{n}") for n in (1, 2, 4, 8)}
-TINY = 1e-30  # a batch whose weights are all 0 has gradient 0, not 0/0
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,8 @@ class Batch:
         """wᵢ / Σ w, of shape (..., batch, 1); without weights 1 / batch."""
         if w is None:
             return 1.0 / self.samples
-        return w / np.maximum(batch_sum(w), TINY)
+        total = batch_sum(w)  # 0 where all weights are: then so is the gradient
+        return w / np.where(total > 0.0, total, 1.0)
 
 
 def _members(model: Sequential) -> int | None:
@@ -146,6 +147,7 @@ class TrainingStep:
         if not eager:
             self.replay = Replay(self._record, self.backend, "gradients", jit)
         self._whole = whole
+        self._linked: tuple[Program, native.Whole | None] | None = None
         self._graph: Repeated | None = None
         if graphs and self.program is not None:
             from xpnet.backend.cuda import graph
@@ -159,13 +161,39 @@ class TrainingStep:
         """What is replayed now; None in eager mode."""
         return None if self.replay is None else self.replay.program
 
-    def run_whole(self) -> None:
-        """The segments of a whole step: on a GPU as one graph."""
+    def run_whole(self) -> bool:
+        """The segments of a whole step: on a GPU as one graph.
+
+        On the host the gradients are looked at before the update: where they are not
+        finite there is none, and the answer is False.
+        """
         if self._graph is not None:
             self._graph.run(1)
-            return
-        for segment in self._whole:
-            self.run(segment)
+            return True
+        if not self.backend.is_host:
+            for segment in self._whole:
+                self.run(segment)
+            return True
+        in_c = self._in_c()
+        if in_c is not None:
+            return in_c.run()
+        self.run("gradients")
+        assert self.model.buffers is not None
+        if not quickly_finite(self.model.buffers.grads):
+            return False
+        self.run("update")
+        return True
+
+    def _in_c(self) -> native.Whole | None:
+        """Gradients, the look and the update as one call of C; None where not in C."""
+        program = self.program
+        if program is None or program.native is None:
+            return None
+        if self._linked is None or self._linked[0] is not program:
+            assert self.model.buffers is not None
+            grads = self.model.buffers.grads
+            self._linked = program, native.whole(program.native, grads)
+        return self._linked[1]
 
     def read(self, x: Array) -> None:
         """Take the samples from `x`, a checked array of the batch's shape.
@@ -222,7 +250,7 @@ class TrainingStep:
         elif segment == "gradients":
             self._own_noise()
             b = self.batch
-            self._kept = self._gradients(b.x, b.y, b.w)
+            self._kept = self._gradients(b.x, b.y, b.w, lambda array: array)
         elif segment == "update":
             self._update(self.model.step, lambda array: array)
         else:
@@ -238,7 +266,8 @@ class TrainingStep:
         with self.backend.active(), self.model.traced(tape):
             tape.segment = "gradients"
             x, y = tape.leaf(b.x), tape.leaf(b.y)
-            kept = self._gradients(x, y, None if b.w is None else tape.leaf(b.w))
+            w = None if b.w is None else tape.leaf(b.w)
+            kept = self._gradients(x, y, w, tape.leaf)
             tape.segment = "update"
             self._update(tape.leaf(self.model.step), tape.leaf)
             tape.segment = "loss"
@@ -254,12 +283,14 @@ class TrainingStep:
 
     # The equations.
 
-    def _gradients(self, x: Array, y: Array, w: Array | None) -> tuple[Any, ...]:
+    def _gradients(
+        self, x: Array, y: Array, w: Array | None, leaf: Any
+    ) -> tuple[Any, ...]:
         z = self.model.forward(x, training=True)
         t = self.batch.targets(y, z.dtype)
         shares = self.batch.shares(w)
         self.model.backward(self.loss_function.gradient(z, t) * shares)
-        return z, t, shares
+        return z, t, shares, self.rule.penalty(leaf)
 
     def _update(self, step: Array, leaf: Any) -> None:
         buffers = self.model.buffers
@@ -278,9 +309,11 @@ class TrainingStep:
         if self.rule.is_noisy or any(layer.uses_noise for layer in self.model.layers):
             step[...] = step + 1
 
-    def _loss(self, out: Array, z: Array, t: Array, shares: Any) -> None:
-        rows = self.loss_function.rows(z, t)
-        out[...] = batch_sum(rows * shares)
+    def _loss(
+        self, out: Array, z: Array, t: Array, shares: Any, penalty: Array | None
+    ) -> None:
+        loss = batch_sum(self.loss_function.rows(z, t) * shares)
+        out[...] = loss if penalty is None else loss + penalty
 
 
 class EvaluationStep:

@@ -12,6 +12,7 @@ from xpnet.common.console import complain
 from xpnet.training.ahead import Ahead
 from xpnet.training.cohort import Cohort, Epoch
 from xpnet.training.dataset import Samples
+from xpnet.training.divergence import overflow
 from xpnet.training.history import History
 from xpnet.training.interrupt import Interrupt
 from xpnet.training.member import Member
@@ -191,7 +192,11 @@ class Together:
     def _leave(self, cohort: Cohort, i: int) -> None:
         """Network i is done."""
         cohort.freeze(i)
-        self._say_goodbye(cohort.members[i])
+        member = cohort.members[i]
+        self._say_goodbye(member)
+        member.error = overflow(member.trainer)
+        if member.error is not None:
+            member.trainer.stop = f"diverged: {member.error}"
 
     def _say_goodbye(self, member: Member) -> None:
         for callback in reversed(member.callbacks):

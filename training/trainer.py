@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -23,7 +23,12 @@ from xpnet.training.callbacks import Callback, check_callbacks, check_monitors
 from xpnet.training.capture import STEPS_PER_GRAPH
 from xpnet.training.checks import DEFAULT_BATCH
 from xpnet.training.dataset import Samples
-from xpnet.training.divergence import divergence
+from xpnet.training.divergence import (
+    DivergenceError,
+    check_outputs,
+    check_sound,
+    divergence,
+)
 from xpnet.training.doctor import Doctor
 from xpnet.training.history import History
 from xpnet.training.loop import Loop
@@ -32,6 +37,7 @@ from xpnet.training.metrics import check_metrics, get_metrics
 from xpnet.training.progress import Progress
 from xpnet.training.rates import Rates
 from xpnet.training.rule import Rule
+from xpnet.training.safety import Safety
 from xpnet.training.staging import Staging
 from xpnet.training.step import EvaluationStep, Kind, TrainingStep
 
@@ -81,6 +87,7 @@ class Trainer:
         steps_done, epochs_done: updates and epochs so far.
         stop: set by a callback to the reason why training should end.
         notes: plain values of your own (class names, scaling) that `save` keeps.
+        by_count: see `Samples`.
 
     Raises:
         ValueError, TypeError: a misspelt or unfit argument, with the nearest valid one.
@@ -126,10 +133,14 @@ class Trainer:
         self.average, self._inside_averages = checks.check_average(average), False
         self.history, self.stop = History(), ""
         self.steps_done = self.epochs_done = 0
-        self.rates = Rates(self.optimizer.schedule)
+        self.rates = Rates(self.optimizer.schedule, self.dtype)
         self.notes: dict[str, Any] = {}
+        self.by_count = False
         self.newest: TrainingStep | None = None
         self._loss: float | None = None
+        self._failed: DivergenceError | None = None
+        self._safety: Safety | None = None  # of `step`
+        self.sound: int | None = None  # updates when the weights were last seen finite
         self.square_then: float | None = None  # while epochs gone by are told of
         self._buffers: Buffers | None = None
         self._steps: dict[Kind, TrainingStep] = {}
@@ -188,6 +199,8 @@ class Trainer:
         assert self.model.buffers is not None
         self._buffers = self.model.buffers
         self.rule = Rule(self.optimizer, self._buffers, (self.seed,), self.average)
+        self._safety = Safety(self) if self.backend.is_host else None
+        self.sound = None
         for programs in (self._steps, self._evaluations, self._staging):
             programs.clear()
 
@@ -289,7 +302,8 @@ class Trainer:
                 are as before, and the message names a batch size that fits.
             DivergenceError: a loss or gradient became NaN or infinite; weights, the
                 rule's arrays and the history are as before that step (on a GPU, which
-                is asked once an epoch: as before that epoch).
+                is asked once an epoch: as before that epoch). Or the last update left
+                weights that are not finite: they stay, and `predict` refuses them.
         """
         epochs = check_whole("", "epochs", epochs, 1)
         hooks = check_callbacks(callbacks)
@@ -370,13 +384,30 @@ class Trainer:
 
         Raises:
             ValueError, TypeError: unfit data.
+            DivergenceError: a gradient became NaN or infinite; everything is as before
+                the step. A GPU is not asked for it: read `loss` from time to time.
         """
         with np.errstate(all="ignore"), self.backend.active():
             step = self._staging.stage(x, y, sample_weight)
             self.set_scalars()
-            step.run_whole()
+            if self._safety is not None and self._safety.pairs:
+                self._safety.keep()
+            fine = step.run_whole()
         self.took(step)
+        if not fine:
+            self._fail(step)
         self.steps_done += 1
+
+    def _fail(self, step: TrainingStep) -> NoReturn:
+        """Take back what `step`, which had no update, has moved; say what is wrong."""
+        with np.errstate(all="ignore"):
+            step.run("loss")
+        assert self._safety is not None
+        if self._safety.pairs:
+            self._safety.put_back()
+        number, loss = self.steps_done + 1, float(step.loss.sum())
+        self._failed = divergence(self, step, number, loss)
+        raise self._failed
 
     def set_scalars(self) -> None:
         """Write this step's numbers (learning rate, corrections) for the update."""
@@ -394,6 +425,8 @@ class Trainer:
         """
         if self.newest is None:
             raise ValueError("loss: no step has been taken yet; call step or fit first")
+        if self._failed is not None:
+            raise self._failed
         if self._loss is None:
             with np.errstate(all="ignore"), self.backend.active():
                 self.newest.run("loss")
@@ -404,7 +437,7 @@ class Trainer:
 
     def took(self, step: TrainingStep) -> None:
         """Note that `step` has computed new gradients: its loss is not read yet."""
-        self.newest, self._loss = step, None
+        self.newest, self._loss, self._failed = step, None, None
 
     @property
     def learning_rate(self) -> float:
@@ -424,12 +457,16 @@ class Trainer:
         """{"loss": ..., metric: ...} over (x, y), as weighted means.
 
         Raises:
-            ValueError, TypeError: unfit data.
+            ValueError, TypeError: unfit data, weights that are NaN or infinite.
         """
         samples = self._samples(x, y, sample_weight)
         self._check_metrics(samples)
+        check_sound(self, "evaluate")
         rows = self._rows(batch_size, samples.count)
-        return evaluation.evaluate(self, samples, self.metrics, rows)
+        scores = evaluation.evaluate(self, samples, self.metrics, rows)
+        if not np.isfinite(scores["loss"]):
+            check_sound(self, "evaluate", again=True)
+        return scores
 
     @explains_arguments
     def predict(self, x: Any, batch_size: int | None = None) -> np.ndarray[Any, Any]:
@@ -439,14 +476,17 @@ class Trainer:
         elsewhere.
 
         Raises:
-            ValueError, TypeError: unfit data.
+            ValueError, TypeError: unfit data, weights that are NaN or infinite.
         """
         with self.left_as_it_was():
             x = checks.check_x(x, self.model.sample_shape, self.backend)
             self.build(x.shape[1:])
             checks.check_finite(x, "x", self.backend)
             checks.check_fits(x, "x", self.dtype)
-        return evaluation.predict(self, x, self._rows(batch_size, len(x)))
+        check_sound(self, "predict")
+        found = evaluation.predict(self, x, self._rows(batch_size, len(x)))
+        check_outputs(self, found, "predict")
+        return found
 
     @explains_arguments
     def predict_classes(
@@ -557,6 +597,7 @@ class Trainer:
 
     def restore(self, snapshot: tuple[Array, ...]) -> None:
         """Put a snapshot's values back."""
+        self.sound = None
         with self.backend.active():
             for array, copy in zip(self._learnt("restore"), snapshot, strict=True):
                 array[...] = copy
@@ -574,7 +615,7 @@ class Trainer:
 
         Raises:
             ValueError: a layer, activation, loss or schedule of your own, which a file
-                cannot hold.
+                cannot hold; weights that are NaN or infinite.
         """
         from xpnet.training.checkpoint import save
 

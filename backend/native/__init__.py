@@ -17,7 +17,7 @@ from xpnet.backend.native.link import Linker, Native, NotCompiledError
 from xpnet.backend.native.plain import plain
 from xpnet.backend.native.share import blocks, crew_of, cut_of
 from xpnet.backend.native.signature import Recorded, recorded
-from xpnet.backend.native.steps import Epochs, Steps, copy, possible, take
+from xpnet.backend.native.steps import Epochs, Steps, Whole, copy, possible, take, whole
 
 __all__ = [
     "CREWS",
@@ -31,6 +31,7 @@ __all__ = [
     "NotCompiledError",
     "Recorded",
     "Steps",
+    "Whole",
     "available",
     "blocks",
     "compiler",
@@ -46,4 +47,5 @@ __all__ = [
     "remember",
     "take",
     "welcome",
+    "whole",
 ]

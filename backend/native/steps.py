@@ -13,6 +13,7 @@ from typing import TypeGuard
 
 import numpy as np
 
+from xpnet.backend.blas import one_thread
 from xpnet.backend.crew import ALONE, Crew
 from xpnet.backend.native.link import Native
 from xpnet.backend.native.partial import watch
@@ -21,6 +22,7 @@ from xpnet.backend.native.table import Op, Table
 from xpnet.backend.trace import Array, address
 
 NEEDED = ("gradients", "loss", "update")
+ALONE_NEEDED = ("gradients", "update")
 CALL, EACH = 5e-8, 1e-10  # seconds a call, and for each of its many alike things
 
 
@@ -53,10 +55,7 @@ class Steps:
         self._held = (loss, losses, grads)
         watched = [loss, *watch(grads, self._before.ops)]
         self._watched = np.array([_watched(x, stacked) for x in watched], np.int64)
-        # A `Leg` of runtime.c, but for its last number.
-        parts = (address(self._watched), len(self._watched))
-        row = (*_place(self._before), *parts, *_place(self._after))
-        self._leg = np.array([*row, 0], np.int64)
+        self._leg = _leg(self._before, self._watched, self._after)
 
     @property
     def seconds(self) -> float:
@@ -79,6 +78,37 @@ class Steps:
     def update(self, step: int, first: int, members: int) -> None:
         """The update of a step that was stopped before it."""
         self.native.library.run(*_place(self._after), first, members, step)
+
+
+class Whole:
+    """One step of one network in C: gradients, a look at them, update.
+
+    Args:
+        native: of the step's program, whose gradients and update are calls of C.
+        grads: flat gradients, (n,).
+    """
+
+    def __init__(self, native: Native, grads: Array) -> None:
+        self._native, self._grads = native, grads
+        before, after = (native.link(native.ops[name]) for name in ALONE_NEEDED)
+        native.tables += [before, after]  # they follow where x is read in place
+        watched = watch(grads, before.ops)
+        self._watched = np.array([_watched(x, False) for x in watched], np.int64)
+        self._leg = _leg(before, self._watched, after)
+        self._address = address(self._leg)
+
+    def run(self) -> bool:
+        """Take it; False where the gradients are not finite, and had no update."""
+        with one_thread(self._native.crew.threads > 1):
+            taken: int = self._native.library.steps(self._address, 0, 1, 0, 1)
+        return taken == 1
+
+
+def whole(native: Native, grads: Array) -> Whole | None:
+    """The step as one call; None where parts of it are not C."""
+    if not all(name in native.ops for name in ALONE_NEEDED):
+        return None
+    return Whole(native, grads)
 
 
 class Epochs:
@@ -174,6 +204,12 @@ def copy(source: Array, out: Array, stacked: bool, step: tuple[int, int]) -> Op:
         member=list(lead),
         step=list(step),
     )
+
+
+def _leg(before: Table, watched: Array, after: Table) -> Array:
+    """A `Leg` of runtime.c, but for its last number."""
+    parts = (address(watched), len(watched))
+    return np.array([*_place(before), *parts, *_place(after), 0], np.int64)
 
 
 def _place(table: Table) -> tuple[int, int]:

@@ -68,8 +68,25 @@ def test_the_rate_and_the_end_of_training_are_those_of_scikit_learn(rate):
     theirs, ours = pair(CLASSIFIER, *multiclass(), **options)
     assert 5 < ours.n_iter_ < 400
     assert_alike(theirs, ours)
-    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-4)
-    np.testing.assert_allclose(ours.best_loss_, theirs.best_loss_, rtol=1e-4)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+    np.testing.assert_allclose(ours.best_loss_, theirs.best_loss_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("early", [False, True])
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize(("alpha", "unit"), [(0.0, 1.0), (0.0, 1e-31), (0.5, 1.0)])
+@pytest.mark.parametrize("task", ["multiclass", "numbers", "several numbers"])
+def test_curves_and_the_end_follow_weights_as_in_scikit_learn(
+    task, alpha, unit, solver, early
+):
+    kind, data, _ = TASKS[task]
+    x, y = data(110)
+    w = unit * draw(4).random(110) ** 3 * np.where(np.arange(110) % 37, 1.0, 50.0)
+    options = {"alpha": alpha, "solver": solver, "early_stopping": early, "tol": 1e-3}
+    options |= {"batch_size": 16, "max_iter": 60, "n_iter_no_change": 2}
+    theirs, ours = pair(kind, x, y, w, **options, hidden_layer_sizes=(6,))
+    assert_alike(theirs, ours, rtol=1e-6)
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-6)
 
 
 def test_one_batch_an_epoch_has_the_loss_of_scikit_learn_to_rounding():

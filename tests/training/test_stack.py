@@ -613,9 +613,34 @@ def test_divergence_on_a_device_goes_back_to_before_the_epoch(standin):
     alone = make(1)
     with pytest.raises(xn.DivergenceError, match="step") as caught:
         alone.fit(x, y, 40, BATCH, verbose=False)
-    assert str(caught.value).split(":")[0] == str(stack.errors[1]).split(":")[0]
+    assert str(caught.value) == str(stack.errors[1])
     assert_close(everything(stack[1]), everything(alone), 1e-6)
     assert np.isfinite(everything(stack[0])["params"]).all()
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("where", [4, 12, 21])
+def test_divergence_on_a_device_is_told_of_as_on_the_cpu(standin, where, balanced):
+    """With the layer that the bad batch overflows, wherever in the epoch it is."""
+    x, y = data()
+    x = x.astype(np.float32)
+    x[where] = 3e38
+    own = [np.arange(23), np.delete(np.arange(23), [0, where]), np.arange(2, 23)]
+    how = {"rows": own, "class_weight": "balanced" if balanced else None}
+    told = []
+    for device in (standin_backend(), "cpu"):
+        stack = xn.Stack([network(i, "batch norm", device=device) for i in range(3)])
+        for trainer in stack:
+            trainer.build(FEATURES)
+        before = everything(stack[0])
+        stack.fit(x, y, 1, BATCH, **how, shuffle=False, verbose=False)
+        told.append({i: str(error) for i, error in stack.errors.items()})
+        if device != "cpu":
+            assert_close(everything(stack[0]), before, 0.0)
+    assert list(told[0]) == [0, 2]
+    assert told[0] == told[1]
+    assert f"at step {where // BATCH + 1}: the loss is nan" in told[0][0]
+    assert "its output overflows (its input reaches 3e+38)" in told[0][0]
 
 
 # What cannot be.
