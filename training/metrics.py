@@ -8,7 +8,7 @@ by its name.
 import inspect
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -35,8 +35,8 @@ class Metric:
 
     Args:
         function: of (prediction (samples, n), target, weights (samples,) or None),
-            where `target` holds labels (samples,) or rows (samples, n); the weights may
-            be left out. With `takes`: of (y_true, y_pred), as in scikit-learn, and
+            where `target` holds labels (samples,) or rows (samples, n), none of them to
+            be written to; the weights may be left out. With `takes`: of (y_true, y_pred), as in scikit-learn, and
             sample_weight where it knows that.
         higher_is_better: None where that is not known: the number is shown, and what
             chooses by it asks for `mode`.
@@ -137,11 +137,14 @@ class Metric:
         if self.takes is not None:
             more = {} if weights is None else {"sample_weight": weights}
             value = self.function(*self._pair(p, target), **more)
-        elif self.weighted:
-            value = self.function(p, target, weights)
         else:
-            value = self.function(p, target)
+            given = (p, target, weights) if self.weighted else (p, target)
+            value = self.function(*self._guarded(*given))
         return value if type(value) is float else self._number(value)
+
+    def _guarded(self, *given: Values | None) -> Sequence[Values | None]:
+        """Not to be written to: other metrics and epochs read them too."""
+        return [None if values is None else _read_only(values) for values in given]
 
     def _number(self, value: Any) -> float:
         plain = isinstance(value, int | float | np.number | np.bool_)
@@ -168,7 +171,14 @@ class Metric:
         return _flat((target >= 0.5).astype(np.int64)), _flat(said)
 
 
-class _OfClasses(Metric):
+class _BuiltIn(Metric):
+    """One of the table."""
+
+    def _guarded(self, *given: Values | None) -> Sequence[Values | None]:
+        return given
+
+
+class _OfClasses(_BuiltIn):
     """For predictions of a column a class."""
 
     def check(self, outputs: int, target: Values, weights: Values | None) -> None:
@@ -182,7 +192,7 @@ class _OfClasses(Metric):
             self.function.check(outputs)
 
 
-class _OfRows(Metric):
+class _OfRows(_BuiltIn):
     """For predictions and targets of one shape."""
 
     def check(self, outputs: int, target: Values, weights: Values | None) -> None:
@@ -226,6 +236,12 @@ def _parameters(function: Function) -> inspect.Signature | None:
         return inspect.signature(function)
     except (ValueError, TypeError):
         return None
+
+
+def _read_only(values: Values) -> Values:
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def _labels(target: Values) -> Values:
@@ -439,7 +455,7 @@ def check_metrics(
     """
     for metric in metrics.values():
         metric.check(outputs, target, weights)
-        if trial and type(metric) is Metric:
+        if trial and not isinstance(metric, _BuiltIn):
             _try(metric, target, outputs, weights)
 
 

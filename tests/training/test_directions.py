@@ -198,6 +198,17 @@ def test_unfit_settings_of_what_watches_are_told(watch, arguments, kind, message
         watch(**arguments)
 
 
+def test_what_watches_by_hand_guesses_no_direction():
+    t = trainer()
+    t.build(5)
+    plateau = xn.ReduceOnPlateau("loss", patience=1)
+    for value in (3.0, 2.0, 2.0):
+        plateau.on_epoch_end(t, {"loss": value})
+    assert t.learning_rate == pytest.approx(0.05)
+    with pytest.raises(ValueError, match="whether a higher 'val_auc' is better"):
+        xn.ReduceOnPlateau("val_auc").on_epoch_end(t, {"val_auc": 0.1})
+
+
 def test_every_metric_of_the_table_states_its_direction():
     lower = [n for n, m in METRICS.items() if m.higher_is_better is False]
     assert lower == ["mean_absolute_error"]

@@ -370,6 +370,8 @@ def minimizes(t, x, y):
         (lambda p, t, w: None, TypeError, "'<lambda>'.*a number, got NoneType"),
         (lambda p, t, w: 1 / 0, ValueError, "'<lambda>'.*ZeroDivisionError"),
         (lambda p, t, w: "1", TypeError, "'<lambda>'.*a number, got str"),
+        (lambda p, t, w: p.sort() or 1.0, ValueError, "'<lambda>'.*read-only"),
+        (lambda p, t: t.fill(0) or 1.0, ValueError, "'<lambda>'.*read-only"),
         ("r2", ValueError, "r2: expected targets of 3 columns"),
         ("top_5", ValueError, "top_k: .* 3 classes, got 5"),
     ],
