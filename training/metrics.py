@@ -36,8 +36,8 @@ class Metric:
     Args:
         function: of (prediction (samples, n), target, weights (samples,) or None),
             where `target` holds labels (samples,) or rows (samples, n), none of them to
-            be written to; the weights may be left out. With `takes`: of (y_true, y_pred), as in scikit-learn, and
-            sample_weight where it knows that.
+            be written to; the weights may be left out. With `takes`: of (y_true,
+            y_pred), as in scikit-learn, and sample_weight where it knows that.
         higher_is_better: None where that is not known: the number is shown, and what
             chooses by it asks for `mode`.
         name: in tables and curves; the function's own unless given.
@@ -81,17 +81,19 @@ class Metric:
 
     def _takes_weights(self) -> bool:
         parameters = _parameters(self.function)
-        if self.takes is not None or parameters is None:
-            names = {} if parameters is None else parameters.parameters
-            kinds = {parameter.kind for parameter in names.values()}
-            known = "sample_weight" in names or inspect.Parameter.VAR_KEYWORD in kinds
-            return known or parameters is None
-        for count in (3, 2):
-            try:
-                parameters.bind(*range(count))
-            except TypeError:
-                continue
-            return count == 3
+        if parameters is None:
+            return True
+        rows = list(parameters.parameters.values())
+        if self.takes is not None:
+            return any(
+                row.name == "sample_weight" or row.kind is row.VAR_KEYWORD
+                for row in rows
+            )
+        if _binds(parameters, 3):
+            # A third one with a value of its own, such as beta=1, is not for weights.
+            return len(rows) < 3 or rows[2].default in (rows[2].empty, None)
+        if _binds(parameters, 2):
+            return False
         raise TypeError(
             f"metric {self.name!r}: expected a function of (prediction, target, "
             f"weights), got one of {parameters}"
@@ -236,6 +238,15 @@ def _parameters(function: Function) -> inspect.Signature | None:
         return inspect.signature(function)
     except (ValueError, TypeError):
         return None
+
+
+def _binds(parameters: inspect.Signature, count: int) -> bool:
+    """Whether the function can be called with so many arguments."""
+    try:
+        parameters.bind(*range(count))
+    except TypeError:
+        return False
+    return True
 
 
 def _read_only(values: Values) -> Values:

@@ -303,6 +303,17 @@ def test_a_metric_may_leave_the_weights_out():
         t.evaluate(x, y, np.ones(SAMPLES))
 
 
+def test_a_third_argument_with_a_value_is_not_for_weights():
+    def above(p, target, limit=0.5):
+        return (p > limit).mean()
+
+    x, y = data()
+    t = trainer(metrics=[above])
+    assert t.evaluate(x, y)["above"] == (t.predict(x) > 0.5).mean()
+    with pytest.raises(ValueError, match="metric 'above': it takes no weights"):
+        t.evaluate(x, y, np.ones(SAMPLES))
+
+
 def named(name, function=spread_of):
     return xn.Metric(function, name=name)
 
