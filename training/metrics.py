@@ -91,7 +91,9 @@ class Metric:
             )
         if _binds(parameters, 3):
             # A third one with a value of its own, such as beta=1, is not for weights.
-            return len(rows) < 3 or rows[2].default in (rows[2].empty, None)
+            return len(rows) < 3 or any(
+                rows[2].default is none for none in (rows[2].empty, None)
+            )
         if _binds(parameters, 2):
             return False
         raise TypeError(
@@ -212,8 +214,7 @@ class _OfVaryingRows(_OfRows):
     def check(self, outputs: int, target: Values, weights: Values | None) -> None:
         """Raises ValueError for labels; warns where several targets are all equal."""
         super().check(outputs, target, weights)
-        seen = target if weights is None else target[weights > 0.0]
-        if len(seen) > 1 and not varies(seen):
+        if len(target) > 1 and not varies(target, weights):
             warnings.warn(
                 f"{self.name}: the targets do not vary, so that it says nothing: it is "
                 "1 where the predictions equal them, else 0",
@@ -334,13 +335,21 @@ def _r2(p: Values, target: Values, weights: Values | None = None) -> float:
     rest = (w[:, None] * (target - p) ** 2).sum(axis=0)
     spread = (w[:, None] * (target - mean) ** 2).sum(axis=0)
     flat = np.where(rest == 0.0, 1.0, 0.0)
-    safe = np.where(spread > 0.0, spread, 1.0)
-    return float(np.where(spread > 0.0, 1.0 - rest / safe, flat).mean())
+    # The mean of equal numbers may be rounded, and so differ from them.
+    defined = _varying(target, weights) & (spread > 0.0)
+    safe = np.where(defined, spread, 1.0)
+    return float(np.where(defined, 1.0 - rest / safe, flat).mean())
 
 
-def varies(target: Values) -> bool:
+def _varying(target: Values, weights: Values | None) -> Values:
+    """Which columns have two values or more, among the samples with a weight."""
+    seen = target if weights is None else target[weights > 0.0]
+    return np.asarray((seen != seen[:1]).any(axis=0))
+
+
+def varies(target: Values, weights: Values | None = None) -> bool:
     """Whether R² is defined: every column of `target` has two values or more."""
-    return bool((target != target[:1]).any(axis=0).all())
+    return bool(_varying(target, weights).all())
 
 
 accuracy = _OfClasses(_accuracy, True, "accuracy")
@@ -405,6 +414,8 @@ def _found(given: Any) -> Metric:
 
 def _bound(metric: Metric, targets: str) -> Metric:
     """The metric for predictions of a loss with such targets."""
+    if isinstance(metric, _BuiltIn):
+        return metric
     takes, higher = metric.takes, metric.higher_is_better
     parameters = _parameters(metric.function)
     names = list(parameters.parameters) if parameters is not None else []

@@ -105,6 +105,8 @@ def test_r2_warns_where_the_targets_do_not_vary():
         assert r2(flat, flat) == 1.0
     with says:
         assert r2(flat + 1.0, flat) == 0.0
+    with says:  # the mean of which is another number
+        assert r2([0.2] * 3, [0.1] * 3) == 0.0
     with says:
         assert r2(np.hstack([y, flat + 1.0]), np.hstack([y, flat])) == 0.5
     with says:
