@@ -210,6 +210,7 @@ class Results:
         """Plain values for JSON; numbers that are not finite are None."""
         return {
             "monitor": self.monitor,
+            "higher_is_better": self.higher_is_better.get(self.monitor),
             "interrupted": self.interrupted,
             "test": _plain_scores(self.test),
             "trials": [

@@ -18,7 +18,7 @@ from xpnet.selection.options import Checked
 from xpnet.selection.results import Results, Scores, Trial, shown_settings
 from xpnet.selection.space import FIT, Settings
 from xpnet.selection.store import Store, enter, fingerprint
-from xpnet.training import Stack, Trainer, checks
+from xpnet.training import Stack, Trainer, checks, scored
 from xpnet.training.callbacks import check_callbacks, check_monitors
 from xpnet.training.checks import check_y
 from xpnet.training.history import History, check_mode, direction
@@ -225,7 +225,7 @@ class Runner:
     def _monitor(self, metrics: dict[str, Metric]) -> str:
         """The score that is named, or else fits the data."""
         named = self.options.monitor
-        of_r2 = {name for name, m in metrics.items() if m.function is r2.function}
+        of_r2 = {name for name, metric in metrics.items() if metric is r2}
         part = self._flat_part() if of_r2 else None
         undefined = set() if part is None else of_r2
         if named in undefined and part is not None:
@@ -255,10 +255,10 @@ class Runner:
     def _try_metrics(self, probe: Trainer) -> None:
         """On the targets of the first test part, as the network would have them."""
         outputs = probe.model.copy().build(self.x.shape[1:]).n_outputs
-        loss, rows, w = probe.loss_function, self.parts[0].test, None
-        y = check_y(self.y, len(self.y), loss, outputs, get_backend("cpu"))
-        if self.options.sample_weight is not None:
-            w = np.asarray(self.options.sample_weight)[rows]
+        loss, rows, n = probe.loss_function, self.parts[0].test, len(self.y)
+        y = check_y(self.y, n, loss, outputs, get_backend("cpu"))
+        w = scored.weights(self.options.sample_weight, n)
+        w = None if w is None else w[rows]
         check_metrics(probe.metrics, y[rows], outputs, w, trial=True)
 
     def _store(self) -> Store | None:

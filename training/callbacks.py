@@ -61,7 +61,9 @@ class _Watcher(Callback):
         self.min_delta = check_number(
             kind, min_delta, "min_delta >= 0", lambda d: d >= 0.0
         )
-        self.mode, self._higher = mode, check_mode(kind, mode)
+        known = check_mode(kind, mode)
+        self.mode = mode
+        self._higher = History().direction(monitor) if known is None else known
         self.best, self.waited = math.inf, 0
 
     def on_fit_begin(self, trainer: "Trainer") -> None:
@@ -93,7 +95,8 @@ class _Watcher(Callback):
     def better(self, row: dict[str, float]) -> bool:
         """Whether this epoch improved on the best by more than min_delta."""
         self.check_curve(row)
-        value = row[self.monitor] * (-1.0 if self._higher else 1.0)
+        higher = direction(type(self).__name__, self.monitor, self._higher)
+        value = row[self.monitor] * (-1.0 if higher else 1.0)
         # The first is below infinity; NaN is below nothing.
         if value < self.best - self.min_delta:
             self.best, self.waited = value, 0

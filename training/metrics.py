@@ -8,7 +8,7 @@ by its name.
 import inspect
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -36,9 +36,9 @@ class Metric:
 
     Args:
         function: of (prediction (samples, n), target, weights (samples,) or None),
-            where `target` holds labels (samples,) or rows (samples, n); the weights may
-            be left out. With `takes`: of (y_true, y_pred), as in scikit-learn, and
-            sample_weight where it knows that.
+            where `target` holds labels (samples,) or rows (samples, n), none of them to
+            be written to; the weights may be left out. With `takes`: of (y_true,
+            y_pred), as in scikit-learn, and sample_weight where it knows that.
         higher_is_better: None where that is not known: the number is shown, and what
             chooses by it asks for `mode`.
         name: in tables and curves; the function's own unless given.
@@ -82,17 +82,21 @@ class Metric:
 
     def _takes_weights(self) -> bool:
         parameters = _parameters(self.function)
-        if self.takes is not None or parameters is None:
-            names = {} if parameters is None else parameters.parameters
-            kinds = {parameter.kind for parameter in names.values()}
-            known = "sample_weight" in names or inspect.Parameter.VAR_KEYWORD in kinds
-            return known or parameters is None
-        for count in (3, 2):
-            try:
-                parameters.bind(*range(count))
-            except TypeError:
-                continue
-            return count == 3
+        if parameters is None:
+            return True
+        rows = list(parameters.parameters.values())
+        if self.takes is not None:
+            return any(
+                row.name == "sample_weight" or row.kind is row.VAR_KEYWORD
+                for row in rows
+            )
+        if _binds(parameters, 3):
+            # A third one with a value of its own, such as beta=1, is not for weights.
+            return len(rows) < 3 or any(
+                rows[2].default is none for none in (rows[2].empty, None)
+            )
+        if _binds(parameters, 2):
+            return False
         raise TypeError(
             f"metric {self.name!r}: expected a function of (prediction, target, "
             f"weights), got one of {parameters}"
@@ -138,11 +142,14 @@ class Metric:
         if self.takes is not None:
             more = {} if weights is None else {"sample_weight": weights}
             value = self.function(*self._pair(p, target), **more)
-        elif self.weighted:
-            value = self.function(p, target, weights)
         else:
-            value = self.function(p, target)
+            given = (p, target, weights) if self.weighted else (p, target)
+            value = self.function(*self._guarded(*given))
         return value if type(value) is float else self._number(value)
+
+    def _guarded(self, *given: Values | None) -> Sequence[Values | None]:
+        """Not to be written to: other metrics and epochs read them too."""
+        return [None if values is None else _read_only(values) for values in given]
 
     def _number(self, value: Any) -> float:
         plain = isinstance(value, int | float | np.number | np.bool_)
@@ -169,7 +176,14 @@ class Metric:
         return _flat((target >= 0.5).astype(np.int64)), _flat(said)
 
 
-class _OfClasses(Metric):
+class _BuiltIn(Metric):
+    """One of the table."""
+
+    def _guarded(self, *given: Values | None) -> Sequence[Values | None]:
+        return given
+
+
+class _OfClasses(_BuiltIn):
     """For predictions of a column a class."""
 
     def check(self, outputs: int, target: Values, weights: Values | None) -> None:
@@ -183,7 +197,7 @@ class _OfClasses(Metric):
             self.function.check(outputs)
 
 
-class _OfRows(Metric):
+class _OfRows(_BuiltIn):
     """For predictions and targets of one shape."""
 
     def check(self, outputs: int, target: Values, weights: Values | None) -> None:
@@ -201,8 +215,7 @@ class _OfVaryingRows(_OfRows):
     def check(self, outputs: int, target: Values, weights: Values | None) -> None:
         """Raises ValueError for labels; warns where several targets are all equal."""
         super().check(outputs, target, weights)
-        seen = target if weights is None else target[weights > 0.0]
-        if len(seen) > 1 and not varies(seen):
+        if len(target) > 1 and not varies(target, weights):
             warnings.warn(
                 f"{self.name}: the targets do not vary, so that it says nothing: it is "
                 "1 where the predictions equal them, else 0",
@@ -227,6 +240,21 @@ def _parameters(function: Function) -> inspect.Signature | None:
         return inspect.signature(function)
     except (ValueError, TypeError):
         return None
+
+
+def _binds(parameters: inspect.Signature, count: int) -> bool:
+    """Whether the function can be called with so many arguments."""
+    try:
+        parameters.bind(*range(count))
+    except TypeError:
+        return False
+    return True
+
+
+def _read_only(values: Values) -> Values:
+    view = values.view()
+    view.flags.writeable = False
+    return view
 
 
 def _labels(target: Values) -> Values:
@@ -310,13 +338,21 @@ def _r2(p: Values, target: Values, weights: Values | None = None) -> float:
     rest = (w[:, None] * (target - p) ** 2).sum(axis=0)
     spread = (w[:, None] * (target - mean) ** 2).sum(axis=0)
     flat = np.where(rest == 0.0, 1.0, 0.0)
-    safe = np.where(spread > 0.0, spread, 1.0)
-    return float(np.where(spread > 0.0, 1.0 - rest / safe, flat).mean())
+    # The mean of equal numbers may be rounded, and so differ from them.
+    defined = _varying(target, weights) & (spread > 0.0)
+    safe = np.where(defined, spread, 1.0)
+    return float(np.where(defined, 1.0 - rest / safe, flat).mean())
 
 
-def varies(target: Values) -> bool:
+def _varying(target: Values, weights: Values | None) -> Values:
+    """Which columns have two values or more, among the samples with a weight."""
+    seen = target if weights is None else target[weights > 0.0]
+    return np.asarray((seen != seen[:1]).any(axis=0))
+
+
+def varies(target: Values, weights: Values | None = None) -> bool:
     """Whether R² is defined: every column of `target` has two values or more."""
-    return bool((target != target[:1]).any(axis=0).all())
+    return bool(_varying(target, weights).all())
 
 
 accuracy = _OfClasses(_accuracy, True, "accuracy")
@@ -381,6 +417,8 @@ def _found(given: Any) -> Metric:
 
 def _bound(metric: Metric, targets: str) -> Metric:
     """The metric for predictions of a loss with such targets."""
+    if isinstance(metric, _BuiltIn):
+        return metric
     takes, higher = metric.takes, metric.higher_is_better
     parameters = _parameters(metric.function)
     names = list(parameters.parameters) if parameters is not None else []
@@ -442,7 +480,7 @@ def check_metrics(
     """
     for metric in metrics.values():
         metric.check(outputs, target, weights)
-        if trial and type(metric) is Metric:
+        if trial and not isinstance(metric, _BuiltIn):
             _try(metric, target, outputs, weights)
 
 

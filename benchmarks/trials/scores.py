@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from xpnet import confusion_matrix, reliability
 from xpnet.benchmarks.trials.trial import Trial
-from xpnet.training import METRICS
+from xpnet.selection.calibration import reliability
+from xpnet.training import METRICS, confusion_matrix
 
 Rows = np.ndarray[Any, Any]
 SAMPLES = 12

@@ -94,6 +94,33 @@ def test_a_callback_that_cannot_watch_is_told_before_any_training(search):
             )  # fmt: skip
 
 
+def test_what_a_later_setting_lacks_is_told_before_any_training():
+    trained = []
+
+    class Told(xn.Callback):
+        def on_epoch_end(self, trainer, row):
+            trained.append(row)
+
+    def made(hidden=6, seed=0):
+        t = make(hidden=hidden, seed=seed)
+        metric = xn.Metric(size, True if hidden == 6 else None, "auc")
+        metrics = [metric, "accuracy"] if hidden < 8 else ["accuracy"]
+        return xn.Trainer(t.model, t.loss_function, seed=seed, metrics=metrics)
+
+    for hidden, message in ((7, "a higher 'val_auc' is better"), (8, "no curve")):
+        hooks = [xn.EarlyStopping("val_auc"), Told()]
+        with pytest.raises(ValueError, match=f"EarlyStopping: .*{message}"):
+            xn.grid_search(
+                made, *data(), {"hidden": [6, hidden]}, folds=2, monitor="accuracy",
+                validation=0.3, callbacks=hooks, **QUICK,
+            )  # fmt: skip
+    with pytest.raises(ValueError, match="monitor: no score 'auc'"):
+        xn.grid_search(
+            made, *data(), {"hidden": [6, 8]}, folds=2, callbacks=Told(), **QUICK
+        )
+    assert trained == []
+
+
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [

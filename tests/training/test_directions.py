@@ -127,9 +127,11 @@ def test_what_cannot_be_watched_is_told_before_the_first_epoch(
     monitor, mode, message, watch, train
 ):
     t = own("auc")
+    before = t.history
     with pytest.raises(ValueError, match=f"{watch.__name__}: {message}"):
         train(t, callbacks=[watch(monitor, mode=mode)])
-    assert (t.steps_done, t.epochs_done, len(t.history)) == (0, 0, 0)
+    assert (t.steps_done, t.epochs_done) == (0, 0)
+    assert t.history is before  # that of an earlier fit is not lost
 
 
 @pytest.mark.parametrize("watch", [xn.EarlyStopping, xn.ReduceOnPlateau])
@@ -194,6 +196,17 @@ def test_a_curve_that_a_callback_adds_needs_a_direction():
 def test_unfit_settings_of_what_watches_are_told(watch, arguments, kind, message):
     with pytest.raises(kind, match=f"{watch.__name__}: {message}"):
         watch(**arguments)
+
+
+def test_what_watches_by_hand_guesses_no_direction():
+    t = trainer()
+    t.build(5)
+    plateau = xn.ReduceOnPlateau("loss", patience=1)
+    for value in (3.0, 2.0, 2.0):
+        plateau.on_epoch_end(t, {"loss": value})
+    assert t.learning_rate == pytest.approx(0.05)
+    with pytest.raises(ValueError, match="whether a higher 'val_auc' is better"):
+        xn.ReduceOnPlateau("val_auc").on_epoch_end(t, {"val_auc": 0.1})
 
 
 def test_every_metric_of_the_table_states_its_direction():

@@ -105,6 +105,8 @@ def test_r2_warns_where_the_targets_do_not_vary():
         assert r2(flat, flat) == 1.0
     with says:
         assert r2(flat + 1.0, flat) == 0.0
+    with says:  # the mean of which is another number
+        assert r2([0.2] * 3, [0.1] * 3) == 0.0
     with says:
         assert r2(np.hstack([y, flat + 1.0]), np.hstack([y, flat])) == 0.5
     with says:
@@ -303,6 +305,17 @@ def test_a_metric_may_leave_the_weights_out():
         t.evaluate(x, y, np.ones(SAMPLES))
 
 
+def test_a_third_argument_with_a_value_is_not_for_weights():
+    def above(p, target, limit=0.5):
+        return (p > limit).mean()
+
+    x, y = data()
+    t = trainer(metrics=[above])
+    assert t.evaluate(x, y)["above"] == (t.predict(x) > 0.5).mean()
+    with pytest.raises(ValueError, match="metric 'above': it takes no weights"):
+        t.evaluate(x, y, np.ones(SAMPLES))
+
+
 def named(name, function=spread_of):
     return xn.Metric(function, name=name)
 
@@ -370,6 +383,8 @@ def minimizes(t, x, y):
         (lambda p, t, w: None, TypeError, "'<lambda>'.*a number, got NoneType"),
         (lambda p, t, w: 1 / 0, ValueError, "'<lambda>'.*ZeroDivisionError"),
         (lambda p, t, w: "1", TypeError, "'<lambda>'.*a number, got str"),
+        (lambda p, t, w: p.sort() or 1.0, ValueError, "'<lambda>'.*read-only"),
+        (lambda p, t: t.fill(0) or 1.0, ValueError, "'<lambda>'.*read-only"),
         ("r2", ValueError, "r2: expected targets of 3 columns"),
         ("top_5", ValueError, "top_k: .* 3 classes, got 5"),
     ],
