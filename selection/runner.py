@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.backend import get_backend
 from xpnet.common import as_numbers, check_whole, nearest
 from xpnet.selection.material import Material, Part, Values, with_validation
 from xpnet.selection.options import Checked
@@ -55,7 +56,8 @@ class Runner:
         options: Checked,
     ) -> None:
         self.make, self.options, self.train_scores = make, options, False
-        self.x, self.y = data(x, y)
+        self.x = checks.check_x(as_numbers(x, "x"), None, get_backend("cpu"))
+        self.y = as_numbers(y, "y")
         self.parts: list[Part] = []
         self.labels: Values | None = None
         self.interrupted = False
@@ -71,6 +73,7 @@ class Runner:
         """
         trainer, n, options = self.network(settings, 0), len(self.x), self.options
         backend = trainer.backend
+        checks.check_x(self.x, trainer.model.sample_shape, backend)
         width = trainer.model.copy().build(self.x.shape[1:]).n_outputs
         loss = trainer.loss_function
         found = checks.check_y(self.y, n, loss, width, backend)
@@ -352,18 +355,3 @@ class Runner:
 
         with tqdm(total=total, unit="epoch", leave=False) as bar:
             yield bar.update
-
-
-def data(x: Any, y: Any) -> tuple[Values, Values]:
-    """x and y as arrays of the host, equally long.
-
-    Raises:
-        TypeError, ValueError: text, ragged rows, other lengths.
-    """
-    x, y = as_numbers(x, "x"), as_numbers(y, "y")
-    if x.ndim < 2 or y.ndim == 0 or len(x) != len(y):
-        raise ValueError(
-            f"x and y: expected (samples, features) and as many targets, got shapes "
-            f"{x.shape} and {y.shape}"
-        )
-    return x, y
