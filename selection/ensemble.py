@@ -172,7 +172,9 @@ class Ensemble:
         if self.y_scaler is None:
             checks.check_fits(y, "y", first.dtype)
         w = checks.check_weights(w, len(x), backend, first.dtype)
-        return x, backend.to_numpy(y), None if w is None else backend.to_numpy(w)
+        y = backend.to_numpy(y)
+        y = y.astype(np.int64) if checks.is_labels(y, first.loss_function) else y
+        return x, y, None if w is None else backend.to_numpy(w)
 
     def _losses(self, p: Values, y: Values) -> Values:
         p = p.astype(np.float64)

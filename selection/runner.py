@@ -122,11 +122,8 @@ class Runner:
         if "seed" in self._takes:
             arguments.setdefault("seed", self.options.seed)
             arguments["seed"] = int(arguments["seed"]) + repeat
-        try:
+        with checks.naming(f"setting {shown_settings(Trial(settings, []))}"):
             trainer = self.make(**arguments)
-        except ValueError as error:
-            trial = Trial(settings, [])
-            raise ValueError(f"setting {shown_settings(trial)}: {error}") from None
         if not isinstance(trainer, Trainer):
             raise TypeError(
                 f"make: expected a function that gives a Trainer, got {trainer!r}"

@@ -86,6 +86,7 @@ def check_gradients(
         ValueError, TypeError: unfit data.
     """
     directions = check_whole("", "directions", directions, 1)
+    seed = check_whole("", "seed", seed, 0)
     if not isinstance(model, Sequential):
         raise TypeError(f"model: expected a Sequential, got {model!r}")
     step = _prepared(model, get_loss(loss), x, y, sample_weight, seed, lead)
