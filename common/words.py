@@ -74,6 +74,13 @@ THEIRS = {
     "elu": "selu celu",
     "leaky_relu": "prelu lrelu",
     "relu": "relu6 rectifier",
+    # Initial weights.
+    "glorot_uniform": "glorot xavier xavier_uniform",
+    "glorot_normal": "xavier_normal",
+    "he_normal": "he kaiming kaiming_normal variance_scaling",
+    "he_uniform": "kaiming_uniform",
+    "normal": "random_normal truncated_normal gaussian",
+    "uniform": "random_uniform",
     # Update rules, devices, scores.
     "adam": "adamoptimizer",
     "sgd": "gd gradient_descent",
@@ -141,11 +148,16 @@ def explains_arguments(called: T) -> T:
 
 def _unknown(function: Any, args: tuple[Any, ...], given: Iterable[str]) -> str:
     """What to say about the first of the names `given` that `function` has not."""
-    known = inspect.signature(function).parameters
-    name = next((name for name in given if name not in known), None)
-    if name is None:
+    known = inspect.signature(function).parameters.values()
+    open_ended = any(one.kind is one.VAR_KEYWORD for one in known)
+    valid = [one.name for one in known if one.kind is not one.VAR_KEYWORD]
+    valid = [name for name in valid if name != "self"]
+    unknown = [name for name in given if name not in valid]
+    if open_ended:  # another one may be right; what is missing was called by it
+        unknown = [n for n in unknown if {*OURS.get(squeezed(n), ())} & {*valid}]
+    if not unknown:
         return ""
-    owner, valid = function.__qualname__, [one for one in known if one != "self"]
+    name, owner = unknown[0], function.__qualname__
     if function.__name__ == "__init__":
         owner = type(args[0]).__name__
     return f"{owner}: unexpected argument {name!r}; {nearest(name, valid)}"

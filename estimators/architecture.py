@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.common import check_whole
+from xpnet.common import check_flag, check_whole
 from xpnet.layers import (
     Activation,
     BatchNorm,
@@ -74,8 +74,8 @@ def architecture(
     )
     layers: list[Layer] = []
     for width, function, rate, normed in rows:
-        layers += _hidden(width, function, bool(normed))
-        if rate:
+        layers += _hidden(width, function, check_flag("", "batch_norm", normed))
+        if rate is not None and rate != 0.0:
             layers.append(Dropout(rate))
     return Sequential([*layers, Dense(outputs)])
 

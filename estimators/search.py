@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
 
+from xpnet.common.arrays import refuse_masked
 from xpnet.estimators.base import MLP
 from xpnet.estimators.pool import POOL, Pool
 
@@ -72,6 +73,9 @@ class GridSearch(GridSearchCV):  # type: ignore[misc]
             X, y: as for the estimator.
             params: sample_weight for the fits, groups for the splitter.
         """
+        given = {"X": X, "y": y, **params}
+        for name, values in given.items():
+            refuse_masked(values, name)
         cv: Any = self.cv
         folds = check_cv(cv, y, classifier=is_classifier(self.estimator))
         splits = list(folds.split(X, y, params.get("groups")))

@@ -10,7 +10,6 @@ import numpy as np
 
 from xpnet.backend import Backend
 from xpnet.common import explains_arguments, shown
-from xpnet.common.arrays import as_numbers
 from xpnet.data import Scaler
 from xpnet.training import Stack, Trainer, checks
 from xpnet.training.stack_checks import check_rows
@@ -92,7 +91,9 @@ class Ensemble:
         """x as the networks see it."""
         if self.scaler is None:
             return x
-        x = as_numbers(x, "x")
+        first = self.stack[0]
+        x = checks.check_x(x, first.model.sample_shape, first.backend)
+        checks.check_finite(x, "x", first.backend)
         return self.scaler.transform(x.reshape(len(x), -1)).reshape(x.shape)
 
     def member_predictions(self, x: Any, batch_size: int | None = None) -> Values:
@@ -161,12 +162,19 @@ class Ensemble:
         first = self.stack[0]
         backend = first.backend
         x = checks.check_x(x, first.model.sample_shape, backend)
+        checks.check_finite(x, "x", backend)
+        if self.scaler is None:
+            checks.check_fits(x, "x", first.dtype)
         first.build(x.shape[1:])
         width = first.model.n_outputs
         y = checks.check_y(y, len(x), first.loss_function, width, backend)
         checks.check_finite(y, "y", backend)
+        if self.y_scaler is None:
+            checks.check_fits(y, "y", first.dtype)
         w = checks.check_weights(w, len(x), backend)
-        return x, backend.to_numpy(y), None if w is None else backend.to_numpy(w)
+        y = backend.to_numpy(y)
+        y = y.astype(np.int64) if checks.is_labels(y, first.loss_function) else y
+        return x, y, None if w is None else backend.to_numpy(w)
 
     def _losses(self, p: Values, y: Values) -> Values:
         p = p.astype(np.float64)

@@ -46,7 +46,7 @@ def k_folds(
     samples = check_whole("", "samples", samples, 2)
     repeats = check_whole("", "repeats", repeats, 1)
     seed = check_whole("", "seed", seed, 0)
-    if folds == "leave_one_out":
+    if isinstance(folds, str) and folds == "leave_one_out":
         folds = samples
     elif isinstance(folds, str):
         raise ValueError(

@@ -62,7 +62,8 @@ class Runner:
         options: Checked,
     ) -> None:
         self.make, self.options, self.train_scores = make, options, False
-        self.x, self.y = data(x, y)
+        self.x = checks.check_x(as_numbers(x, "x"), None, get_backend("cpu"))
+        self.y = as_numbers(y, "y")
         self.parts: list[Part] = []
         self.labels: Values | None = None
         self.interrupted = False
@@ -79,6 +80,7 @@ class Runner:
         """
         trainer, n, options = self.network(settings, 0), len(self.x), self.options
         backend = trainer.backend
+        checks.check_x(self.x, trainer.model.sample_shape, backend)
         width = trainer.model.copy().build(self.x.shape[1:]).n_outputs
         loss = trainer.loss_function
         found = checks.check_y(self.y, n, loss, width, backend)
@@ -127,11 +129,8 @@ class Runner:
         if "seed" in self._takes:
             arguments.setdefault("seed", self.options.seed)
             arguments["seed"] = int(arguments["seed"]) + repeat
-        try:
+        with checks.naming(f"setting {shown_settings(Trial(settings, []))}"):
             trainer = self.make(**arguments)
-        except ValueError as error:
-            trial = Trial(settings, [])
-            raise ValueError(f"setting {shown_settings(trial)}: {error}") from None
         if not isinstance(trainer, Trainer):
             raise TypeError(
                 f"make: expected a function that gives a Trainer, got {trainer!r}"
@@ -414,18 +413,3 @@ class Runner:
     def bar(self, total: int) -> AbstractContextManager[Callable[[int], object]]:
         """A bar over `total` epochs of networks, with the time left."""
         return bar(total, self.options.verbose, unit="epoch")
-
-
-def data(x: Any, y: Any) -> tuple[Values, Values]:
-    """x and y as arrays of the host, equally long.
-
-    Raises:
-        TypeError, ValueError: text, ragged rows, other lengths.
-    """
-    x, y = as_numbers(x, "x"), as_numbers(y, "y")
-    if x.ndim < 2 or y.ndim == 0 or len(x) != len(y):
-        raise ValueError(
-            f"x and y: expected (samples, features) and as many targets, got shapes "
-            f"{x.shape} and {y.shape}"
-        )
-    return x, y

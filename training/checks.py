@@ -5,6 +5,8 @@ here writes into what it is given. One function per kind of argument: the same v
 the same answer in `fit`, `step`, `evaluate`, a stack, an ensemble, a search.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import isfinite
 from typing import Any
 
@@ -127,6 +129,16 @@ def check_validation(validation: Any) -> None:
             "validation: expected (x, y) or (x, y, sample_weight), got "
             f"{type(validation).__name__}; xpnet.split makes the parts"
         )
+
+
+@contextmanager
+def naming(where: str) -> Iterator[None]:
+    """What is refused within the block is said to be of `where`."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{where}: {error}") from error
 
 
 def check_fits(values: Array, name: str, dtype: np.dtype[Any]) -> None:

@@ -86,6 +86,7 @@ def check_gradients(
         ValueError, TypeError: unfit data.
     """
     directions = check_whole("", "directions", directions, 1)
+    seed = check_whole("", "seed", seed, 0)
     if not isinstance(model, Sequential):
         raise TypeError(f"model: expected a Sequential, got {model!r}")
     step = _prepared(model, get_loss(loss), x, y, sample_weight, seed, lead)
@@ -123,6 +124,7 @@ def _prepared(
     """A float64 step over a copy of the model, its batch in place."""
     backend = get_backend("cpu")
     x = checks.as_array(x, "x", backend)
+    x = x if lead else checks.check_x(x, model.sample_shape, backend)
     if x.ndim < len(lead) + 2 or x.shape[: len(lead)] != lead:
         wanted = ", ".join([*map(str, lead), "samples", "features"])
         raise ValueError(
@@ -142,13 +144,14 @@ def _prepared(
     if model.buffers is not None and not lead:
         _take_weights(copy, model)
     _unsettle(copy, seed)
-    y = _flat(checks.as_array(y, "y", backend), lead, batch, "y")
+    y = checks.as_array(y, "y", backend)
+    y = _flat(y, lead, batch, "y") if lead else y
     y = checks.check_y(y, members * batch, loss, copy.n_outputs, backend)
     checks.check_finite(y, "y", backend)
     w: Any = None
     if sample_weight is not None:
         w = checks.as_array(sample_weight, "sample_weight", backend)
-        w = _flat(w, lead, batch, "sample_weight")
+        w = _flat(w, lead, batch, "sample_weight") if lead else w
         w = checks.check_weights(w, members * batch, backend)
     kind = Kind(x.shape, checks.is_labels(y, loss), w is not None)
     assert copy.buffers is not None

@@ -212,7 +212,8 @@ class Stack:
             return None
         if validation is not None:
             checks.check_validation(validation)
-            samples = self._samples(*validation)
+            with checks.naming("validation"):
+                samples = self._samples(*validation)
         own = check_rows(rows, "validation_rows", samples.count, len(self))
         check_weighed(samples, own, "validation_rows")
         return samples, own

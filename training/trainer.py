@@ -371,10 +371,8 @@ class Trainer:
 
     def _validation(self, validation: tuple[Any, ...]) -> Samples:
         checks.check_validation(validation)
-        try:
+        with checks.naming("validation"):
             return self._samples(*validation)
-        except (ValueError, TypeError) as error:
-            raise type(error)(f"validation: {error}") from None
 
     def step(self, x: Any, y: Any, sample_weight: Any = None) -> None:
         """One update on one batch; the loss is there to read as `trainer.loss`.

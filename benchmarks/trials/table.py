@@ -2,10 +2,11 @@
 
 from itertools import chain
 
+from xpnet.benchmarks.trials.calls import CALLS
 from xpnet.benchmarks.trials.libraries import LIBRARIES
 from xpnet.benchmarks.trials.scores import SCORES
 from xpnet.benchmarks.trials.trial import Trial
 from xpnet.benchmarks.trials.writes import WRITES
 
-KINDS = (WRITES, LIBRARIES, SCORES)
+KINDS = (WRITES, LIBRARIES, SCORES, CALLS)
 TRIALS: dict[str, Trial] = {trial.name: trial for trial in chain(*KINDS)}

@@ -245,7 +245,7 @@ def test_a_setting_that_diverges_is_said_to_and_never_the_best():
     (lambda x, y: xn.cross_validate(make, x, y, folds=48), ValueError, "at most one a"),
     (lambda x, y: xn.cross_validate(make, x, y, folds=20), ValueError,
      "samples of every class"),
-    (lambda x, y: xn.cross_validate(make, x[:9], y), ValueError, "as many targets"),
+    (lambda x, y: xn.cross_validate(make, x[:9], y), ValueError, "sample, 9; got 47"),
     (lambda x, y: xn.cross_validate(make, x, y, monitor="acuracy"), ValueError,
      "did you mean 'accuracy'"),
     (lambda x, y: xn.cross_validate(make, x, y, scale="std"), ValueError, "'standard'"),

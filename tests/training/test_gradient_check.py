@@ -218,7 +218,11 @@ REFUSED = {
     ),
     "text": ((MSE, X.astype(str), T), {}, "x: .*text"),
     "no targets": ((MSE, X, None), {}, "y: (?!.*text)"),
-    "a width the model has not": ((MSE, X[:, :3], T), {}, r"\(4,\).*\(3,\)"),
+    "a width the model has not": (
+        (MSE, X[:, :3], T),
+        {},
+        r"x: .*\(samples, 4\).*\(6, 3\)",
+    ),
     "NaN in x": ((MSE, NAN, T), {}, "x: .*finite"),
     "NaN in y": ((MSE, X, NAN[:, :OUTPUTS]), {}, "y: .*finite"),
     "too few weights": (

@@ -686,7 +686,7 @@ def test_what_is_no_list_of_networks_is_refused(trainers, error, message):
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"epochs": 0}, "epochs"),
-    ({"batch_size": 99}, "batch_size"),
+    ({"batch_size": 0}, "batch_size"),
     ({"rows": [np.arange(3)]}, "rows: expected a list of 2"),
     ({"rows": [np.arange(3), np.array([], int)]}, "network 1"),
     ({"rows": [np.arange(3), np.array([23])]}, "0..22, got 23 for network 1"),
