@@ -36,6 +36,9 @@ def load_data(
     not tell its task, and for a file that would take more memory than there is.
     """
     path = Path(source)
+    if not str(source):
+        names = nearest("", DATASETS)
+        raise ValueError(f"data: expected a path or a data set, got ''; {names}")
     if not _is_builtin(source) and path.suffix.lower() in TABLES:
         return load_csv(path, target, task, has_target, columns)
     for name, value in (("target", target), ("columns", columns)):
