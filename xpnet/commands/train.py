@@ -1,6 +1,5 @@
 """`xpnet train DATA`: load, hold out, scale, train, test, keep."""
 
-import json
 from argparse import Namespace
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import get_backend
-from xpnet.commands.report import Report, print_report
+from xpnet.commands.report import Report, print_json, print_report
 from xpnet.common import (
     check_file,
     check_folder,
@@ -112,7 +111,7 @@ def train(options: Namespace, prepared: Prepared, diagnose: bool = False) -> int
     if options.plot:
         (trainer.history.diagnosis or trainer.history).plot(options.plot)
     if options.json:
-        print(json.dumps(_record(report, trainer, options), indent=2))
+        print_json(_record(report, trainer, options))
     else:
         print_report(report, trainer, options)
     return 130 if trainer.history.stopped.startswith("interrupted") else 0
