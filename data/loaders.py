@@ -38,6 +38,9 @@ def load_data(
     """
     has_target = check_flag("", "has_target", has_target)
     path = Path(source)
+    if not str(source):
+        names = nearest("", DATASETS)
+        raise ValueError(f"data: expected a path or a data set, got ''; {names}")
     if not _is_builtin(source) and path.suffix.lower() in TABLES:
         return load_csv(path, target, task, has_target, columns)
     for name, value in (("target", target), ("columns", columns)):

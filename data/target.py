@@ -19,7 +19,7 @@ Task = Literal["classification", "regression", "multilabel"]
 TASKS = ("auto", "classification", "regression", "multilabel")
 FEW = 10  # so many whole numbers are classes, where they look like it
 MANY = 20  # more than this, with gaps, are measurements
-EVEN = 10  # the commonest class may have this many times the samples of the rarest
+EVEN = 4  # the commonest class may have this many times the samples of the rarest
 
 
 class Target(NamedTuple):

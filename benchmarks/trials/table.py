@@ -3,10 +3,11 @@
 from itertools import chain
 
 from xpnet.benchmarks.trials.calls import CALLS
+from xpnet.benchmarks.trials.inputs import INPUTS
 from xpnet.benchmarks.trials.libraries import LIBRARIES
 from xpnet.benchmarks.trials.scores import SCORES
 from xpnet.benchmarks.trials.trial import Trial
 from xpnet.benchmarks.trials.writes import WRITES
 
-KINDS = (WRITES, LIBRARIES, SCORES, CALLS)
+KINDS = (CALLS, INPUTS, LIBRARIES, SCORES, WRITES)
 TRIALS: dict[str, Trial] = {trial.name: trial for trial in chain(*KINDS)}

@@ -98,6 +98,9 @@ BAD = {
     "diverges": (["line", "--learning-rate", "1e30", "--epochs", "50"], "diverged at"),
     "not a number": (["digits", "--epochs", "ten"], "--epochs"),
     "task name": (["digits", "--task", "cluster"], "--task"),
+    "no memory": (["digits", "--hidden", "9999999999"], "would take .* more than"),
+    "ensemble": (["digits", "--ensemble", "999999999"], "would take .* more than"),
+    "nothing": ([""], "data: expected a path or a data set, got ''"),
     "no option": (["digits", "--epoch-size", "3"], "--epoch-size"),
     "no data": ([], "DATA"),
 }

@@ -124,6 +124,8 @@ def test_halving_and_a_file_to_go_on_with(capsys, tmp_path):
     ("l2=0", ("--test", 1.5), "--test"),
     ("l2=0", ("--halving", 3, "--file", "f"), "--halving: expected neither"),
     ("l2=0", ("--monitor", "acc"), "did you mean 'accuracy'"),
+    ("l2=0", ("--batch-size", 0), "--batch-size: expected at least 1"),
+    ("hidden=9999999999", (), "more than the limit"),
     ("l2=-1", (), "setting l2=-1"),
     ("optimizer=sdg", (), "did you mean 'sgd'"),
     ("l2=0", ("--random", 2, "--halving", 2), "not allowed with"),

@@ -10,6 +10,7 @@ import pytest
 
 import xpnet as xn
 from tests.cli.files import flowers, write_csv, xpnet
+from xpnet.commands.report import print_json
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
@@ -179,3 +180,33 @@ def test_labels_are_not_smoothed_unless_asked_for(command, tmp_path, capsys):
 def test_probabilities_that_are_printed_are_calibrated(capsys):
     out = xpnet(capsys, "train", "digits", "--ensemble", 1, "--epochs", 30, "--json")[1]
     assert json.loads(out)["calibration_error"] < 0.03
+
+
+def test_json_has_no_nan(capsys):
+    print_json({"r2": float("nan"), "rows": [{"loss": float("inf"), "n": 1}]})
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
+        "r2": None, "rows": [{"loss": None, "n": 1}]
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["train", "doctor", "search", "predict", "compare"])
+def test_images_that_memory_cannot_hold_are_refused(
+    command, tmp_path, capsys, monkeypatch
+):
+    """The file itself is only mapped; its samples as numbers would be copies."""
+    assert xpnet(capsys, "train", "moons", *FEW, "--save", tmp_path / "m")[0] == 0
+    header = bytes([0, 0, 8, 2]) + (1000).to_bytes(4, "big") + (800).to_bytes(4, "big")
+    path = tmp_path / "images-idx2-ubyte"
+    path.write_bytes(header + bytes(800_000))
+    labels = bytes([0, 0, 8, 1]) + (1000).to_bytes(4, "big") + bytes([0, 1] * 500)
+    (tmp_path / "labels-idx2-ubyte").write_bytes(labels)
+    monkeypatch.setenv("XPNET_MAX_BYTES", str(4_000_000))
+    arguments = {
+        "predict": (tmp_path / "m", path),
+        "compare": ("cpu:1", "cpu:1", "--data", path),
+        "search": (path, "--grid", "l2=0"),
+    }.get(command, (path, *FEW))
+    status, out, err = xpnet(capsys, command, *arguments)
+    assert (status, out) == (2, "")
+    assert "would take" in err
+    assert "XPNET_MAX_BYTES" in err

@@ -22,6 +22,7 @@ from xpnet.benchmarks.tables import (
 )
 from xpnet.benchmarks.timing import Timing
 from xpnet.common import check_file
+from xpnet.data.files import existing_file
 
 PARTS = ("race", "breakdown", "sweep", "cold", "accuracy")
 QUICK = Timing(2.5, 5, 0.1)
@@ -72,6 +73,7 @@ def run(options: Namespace) -> int:
         if getattr(options, flag):
             check_file(getattr(options, flag), f"--{flag}")
     if options.source:
+        existing_file(options.source)
         return _from(options)
     plan = _plan(options)
     record = _measured(plan, _command(options))

@@ -21,8 +21,9 @@ import numpy as np
 from xpnet.backend import DeviceError, generator, get_backend
 from xpnet.backend.crossover import FASTER, Crossover, remember
 from xpnet.commands.train import LOSSES_OF
-from xpnet.common import nearest
+from xpnet.common import nearest, printable
 from xpnet.data import MinMaxScaler, Standardizer, load_data
+from xpnet.data.files import check_memory
 from xpnet.training.lockstep import (
     Agreement,
     Difference,
@@ -155,6 +156,7 @@ def _problem(options: Namespace) -> Problem:
     widths = () if text in ("", "none") else _sizes(text, "--hidden")
     data = load_data(options.data, task=options.task)
     y = np.asarray(data.y)
+    check_memory(f"{printable(data.name)}: its samples", 3 * 8 * data.x.size)
     outputs = len(data.classes) if data.classes else y.shape[1]
     return Problem(
         MinMaxScaler.fit(data.x).transform(data.x),

@@ -1,8 +1,8 @@
 """`xpnet doctor DATA`: train as `xpnet train` does, and say what ails the training."""
 
-import json
 from argparse import Namespace
 
+from xpnet.commands.report import print_json
 from xpnet.commands.train import prepare, train
 from xpnet.training import DivergenceError
 
@@ -22,6 +22,6 @@ def run(options: Namespace) -> int:
             diagnosis.plot(options.plot)
         if diagnosis is not None and options.json:
             seen = {"data": options.data, "diagnosis": diagnosis.to_dict()}
-            print(json.dumps(seen, indent=2))
+            print_json(seen)
     diagnosis = trainer.history.diagnosis
     return status or (0 if diagnosis is None or diagnosis.healthy else FOUND)

@@ -1,13 +1,12 @@
 """`xpnet train DATA --ensemble K`: K networks at once, and what their mean is worth."""
 
-import json
 from argparse import Namespace
 from typing import Any
 
 import numpy as np
 
 from xpnet.commands import train
-from xpnet.commands.report import next_steps
+from xpnet.commands.report import next_steps, print_json
 from xpnet.common import check_whole
 from xpnet.data import Dataset, Scaler
 from xpnet.selection import Ensemble, Reliability, Temperature, reliability
@@ -38,7 +37,10 @@ def run(options: Namespace) -> int:
         history = trainers[0].history
         (history if diagram is None else diagram).plot(options.plot)
     record |= {"diverged": len(stack.errors), "stopped": stopped}
-    print(json.dumps(record, indent=2) if options.json else _text(record, options))
+    if options.json:
+        print_json(record)
+    else:
+        print(_text(record, options))
     return 130 if stopped.startswith("interrupted") else 0
 
 

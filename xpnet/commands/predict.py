@@ -1,6 +1,5 @@
 """`xpnet predict DIR FILE`: a saved model's predictions, one a line."""
 
-import json
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -9,15 +8,18 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Backend, get_backend
+from xpnet.commands.report import print_json
 from xpnet.common import nearest, printable
 from xpnet.data import Dataset, Scaler, load_data
 from xpnet.data.cells import is_number
 from xpnet.data.columns import MissingColumnsError
+from xpnet.data.files import check_memory, shown
 from xpnet.data.loaders import TABLES
 from xpnet.selection import Ensemble
 from xpnet.selection.ensemble import is_ensemble
 from xpnet.training import Trainer
 
+ROW = 400  # bytes of a prediction in words
 FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for one begins so
 
 
@@ -28,6 +30,10 @@ def run(options: Namespace) -> int:
     trainer = model[0] if isinstance(model, Ensemble) else model
     notes = trainer.notes
     x = _samples(options.data, notes.get("features")).x
+    check_memory(
+        f"{shown(options.data)}: {len(x)} samples of {x[0].size} features",
+        x.nbytes + 2 * x.size * trainer.dtype.itemsize + ROW * len(x),
+    )
     if ensemble is not None:
         outputs = ensemble.predict(x)
     else:
@@ -40,7 +46,7 @@ def run(options: Namespace) -> int:
     if ensemble is not None:
         _add_disagreement(rows, ensemble.uncertainty(x).disagreement)
     if options.json:
-        print(json.dumps({"model": options.model, "predictions": rows}))
+        print_json({"model": options.model, "predictions": rows}, indent=None)
         return 0
     names = list(rows[0])
     lines = [",".join(map(_cell, names))]

@@ -1,5 +1,7 @@
 """What `xpnet train` says at its end."""
 
+import json
+import math
 import shlex
 from argparse import Namespace
 from dataclasses import dataclass
@@ -31,6 +33,19 @@ class Report:
     scores: dict[str, float]
     confusion: np.ndarray[Any, Any] | None
     classes: tuple[Any, ...]
+
+
+def print_json(record: dict[str, Any], indent: int | None = 2) -> None:
+    """Print one JSON object; JSON has no NaN and no infinity, so these become null."""
+    print(json.dumps(_finite(record), indent=indent, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_report(report: Report, trainer: Trainer, options: Namespace) -> None:

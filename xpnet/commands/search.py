@@ -3,6 +3,7 @@
 import json
 import sys
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from xpnet.commands import grid, train
 from xpnet.commands.report import predict_line
 from xpnet.common import choose, printable
 from xpnet.data import Dataset, load_data
+from xpnet.data.files import existing_file
 from xpnet.layers import Dense, Dropout, Layer, Sequential, SoftmaxCrossEntropy
 from xpnet.optim import OPTIMIZERS, Cosine
 from xpnet.selection import (
@@ -24,6 +26,8 @@ from xpnet.selection import (
     random_search,
 )
 from xpnet.training import Trainer
+
+HIDDEN = (64,)  # widths, where they are no setting
 
 
 class Maker:
@@ -46,7 +50,7 @@ class Maker:
     def __call__(
         self,
         *,
-        hidden: tuple[int, ...] = (64,),
+        hidden: tuple[int, ...] = HIDDEN,
         activation: str = "relu",
         dropout: float = 0.0,
         optimizer: str = "adam",
@@ -101,7 +105,8 @@ def run(options: Namespace) -> int:
     space = grid.parse(options.grid)
     _check(options, space)
     data = load_data(options.data, options.target, options.task)
-    train.check_fits(data, [], options)
+    for hidden in space.get("hidden", [HIDDEN]):
+        train.check_fits(data, list(hidden), options)
     backend = get_backend(options.device, None, options.dtype)
     test = _test_share(data, options)
     samples = round(len(data.x) * (1.0 - test))
@@ -135,6 +140,9 @@ def _check(options: Namespace, space: dict[str, Any]) -> None:
             )
     if options.halving is not None and (options.file or options.repeats != 1):
         raise ValueError("--halving: expected neither --file nor --repeats with it")
+    train.check_counts(options, "epochs", "batch_size", "repeats", "random", "halving")
+    if options.file is not None and Path(options.file).exists():
+        existing_file(options.file)
     train.check_places(options)
 
 

@@ -1,6 +1,5 @@
 """`xpnet train DATA`: load, hold out, scale, train, test, keep."""
 
-import json
 from argparse import Namespace
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,8 +9,14 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import get_backend
-from xpnet.commands.report import Report, print_report
-from xpnet.common import check_file, check_folder, check_number, choose, printable
+from xpnet.commands.report import Report, print_json, print_report
+from xpnet.common import (
+    check_file,
+    check_folder,
+    check_number,
+    choose,
+    printable,
+)
 from xpnet.data import SCALERS, Dataset, Scaler, Standardizer, load_data, split
 from xpnet.data.files import check_memory
 from xpnet.layers import (
@@ -35,6 +40,7 @@ LOSSES_OF = {
     "regression": "mean_squared_error",
 }
 COPIES = 6  # of the parameters: gradients, the rule's two arrays, the best, the last
+OBJECTS = 20_000  # bytes of a network without its parameters, at least
 Part = tuple[Any, Any]
 
 
@@ -73,7 +79,8 @@ def prepare(options: Namespace) -> Prepared:
     work = max(_hidden(options.hidden), default=1), options.batch_size
     backend = get_backend(options.device, work, options.dtype)
     data = load_data(options.data, options.target, options.task)
-    check_fits(data, _hidden(options.hidden), options)
+    networks = getattr(options, "ensemble", None) or 1
+    check_fits(data, _hidden(options.hidden), options, networks)
     parts = _hold_out(data, options)
     scaler = _scaler(data, parts, options)
     y_scaler = Standardizer.fit(parts.train[1]) if data.task == "regression" else None
@@ -104,7 +111,7 @@ def train(options: Namespace, prepared: Prepared, diagnose: bool = False) -> int
     if options.plot:
         (trainer.history.diagnosis or trainer.history).plot(options.plot)
     if options.json:
-        print(json.dumps(_record(report, trainer, options), indent=2))
+        print_json(_record(report, trainer, options))
     else:
         print_report(report, trainer, options)
     return 130 if trainer.history.stopped.startswith("interrupted") else 0
@@ -116,12 +123,17 @@ def _check(options: Namespace) -> None:
         share = getattr(options, name)
         if share is not None and not 0.0 <= share < 1.0:
             raise ValueError(f"--{name}: expected a share from 0 to 1, got {share}")
-    for name in ("epochs", "batch_size", "patience"):
+    check_counts(options, "epochs", "batch_size", "patience")
+    check_places(options)
+
+
+def check_counts(options: Namespace, *names: str) -> None:
+    """Raises ValueError for an option below 1."""
+    for name in names:
         value = getattr(options, name)
         if value is not None and value < 1:
             flag = name.replace("_", "-")
             raise ValueError(f"--{flag}: expected at least 1, got {value}")
-    check_places(options)
 
 
 def check_places(options: Namespace) -> None:
@@ -144,15 +156,18 @@ def check_places(options: Namespace) -> None:
         check_folder(path, "--save")  # no model must be lost at the end
 
 
-def check_fits(data: Dataset, hidden: list[int], options: Namespace) -> None:
-    """Raises ValueError for data or a network larger than the memory."""
+def check_fits(
+    data: Dataset, hidden: list[int], options: Namespace, networks: int = 1
+) -> None:
+    """Raises ValueError for data or networks larger than the memory."""
     item = np.dtype(options.dtype).itemsize
     outputs = len(data.classes) if data.classes else np.asarray(data.y).shape[1]
     widths = [data.x.shape[1], *hidden, outputs]
     weights = sum(a * b for a, b in pairwise(widths))
     samples = data.x.size * (data.x.dtype.itemsize + 2 * item)
+    needed = samples + networks * (OBJECTS + weights * item * COPIES)
     what = f"{printable(data.name)}: {len(data.x)} samples of {widths[0]} features and "
-    check_memory(f"{what}{weights} weights", samples + weights * item * COPIES)
+    check_memory(f"{what}{networks} networks of {weights} weights", needed)
 
 
 def _hold_out(data: Dataset, options: Namespace) -> Parts:
@@ -206,7 +221,8 @@ def scale_kind(data: Dataset, options: Namespace) -> str:
 def _scaler(data: Dataset, parts: Parts, options: Namespace) -> Scaler | None:
     """Fitted on the training part only."""
     kind = scale_kind(data, options)
-    return None if kind == "none" else SCALERS[kind].fit(parts.train[0])
+    with np.errstate(all="ignore"):  # a scaler of numbers too large is refused
+        return None if kind == "none" else SCALERS[kind].fit(parts.train[0])
 
 
 def _layers(data: Dataset, options: Namespace) -> list[Layer]:
