@@ -28,7 +28,7 @@ SPARE = 0.1  # of the limit is free after the least recently used files have gon
 LARGEST = 1 << 28  # bytes of one file
 SUM = 2 * 32 + 2  # bytes at the end of a file: a line of its own
 DAY = 86400.0  # seconds
-PART = re.compile(r"part-\w+\Z")
+PART = re.compile(r"part-[0-9a-f]{16}\Z")
 
 # What files are there, by name. Measurements cannot be made anew without asking.
 KINDS = {

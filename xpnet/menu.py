@@ -20,6 +20,7 @@ def add_commands(commands: Commands) -> None:
     _add_gallery(commands)
     info = commands.add_parser("info", help="device, BLAS, threads and versions")
     info.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_cache(commands)
 
 
 def _add_train(commands: Commands) -> None:
@@ -201,6 +202,18 @@ def _add_gpu_check(commands: Commands) -> None:
     add("--out", metavar="FILE", help="write the record there, as JSON")
     add("--quick", action="store_true", help="fewer sizes, no rivals")
     add("--minutes", type=float, default=10.0, help="it may take [%(default)g]")
+
+
+def _add_cache(commands: Commands) -> None:
+    cache = commands.add_parser(
+        "cache",
+        help="the folder of compiled programs: its size; clear it",
+        description="Show what is kept between processes: compiled libraries, "
+        "programs, measurements. --clear removes all but what `xpnet compare` has "
+        "measured.",
+    )
+    cache.add_argument("--clear", action="store_true", help="remove what is kept")
+    cache.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _add_gallery(commands: Commands) -> None:

@@ -1,6 +1,8 @@
 """Loops that Numba has really compiled: they change no bit, and are compiled once."""
 
+import importlib.util
 import os
+import py_compile
 import subprocess
 import sys
 
@@ -192,6 +194,27 @@ def test_a_second_process_compiles_nothing(tmp_path):
     count = found[0][0]
     assert count > 2
     assert found == [(count, 0), (count, count)]
+
+
+def test_files_of_numba_that_were_changed_are_made_anew(cache_folder, monkeypatch):
+    a = np.linspace(-1.0, 1.0, 99, dtype=np.float32)
+    for spoil in ("nothing", "compiled", "index", "source", "bytecode", "nothing"):
+        monkeypatch.setattr(loops, "_LOADED", {})
+        bad = b"raise SystemExit('run')\n"
+        for path in [*cache_folder.glob("*.py"), *cache_folder.glob("*/*.nb?")]:
+            if spoil == "source" and path.suffix == ".py":
+                path.write_bytes(bad)
+            elif spoil == "bytecode" and path.suffix == ".py":
+                path.write_bytes(bad)
+                py_compile.compile(path, importlib.util.cache_from_source(path))
+            elif spoil[0] == {".nbi": "i", ".nbc": "c"}.get(path.suffix):
+                content = bytearray(path.read_bytes())
+                content[len(content) // 2] ^= 1
+                path.write_bytes(content)
+        wanted, got = looped(lambda a: np.maximum(a * 3.0, a + 0.25), a)
+        assert np.array_equal(wanted, got), spoil
+    made = [m for m in sys.modules.values() if m.__name__.startswith("xpnet_loop")]
+    assert sum(made[-1].loop.stats.cache_hits.values())  # the untouched are read
 
 
 def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -32,7 +33,7 @@ from xpnet.backend import (
 from xpnet.backend.native import build, inner, steps
 from xpnet.backend.native.link import Linker
 from xpnet.common import cache
-from xpnet.common.cache import keep
+from xpnet.common.cache import keep, kept
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 CPU = get_backend("cpu")
@@ -443,6 +444,188 @@ def test_the_largest_of_one_long_row_is_not_shared_among_threads(monkeypatch):
     program = in_c(lambda z: z - z.max(axis=-1, keepdims=True), z)
     program.run("all")
     assert np.array_equal(program.outputs["out"], z - z.max(axis=-1, keepdims=True))
+
+
+@pytest.mark.usefixtures("cache_folder")
+def test_a_full_cache_keeps_nothing_and_trains_in_c(monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    x, y = data()
+    plain, t = trainer("relu", jit=False), trainer("relu", jit=True)
+    for each in (plain, t):
+        each.fit(x, y, 2, 10)
+    assert t.newest.program.native is not None
+    assert same(plain, t)
+
+
+@pytest.mark.usefixtures("cache_folder")
+@pytest.mark.parametrize("numba", [True, False])
+def test_a_full_disk_is_told_of_where_c_was_asked_for(numba, monkeypatch):
+    if numba and not replay.available():
+        pytest.skip("Numba is not installed")
+
+    def full(self, folder=False):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache.Part, "__init__", full)
+    monkeypatch.setattr(replay, "available", lambda: numba)
+    x, y = data()
+    plain, t = trainer("relu", jit=False), trainer("relu", jit=True)
+    if numba:  # which compiles for this process alone
+        for each in (plain, t):
+            each.fit(x, y, 2, 10)
+        assert t.newest.replay.compiled
+        assert same(plain, t)
+    else:
+        told = r"no compiler could be started \(.*cache: No space left on device\)"
+        with pytest.raises(native.BuildError, match=told):
+            t.fit(x, y, 2, 10)
+
+
+PLANTED = """
+#include <stdio.h>
+__attribute__((constructor)) static void run(void) { fclose(fopen("%s", "w")); }
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="owners of POSIX")
+@pytest.mark.parametrize("case", ["another's file", "all may write", "another's sum"])
+def test_a_planted_library_is_not_run(case, cache_folder, tmp_path):
+    if case == "another's file" and os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    made = build.Build("int x;")
+    trace, evil = tmp_path / "trace", build.Build(PLANTED % (tmp_path / "trace"))
+    evil._command = tuple(o for o in evil._command if o != "-nostartfiles")
+    assert evil.library() is not None
+    assert trace.exists()  # it does what it is to do
+    trace.unlink()
+    content = kept(evil._name)
+    assert content is not None
+    path = keep(made._name, content)
+    if case == "another's file":
+        os.chown(path, 12345, -1)
+    elif case == "all may write":
+        path.chmod(0o666)
+    else:
+        os.replace(cache_folder / evil._name, path)
+    assert made.library() is not None
+    assert not trace.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("ends", ["well", "killed"])
+def test_how_the_compiler_has_ended_is_known_without_waiting(
+    ends, cache_folder, monkeypatch
+):
+    """As in a program that has SIGCHLD ignored: nothing is told to who waits."""
+    monkeypatch.setattr(build, "_REFUSED", [])
+    made = build.Build(f"int {ends};")
+    if ends == "killed":
+        half = "import os, sys; open(sys.argv[2], 'w').write('half')"
+        kill = f"{half}; os.kill(os.getpid(), 9)"
+        made._command = (sys.executable, "-c", kill)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        if ends == "well":
+            assert made.library() is not None
+        else:
+            with pytest.raises(native.BuildError, match=r"Killed|exit 137"):
+                made.library()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert [p.suffix for p in cache_folder.iterdir()] == [".so"] * (ends == "well")
+
+
+OPTIONS_OF_CC = """
+import numpy as np, xpnet as xn
+x = np.linspace(-1.0, 1.0, 60, dtype=np.float32).reshape(20, 3)
+found = []
+for jit in (True, False):
+    model = xn.Sequential([xn.Dense(8, "silu"), xn.LayerNorm(), xn.Dense(2)])
+    t = xn.Trainer(model, "softmax_cross_entropy", "adam", device="cpu", jit=jit)
+    t.fit(x, np.arange(20) % 2, 3, 5)
+    found.append((t.newest.program.native is not None, t.predict(x)))
+small = np.full(9, 1e-40, np.float32) * np.float32(0.5)
+print(found[0][0], np.array_equal(found[0][1], found[1][1]), (small > 0.0).all())
+"""
+
+
+def under(cc, folder):
+    """(in C, equal to the bit, subnormals are left) of a training in a new process."""
+    environment = {**os.environ, "CC": cc, "XPNET_CACHE_DIR": str(folder)}
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", OPTIONS_OF_CC],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return run.stdout.split()
+
+
+def gcc():
+    """The compiler of these tests as one word."""
+    return native.compiler().command[0]
+
+
+@pytest.mark.parametrize("where", ["CC", "a script", "behind all others"])
+def test_options_that_change_arithmetic_change_none(where, tmp_path):
+    options = "-ffast-math -Ofast -funsafe-math-optimizations -ffp-contract=fast"
+    script = tmp_path / "compiler"
+    if where == "CC":
+        name = f"{gcc()} {options}"
+    else:
+        words = ['"$@"', options]
+        words = words if where == "behind all others" else words[::-1]
+        script.write_text(f"#!/bin/sh\nexec {gcc()} {' '.join(words)}\n")
+        script.chmod(0o700)
+        name = str(script)
+    in_c, equal, left = under(name, tmp_path / "cache")
+    assert (equal, left) == ("True", "True")
+    assert in_c == str(where != "behind all others")  # that one is refused
+
+
+def test_options_that_generate_code_are_left_out_of_cc(monkeypatch):
+    options = "-O0 -march=nocona -ffast-math -m32 -fuse-ld=bfd -B /usr/bin @file"
+    options += " -mdaz-ftz -Xclang -fdenormal-fp-math=preserve-sign --sysroot=/"
+    monkeypatch.setenv("CC", f"{gcc()} {options}")
+    build.compiler.cache_clear()
+    try:
+        command = build.compiler().command
+    finally:
+        monkeypatch.undo()
+        build.compiler.cache_clear()
+    left = command[1 : command.index("-std=gnu11")]
+    assert left == ("-m32", "-fuse-ld=bfd", "-B", "/usr/bin", "--sysroot=/")
+
+
+def test_each_program_of_a_command_is_in_the_key(tmp_path, monkeypatch):
+    """ "ccache gcc" with another gcc has other libraries."""
+
+    def identity():
+        build.compiler.cache_clear()
+        return build.compiler().identity
+
+    launcher, other = tmp_path / "launcher", tmp_path / "other"
+    for path in (launcher, other):
+        path.write_text('#!/bin/sh\necho "version 1"\n')
+        path.chmod(0o700)
+    monkeypatch.setenv("CC", f"{launcher} {other}")
+    try:
+        found = [identity()]
+        other.write_text('#!/bin/sh\necho "another file"\n')
+        found.append(identity())
+        before = launcher.stat()
+        launcher.write_text('#!/bin/sh\necho "version 2"\n')
+        os.utime(launcher, ns=(before.st_atime_ns, before.st_mtime_ns))
+        found.append(identity())
+        assert len(set(found)) == 3
+        assert identity() == found[-1]
+    finally:
+        monkeypatch.undo()
+        build.compiler.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["", "no-such-compiler", "sh -c", "'"])

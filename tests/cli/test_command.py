@@ -14,6 +14,7 @@ import pytest
 import xpnet as xn
 from tests.cli.files import QUICK, ROOT, command, flowers, run, write_csv, xpnet
 from xpnet.commands import info
+from xpnet.common import cache
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
@@ -265,3 +266,18 @@ def test_the_table_of_bad_input_starts_from_good_input(folder, capsys):
     path, _, _ = flowers(folder / "flowers.csv")
     for data in ("digits", "line", path):
         assert xpnet(capsys, "train", data, "--epochs", 1)[0] == 0
+
+
+def test_the_cache_is_shown_and_cleared(cache_folder, capsys):
+    cache.keep("0" * 32 + ".program", b"1" * 934)
+    cache.keep("crossover.json", b"{}")
+    (cache_folder / "mine").touch()
+    status, out, err = xpnet(capsys, "cache")
+    assert (status, err) == (0, "")
+    assert f"folder      {cache_folder}\nprograms    1 file, 1.0 kB\n" in out
+    assert "together    2 files, 1.1 kB of at most 256.0 MB" in out
+    status, out, err = xpnet(capsys, "cache", "--clear", "--json")
+    found = json.loads(out)
+    assert found["removed"] == {"files": 1, "bytes": 1000}
+    assert found["total"]["files"] == found["kinds"]["measured"]["files"] == 1
+    assert {path.name for path in cache_folder.iterdir()} == {"crossover.json", "mine"}
