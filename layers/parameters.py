@@ -18,6 +18,7 @@ from xpnet.layers.initializers import INITIALIZERS, Initializer, zeros
 from xpnet.layers.layer import Layer, Parameter
 
 ALIGN = 16  # elements: views start on a cache line in float32
+Views = dict[tuple[int, str], Array]  # (layer, name) -> view
 SMALL = 1 << 14  # elements whose initial values are remembered
 
 
@@ -94,7 +95,7 @@ class Buffers:
         with backend.active():
             self.params = backend.zeros((*lead, layout.size), dtype)
             self.state = backend.zeros((*lead, layout.state_size), dtype)
-        self.views: dict[tuple[int, str], Array] = {}
+        self.views: Views = {}
         self._show_parameters()
 
     def _show_parameters(self) -> None:
@@ -121,6 +122,13 @@ class Buffers:
         part._show_parameters()
         part._show_gradients()
         return part
+
+    def over(self, params: Array, state: Array) -> Views:
+        """The views of parameters and statistics into other arrays of this layout."""
+        part = copy.copy(self)
+        part.params, part.state, part.views = params, state, {}
+        part._show_parameters()
+        return part.views
 
     def _show_gradients(self) -> None:
         for slot in self.layout.trained:

@@ -18,8 +18,9 @@ from xpnet.backend import (
     Traced,
     stream_key,
 )
+from xpnet.common.access import Access
 from xpnet.layers.layer import Layer
-from xpnet.layers.parameters import Buffers, Layout, Slot
+from xpnet.layers.parameters import Buffers, Layout, Slot, Views
 
 
 class Sequential:
@@ -44,6 +45,7 @@ class Sequential:
         self.layout = Layout()
         self.buffers: Buffers | None = None
         self.step: Array = None
+        self.access = Access()
 
     # Shapes.
 
@@ -177,28 +179,46 @@ class Sequential:
                     key = backend.asarray(host)
                     layer.noise = Noise(self.step, key, backend.asarray)
 
-    def bind(self, views: dict[tuple[int, str], Array]) -> None:
+    def bind(self, views: Views) -> None:
         """Set each layer's `W`, `dW`, ... to these arrays."""
         for (i, name), view in views.items():
             setattr(self.layers[i], name, view)
 
     @contextmanager
-    def traced(self, tape: Tape) -> Iterator[None]:
-        """Within the block every layer meets its parameters as leaves of `tape`."""
+    def shown(self, shown: Views) -> Iterator[None]:
+        """Within the block the layers compute with these arrays."""
         assert self.buffers is not None
-        views = self.buffers.views
-        noisy = [layer.noise for layer in self.layers if layer.uses_noise]
-        self.bind({key: tape.leaf(view) for key, view in views.items()})
-        for noise in noisy:
-            noise.step = tape.leaf(self.step)
-        try:
-            yield
-        finally:
+        with self.access.recording:
+            self.bind(shown)
+            try:
+                yield
+            finally:
+                self.bind(self.buffers.views)
+
+    @contextmanager
+    def traced(self, tape: Tape, shown: Views | None = None) -> Iterator[None]:
+        """Within the block every layer meets its parameters as leaves of `tape`.
+
+        Args:
+            tape: of the record.
+            shown: arrays in the place of the layers' own.
+        """
+        assert self.buffers is not None
+        with self.access.recording:
+            views = self.buffers.views
+            noisy = [layer.noise for layer in self.layers if layer.uses_noise]
+            leaves = views if shown is None else views | shown
+            self.bind({key: tape.leaf(view) for key, view in leaves.items()})
             for noise in noisy:
-                noise.step = self.step
-            for layer in self.layers:
-                _forget(layer)
-            self.bind(views)
+                noise.step = tape.leaf(self.step)
+            try:
+                yield
+            finally:
+                for noise in noisy:
+                    noise.step = self.step
+                for layer in self.layers:
+                    _forget(layer)
+                self.bind(views)
 
     # The equations.
 
@@ -229,7 +249,8 @@ class Sequential:
 
     def copy(self) -> "Sequential":
         """An unallocated model of the same layers."""
-        fresh = Sequential([_bare(layer) for layer in self.layers])
+        with self.access.recording:  # which leaves other things in them
+            fresh = Sequential([_bare(layer) for layer in self.layers])
         return fresh if self.sample_shape is None else fresh.build(self.sample_shape)
 
     def __repr__(self) -> str:

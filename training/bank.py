@@ -81,13 +81,13 @@ class Bank:
 
     def push(self, i: int) -> None:
         """Row i takes the values of its trainer."""
-        with self.backend.active():
+        with self.trainers[i].model.access.reading, self.backend.active():
             for row, own in self._pairs(i):
                 row[...] = own
 
     def pull(self, i: int) -> None:
         """The trainer takes the values of its row."""
-        with self.backend.active():
+        with self.trainers[i].model.access.writing, self.backend.active():
             for row, own in self._pairs(i):
                 own[...] = row
         self.trainers[i].newest = None

@@ -78,13 +78,14 @@ def minimize(
             f"l1: {type(method).__name__} needs a gradient everywhere, |W| has none at "
             "0; use l2, or l1 with an update rule and fit"
         )
-    samples = trainer._samples(x, y, sample_weight, class_weight)
-    held = None if validation is None else trainer._validation(validation)
-    with trainer.left_as_it_was():
-        objective = FullBatch(trainer, samples, *penalties)
-    trainer.history = History("loss" if held is None else "val_loss")
-    run = _Run(trainer, objective, method, held, hooks, Progress(verbose))
-    return run.run(steps)
+    with trainer.model.access.training():
+        samples = trainer._samples(x, y, sample_weight, class_weight)
+        held = None if validation is None else trainer._validation(validation)
+        with trainer.model.access.changing, trainer.left_as_it_was():
+            objective = FullBatch(trainer, samples, *penalties)
+        trainer.history = History("loss" if held is None else "val_loss")
+        run = _Run(trainer, objective, method, held, hooks, Progress(verbose))
+        return run.run(steps)
 
 
 def _penalty(name: str, value: Any) -> float:
@@ -152,14 +153,20 @@ class _Run:
 
     def _iterate(self, steps: int, interrupt: Interrupt) -> None:
         trainer, objective = self.trainer, self.objective
+        alone = trainer.model.access.writing
         best = objective.start()
         began = time.perf_counter()
         try:
             points = self.method.iterate(objective, best)
-            self._begin(points)
-            for i, point in zip(range(1, steps + 1), points, strict=False):
-                best = point.x
-                objective.settle(best)
+            with alone:
+                self._begin(points)
+            for i in range(1, steps + 1):
+                with alone:
+                    point = next(points, None)
+                    if point is None:
+                        break
+                    best = point.x
+                    objective.settle(best)
                 now = time.perf_counter()
                 self._finish(point, now - began)
                 began = now
@@ -169,7 +176,8 @@ class _Run:
                     trainer.stop = point.note or f"interrupted after iteration {i}"
                     break
         except BaseException:
-            objective.settle(best)
+            with alone:
+                objective.settle(best)
             raise
 
     def _begin(self, points: Iterator[Iterate]) -> None:

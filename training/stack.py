@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -154,7 +154,10 @@ class Stack:
         monitor = "loss" if held is None else "val_loss"
         run = Together(samples, held and held[0], size, shuffle, w, epochs, monitor)
         fitting = stack_memory.room(self.trainers[0], samples, size, memory)
-        with _bar(progress, verbose, epochs * len(self)) as run.progress:
+        bar = _bar(progress, verbose, epochs * len(self))
+        with ExitStack() as alone, bar as run.progress:
+            for trainer in self.trainers:
+                alone.enter_context(trainer.model.access.training(apart=True))
             run.all(members, fitting)
         self.errors = {i: m.error for i, m in enumerate(members) if m.error}
         return [trainer.history for trainer in self.trainers]

@@ -23,7 +23,7 @@ from xpnet.backend import (
     compile_tape,
 )
 from xpnet.backend.crew import Crew
-from xpnet.layers import Loss, Sequential
+from xpnet.layers import Loss, Sequential, Views
 from xpnet.training.checks import quickly_finite
 from xpnet.training.rule import Rule
 
@@ -234,15 +234,16 @@ class TrainingStep:
 
     def _record(self, loops: bool, wait: bool = True) -> Program:
         tape, b = Tape(), self.batch
-        self._own_noise()
-        with self.backend.active(), self.model.traced(tape):
-            tape.segment = "gradients"
-            x, y = tape.leaf(b.x), tape.leaf(b.y)
-            kept = self._gradients(x, y, None if b.w is None else tape.leaf(b.w))
-            tape.segment = "update"
-            self._update(tape.leaf(self.model.step), tape.leaf)
-            tape.segment = "loss"
-            self._loss(tape.leaf(self.loss), *kept)
+        with self.backend.active(), self.model.access.recording:
+            self._own_noise()
+            with self.model.traced(tape):
+                tape.segment = "gradients"
+                x, y = tape.leaf(b.x), tape.leaf(b.y)
+                kept = self._gradients(x, y, None if b.w is None else tape.leaf(b.w))
+                tape.segment = "update"
+                self._update(tape.leaf(self.model.step), tape.leaf)
+                tape.segment = "loss"
+                self._loss(tape.leaf(self.loss), *kept)
         source, members = tape.leaf(b.x), _members(self.model)
         with self.backend.active():
             how = (loops, source, members, wait, self._crew)
@@ -289,6 +290,9 @@ class EvaluationStep:
     Attributes:
         output: link(z) after `run()`, (..., batch, n).
         total: Σᵢ wᵢ lᵢ after `run()`, where targets are given.
+
+    Args:
+        views: the parameters to predict with; None for the model's own.
     """
 
     def __init__(
@@ -299,9 +303,11 @@ class EvaluationStep:
         targets: bool,
         eager: bool = False,
         jit: bool | None = None,
+        views: Views | None = None,
     ) -> None:
         assert model.buffers is not None
         self.model, self.loss_function, self.targets = model, loss, targets
+        self._views = model.buffers.views if views is None else views
         self.batch = Batch(kind, model)
         buffers = model.buffers
         self.backend: Backend = buffers.backend
@@ -324,12 +330,13 @@ class EvaluationStep:
             self.replay.run("evaluate")
         else:
             b = self.batch
-            self._evaluate(b.x, b.y, b.w, self.output, self.total)
+            with self.model.shown(self._views):
+                self._evaluate(b.x, b.y, b.w, self.output, self.total)
 
     def _record(self, loops: bool, wait: bool = True) -> Program:
         tape, b = Tape(), self.batch
         tape.segment = "evaluate"
-        with self.backend.active(), self.model.traced(tape):
+        with self.backend.active(), self.model.traced(tape, self._views):
             x, y = tape.leaf(b.x), tape.leaf(b.y)
             w = None if b.w is None else tape.leaf(b.w)
             self._evaluate(x, y, w, tape.leaf(self.output), tape.leaf(self.total))
