@@ -104,9 +104,7 @@ class Access:
                     self._trainer = 0
 
     def _others_read(self, me: int) -> bool:
-        return bool(self._readers) and (
-            len(self._readers) > 1 or me not in self._readers
-        )
+        return any(reader != me for reader in self._readers)
 
     def _read(self) -> None:
         me = get_ident()

@@ -62,6 +62,10 @@ class Bank:
             self._lanes[start, stop] = Lane(self, slice(start, stop))
         return self._lanes[start, stop]
 
+    def close(self) -> None:
+        """Let go of the lanes, which refer back."""
+        self._lanes.clear()
+
     def _pairs(self, i: int) -> list[tuple[Array, Array]]:
         """(row i, the trainer's own array) of everything that training changes."""
         trainer, mine = self.trainers[i], self.buffers

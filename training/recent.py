@@ -9,9 +9,9 @@ from xpnet.backend import Program
 from xpnet.common.access import renew_after_fork
 from xpnet.training.step import Batch
 
-FEWEST = 2  # steps that are kept whatever they hold: a full batch and a short one
+FEWEST = 1  # steps that are kept whatever they hold
 MOST = 32  # steps that are kept if they hold little
-ROOM = 4 << 20  # bytes that more than the fewest may hold together
+ROOM = 8 << 20  # bytes that several may hold together
 OBJECTS = 1 << 17  # bytes of a step's Python objects, about
 
 

@@ -224,7 +224,9 @@ class Stack:
         size = self._at_once(batch_size)
         bank, threads = Bank(self.trainers, training=False), workers(self.trainers)
         with one_thread(threads > 1), ThreadPoolExecutor(threads) as pool:
-            return Evaluation(bank, samples, own, size, pool, threads).run()
+            scores = Evaluation(bank, samples, own, size, pool, threads).run()
+        bank.close()
+        return scores
 
     def predict(
         self, x: Any, rows: Sequence[Any] | None = None, batch_size: int | None = None
@@ -251,6 +253,7 @@ class Stack:
         size = self._at_once(batch_size)
         bank = Bank(self.trainers, training=False)
         found = stacked_evaluation.predict(bank, x, own, size)
+        bank.close()
         return np.stack(found) if rows is None else found
 
     def _at_once(self, batch_size: int | None) -> int:

@@ -7,8 +7,10 @@ loss is computed only when somebody reads it.
 """
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
 
 import numpy as np
 
@@ -107,6 +109,21 @@ def warn_of_refusal(reason: str) -> None:
     )
 
 
+def _weak(record: Callable[..., Program]) -> Callable[..., Program]:
+    """`record`, without holding the step that it is a method of.
+
+    So a step and its arrays go as soon as they are let go.
+    """
+    found = WeakMethod(record)
+
+    def run(*args: Any) -> Program:
+        own = found()
+        assert own is not None
+        return own(*args)
+
+    return run
+
+
 class TrainingStep:
     """Gradients, update and loss for one kind of batch.
 
@@ -144,7 +161,7 @@ class TrainingStep:
         self._crew: Crew | None = None
         self.replay: Replay | None = None
         if not eager:
-            self.replay = Replay(self._record, self.backend, "gradients", jit)
+            self.replay = Replay(_weak(self._record), self.backend, "gradients", jit)
         self._whole = whole
         self._graph: Repeated | None = None
         if graphs and self.program is not None:
@@ -245,7 +262,7 @@ class TrainingStep:
                 tape.segment = "loss"
                 self._loss(tape.leaf(self.loss), *kept)
         source, members = tape.leaf(b.x), _members(self.model)
-        with self.backend.active():
+        with self.backend.active(), tape.released():
             how = (loops, source, members, wait, self._crew)
             program = compile_tape(tape, self.backend, {}, SEGMENTS, *how)
         self._crew = program.crew  # the same bits when it is compiled once more
@@ -317,7 +334,7 @@ class EvaluationStep:
             self.total = self.backend.zeros((*buffers.lead, 1, 1), buffers.dtype)
         self.replay: Replay | None = None
         if not eager:
-            self.replay = Replay(self._record, self.backend, "evaluate", jit)
+            self.replay = Replay(_weak(self._record), self.backend, "evaluate", jit)
 
     @property
     def program(self) -> Program | None:
@@ -340,7 +357,7 @@ class EvaluationStep:
             x, y = tape.leaf(b.x), tape.leaf(b.y)
             w = None if b.w is None else tape.leaf(b.w)
             self._evaluate(x, y, w, tape.leaf(self.output), tape.leaf(self.total))
-        with self.backend.active():
+        with self.backend.active(), tape.released():
             return compile_tape(
                 tape,
                 self.backend,
