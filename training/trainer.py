@@ -1,6 +1,6 @@
 """The Trainer: a model, a loss, an update rule and a device."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial, wraps
 from pathlib import Path
@@ -12,6 +12,7 @@ from xpnet.backend import Array, Backend, Shape, get_backend
 from xpnet.backend.blas import one_thread
 from xpnet.common import check_whole
 from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
+from xpnet.layers.parameters import Named, check_names
 from xpnet.optim import Optimizer, WeightAverage, get_optimizer
 from xpnet.training import checks, evaluation
 from xpnet.training.callbacks import Callback, check_callbacks
@@ -203,6 +204,8 @@ class Trainer:
         assert self.model.buffers is not None
         self._buffers = self.model.buffers
         self.rule = Rule(self.optimizer, self._buffers, (self.seed,), self.average)
+        if self.average is not None:
+            self._buffers.followers.append(self.rule.averaged_views())
         for programs in (self._steps, self._evaluations, self._staging):
             programs.clear()
 
@@ -532,21 +535,51 @@ class Trainer:
             return float(self.backend.to_numpy(square).reshape(()))
 
     def parameters(self) -> dict[str, Array]:
-        """{"0.W": (n_in, n_out), "0.b": (n_out,), ...}: views, on the device."""
+        """{"0.W": (n_in, n_out), "0.b": (n_out,), ...}: views, on the device.
+
+        To assign to one, `trainer.parameters()["0.W"] = values`, writes into it; see
+        `set_parameters`.
+        """
         return self._named("")
+
+    def set_parameters(self, values: Mapping[str, Any]) -> None:
+        """Give parameters (and running statistics) these values: all, or none.
+
+        Averages of the weights, if there are any, take the values too; the update
+        rule's own arrays (momentum) stay.
+
+        Args:
+            values: {"0.W": (n_in, n_out), "0.b": (n_out,), ...}, of any of them.
+
+        Raises:
+            ValueError, TypeError: an unknown name, another shape, numbers that are not
+                finite, a model without weights.
+            RuntimeError: another thread trains the model.
+        """
+        self.model.set_parameters(values)
 
     def gradients(self) -> dict[str, Array]:
         """∂J/∂ of each parameter in the last step, under the same names."""
         return self._named("d")
 
     def _named(self, prefix: str) -> dict[str, Array]:
-        buffers = self._built("gradients" if prefix else "parameters")
+        what = "gradients" if prefix else "parameters"
+        buffers = self._built(what)
         rows = {}
+        places = {
+            s.key: (s.layer, prefix + s.parameter.name) for s in buffers.layout.trained
+        }
+
+        def put(values: Mapping[str, Any]) -> None:
+            check_names(values, places, what)
+            found = {places[name]: value for name, value in values.items()}
+            buffers.assign(found, self.model.access)
+
         for slot in sorted(buffers.layout.trained, key=lambda s: s.layer):
             view = buffers.views[slot.layer, prefix + slot.parameter.name]
             row = slot.parameter.shape[0] == 1 and not slot.parameter.penalized
             rows[slot.key] = view[..., 0, :] if row else view
-        return rows
+        return Named(rows, put)
 
     def _built(self, what: str) -> Any:
         if self.model.buffers is None:
