@@ -79,7 +79,10 @@ def compile_tape(
         if program is not None:
             return program
     compiler = _Compiler(tape, backend, outputs, loops, source, members, crew)
-    return compiler.program(segments, wait, recorded)
+    try:
+        return compiler.program(segments, wait, recorded)
+    finally:  # it refers back, and would keep every buffer until Python looks for rings
+        compiler.linker = None
 
 
 class _Compiler:
@@ -188,20 +191,18 @@ class _Compiler:
         native: "Native | None",
     ) -> Callable[[Array], None]:
         """What gives another array to the product `node`, call `index` of a segment."""
-        row = calls[segment]
-        op = row[index]
+        row, source, backend = calls[segment], self.source, self.backend
+        op, out = row[index], self.array(node)
+        # The tape lets go of its arrays.
+        own = [None if a.root is source else self.array(a) for a in node.args]
 
         def take(array: Array) -> None:
             x, y = (
-                array
-                if a is self.source
-                else view(array, a)
-                if a.root is self.source
-                else self.array(a)
-                for a in node.args
+                array if a is source else view(array, a) if fixed is None else fixed
+                for a, fixed in zip(node.args, own, strict=True)
             )
             if native is None:
-                row[index] = self.backend.product(x, y, self.array(node))
+                row[index] = backend.product(x, y, out)
             else:
                 native.point(op, [x, y, op.arrays[-1]])
 

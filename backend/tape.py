@@ -1,6 +1,7 @@
 """The record itself: nodes in the order in which Python met them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +22,15 @@ class Tape:
         self._leaves: dict[int, Traced] = {}
         self._seen: dict[tuple[Any, ...], Traced] = {}
         self._versions: dict[int, int] = {}
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Behind the block it holds no arrays: what is compiled within has its own."""
+        try:
+            yield
+        finally:
+            for node in self.nodes:
+                node.array = node.memory = None
 
     def leaf(self, array: Array) -> Traced:
         """The node that reads (and may write) `array` itself."""

@@ -29,13 +29,14 @@ class Network:
     @property
     def trainer(self) -> Trainer:
         """The trainer itself."""
+        kept = self._kept  # first: several threads may ask, and one may be done
         if self._trainer is None:
-            self._trainer = self._made()
+            self._trainer = self._made(kept)
             self._kept = {}
         return self._trainer
 
-    def _made(self) -> Trainer:
-        kept, trainer = self._kept, self._maker()
+    def _made(self, kept: dict[str, Any]) -> Trainer:
+        trainer = self._maker()
         trainer.build(kept["sample"])
         buffers = trainer.model.buffers
         assert buffers is not None

@@ -22,7 +22,7 @@ from xpnet.layers.losses import (
 )
 from xpnet.layers.noise import Dropout, GaussianNoise
 from xpnet.layers.normalization import BatchNorm, LayerNorm
-from xpnet.layers.parameters import Buffers, Slot
+from xpnet.layers.parameters import Buffers, Slot, Views
 from xpnet.layers.sequential import Sequential
 from xpnet.layers.table import LAYERS
 
@@ -49,6 +49,7 @@ __all__ = [
     "Sequential",
     "Slot",
     "SoftmaxCrossEntropy",
+    "Views",
     "get_activation",
     "get_initializer",
     "get_loss",

@@ -48,6 +48,10 @@ class Layer:
                 self.ds[...] = (self.x * delta).sum(axis=-2, keepdims=True)
                 return delta * self.s
 
+    To assign to a parameter, `layer.W = values`, writes the values into the model's
+    array, once their shape and their values have been checked; before there is one it
+    is what the parameter starts from.
+
     Attributes:
         noise: random numbers inside a step, for layers with `uses_noise`.
         min_batch: the fewest samples a training batch may have.
@@ -56,6 +60,13 @@ class Layer:
     noise: Noise
     uses_noise = False
     min_batch = 1
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        home = self.__dict__.get("_home")
+        if home is not None and home.has(name):
+            home.put(self, name, value)  # into the model's arrays, or it would be lost
+        else:
+            object.__setattr__(self, name, value)
 
     def build(self, shape: Shape) -> Shape:
         """Declare parameters for samples of `shape`; return the outputs' shape."""

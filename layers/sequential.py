@@ -2,8 +2,8 @@
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,17 @@ from xpnet.backend import (
     stream_key,
 )
 from xpnet.common import explains_arguments
+from xpnet.common.access import Access
 from xpnet.layers.layer import Layer
-from xpnet.layers.parameters import Buffers, Layout, Slot
+from xpnet.layers.parameters import (
+    Buffers,
+    Home,
+    Layout,
+    Slot,
+    Views,
+    check_names,
+    fitting,
+)
 
 
 @explains_arguments
@@ -31,6 +40,12 @@ class Sequential:
     are views into them. It is built when its first batch shows how wide it is, or by
     `build`, and lives on the device of the Trainer that takes it.
 
+    A layer belongs to one model. Where it has one already, this model gets a copy of
+    it, which starts from the weights that the layer has now:
+
+        features = trained.model.layers[:-1]
+        model = xn.Sequential([*features, xn.Dense(3)])
+
     Args:
         layers: `Layer` objects, input first. Each appears once.
 
@@ -40,12 +55,18 @@ class Sequential:
     """
 
     def __init__(self, layers: Sequence[Layer]):
-        self.layers = _checked(layers)
+        self._layers = tuple(map(_taken, _checked(layers)))
         self.sample_shape: Shape | None = None
         self.shapes: list[Shape] = []
         self.layout = Layout()
         self.buffers: Buffers | None = None
         self.step: Array = None
+        self.access = Access()
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Input first; a model of other layers is another model."""
+        return self._layers
 
     # Shapes.
 
@@ -72,6 +93,7 @@ class Sequential:
             layer.__dict__["_parameters"] = []
             try:
                 shape = layer.build(shape)
+                _keep_start(layer)
             except ValueError as error:
                 raise ValueError(f"layer {i}: {error}") from None
             shape = _returned(shape, i, layer, "build")
@@ -84,6 +106,8 @@ class Sequential:
         """Forget the shape and the arrays: as it was before `build`."""
         self.sample_shape, self.shapes = None, []
         self.layout, self.buffers = Layout(), None
+        for layer in self.layers:
+            _unbind(layer)
 
     @property
     def n_outputs(self) -> int:
@@ -137,12 +161,23 @@ class Sequential:
         self.buffers = Buffers(self.layout, backend, dtype, lead)
         if old is None:
             self.buffers.draw(seeds)
+            self._start()
         else:
             self._take_over(old)
         self.buffers.add_gradients()
         with backend.active():
             step = backend.zeros((*lead, 1, 1), np.uint32)
         self.adopt(self.buffers, step, seeds)
+
+    def _start(self) -> None:
+        """Parameters that were set before there were arrays have these values."""
+        assert self.buffers is not None
+        for slot in self.slots().values():
+            start = vars(self.layers[slot.layer]).get("_start", {})
+            if slot.parameter.name in start:
+                shape, dtype = slot.parameter.shape, self.buffers.dtype
+                value = fitting(slot.key, start[slot.parameter.name], shape, dtype)
+                self.buffers.write(slot, value)
 
     def adopt(self, buffers: Buffers, step: Array, seeds: tuple[int, ...]) -> None:
         """Compute with these arrays, and noise of these seeds from `step` on.
@@ -155,6 +190,8 @@ class Sequential:
         self.buffers, self.step = buffers, step
         self.bind_noise(seeds)
         self.bind(buffers.views)
+        for i, layer in enumerate(self.layers):
+            layer.__dict__["_home"] = Home(buffers, self.access, i)
 
     def _take_over(self, old: Buffers) -> None:
         assert self.buffers is not None
@@ -179,28 +216,46 @@ class Sequential:
                     key = backend.asarray(host)
                     layer.noise = Noise(self.step, key, backend.asarray)
 
-    def bind(self, views: dict[tuple[int, str], Array]) -> None:
+    def bind(self, views: Views) -> None:
         """Set each layer's `W`, `dW`, ... to these arrays."""
         for (i, name), view in views.items():
-            setattr(self.layers[i], name, view)
+            self.layers[i].__dict__[name] = view
 
     @contextmanager
-    def traced(self, tape: Tape) -> Iterator[None]:
-        """Within the block every layer meets its parameters as leaves of `tape`."""
+    def shown(self, shown: Views) -> Iterator[None]:
+        """Within the block the layers compute with these arrays."""
         assert self.buffers is not None
-        views = self.buffers.views
-        noisy = [layer.noise for layer in self.layers if layer.uses_noise]
-        self.bind({key: tape.leaf(view) for key, view in views.items()})
-        for noise in noisy:
-            noise.step = tape.leaf(self.step)
-        try:
-            yield
-        finally:
+        with self.access.recording:
+            self.bind(shown)
+            try:
+                yield
+            finally:
+                self.bind(self.buffers.views)
+
+    @contextmanager
+    def traced(self, tape: Tape, shown: Views | None = None) -> Iterator[None]:
+        """Within the block every layer meets its parameters as leaves of `tape`.
+
+        Args:
+            tape: of the record.
+            shown: arrays in the place of the layers' own.
+        """
+        assert self.buffers is not None
+        with self.access.recording:
+            views = self.buffers.views
+            noisy = [layer.noise for layer in self.layers if layer.uses_noise]
+            leaves = views if shown is None else views | shown
+            self.bind({key: tape.leaf(view) for key, view in leaves.items()})
             for noise in noisy:
-                noise.step = self.step
-            for layer in self.layers:
-                _forget(layer)
-            self.bind(views)
+                noise.step = tape.leaf(self.step)
+            try:
+                yield
+            finally:
+                for noise in noisy:
+                    noise.step = self.step
+                for layer in self.layers:
+                    _forget(layer)
+                self.bind(views)
 
     # The equations.
 
@@ -229,9 +284,31 @@ class Sequential:
         """The slots of everything that training changes, by public name."""
         return {s.key: s for s in (*self.layout.trained, *self.layout.state)}
 
+    def set_parameters(self, values: Mapping[str, Any]) -> None:
+        """Give parameters (and running statistics) these values: all, or none.
+
+        Args:
+            values: {"0.W": (n_in, n_out), "0.b": (n_out,), ...}, of any of them.
+
+        Raises:
+            ValueError, TypeError: an unknown name, another shape, numbers that are not
+                finite, a model without weights.
+            RuntimeError: another thread trains the model.
+        """
+        if self.buffers is None:
+            raise ValueError(
+                "set_parameters: the model has no weights yet; call "
+                "trainer.build(n_features) first"
+            )
+        places = {k: (s.layer, s.parameter.name) for k, s in self.slots().items()}
+        check_names(values, places, "set_parameters")
+        found = {places[name]: value for name, value in values.items()}
+        self.buffers.assign(found, self.access)
+
     def copy(self) -> "Sequential":
         """An unallocated model of the same layers."""
-        fresh = Sequential([_bare(layer) for layer in self.layers])
+        with self.access.recording:  # which leaves other things in them
+            fresh = Sequential([_bare(layer) for layer in self.layers])
         return fresh if self.sample_shape is None else fresh.build(self.sample_shape)
 
     def __repr__(self) -> str:
@@ -279,15 +356,48 @@ def _checked(layers: Sequence[Layer]) -> list[Layer]:
 def _bare(layer: Layer) -> Layer:
     """A copy of `layer` as its constructor left it, as far as one can tell."""
     bound = {p.name for p in layer.declared} | {f"d{p.name}" for p in layer.declared}
+    bound |= {"_home", "_taken", "_start"}
     fresh = copy.copy(layer)
+    found = vars(fresh)
     for name, value in vars(layer).items():
         if name in bound or isinstance(value, Noise) or hasattr(value, "strides"):
-            delattr(fresh, name)
+            del found[name]
         elif isinstance(value, Layer):
-            setattr(fresh, name, _bare(value))
+            found[name] = _bare(value)
         elif isinstance(value, list | dict | set):
-            setattr(fresh, name, copy.copy(value))
+            found[name] = copy.copy(value)
+    found.update(vars(layer).get("_start", {}))
     return fresh
+
+
+def _taken(layer: Layer) -> Layer:
+    """The layer for a model: a copy with its weights if another model has it."""
+    if "_taken" in vars(layer):
+        home = vars(layer).get("_home")
+        values = {} if home is None else home.values()
+        with nullcontext() if home is None else home.recording:
+            layer = _bare(layer)
+        vars(layer).update(values)
+    vars(layer)["_taken"] = True
+    return layer
+
+
+def _keep_start(layer: Layer) -> None:
+    """Arrays that were set as parameters before `build` are what these start from."""
+    start = vars(layer)["_start"] = {}
+    for p in layer.declared:
+        value = vars(layer).get(p.name)
+        if isinstance(value, list) or getattr(value, "shape", None):
+            start[p.name] = fitting(p.name, value, p.shape, np.float64)
+
+
+def _unbind(layer: Layer) -> None:
+    """Put the values in the place of the model's arrays that it starts from."""
+    if vars(layer).pop("_home", None) is not None:
+        for p in layer.declared:
+            vars(layer).pop(p.name, None)
+            vars(layer).pop(f"d{p.name}", None)
+    vars(layer).update(vars(layer).get("_start", {}))
 
 
 def _forget(layer: Layer) -> None:

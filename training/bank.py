@@ -62,6 +62,10 @@ class Bank:
             self._lanes[start, stop] = Lane(self, slice(start, stop))
         return self._lanes[start, stop]
 
+    def close(self) -> None:
+        """Let go of the lanes, which refer back."""
+        self._lanes.clear()
+
     def _pairs(self, i: int) -> list[tuple[Array, Array]]:
         """(row i, the trainer's own array) of everything that training changes."""
         trainer, mine = self.trainers[i], self.buffers
@@ -81,13 +85,13 @@ class Bank:
 
     def push(self, i: int) -> None:
         """Row i takes the values of its trainer."""
-        with self.backend.active():
+        with self.trainers[i].model.access.reading, self.backend.active():
             for row, own in self._pairs(i):
                 row[...] = own
 
     def pull(self, i: int) -> None:
         """The trainer takes the values of its row."""
-        with self.backend.active():
+        with self.trainers[i].model.access.writing, self.backend.active():
             for row, own in self._pairs(i):
                 own[...] = row
         self.trainers[i].newest = None

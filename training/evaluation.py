@@ -19,14 +19,15 @@ def predict(trainer: "Trainer", x: Array, batch_size: int) -> Values:
     """link(z) for x (samples, *sample), as a NumPy array (samples, n)."""
     backend, n = trainer.backend, len(x)
     result = np.empty((n, trainer.model.n_outputs), trainer.dtype)
-    with np.errstate(all="ignore"), backend.active(), trainer.averaged():
+    alike = trainer.model.access.reading
+    with np.errstate(all="ignore"), backend.active(), alike:
         for start in range(0, n, batch_size):
             rows = slice(start, min(start + batch_size, n))
             kind = Kind((rows.stop - start, *x.shape[1:]), False, False)
-            step = trainer.evaluation_step(kind, targets=False)
-            backend.upload(step.batch.x, x[rows])
-            step.run()
-            result[rows] = backend.to_numpy(step.output)
+            with trainer.evaluation(kind, targets=False) as step:
+                backend.upload(step.batch.x, x[rows])
+                step.run()
+                result[rows] = backend.to_numpy(step.output)
     return result
 
 
@@ -36,15 +37,16 @@ def evaluate(
     """{"loss": Σ w l / Σ w, metric: value...} over `samples`."""
     backend, total = trainer.backend, 0.0
     outputs = np.empty((samples.count, trainer.model.n_outputs), trainer.dtype)
-    with np.errstate(all="ignore"), backend.active(), trainer.averaged():
+    alike = trainer.model.access.reading
+    with np.errstate(all="ignore"), backend.active(), alike:
         for start in range(0, samples.count, batch_size):
             stop = min(start + batch_size, samples.count)
-            step = trainer.evaluation_step(samples.kind(stop - start), targets=True)
             rows = backend.asarray(np.arange(start, stop))
-            samples.gather(rows, step.batch)
-            step.run()
-            outputs[start:stop] = backend.to_numpy(step.output)
-            total += float(backend.to_numpy(step.total).sum())
+            with trainer.evaluation(samples.kind(stop - start), targets=True) as step:
+                samples.gather(rows, step.batch)
+                step.run()
+                outputs[start:stop] = backend.to_numpy(step.output)
+                total += float(backend.to_numpy(step.total).sum())
     result = {"loss": total / samples.total}
     for name, metric in metrics.items():
         result[name] = metric.score(outputs, samples.host_y, samples.host_w)

@@ -125,7 +125,8 @@ class Loop:
         if count == 1 or together is None:
             self._epoch(done + 1, epochs, interrupt)
             return 1
-        together.run(count)
+        with self.trainer.model.access.writing:
+            together.run(count)
         if interrupt.asked and not self.trainer.stop:
             last = f"epoch {done + count} after batch {self.steps}"
             self.trainer.stop = f"interrupted in {last}"
@@ -144,14 +145,16 @@ class Loop:
             if self.captured is not None:
                 self.captured.begin()
             while done < self.steps and not trainer.stop:
-                taken = self._steps(done, interrupt)
+                with trainer.model.access.writing:
+                    taken = self._steps(done, interrupt)
                 done += taken
                 advance(taken)
                 if interrupt.asked:
                     trainer.stop = f"interrupted in epoch {epoch} after batch {done}"
             losses = trainer.backend.to_numpy(self.losses)[:done]
             if not self.safety.each_step:
-                self._check(losses)
+                with trainer.model.access.writing:
+                    self._check(losses)
         weights = self.samples.weights(rows, self.batch_size)[:done]
         seen = min(done * self.batch_size, count)
         seconds = time.perf_counter() - began

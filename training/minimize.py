@@ -88,16 +88,17 @@ def minimize(
             "0; use l2, or l1 with an update rule and fit"
         )
     extra = ("objective", "evaluations") if l1 or l2 else ("evaluations",)
-    history = trainer._begun(hooks, validation is not None, extra)
-    samples = trainer._samples(x, y, sample_weight, class_weight)
-    held = None if validation is None else trainer._validation(validation)
-    if held is not None:
-        trainer._check_metrics(held, trial=True)
-    with trainer.left_as_it_was():
-        objective = FullBatch(trainer, samples, *penalties)
-    trainer.history = history
-    run = _Run(trainer, objective, method, held, hooks, progress)
-    return run.run(steps)
+    with trainer.model.access.training():
+        history = trainer._begun(hooks, validation is not None, extra)
+        samples = trainer._samples(x, y, sample_weight, class_weight)
+        held = None if validation is None else trainer._validation(validation)
+        if held is not None:
+            trainer._check_metrics(held, trial=True)
+        with trainer.model.access.changing, trainer.left_as_it_was():
+            objective = FullBatch(trainer, samples, *penalties)
+        trainer.history = history
+        run = _Run(trainer, objective, method, held, hooks, progress)
+        return run.run(steps)
 
 
 def _penalty(name: str, value: Any) -> float:
@@ -165,14 +166,20 @@ class _Run:
 
     def _iterate(self, steps: int, interrupt: Interrupt) -> None:
         trainer, objective = self.trainer, self.objective
+        alone = trainer.model.access.writing
         best = objective.start()
         began = time.perf_counter()
         try:
             points = self.method.iterate(objective, best)
-            self._begin(points)
-            for i, point in zip(range(1, steps + 1), points, strict=False):
-                best = point.x
-                objective.settle(best)
+            with alone:
+                self._begin(points)
+            for i in range(1, steps + 1):
+                with alone:
+                    point = next(points, None)
+                    if point is None:
+                        break
+                    best = point.x
+                    objective.settle(best)
                 now = time.perf_counter()
                 self._finish(point, now - began)
                 began = now
@@ -182,7 +189,8 @@ class _Run:
                     trainer.stop = point.note or f"interrupted after iteration {i}"
                     break
         except BaseException:
-            objective.settle(best)
+            with alone:
+                objective.settle(best)
             raise
 
     def _begin(self, points: Iterator[Iterate]) -> None:

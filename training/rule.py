@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import GRADIENT_NOISE, Array, Noise, stream_key
-from xpnet.layers import Buffers
+from xpnet.layers import Buffers, Views
 from xpnet.optim import Optimizer, WeightAverage
 
 
@@ -53,7 +53,9 @@ class Rule:
             self.numbers = zeros((*buffers.lead, len(names)), buffers.dtype)
             kept = [] if average is None else [buffers.params, buffers.state]
             if averages is None:
-                averages = [array.copy() for array in kept]
+                averages = [zeros(array.shape, buffers.dtype) for array in kept]
+                for mean, array in zip(averages, kept, strict=True):
+                    mean[...] = array
             self.averages = list(averages)
         # One network's numbers are 0-d, which NumPy broadcasts fastest.
         places = [slice(i, i + 1) if buffers.lead else i for i in range(len(names))]
@@ -65,6 +67,10 @@ class Rule:
         self.is_noisy = bool(optimizer.gradient_noise)
         self._noise = self._drawn_from(seeds) if self.is_noisy else None
         self._newest: tuple[float, ...] = ()
+
+    def averaged_views(self) -> Views:
+        """The averages as a layer's `W`, `b`, `running_mean` ..."""
+        return self._buffers.over(*self.averages)
 
     def _drawn_from(self, seeds: tuple[int, ...]) -> Noise:
         keys = [stream_key(seed, GRADIENT_NOISE) for seed in seeds]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -168,7 +168,10 @@ class Stack:
             member.callbacks = check_callbacks(deepcopy(callbacks))
         run = Together(samples, held and held[0], size, shuffle, w, epochs)
         fitting = stack_memory.room(first, samples, size, memory)
-        with _bar(progress, verbose, epochs * len(self)) as run.progress:
+        bar = _bar(progress, verbose, epochs * len(self))
+        with ExitStack() as alone, bar as run.progress:
+            for trainer in self.trainers:
+                alone.enter_context(trainer.model.access.training(apart=True))
             run.all(members, fitting)
         self.errors = {i: m.error for i, m in enumerate(members) if m.error}
         return [trainer.history for trainer in self.trainers]
@@ -249,7 +252,9 @@ class Stack:
         self._check_sound("evaluate")
         bank, threads = Bank(self.trainers, training=False), workers(self.trainers)
         with one_thread(threads > 1), ThreadPoolExecutor(threads) as pool:
-            return Evaluation(bank, samples, own, size, pool, threads).run()
+            scores = Evaluation(bank, samples, own, size, pool, threads).run()
+        bank.close()
+        return scores
 
     @explains_arguments
     def predict(
@@ -278,6 +283,7 @@ class Stack:
         self._check_sound("predict")
         bank = Bank(self.trainers, training=False)
         found = stacked_evaluation.predict(bank, x, own, size)
+        bank.close()
         for i, (trainer, outputs) in enumerate(zip(self.trainers, found, strict=True)):
             check_outputs(trainer, outputs, f"predict: network {i}")
         return np.stack(found) if rows is None else found

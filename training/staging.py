@@ -1,5 +1,6 @@
 """From the caller's arrays to a program with a checked batch in its buffers."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,11 @@ class Staging:
         """Forget the programs."""
         self._accepted.clear()
 
+    def forget(self, unless: Iterable[TrainingStep]) -> None:
+        """Forget the programs that are kept no longer."""
+        kept = set(unless)
+        self._accepted = {k: s for k, s in self._accepted.items() if s in kept}
+
     def stage(self, x: Any, y: Any, sample_weight: Any) -> TrainingStep:
         """The program for this batch, ready to run."""
         arrays = type(x) is np.ndarray and type(y) is np.ndarray
@@ -36,6 +42,8 @@ class Staging:
         step = self._accepted.get(signature)
         self._trainer.check_owner()
         if step is not None and step.accepts(x, y):
+            if step is not self._trainer.newest:
+                self._trainer.training_step(step.batch.kind)  # the newest by now
             step.read(x)
             np.copyto(step.batch.y_rows, y, "unsafe")
             return step

@@ -6,8 +6,10 @@ it is replayed: segments "gradients" (forward, δ, backward), "update" and "loss
 loss is computed only when somebody reads it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
 
 import numpy as np
 
@@ -24,7 +26,7 @@ from xpnet.backend import (
 )
 from xpnet.backend.crew import Crew
 from xpnet.common.console import warn
-from xpnet.layers import Loss, Sequential
+from xpnet.layers import Loss, Sequential, Views
 from xpnet.training.checks import quickly_finite
 from xpnet.training.rule import Rule
 
@@ -108,6 +110,21 @@ def warn_of_refusal(reason: str) -> None:
     )
 
 
+def _weak(record: Callable[..., Program]) -> Callable[..., Program]:
+    """`record`, without holding the step that it is a method of.
+
+    So a step and its arrays go as soon as they are let go.
+    """
+    found = WeakMethod(record)
+
+    def run(*args: Any) -> Program:
+        own = found()
+        assert own is not None
+        return own(*args)
+
+    return run
+
+
 class TrainingStep:
     """Gradients, update and loss for one kind of batch.
 
@@ -145,7 +162,7 @@ class TrainingStep:
         self._crew: Crew | None = None
         self.replay: Replay | None = None
         if not eager:
-            self.replay = Replay(self._record, self.backend, "gradients", jit)
+            self.replay = Replay(_weak(self._record), self.backend, "gradients", jit)
         self._whole = whole
         self._linked: tuple[Program, native.Whole | None] | None = None
         self._graph: Repeated | None = None
@@ -262,18 +279,19 @@ class TrainingStep:
 
     def _record(self, loops: bool, wait: bool = True) -> Program:
         tape, b = Tape(), self.batch
-        self._own_noise()
-        with self.backend.active(), self.model.traced(tape):
-            tape.segment = "gradients"
-            x, y = tape.leaf(b.x), tape.leaf(b.y)
-            w = None if b.w is None else tape.leaf(b.w)
-            kept = self._gradients(x, y, w, tape.leaf)
-            tape.segment = "update"
-            self._update(tape.leaf(self.model.step), tape.leaf)
-            tape.segment = "loss"
-            self._loss(tape.leaf(self.loss), *kept)
+        with self.backend.active(), self.model.access.recording:
+            self._own_noise()
+            with self.model.traced(tape):
+                tape.segment = "gradients"
+                x, y = tape.leaf(b.x), tape.leaf(b.y)
+                w = None if b.w is None else tape.leaf(b.w)
+                kept = self._gradients(x, y, w, tape.leaf)
+                tape.segment = "update"
+                self._update(tape.leaf(self.model.step), tape.leaf)
+                tape.segment = "loss"
+                self._loss(tape.leaf(self.loss), *kept)
         source, members = tape.leaf(b.x), _members(self.model)
-        with self.backend.active():
+        with self.backend.active(), tape.released():
             how = (loops, source, members, wait, self._crew)
             program = compile_tape(tape, self.backend, {}, SEGMENTS, *how)
         self._crew = program.crew  # the same bits when it is compiled once more
@@ -322,6 +340,9 @@ class EvaluationStep:
     Attributes:
         output: link(z) after `run()`, (..., batch, n).
         total: Σᵢ wᵢ lᵢ after `run()`, where targets are given.
+
+    Args:
+        views: the parameters to predict with; None for the model's own.
     """
 
     def __init__(
@@ -332,9 +353,11 @@ class EvaluationStep:
         targets: bool,
         eager: bool = False,
         jit: bool | None = None,
+        views: Views | None = None,
     ) -> None:
         assert model.buffers is not None
         self.model, self.loss_function, self.targets = model, loss, targets
+        self._views = model.buffers.views if views is None else views
         self.batch = Batch(kind, model)
         buffers = model.buffers
         self.backend: Backend = buffers.backend
@@ -344,7 +367,7 @@ class EvaluationStep:
             self.total = self.backend.zeros((*buffers.lead, 1, 1), buffers.dtype)
         self.replay: Replay | None = None
         if not eager:
-            self.replay = Replay(self._record, self.backend, "evaluate", jit)
+            self.replay = Replay(_weak(self._record), self.backend, "evaluate", jit)
 
     @property
     def program(self) -> Program | None:
@@ -357,16 +380,17 @@ class EvaluationStep:
             self.replay.run("evaluate")
         else:
             b = self.batch
-            self._evaluate(b.x, b.y, b.w, self.output, self.total)
+            with self.model.shown(self._views):
+                self._evaluate(b.x, b.y, b.w, self.output, self.total)
 
     def _record(self, loops: bool, wait: bool = True) -> Program:
         tape, b = Tape(), self.batch
         tape.segment = "evaluate"
-        with self.backend.active(), self.model.traced(tape):
+        with self.backend.active(), self.model.traced(tape, self._views):
             x, y = tape.leaf(b.x), tape.leaf(b.y)
             w = None if b.w is None else tape.leaf(b.w)
             self._evaluate(x, y, w, tape.leaf(self.output), tape.leaf(self.total))
-        with self.backend.active():
+        with self.backend.active(), tape.released():
             return compile_tape(
                 tape,
                 self.backend,

@@ -1,10 +1,10 @@
 """The Trainer: a model, a loss, an update rule and a device."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from xpnet.common import (
     explains_arguments,
 )
 from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
+from xpnet.layers.parameters import Named, check_names
 from xpnet.optim import Optimizer, WeightAverage, get_optimizer
 from xpnet.training import checks, evaluation
 from xpnet.training.callbacks import Callback, check_callbacks, check_monitors
@@ -36,15 +37,31 @@ from xpnet.training.memory import DeviceMemoryError, batch_too_large, no_room
 from xpnet.training.metrics import check_metrics, get_metrics
 from xpnet.training.progress import Progress
 from xpnet.training.rates import Rates
+from xpnet.training.recent import Recent
 from xpnet.training.rule import Rule
 from xpnet.training.safety import Safety
 from xpnet.training.staging import Staging
 from xpnet.training.step import EvaluationStep, Kind, TrainingStep
 
+P = ParamSpec("P")
 T = TypeVar("T")
 S = TypeVar("S", TrainingStep, EvaluationStep)
+Guess = tuple[Kind, bool, bool]  # with targets; with averages for weights
 DTYPES = ("float32", "float64")
 PREDICT_ROWS = 1024  # samples a batch, where the caller names no batch size
+
+
+def _alone(
+    method: Callable[Concatenate["Trainer", P], T],
+) -> Callable[Concatenate["Trainer", P], T]:
+    """The method; meanwhile no other thread may change the model."""
+
+    @wraps(method)
+    def run(trainer: "Trainer", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with trainer.model.access.training():
+            return method(trainer, *args, **kwargs)
+
+    return run
 
 
 @explains_arguments
@@ -143,9 +160,9 @@ class Trainer:
         self.sound: int | None = None  # updates when the weights were last seen finite
         self.square_then: float | None = None  # while epochs gone by are told of
         self._buffers: Buffers | None = None
-        self._steps: dict[Kind, TrainingStep] = {}
+        self._steps: Recent[Kind, TrainingStep] = Recent()
         self._staging = Staging(self)
-        self._evaluations: dict[tuple[Kind, bool], EvaluationStep] = {}
+        self._evaluations: Recent[Guess, EvaluationStep] = Recent()
         if model.sample_shape is not None:
             self.build(model.sample_shape)
 
@@ -175,7 +192,9 @@ class Trainer:
             self.check_owner()
             return
         what, hint = "the model", "use fewer or narrower layers"
-        self._placed(what, hint, self._allocate)
+        with model.access.changing:
+            if not hasattr(self, "rule"):
+                self._placed(what, hint, self._allocate)
 
     def _allocate(self) -> None:
         self.model.allocate(self.backend, self.dtype, (self.seed,))
@@ -201,6 +220,8 @@ class Trainer:
         self.rule = Rule(self.optimizer, self._buffers, (self.seed,), self.average)
         self._safety = Safety(self) if self.backend.is_host else None
         self.sound = None
+        if self.average is not None:
+            self._buffers.followers.append(self.rule.averaged_views())
         for programs in (self._steps, self._evaluations, self._staging):
             programs.clear()
 
@@ -224,7 +245,9 @@ class Trainer:
             ]
             checks.check_batch(self.model, samples)
             self.model.bind_noise((self.seed,))
-            step = self._steps[kind] = self._recorded(kind, self._new_step)
+            step = self._recorded(kind, self._new_step)
+            self._steps.put(kind, step)
+            self._staging.forget(self._steps)
         return step
 
     def _new_step(self, kind: Kind) -> TrainingStep:
@@ -242,20 +265,41 @@ class Trainer:
         # With the error go the arrays that were made before it.
         raise batch_too_large(self.backend, kind, problem, record)
 
-    def evaluation_step(self, kind: Kind, targets: bool) -> EvaluationStep:
-        """Likewise for predictions."""
-        key = (kind, targets)
-        if key not in self._evaluations:
-            self._evaluations[key] = self._recorded(
-                kind,
-                lambda kind: EvaluationStep(
-                    self.model, self.loss_function, kind, targets, self.eager, self.jit
-                ),
-            )
-        return self._evaluations[key]
+    @contextmanager
+    def evaluation(self, kind: Kind, targets: bool) -> Iterator[EvaluationStep]:
+        """A step for predictions, which is this thread's own within the block."""
+        averaged = self._is_averaged
+        step = self._evaluations.take((kind, targets, averaged))
+        # A device does one thing at a time anyway.
+        turns = nullcontext() if self.backend.is_host else self.model.access.recording
+        with turns:
+            if step is None:
+                step = self.evaluation_step(kind, targets, averaged)
+            yield step
+        self._evaluations.put((kind, targets, averaged), step)
+
+    def evaluation_step(
+        self, kind: Kind, targets: bool, averaged: bool = False
+    ) -> EvaluationStep:
+        """A new step for predictions, with the averages for weights if `averaged`."""
+        views = self.rule.averaged_views() if averaged else None
+        options = (self.eager, self.jit, views)
+        return self._recorded(
+            kind,
+            lambda kind: EvaluationStep(
+                self.model, self.loss_function, kind, targets, *options
+            ),
+        )
+
+    @property
+    def _is_averaged(self) -> bool:
+        """Whether predictions are those of the averages, now."""
+        averages = self.average is not None and not self._inside_averages
+        return averages and self.steps_done > 0
 
     # Training.
 
+    @_alone
     @explains_arguments
     def fit(
         self,
@@ -314,11 +358,13 @@ class Trainer:
         samples = self._samples(x, y, sample_weight, class_weight)
         size = checks.check_batch_size(batch_size, samples.count)
         rest = samples.count % size
-        with self.left_as_it_was():
-            for n in {size, rest} - {0}:
-                self.training_step(samples.kind(n))
-        for step in self._steps.values():
-            step.unbind()  # arrays that were read in place are let go
+        kinds = [samples.kind(n) for n in sorted({size, rest} - {0}, reverse=True)]
+        with self.model.access.changing:
+            with self.left_as_it_was(), self._steps.keeping(kinds):
+                for kind in kinds:
+                    self.training_step(kind)
+            for step in self._steps:
+                step.unbind()  # arrays that were read in place are let go
         held = None if validation is None else self._validation(validation)
         if held is not None:
             self._check_metrics(held, trial=True)
@@ -327,7 +373,12 @@ class Trainer:
         parts = (samples, held, size, shuffle, hooks, progress, doctor, epochs)
         what = "a copy of the parameters, in case training diverges,"
         hint = "use fewer or narrower layers, or a smaller data set"
-        return self._placed(what, hint, partial(Loop, self, *parts)).run(epochs)
+        sizes = [] if held is None else [size, held.count % size]
+        guesses = [(held.kind(n), True, bool(self.average)) for n in sizes if held]
+        with self._steps.keeping(kinds), self._evaluations.keeping(guesses):
+            with self.model.access.changing:
+                loop = self._placed(what, hint, partial(Loop, self, *parts))
+            return loop.run(epochs)
 
     def _begun(
         self, hooks: list[Callback], validated: bool, extra: Sequence[str] = ()
@@ -360,14 +411,18 @@ class Trainer:
     @contextmanager
     def left_as_it_was(self) -> Iterator[None]:
         """Data that are refused within the block leave an unbuilt model unbuilt."""
-        built = self.model.sample_shape is not None
-        try:
+        if self.model.sample_shape is not None:
             yield
-        except (ValueError, TypeError, MemoryError):
-            if not built:
-                self.model.unbuild()
-                vars(self).pop("rule", None)
-            raise
+            return
+        with self.model.access.changing:
+            built = self.model.sample_shape is not None
+            try:
+                yield
+            except (ValueError, TypeError, MemoryError):
+                if not built:
+                    self.model.unbuild()
+                    vars(self).pop("rule", None)
+                raise
 
     def _validation(self, validation: tuple[Any, ...]) -> Samples:
         checks.check_validation(validation)
@@ -385,16 +440,17 @@ class Trainer:
             DivergenceError: a gradient became NaN or infinite; everything is as before
                 the step. A GPU is not asked for it: read `loss` from time to time.
         """
-        with np.errstate(all="ignore"), self.backend.active():
+        alone = self.model.access.changing
+        with alone, np.errstate(all="ignore"), self.backend.active():
             step = self._staging.stage(x, y, sample_weight)
             self.set_scalars()
             if self._safety is not None and self._safety.pairs:
                 self._safety.keep()
             fine = step.run_whole()
-        self.took(step)
-        if not fine:
-            self._fail(step)
-        self.steps_done += 1
+            self.took(step)
+            if not fine:
+                self._fail(step)
+            self.steps_done += 1
 
     def _fail(self, step: TrainingStep) -> NoReturn:
         """Take back what `step`, which had no update, has moved; say what is wrong."""
@@ -426,9 +482,10 @@ class Trainer:
         if self._failed is not None:
             raise self._failed
         if self._loss is None:
-            with np.errstate(all="ignore"), self.backend.active():
+            alone = self.model.access.writing
+            with alone, np.errstate(all="ignore"), self.backend.active():
                 self.newest.run("loss")
-            self._loss = float(self.backend.to_numpy(self.newest.loss).sum())
+                self._loss = float(self.backend.to_numpy(self.newest.loss).sum())
         if not np.isfinite(self._loss):
             raise divergence(self, self.newest, self.steps_done, self._loss)
         return self._loss
@@ -529,7 +586,7 @@ class Trainer:
         if self.square_then is not None:
             return self.square_then
         w = self.penalized_weights()
-        programs = [step.program for step in self._steps.values()]
+        programs = [step.program for step in self._steps]
         shared = any(one is not None and one.crew.threads > 1 for one in programs)
         # Where training diverges this comes before the error. The sum is that of the
         # epochs in C, with as many threads of BLAS.
@@ -539,21 +596,51 @@ class Trainer:
             return float(self.backend.to_numpy(square).reshape(()))
 
     def parameters(self) -> dict[str, Array]:
-        """{"0.W": (n_in, n_out), "0.b": (n_out,), ...}: views, on the device."""
+        """{"0.W": (n_in, n_out), "0.b": (n_out,), ...}: views, on the device.
+
+        To assign to one, `trainer.parameters()["0.W"] = values`, writes into it; see
+        `set_parameters`.
+        """
         return self._named("")
+
+    def set_parameters(self, values: Mapping[str, Any]) -> None:
+        """Give parameters (and running statistics) these values: all, or none.
+
+        Averages of the weights, if there are any, take the values too; the update
+        rule's own arrays (momentum) stay.
+
+        Args:
+            values: {"0.W": (n_in, n_out), "0.b": (n_out,), ...}, of any of them.
+
+        Raises:
+            ValueError, TypeError: an unknown name, another shape, numbers that are not
+                finite, a model without weights.
+            RuntimeError: another thread trains the model.
+        """
+        self.model.set_parameters(values)
 
     def gradients(self) -> dict[str, Array]:
         """∂J/∂ of each parameter in the last step, under the same names."""
         return self._named("d")
 
     def _named(self, prefix: str) -> dict[str, Array]:
-        buffers = self._built("gradients" if prefix else "parameters")
+        what = "gradients" if prefix else "parameters"
+        buffers = self._built(what)
         rows = {}
+        places = {
+            s.key: (s.layer, prefix + s.parameter.name) for s in buffers.layout.trained
+        }
+
+        def put(values: Mapping[str, Any]) -> None:
+            check_names(values, places, what)
+            found = {places[name]: value for name, value in values.items()}
+            buffers.assign(found, self.model.access)
+
         for slot in sorted(buffers.layout.trained, key=lambda s: s.layer):
             view = buffers.views[slot.layer, prefix + slot.parameter.name]
             row = slot.parameter.shape[0] == 1 and not slot.parameter.penalized
             rows[slot.key] = view[..., 0, :] if row else view
-        return rows
+        return Named(rows, put)
 
     def _built(self, what: str) -> Any:
         if self.model.buffers is None:
@@ -568,25 +655,28 @@ class Trainer:
         """Within the block the weights (and running statistics) are their averages.
 
         Without `average`, and before the first update, they stay what they are. To
-        train within the block is a ValueError.
+        train within the block is a ValueError, and another thread may not save.
         """
-        average, around = self.average, self._inside_averages
-        if average is None or around or self.steps_done == 0:
+        if not self._is_averaged:
             yield
             return
-        kept = self.snapshot()
-        self.restore((*kept[2:], *kept[2:]))
-        self._inside_averages = True
-        try:
-            yield
-        finally:
-            self._inside_averages = around
-            self.restore(kept)
+        access = self.model.access
+        with access.training(apart=True):
+            with access.changing:
+                kept = self.snapshot()
+                self.restore((*kept[2:], *kept[2:]))
+                self._inside_averages = True
+            try:
+                yield
+            finally:
+                with access.changing:
+                    self._inside_averages = False
+                    self.restore(kept)
 
     def snapshot(self, into: tuple[Array, ...] | None = None) -> tuple[Array, ...]:
         """Copies of the parameters, running statistics and averages, on the device."""
         arrays = self._learnt("snapshot")
-        with self.backend.active():
+        with self.model.access.reading, self.backend.active():
             if into is None:
                 return tuple(array.copy() for array in arrays)
             for copy, array in zip(into, arrays, strict=True):
@@ -596,7 +686,7 @@ class Trainer:
     def restore(self, snapshot: tuple[Array, ...]) -> None:
         """Put a snapshot's values back."""
         self.sound = None
-        with self.backend.active():
+        with self.model.access.changing, self.backend.active():
             for array, copy in zip(self._learnt("restore"), snapshot, strict=True):
                 array[...] = copy
 
@@ -617,7 +707,9 @@ class Trainer:
         """
         from xpnet.training.checkpoint import save
 
-        return save(self, Path(directory))
+        with self.model.access.reading:
+            self.model.access.check_whole()
+            return save(self, Path(directory))
 
     @staticmethod
     def load(directory: str | Path, device: str | Backend = "auto") -> "Trainer":

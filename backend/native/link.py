@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -72,6 +73,10 @@ class Library:
         return ctypes.cast(getattr(self.loaded, name), ctypes.c_void_p).value or 0
 
 
+class Row(list[Call]):
+    """The calls of a segment, which may be referred to weakly."""
+
+
 @dataclass
 class Native:
     """What of a program is machine code.
@@ -99,12 +104,13 @@ class Native:
             if op in table.ops:
                 table.point(op)
 
-    def linked_late(self, ops: list[Op], row: list[Call], at: int) -> Call:
+    def linked_late(self, ops: list[Op], row: "Row", at: int) -> Call:
         """Call `at` of `row`: it runs the ops, and links them when it first does.
 
         `fit` never asks for it: its tables hold whole steps.
         """
         known: list[Call] = []
+        found = ref(row)  # a row that held itself would outlive its program
 
         def run() -> None:
             if not known:
@@ -112,7 +118,9 @@ class Native:
                 self.tables.append(table)
                 place = (table.address, table.count, 0, self.members or 1, 0)
                 known.append((self.library.run, place))
-                row[at] = known[0]
+                calls = found()
+                assert calls is not None
+                calls[at] = known[0]
             function, arguments = known[0]
             function(*arguments)
 
@@ -313,7 +321,7 @@ class Linker:
         return found, native
 
     def _joined(self, row: list[Any], native: Native) -> list[Call]:
-        found: list[Call] = []
+        found = Row()
         ops: list[Op] = []
 
         def close() -> None:

@@ -46,7 +46,7 @@ def trained(jit, hidden="dense", epochs=3, **options):
 
 
 def assert_shared(t):
-    steps = [step.program.native for step in t._steps.values()]
+    steps = [step.program.native for step in t._steps]
     assert all(one.crew.threads > 1 for one in steps)
 
 
@@ -142,7 +142,7 @@ def test_a_shared_step_agrees_with_one_in_a_piece(monkeypatch):
     shared, _, _ = trained(True, "deep", dtype="float64")
     monkeypatch.setattr(share, "WORK", 1 << 60)
     whole, _, t = trained(True, "deep", dtype="float64")
-    assert all(s.program.crew == ALONE for s in t._steps.values())
+    assert all(s.program.crew == ALONE for s in t._steps)
     assert np.allclose(shared["params"], whole["params"], rtol=1e-12, atol=1e-13)
 
 
@@ -229,12 +229,12 @@ def test_a_program_recorded_beside_a_training_has_the_same_parts(monkeypatch):
         with blas.one_thread():  # as it is while another one trains
             beside = trained(False)[2]
         for one in (alone, beside):
-            assert {s.program.crew.threads for s in one._steps.values()} == {2}
+            assert {s.program.crew.threads for s in one._steps} == {2}
 
 
 def test_compiled_once_more_a_program_keeps_its_parts(monkeypatch):
     t = trained(False)[2]
-    step = next(iter(t._steps.values()))
+    step = next(iter(t._steps))
     before = step.program.crew
     monkeypatch.setattr(Backend, "threads", property(lambda self: 7))
     assert step._record(True).crew == before
@@ -311,7 +311,7 @@ def test_followers_sleep_and_wake(threads):
 def test_products_of_a_large_network_are_left_to_blas(monkeypatch):
     monkeypatch.setattr(share, "LARGEST", 10)
     t = trained(True)[2]
-    assert all(s.program.crew == ALONE for s in t._steps.values())
+    assert all(s.program.crew == ALONE for s in t._steps)
 
 
 # Groups.
@@ -429,7 +429,7 @@ def test_random_programs_give_the_same_numbers_in_any_order_of_the_parts(seed, t
 def test_parts_of_buffers_lie_apart_and_within_their_memory(hidden):
     t = trained(True, hidden)[2]
     moved = 0
-    for step in t._steps.values():
+    for step in t._steps:
         program = step.program
         ends = {id(base(b)): address(b) + b.nbytes for b in program.owned}
         for op in (op for row in program.native.ops.values() for op in row):

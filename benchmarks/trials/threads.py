@@ -1,0 +1,213 @@
+"""Many threads on one trainer: answers, saves and memory."""
+
+import os
+import pickle
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import xpnet as xn
+from xpnet.benchmarks.trials.trial import Trial
+
+THREADS, ROWS, FEATURES, CLASSES = 4, 32, 20, 5
+Call = Callable[[Any], Any]
+
+
+def side_by_side(works: Iterable[Callable[[], None]]) -> None:
+    """Run each in a thread of its own; waits for all, and raises what one raised."""
+    errors: list[BaseException] = []
+
+    def kept(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=kept, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def wrong_answers(call: Call, inputs: Sequence[Any], calls: int) -> int:
+    """How many of so many calls a thread, each with its own input, answer wrongly."""
+    wanted = [call(x) for x in inputs]
+    wrong = [0] * len(inputs)
+
+    def work(i: int) -> Callable[[], None]:
+        def run() -> None:
+            for _ in range(calls):
+                wrong[i] += not np.array_equal(call(inputs[i]), wanted[i])
+
+        return run
+
+    side_by_side(map(work, range(len(inputs))))
+    return sum(wrong)
+
+
+def trained(seed: int, **options: Any) -> tuple[xn.Trainer, list[Any], Any]:
+    """(a trainer, the inputs of each thread, targets)."""
+    rng = np.random.default_rng(seed)
+    inputs = [rng.standard_normal((ROWS, FEATURES)) for _ in range(THREADS)]
+    y = rng.integers(0, CLASSES, ROWS)
+    model = xn.Sequential([xn.Dense(64, "relu"), xn.BatchNorm(), xn.Dense(CLASSES)])
+    options = {"device": "cpu", **options}
+    trainer = xn.Trainer(model, "softmax_cross_entropy", seed=seed, **options)
+    trainer.fit(inputs[0], y, epochs=2, verbose=False)
+    return trainer, inputs, y
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "": {},
+    " without jit": {"jit": False},
+    " eager": {"eager": True},
+    " averaged": {"average": xn.WeightAverage(0.9)},
+}
+
+
+def predict(tries: int, folder: Path, seed: int) -> dict[str, int]:
+    """`tries` predictions a thread."""
+    faults = {}
+    for way, options in WAYS.items():
+        trainer, inputs, _ = trained(seed, **options)
+        faults[f"wrong{way}"] = wrong_answers(trainer.predict, inputs, tries)
+    return faults
+
+
+def evaluate(tries: int, folder: Path, seed: int) -> dict[str, int]:
+    """`tries` evaluations a thread."""
+    faults = {}
+    for way, options in WAYS.items():
+        trainer, inputs, y = trained(seed, **options)
+
+        def scores(x: Any, trainer: xn.Trainer = trainer, y: Any = y) -> list[float]:
+            return list(trainer.evaluate(x, y).values())
+
+        faults[f"wrong{way}"] = wrong_answers(scores, inputs, tries)
+    return faults
+
+
+def predict_together(tries: int, folder: Path, seed: int) -> dict[str, int]:
+    """`tries` predictions and evaluations of a stack a thread."""
+    trainers = [trained(seed + i)[0] for i in range(3)]
+    _, inputs, y = trained(seed)
+    stack = xn.Stack(trainers)
+
+    def scores(x: Any) -> list[float]:
+        return [v for row in stack.evaluate(x, y) for v in row.values()]
+
+    return {
+        "wrong predictions": wrong_answers(stack.predict, inputs, tries),
+        "wrong scores": wrong_answers(scores, inputs, tries),
+    }
+
+
+def predict_proba(tries: int, folder: Path, seed: int) -> dict[str, int]:
+    """`tries` calls of an estimator a thread, also just out of a pickle."""
+    from xpnet.sklearn import MLPClassifier
+
+    _, inputs, y = trained(seed)
+    fitted = MLPClassifier((30,), max_iter=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fitted.fit(inputs[0], y)
+    fresh = pickle.loads(pickle.dumps(fitted))
+    return {
+        "wrong": wrong_answers(fitted.predict_proba, inputs, tries),
+        "wrong from a pickle": wrong_answers(fresh.predict_proba, inputs, tries),
+    }
+
+
+def saves(tries: int, folder: Path, seed: int) -> dict[str, int]:
+    """`tries` saves beside a training; each must hold one moment of it.
+
+    The loss |t - z| of targets out of reach has the same gradient in every step, and
+    all outputs are alike: what each weight is after s steps is known.
+    """
+    width, rows, last = 512, 64, 10**9
+    x, y = np.ones((rows, 1)), np.full((rows, width), 1e6)
+    model = xn.Sequential([xn.Dense(width, initializer="zeros")])
+    rule = xn.SGD(2.0**-10, momentum=0.5)
+    trainer = xn.Trainer(model, "mean_absolute_error", rule, device="cpu")
+    trainer.fit(x, y, epochs=1, batch_size=rows, verbose=False)
+    unit = float(trainer.parameters()["0.b"][0])
+    thread = threading.Thread(
+        target=lambda: trainer.fit(x, y, last, rows // 4, verbose=False)
+    )
+    faults = {"torn": 0, "not refused": 0, "one moment alone": 0}
+    moments = set()
+    thread.start()
+    while trainer.steps_done < 2:
+        time.sleep(0.001)
+    for _ in range(tries):
+        trainer.save(folder / "model")
+        saved = xn.Trainer.load(folder / "model", device="cpu")
+        faults["torn"] += not _one_moment(saved, unit)
+        moments.add(saved.steps_done)
+        for refused in (
+            lambda: trainer.set_parameters({"0.b": np.zeros(width)}),
+            lambda: trainer.step(x, y),
+            lambda: trainer.fit(x, y, 1, verbose=False),
+        ):
+            try:
+                refused()
+            except RuntimeError:
+                continue
+            faults["not refused"] += 1
+    trainer.stop = "enough"
+    thread.join()
+    faults["one moment alone"] += len(moments) == 1 < tries
+    return faults
+
+
+def _one_moment(saved: xn.Trainer, unit: float) -> bool:
+    """Whether all its weights and momenta are those after `steps_done` steps."""
+    steps, found = saved.steps_done, saved.parameters()
+    momentum = saved.rule.slots[0][: found["0.b"].size]
+    arrays = [found["0.W"], found["0.b"], momentum]
+    # v = v / 2 + g, b = b + r v: the sum over s steps, in units of the first one.
+    wanted = unit * (2 * steps - 2 * (1.0 - 0.5**steps))
+    alike = all(np.ptp(array) == 0.0 for array in arrays)
+    return alike and abs(float(found["0.b"][0]) - wanted) < 0.5 * unit
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def lengths(tries: int, folder: Path, seed: int) -> dict[str, int]:
+    """Batches of 1 to `tries` samples take 1.2 times the memory of one, at most."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((tries, 512), np.float32), rng.integers(0, 10, tries)
+    faults = {}
+    sets: dict[str, list[Any]] = {"predict": [x], "evaluate": [x, y], "step": [x, y]}
+    for name, given in sets.items():
+        model = xn.Sequential([xn.Dense(512, "relu"), xn.Dense(10)])
+        trainer = xn.Trainer(model, "softmax_cross_entropy", device="cpu")
+        call = getattr(trainer, name)
+        call(*given)
+        one = resident()
+        for n in range(1, tries + 1):
+            call(*(values[:n] for values in given))
+        faults[f"{name} too large"] = int(resident() > 1.2 * one)
+    return faults
+
+
+THREADED = [
+    Trial("predict", "four threads predict on one trainer", predict, 2000, 20),
+    Trial("evaluate", "four threads evaluate on one trainer", evaluate, 2000, 20),
+    Trial("stack", "four threads predict on one stack", predict_together, 200, 3),
+    Trial("proba", "four threads ask one classifier", predict_proba, 2000, 20),
+    Trial("saves", "a trainer is saved beside its training", saves, 300, 5),
+    Trial("lengths", "batches of every length up to a thousand", lengths, 1000, 8),
+]
