@@ -6,12 +6,13 @@ to the disk, and renamed over its place in one step. Writers of one folder or fi
 turns by a lock of the operating system, which ends with the process that holds it.
 """
 
+import errno
 import os
 import re
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,8 +23,12 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-PART = re.compile(r"\..+\.[0-9a-f]{16}\.part\Z")  # what `write_whole` has not renamed
+PART = re.compile(r"\.(.+)\.[0-9a-f]{16}\.part\Z")  # what `write_whole` has not renamed
 LOOK = 0.02  # seconds between two attempts to take a lock
+# What file systems without locks answer; names of their own still keep writers apart.
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+# Likewise where a folder cannot be forced to the disk, or not by this user.
+NO_SYNC = {*NO_LOCKS, errno.EINVAL, errno.EACCES, errno.EPERM}
 
 
 def write_whole(path: Path, data: bytes | str, durable: bool = True) -> None:
@@ -60,18 +65,28 @@ def sync_folder(folder: Path) -> None:
     """Wait until the disk has the names of the files in `folder`."""
     if sys.platform == "win32":  # a folder cannot be opened there
         return
-    with suppress(OSError):  # some file systems refuse, and are safe without
+    try:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
 
 
-def remove_parts(folder: Path) -> None:
-    """Remove what killed writers have left in `folder`, whose lock the caller holds."""
+def remove_parts(folder: Path, ours: Callable[[str], object] | None = None) -> None:
+    """Remove what killed writers have left in `folder`, whose lock the caller holds.
+
+    Args:
+        folder: where they wrote.
+        ours: whether the lock is that of the writers of a file of this name; None for
+            every name.
+    """
     for path in folder.iterdir():
-        if PART.match(path.name):
+        match = PART.match(path.name)
+        if match and (ours is None or ours(match[1])):
             with suppress(OSError):
                 path.unlink()
 
@@ -128,6 +143,6 @@ def _try_lock(handle: int, shared: bool) -> bool:
         else:
             kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
             fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno in NO_LOCKS
     return True

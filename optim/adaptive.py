@@ -31,6 +31,7 @@ class Adagrad(Optimizer):
     """
 
     slots = ("s",)
+    squares = ("s",)
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class Adadelta(Optimizer):
     """
 
     slots = ("v", "u")
+    squares = ("v", "u")
 
     def __init__(
         self,
@@ -126,6 +128,8 @@ class RMSprop(Optimizer):
     Raises:
         ValueError: rho or momentum outside [0, 1), eps not above 0.
     """
+
+    squares = ("v",)
 
     def __init__(
         self,

@@ -47,6 +47,7 @@ class Optimizer:
     """
 
     slots: tuple[str, ...] = ()
+    squares: tuple[str, ...] = ()  # those of the slots that never are below 0
 
     def __init__(
         self,

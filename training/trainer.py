@@ -10,7 +10,7 @@ import numpy as np
 
 from xpnet.backend import Array, Backend, Shape, get_backend
 from xpnet.backend.blas import one_thread
-from xpnet.common import check_whole
+from xpnet.common import check_path, check_whole
 from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
 from xpnet.optim import Optimizer, WeightAverage, get_optimizer
 from xpnet.training import checks, evaluation
@@ -547,30 +547,34 @@ class Trainer:
     def save(self, directory: str | Path) -> Path:
         """Write the model, its weights and the optimiser's state into `directory`.
 
-        See `load`; returns the directory.
+        A model or ensemble that was saved there is replaced in one step: killed or
+        failed, this leaves the older one. Writers of one folder take turns. See `load`;
+        returns the directory.
 
         Raises:
             ValueError: a layer, activation, loss or schedule of your own, which a file
-                cannot hold.
+                cannot hold; weights that are not finite; a folder that holds other
+                things and no model.
+            OSError: it cannot be written.
         """
         from xpnet.training.checkpoint import save
 
-        return save(self, Path(directory))
+        return save(self, check_path(directory, "save: directory"))
 
     @staticmethod
     def load(directory: str | Path, device: str | Backend = "auto") -> "Trainer":
         """The trainer that `save` wrote, ready to predict or to go on training.
 
-        Metrics, `eager` and `jit` are those of a new Trainer: they are no part of the
-        model.
+        Metrics of your own are not in the file: such a trainer has the default ones.
+        `precision` comes back on a GPU.
 
         Raises:
             FileNotFoundError: there is no saved model.
-            ValueError: a damaged one, with the file and what is wrong with it.
+            ValueError: a damaged one, with the file and the entry; an ensemble.
         """
         from xpnet.training.checkpoint import load
 
-        return load(Path(directory), device)
+        return load(check_path(directory, "load: directory"), device)
 
 
 def _work(model: Sequential) -> tuple[int, int] | None:

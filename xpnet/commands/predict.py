@@ -11,15 +11,15 @@ import numpy as np
 from xpnet.backend import get_backend
 from xpnet.data import Scaler, load_data
 from xpnet.selection import Ensemble
-from xpnet.selection.ensemble import is_ensemble
-from xpnet.training import Trainer
+from xpnet.selection.ensemble import load_saved
 
 
 def run(options: Namespace) -> int:
     """Predict as asked; see `xpnet predict --help`."""
     backend, folder = get_backend(options.device), Path(options.model)
-    together = Ensemble.load(folder, backend) if is_ensemble(folder) else None
-    trainer = together[0] if together else Trainer.load(folder, backend)
+    found = load_saved(folder, backend)
+    together = found if isinstance(found, Ensemble) else None
+    trainer = found[0] if isinstance(found, Ensemble) else found
     notes = trainer.notes
     features = notes.get("features")
     named = Path(options.data).suffix.lower() in (".csv", ".tsv", ".txt")

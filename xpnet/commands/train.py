@@ -23,6 +23,7 @@ from xpnet.layers import (
 )
 from xpnet.optim import OPTIMIZERS, Cosine, Optimizer
 from xpnet.training import Callback, EarlyStopping, Trainer, confusion_matrix
+from xpnet.training.folder import MODEL, check_ours
 
 FEW = 20  # samples below which nothing is held out unless asked for
 # Where a learning rate starts, if not at 0.002.
@@ -133,6 +134,7 @@ def check_places(options: Namespace) -> None:
         if not options.save or (path.exists() and not path.is_dir()):
             raise ValueError(f"--save: expected a directory, got {options.save!r}")
         check_folder(path, "--save")  # no model must be lost at the end
+        check_ours(path, MODEL, "--save")
 
 
 def _hold_out(data: Dataset, options: Namespace) -> Parts:
