@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.backend import Backend, get_backend
-from xpnet.backend.cuda.products import PRECISIONS
 from xpnet.common import check_number, check_whole, choose
 from xpnet.layers import LAYERS, LOSSES, Loss, Sequential
 from xpnet.optim import (
@@ -501,6 +500,8 @@ def _check_settings(found: Any) -> None:
         if not (isinstance(found[name], bool) or (name, found[name]) == ("jit", None)):
             raise TypeError(f"settings.{name}: expected a flag, got {found[name]!r}")
     check_whole("", "settings.steps_per_graph", found["steps_per_graph"], 0)
+    from xpnet.backend.cuda.products import PRECISIONS
+
     choose(found["precision"], dict.fromkeys(PRECISIONS), "settings.precision")
     metrics = found["metrics"]
     if not isinstance(metrics, list | None):

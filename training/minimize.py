@@ -18,6 +18,7 @@ from xpnet.training.full_batch import FullBatch
 from xpnet.training.history import History
 from xpnet.training.interrupt import Interrupt
 from xpnet.training.progress import Progress
+from xpnet.training.resume import refuse_checkpoints
 from xpnet.training.trainer import Trainer
 
 
@@ -72,6 +73,7 @@ def minimize(
     steps = check_whole("", "steps", steps, 1)
     penalties = [_penalty(name, value) for name, value in (("l1", l1), ("l2", l2))]
     hooks = check_callbacks(callbacks)
+    refuse_checkpoints(hooks, "minimize")
     _check_fit(trainer)
     if l1 and method.uses_gradient:
         raise ValueError(

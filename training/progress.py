@@ -57,5 +57,5 @@ class Progress:
 
     def note(self, text: str) -> None:
         """One line of text."""
-        if self.verbose:
+        if self.verbose and text:
             print(text, file=self.stream, flush=True)

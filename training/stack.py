@@ -19,6 +19,7 @@ from xpnet.training.dataset import Samples
 from xpnet.training.gather import Rows
 from xpnet.training.history import History
 from xpnet.training.member import Member
+from xpnet.training.resume import refuse_checkpoints
 from xpnet.training.stack_checks import check_rows, check_trainers
 from xpnet.training.stackable import check_stackable
 from xpnet.training.stacked_evaluation import Evaluation
@@ -130,7 +131,7 @@ class Stack:
             ValueError, TypeError: unfit data or arguments.
         """
         epochs = check_whole("", "epochs", epochs, 1)
-        check_callbacks(callbacks)
+        refuse_checkpoints(check_callbacks(callbacks), "Stack.fit")
         for trainer in self.trainers:
             trainer.check_outside_averages()
         memory = stack_memory.check_memory(memory)

@@ -25,6 +25,7 @@ from xpnet.training.memory import DeviceMemoryError, batch_too_large, no_room
 from xpnet.training.metrics import get_metrics
 from xpnet.training.progress import Progress
 from xpnet.training.rates import Rates
+from xpnet.training.resume import keeper_of
 from xpnet.training.rule import Rule
 from xpnet.training.staging import Staging
 from xpnet.training.step import EvaluationStep, Kind, TrainingStep
@@ -253,6 +254,7 @@ class Trainer:
         shuffle: bool = True,
         verbose: bool | None = None,
         diagnose: bool = False,
+        resume: str | Path | None = None,
     ) -> History:
         """Train for `epochs` passes over the samples.
 
@@ -273,10 +275,15 @@ class Trainer:
             verbose: a table row an epoch; None prints on a terminal only.
             diagnose: look at each layer a few times an epoch; what is found, in words,
                 is `history.diagnosis` (a `Diagnosis`). The training is the same.
+            resume: a folder with what a `Checkpoint` of the same training has kept (see
+                there): it goes on from there, or, where it had finished, is as it was
+                at the end. A folder that is empty or not there starts it. The doctor
+                looks at what is left of it.
 
         Returns:
             The `History`, also found as `trainer.history`. After Ctrl-C, which ends
-            training when the step is done, `history.stopped` says so.
+            training when the step is done, `history.stopped` says so; another `fit`
+            without `resume` begins with a new epoch.
 
         Raises:
             ValueError, TypeError: unfit data or arguments.
@@ -300,10 +307,17 @@ class Trainer:
         for step in self._steps.values():
             step.unbind()  # arrays that were read in place are let go
         held = None if validation is None else self._validation(validation)
-        self.history = History()
+        data = (samples, held, size, shuffle)
+        keeper = keeper_of(self, hooks, resume, epochs, *data)
+        self.history = History("loss" if held is None else "val_loss")
         progress = Progress(verbose)
+        if keeper is not None:
+            progress.note(keeper.begin(self.history))
+            if keeper.finished:
+                self.stop = self.history.stopped
+                return self.history
         doctor = Doctor(self, samples, size, epochs, progress) if diagnose else None
-        parts = (samples, held, size, shuffle, hooks, progress, doctor, epochs)
+        parts = (*data, hooks, progress, doctor, epochs, keeper)
         what = "a copy of the parameters, in case training diverges,"
         hint = "use fewer or narrower layers, or a smaller data set"
         return self._placed(what, hint, partial(Loop, self, *parts)).run(epochs)

@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     )
     from xpnet.training import (
         Callback,
+        Checkpoint,
         DivergenceError,
         EarlyStopping,
         History,
@@ -121,8 +122,8 @@ _ROOMS = {
         random_search reliability
     """,
     "training": """
-        Callback DivergenceError EarlyStopping History ReduceOnPlateau Stack Trainer
-        check_gradients confusion_matrix minimize
+        Callback Checkpoint DivergenceError EarlyStopping History ReduceOnPlateau Stack
+        Trainer check_gradients confusion_matrix minimize
     """,
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
@@ -142,6 +143,7 @@ __all__ = [
     "BatchNorm",
     "BinaryCrossEntropy",
     "Callback",
+    "Checkpoint",
     "Constant",
     "Cosine",
     "Dataset",
