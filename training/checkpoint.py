@@ -137,6 +137,7 @@ def packed_arrays(
 def arrays(trainer: "Trainer") -> dict[str, dict[str, Values]]:
     """Host copies of everything that training changes, by part and name."""
     buffers, host = trainer._built("save"), trainer.backend.to_numpy
+    trainer.check_owner()
     slots = trainer.model.slots().items()
     views = {key: buffers.views[s.layer, s.parameter.name] for key, s in slots}
     named = {"weights": views, "optimizer": _rule_arrays(trainer)}
@@ -654,11 +655,62 @@ def restore(
     for key, slot in trainer.model.slots().items():
         buffers.write(slot, tensors["weights"][key])
     with backend.active():
-        for name, array in _rule_arrays(trainer).items():
-            array[...] = backend.asarray(tensors["optimizer"][name], trainer.dtype)
         trainer.model.step[...] = entries["noise_steps"]
+    _restore_rule(trainer, entries, tensors["optimizer"])
+
+
+def _restore_rule(
+    trainer: "Trainer", entries: dict[str, Any], tensors: dict[str, Values]
+) -> None:
+    backend = trainer.backend
+    with backend.active():
+        for name, array in _rule_arrays(trainer).items():
+            array[...] = backend.asarray(tensors[name], trainer.dtype)
     trainer.steps_done = entries["steps_done"]
     trainer.epochs_done = entries["epochs_done"]
     trainer.rates.scale = float(entries["rate_scale"])
     fixed = entries["fixed_rate"]
     trainer.rates.fixed = None if fixed is None else float(fixed)
+
+
+# Pickle and copies: what a file holds, with parts of your own as objects.
+
+
+def state_of(trainer: "Trainer") -> dict[str, Any]:
+    """What makes an equal trainer in `make_from`; the model brings its own arrays."""
+    known = {name: METRICS.get(name) is f for name, f in trainer.metrics.items()}
+    state: dict[str, Any] = {
+        "arguments": {
+            "model": trainer.model,
+            "loss": trainer.loss_function,
+            "optimizer": trainer.optimizer,
+            "device": trainer.backend.device,
+            "dtype": trainer.dtype.name,
+            "seed": trainer.seed,
+            "average": trainer.average,
+            **settings(trainer),
+            "metrics": [n if known[n] else f for n, f in trainer.metrics.items()],
+            "precision": trainer.backend.precision if trainer.backend.driver else None,
+        },
+        "metrics": list(trainer.metrics),
+        "notes": trainer.notes,
+        "history": trainer.history,
+        "stop": trainer.stop,
+    }
+    if trainer.model.buffers is None:
+        return state
+    trainer.check_owner()
+    return state | {
+        "counters": counters(trainer),
+        "arrays": arrays(trainer)["optimizer"],
+    }
+
+
+def make_from(trainer: "Trainer", state: dict[str, Any]) -> None:
+    """Make `trainer`, an object without attributes, what `state_of` was given."""
+    trainer.__init__(**state["arguments"])  # type: ignore[misc]
+    trainer.metrics = dict(zip(state["metrics"], trainer.metrics.values(), strict=True))
+    for name in ("notes", "history", "stop"):
+        setattr(trainer, name, state[name])
+    if "counters" in state:
+        _restore_rule(trainer, state["counters"], state["arrays"])

@@ -68,6 +68,13 @@ class Stack:
         check_stackable(self.trainers)
         self.errors: dict[int, ArithmeticError] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"trainers": self.trainers, "errors": self.errors}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["trainers"])  # type: ignore[misc]
+        self.errors = state["errors"]
+
     def __len__(self) -> int:
         return len(self.trainers)
 

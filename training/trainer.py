@@ -1,5 +1,6 @@
 """The Trainer: a model, a loss, an update rule and a device."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -589,6 +590,21 @@ class Trainer:
         from xpnet.training.checkpoint import load
 
         return load(check_path(directory, "load: directory"), device)
+
+    # Pickle and copies: as `save`, with parts of your own as Python objects.
+
+    def __getstate__(self) -> dict[str, Any]:
+        from xpnet.training.checkpoint import state_of
+
+        return state_of(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from xpnet.training.checkpoint import make_from
+
+        make_from(self, state)
+
+    def __copy__(self) -> "Trainer":
+        return copy.deepcopy(self)  # two trainers cannot share the arrays of a rule
 
 
 def _work(model: Sequential) -> tuple[int, int] | None:
