@@ -124,6 +124,23 @@ def choose(name: str, table: Mapping[str, T], what: str) -> T:
     return table[name]
 
 
+def check_path(path: Any, flag: str) -> Path:
+    """`path` as a `Path`.
+
+    Raises:
+        TypeError: neither text nor a path.
+        ValueError: the empty text, or one with a NUL, which no file has in its name.
+    """
+    if not isinstance(path, str | os.PathLike) or isinstance(os.fspath(path), bytes):
+        raise TypeError(
+            f"{flag}: expected the path of a file or folder as text, got {path!r}"
+        )
+    text = os.fspath(path)
+    if not text or "\0" in text:
+        raise ValueError(f"{flag}: expected the path of a file or folder, got {text!r}")
+    return Path(text)
+
+
 def check_folder(folder: str | Path, flag: str) -> Path:
     """`folder`, made where there is none; ValueError unless files can be written there.
 
@@ -132,7 +149,7 @@ def check_folder(folder: str | Path, flag: str) -> Path:
     """
     import tempfile  # a sixth of what importing the rest takes
 
-    path, word = Path(folder), "made"
+    path, word = check_path(folder, flag), "made"
     try:
         path.mkdir(parents=True, exist_ok=True)
         word = "written"
@@ -144,7 +161,7 @@ def check_folder(folder: str | Path, flag: str) -> Path:
 
 def check_file(file: str | Path, flag: str) -> Path:
     """`file` as a path; ValueError unless it can be written. It is left as it is."""
-    path = Path(file)
+    path = check_path(file, flag)
     if path.is_dir():
         raise ValueError(f"{flag}: expected a file, got the folder {path}")
     if not path.parent.is_dir():

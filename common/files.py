@@ -12,7 +12,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,10 +23,14 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-PART = re.compile(r"\..+\.[0-9a-f]{16}\.part\Z")  # what `write_whole` has not renamed
+PART = re.compile(r"\.(.+)\.[0-9a-f]{16}\.part\Z")  # what `write_whole` has not renamed
 # What `_try_lock` is told where the lock is held.
 HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 LOOK = 0.02  # seconds between two attempts to take a lock
+# What file systems without locks answer.
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+# Likewise where a folder cannot be forced to the disk, or not by this user.
+NO_SYNC = {*NO_LOCKS, errno.EINVAL, errno.EACCES, errno.EPERM}
 
 
 def write_whole(path: Path, data: bytes | str, durable: bool = True) -> None:
@@ -63,18 +67,28 @@ def sync_folder(folder: Path) -> None:
     """Wait until the disk has the names of the files in `folder`."""
     if sys.platform == "win32":  # a folder cannot be opened there
         return
-    with suppress(OSError):  # some file systems refuse, and are safe without
+    try:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
 
 
-def remove_parts(folder: Path) -> None:
-    """Remove what killed writers have left in `folder`, whose lock the caller holds."""
+def remove_parts(folder: Path, ours: Callable[[str], object] | None = None) -> None:
+    """Remove what killed writers have left in `folder`, whose lock the caller holds.
+
+    Args:
+        folder: where they wrote.
+        ours: whether the lock is that of the writers of a file of this name; None for
+            every name.
+    """
     for path in folder.iterdir():
-        if PART.match(path.name):
+        match = PART.match(path.name)
+        if match and (ours is None or ours(match[1])):
             with suppress(OSError):
                 path.unlink()
 
@@ -84,7 +98,9 @@ class BusyError(OSError):
 
 
 @contextmanager
-def locked(path: Path, wait: float = 60.0, shared: bool = False) -> Iterator[None]:
+def locked(
+    path: Path, wait: float = 60.0, shared: bool = False, needed: bool = True
+) -> Iterator[None]:
     """Hold the lock of a folder or file within the block.
 
     The operating system gives the lock back when a process ends, however it ends. It
@@ -93,16 +109,17 @@ def locked(path: Path, wait: float = 60.0, shared: bool = False) -> Iterator[Non
     Args:
         path: a folder or a file that is there.
         wait: for so many seconds.
-        shared: for readers, who keep writers out but not each other.
+        shared: for readers, which keep writers out but not each other.
+        needed: raise where the file system has no locks, rather than go on without.
 
     Raises:
-        BusyError: somebody else holds the lock all this time.
+        BusyError: another process or thread holds the lock all this time.
         OSError: `path` cannot be opened, or there are no locks on its file system.
     """
     handle = os.open(_lock_file(path), os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     try:
         end = time.monotonic() + wait
-        while not _try_lock(handle, shared):
+        while not _try_lock(handle, shared, needed):
             if time.monotonic() >= end:
                 raise BusyError(
                     f"{shortened(str(path), 200)} is being written by another process "
@@ -124,7 +141,7 @@ def _lock_file(path: Path) -> Path:
     return path
 
 
-def _try_lock(handle: int, shared: bool) -> bool:
+def _try_lock(handle: int, shared: bool, needed: bool) -> bool:
     try:
         if sys.platform == "win32":
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
@@ -134,5 +151,6 @@ def _try_lock(handle: int, shared: bool) -> bool:
     except OSError as error:
         if error.errno in HELD:
             return False
-        raise  # the file system has no locks
+        if error.errno not in NO_LOCKS or needed:
+            raise
     return True

@@ -8,6 +8,7 @@ derived from its trace.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -155,6 +156,15 @@ class Activation(Layer):
     def __init__(self, activation: "str | Formula | ActivationFunction | None"):
         self.activation = activation
         self.row = get_activation(activation)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the table's functions, which have no names that pickle could find."""
+        state, passing = super().__getstate__(), ("row", "z", "a")
+        return {name: v for name, v in state.items() if name not in passing}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.row = get_activation(self.activation)
 
     def forward(self, z: Array, training: bool) -> Array:
         """a = f(z)."""

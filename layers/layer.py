@@ -114,6 +114,15 @@ class Layer:
         kind: Any = type(self)
         return {name: getattr(self, name) for name, _ in parameters(kind)}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and deepcopy: without the arrays of a model, which keeps them."""
+        bound = {p.name for p in self.declared} | {f"d{p.name}" for p in self.declared}
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name not in {*bound, "_parameters"} and not isinstance(value, Noise)
+        }
+
     def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items())
         return f"{type(self).__name__}({arguments})"

@@ -16,6 +16,7 @@ from xpnet.backend import (
     Shape,
     Tape,
     Traced,
+    get_backend,
     stream_key,
 )
 from xpnet.common import explains_arguments
@@ -311,6 +312,48 @@ class Sequential:
             fresh = Sequential([_bare(layer) for layer in self.layers])
         return fresh if self.sample_shape is None else fresh.build(self.sample_shape)
 
+    # Pickle and copies: layers, and copies of the arrays on the host.
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = {"layers": self.layers, "shape": self.sample_shape}
+        if self.buffers is None:
+            return state
+        backend = self.buffers.backend
+        named = {
+            key: np.array(
+                backend.to_numpy(self.buffers.views[s.layer, s.parameter.name])
+            )
+            for key, s in self.slots().items()
+        }
+        return state | {
+            "arrays": named,
+            "steps": backend.to_numpy(self.step).copy(),
+            "dtype": self.buffers.dtype.name,
+            "device": backend.device,
+            "precision": backend.precision,
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["layers"])  # type: ignore[misc]
+        if state["shape"] is not None:
+            self.build(state["shape"])
+        if "arrays" not in state:
+            return
+        backend, dtype = get_backend(state["device"]), np.dtype(state["dtype"])
+        if state["precision"] != backend.precision:
+            backend = backend.with_precision(state["precision"])
+        lead = state["steps"].shape[:-2]
+        buffers = Buffers(self.layout, backend, dtype, lead)
+        for key, slot in self.slots().items():
+            buffers.write(slot, state["arrays"][key])
+        buffers.add_gradients()
+        with backend.active():
+            step = backend.asarray(state["steps"].astype(np.uint32))
+        self.adopt(buffers, step, (0,) * max(1, step.size))
+
+    def __copy__(self) -> "Sequential":
+        return copy.deepcopy(self)  # two models cannot share the layers' arrays
+
     def __repr__(self) -> str:
         return f"Sequential([{', '.join(map(repr, self.layers))}])"
 
@@ -357,8 +400,9 @@ def _bare(layer: Layer) -> Layer:
     """A copy of `layer` as its constructor left it, as far as one can tell."""
     bound = {p.name for p in layer.declared} | {f"d{p.name}" for p in layer.declared}
     bound |= {"_home", "_taken", "_start"}
-    fresh = copy.copy(layer)
+    fresh = type(layer).__new__(type(layer))
     found = vars(fresh)
+    found.update(vars(layer))
     for name, value in vars(layer).items():
         if name in bound or isinstance(value, Noise) or hasattr(value, "strides"):
             del found[name]

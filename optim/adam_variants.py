@@ -23,6 +23,7 @@ class Adamax(Adam):
     """
 
     slots = ("m", "u")
+    squares = ("u",)
 
     def __init__(
         self,

@@ -32,6 +32,7 @@ class Adagrad(Optimizer):
     """
 
     slots = ("s",)
+    squares = ("s",)
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class Adadelta(Optimizer):
     """
 
     slots = ("v", "u")
+    squares = ("v", "u")
 
     def __init__(
         self,
@@ -127,6 +129,8 @@ class RMSprop(Optimizer):
     Raises:
         ValueError: rho or momentum outside [0, 1), eps not above 0.
     """
+
+    squares = ("v",)
 
     def __init__(
         self,

@@ -48,6 +48,7 @@ class Optimizer:
 
     slots: tuple[str, ...] = ()
     reports_penalty = False  # whether `penalty` joins the reported loss
+    squares: tuple[str, ...] = ()  # those of the slots that never are below 0
 
     def __init__(
         self,

@@ -80,6 +80,7 @@ class Adam(Optimizer):
     """
 
     slots: tuple[str, ...] = ("m", "v")
+    squares: tuple[str, ...] = ("v",)
 
     def __init__(
         self,
@@ -126,6 +127,7 @@ class AMSGrad(Adam):
     """
 
     slots = ("m", "v", "v_max")
+    squares = ("v", "v_max")
 
     def update(
         self, p: Array, g: Array, *slots: Array, rate: Array, **scalars: Array

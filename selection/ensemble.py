@@ -1,6 +1,5 @@
 """Ensembles: the average of several networks, and how far they disagree."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,20 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Backend
-from xpnet.common import explains_arguments, shown
+from xpnet.backend import Backend, get_backend
+from xpnet.common import check_path, explains_arguments, shown
 from xpnet.data import Scaler
 from xpnet.training import Stack, Trainer, checks
+from xpnet.training.checkpoint import (
+    load,
+    packed,
+    read_model,
+    trainer_of,
+    write_model,
+)
+from xpnet.training.folder import ENSEMBLE, MODEL, damaged, read_description
+from xpnet.training.sealed import check_keys, difference, parse
 from xpnet.training.stack_checks import check_rows
 
 Values = np.ndarray[Any, Any]
 TINY = 1e-30  # p ln p is 0 where p is
-DESCRIPTION = "ensemble.json"
-
-
-def is_ensemble(directory: Path) -> bool:
-    """Whether `Ensemble.save` wrote this directory."""
-    return (directory / DESCRIPTION).is_file()
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,24 +207,27 @@ class Ensemble:
     # Files.
 
     def save(self, directory: str | Path) -> Path:
-        """Write the members into `directory`/0, 1, ... and the scaling beside them.
+        """Write all members and the scaling into `directory`, in one step.
+
+        As `Trainer.save`, whose model it replaces, and which replaces it: `directory`
+        holds what was saved last.
 
         Raises:
-            ValueError: parts of your own, as `Trainer.save`.
+            ValueError, OSError: as `Trainer.save`.
         """
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        for i, trainer in enumerate(self.stack.trainers):
-            trainer.save(directory / str(i))
-        text = json.dumps(
-            {
-                "members": len(self),
-                "scaler": self.scaler and self.scaler.to_dict(),
-                "y_scaler": self.y_scaler and self.y_scaler.to_dict(),
-            }
-        )
-        (directory / DESCRIPTION).write_text(text + "\n", encoding="utf-8")
-        return directory
+        folder = check_path(directory, "save: directory")
+        members: list[dict[str, Any]] = []
+        parts: dict[str, bytes] = {}
+        for trainer in self.stack.trainers:
+            entries, own = packed(trainer)
+            members.append(entries)
+            parts |= own
+        entries = {
+            "members": members,
+            "scaler": self.scaler and self.scaler.to_dict(),
+            "y_scaler": self.y_scaler and self.y_scaler.to_dict(),
+        }
+        return write_model(folder, "ensemble", entries, parts)
 
     @staticmethod
     def load(directory: str | Path, device: str | Backend = "auto") -> "Ensemble":
@@ -230,23 +235,87 @@ class Ensemble:
 
         Raises:
             FileNotFoundError: there is none.
-            ValueError: a damaged one.
+            ValueError: a damaged one, with the file and the entry; a single network.
         """
-        directory = Path(directory)
-        path = directory / DESCRIPTION
-        if not is_ensemble(directory):
-            raise FileNotFoundError(f"no saved ensemble in {directory}")
+        folder = check_path(directory, "load: directory")
+        found = _load(folder, device, prefer_old=True)
+        if isinstance(found, Trainer):
+            raise ValueError(
+                f"{folder}: expected an ensemble, got one network; use "
+                "xpnet.Trainer.load"
+            )
+        return found
+
+
+def load_saved(
+    directory: str | Path, device: str | Backend = "auto"
+) -> Trainer | Ensemble:
+    """What was saved last in `directory`: one network or an ensemble.
+
+    Raises:
+        FileNotFoundError: there is neither.
+        ValueError: a damaged one, with the file and the entry.
+    """
+    return _load(check_path(directory, "load: directory"), device, prefer_old=False)
+
+
+def _load(folder: Path, device: str | Backend, prefer_old: bool) -> Trainer | Ensemble:
+    """What `folder` holds.
+
+    Args:
+        folder: where to look.
+        device: of the networks.
+        prefer_old: whether an ensemble in the older form is meant where a single
+            network in the older form is there too.
+    """
+    backend = get_backend(device)
+    old = (folder / ENSEMBLE).is_file()
+    if old and not (folder / MODEL).is_file():
+        return _load_old(folder, backend)
+    saved = read_model(folder)
+    if old and saved.entries["format"] == 1:
+        if not prefer_old:
+            raise ValueError(
+                f"{folder} holds a network, {MODEL}, and an ensemble, {ENSEMBLE}; an "
+                "older xpnet wrote one over the other; remove the one that is not "
+                "meant, or use xpnet.Trainer.load or xpnet.Ensemble.load"
+            )
+        return _load_old(folder, backend)
+    if saved.kind == "trainer":
+        return trainer_of(saved.networks[0], backend)
+    scalers = _scalers(saved.path, saved.entries)
+    return Ensemble([trainer_of(n, backend) for n in saved.networks], *scalers)
+
+
+def _load_old(folder: Path, backend: Backend) -> Ensemble:
+    """An ensemble in the older form: a folder for each member."""
+    path = folder / ENSEMBLE
+    found = parse(path, read_description(folder, ENSEMBLE))
+    check_keys(path, "", ("members", "scaler", "y_scaler"), found)
+    count = found["members"]
+    if type(count) is not int or count < 1:
+        damaged(path, f"members: expected a number >= 1, got {count!r}")
+    scalers = _scalers(path, found)
+    return Ensemble([load(folder / str(i), backend) for i in range(count)], *scalers)
+
+
+def _scalers(path: Path, entries: dict[str, Any]) -> list[Scaler | None]:
+    """Those of the inputs and of the targets."""
+    found = []
+    for name in ("scaler", "y_scaler"):
+        values = entries[name]
+        if not isinstance(values, dict | None):
+            damaged(path, f"{name}: expected a scaler or nothing, got {values!r}")
         try:
-            described = json.loads(path.read_text(encoding="utf-8"))
-            count = int(described["members"])
-            scalers = [
-                described[name] and Scaler.from_dict(described[name])
-                for name in ("scaler", "y_scaler")
-            ]
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: a damaged ensemble ({error})") from None
-        members = [Trainer.load(directory / str(i), device) for i in range(count)]
-        return Ensemble(members, *scalers)
+            scaler = None if values is None else Scaler.from_dict(values)
+            wanted = None if scaler is None else scaler.to_dict()
+        except (TypeError, ValueError) as error:
+            damaged(path, f"{name}: {error}")
+        problem = difference(wanted, values, name, exact=False)
+        if problem:
+            damaged(path, problem)
+        found.append(scaler)
+    return found
 
 
 def _check_scaler(name: str, scaler: Any) -> Scaler | None:

@@ -6,12 +6,14 @@ from xpnet.training.gradient_check import check_gradients
 from xpnet.training.history import History
 from xpnet.training.metrics import METRICS, Metric, confusion_matrix
 from xpnet.training.minimize import minimize
+from xpnet.training.resume import Checkpoint
 from xpnet.training.stack import Stack
 from xpnet.training.trainer import Trainer
 
 __all__ = [
     "METRICS",
     "Callback",
+    "Checkpoint",
     "DivergenceError",
     "EarlyStopping",
     "History",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xpnet.backend import Array
 from xpnet.common import check_number, check_whole, explains_arguments, nearest
 from xpnet.training.history import History, check_mode, direction
+from xpnet.training.states import is_plain
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -37,6 +38,31 @@ class Callback:
 
     def on_fit_end(self, trainer: "Trainer") -> None:
         """After the last epoch, also when training was interrupted."""
+
+    def state(self, trainer: "Trainer") -> dict[str, Any]:
+        """What a `Checkpoint` keeps of it: None, numbers, text, arrays, and lists and
+        dicts of these.
+
+        Here every attribute that is such a value; those that training has not changed
+        are left out. Where another one changes (a generator, a file), this and
+        `load_state` are to be written.
+        """
+        return {name: v for name, v in vars(self).items() if is_plain(v)}
+
+    def load_state(self, trainer: "Trainer", state: dict[str, Any]) -> None:
+        """Go on from what `state` gave; called after `on_fit_begin`.
+
+        Lists and dicts are filled in place: those that others hold are filled too.
+        """
+        for name, value in state.items():
+            now = vars(self).get(name)
+            if isinstance(now, list) and isinstance(value, list):
+                now[:] = value
+            elif isinstance(now, dict) and isinstance(value, dict):
+                now.clear()
+                now.update(value)
+            else:
+                setattr(self, name, value)
 
 
 def patience(callbacks: Iterable[Callback], trainer: "Trainer", most: int) -> int:
@@ -92,6 +118,10 @@ class _Watcher(Callback):
                 "curves that a callback adds need mode"
             )
 
+    def state(self, trainer: "Trainer") -> dict[str, Any]:
+        """The best value so far and the epochs since."""
+        return {"best": self.best, "waited": self.waited}
+
     def better(self, row: dict[str, float]) -> bool:
         """Whether this epoch improved on the best by more than min_delta."""
         self.check_curve(row)
@@ -139,6 +169,21 @@ class EarlyStopping(_Watcher):
         """Forget what an earlier run has seen."""
         super().on_fit_begin(trainer)
         self._weights = None
+
+    def state(self, trainer: "Trainer") -> dict[str, Any]:
+        """The best value so far, the epochs since, and the weights."""
+        weights = None if self._weights is None else list(self._weights)
+        return super().state(trainer) | {"weights": weights}
+
+    def load_state(self, trainer: "Trainer", state: dict[str, Any]) -> None:
+        """Go on from there; the weights are brought to the device."""
+        self.best, self.waited = state["best"], state["waited"]
+        self._weights = None
+        if state["weights"] is not None:
+            backend = trainer.backend
+            with backend.active():
+                arrays = [backend.asarray(a, trainer.dtype) for a in state["weights"]]
+                self._weights = tuple(arrays)
 
     def on_epoch_end(self, trainer: "Trainer", row: dict[str, float]) -> None:
         """Keep the best weights; stop when patience runs out."""

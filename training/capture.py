@@ -67,12 +67,16 @@ class Captured:
         if rest:
             self._parts.append(self._part(rest, self._full * batch_size))
 
-    def begin(self) -> None:
-        """Bring what an epoch needs, when `order` holds the order of its samples."""
-        trainer, done = self._trainer, self._trainer.steps_done
+    def begin(self, begun: int = 0) -> None:
+        """Bring what an epoch needs, when `order` holds the order of its samples.
+
+        Args:
+            begun: steps of the epoch that are done already.
+        """
+        trainer, done = self._trainer, self._trainer.steps_done - begun
         rates = [trainer.rates.at(step) for step in range(done, done + self._steps)]
         trainer.backend.upload(self._table, trainer.rule.table(rates, done + 1))
-        self.seek(0)
+        self.seek(begun)
         step = self._parts[0][0]
         if self._whole and step.batch.holds is not self._samples:
             self._samples.gather(self._order, step.batch)

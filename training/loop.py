@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from xpnet.training.evaluation import evaluate
 from xpnet.training.history import History
 from xpnet.training.interrupt import Interrupt
 from xpnet.training.progress import Progress
+from xpnet.training.resume import Keeper
 from xpnet.training.safety import Safety
 from xpnet.training.step import TrainingStep
 from xpnet.training.stretch import Stretch
@@ -42,6 +44,7 @@ class Loop:
         progress: Progress,
         doctor: Doctor | None = None,
         epochs: int = 1,
+        keeper: Keeper | None = None,
     ) -> None:
         self.trainer, self.samples, self.validation = trainer, samples, validation
         self.batch_size = batch_size
@@ -50,6 +53,10 @@ class Loop:
         self.orders = Orders(trainer.seed, batch_size, shuffle)
         self.safety = Safety(trainer)
         self.steps = math.ceil(samples.count / batch_size)
+        self.keeper = keeper
+        # Batches of the first epoch that were done before its checkpoint.
+        self.begun = 0 if keeper is None else keeper.batch
+        self.cut = False  # whether a signal has ended the training
         with trainer.backend.active():
             self.rows = trainer.backend.zeros((samples.count,), np.int64)
             # The losses of an epoch stay on the device until it ends.
@@ -91,36 +98,53 @@ class Loop:
 
     def run(self, epochs: int) -> History:
         """Train; callbacks see the end however it comes."""
-        trainer = self.trainer
+        trainer, keeper = self.trainer, self.keeper
         trainer.stop = ""
-        with self.doctor or nullcontext():
-            self._epochs(epochs)
-            error = overflow(trainer)
-            if error is not None:
-                raise error
+        interrupt = Interrupt(terminate=keeper is not None and keeper.keeps)
+        ended = False
+        try:
+            with self.doctor or nullcontext():
+                self._epochs(epochs, interrupt)
+                error = overflow(trainer)
+                if error is not None:
+                    raise error
+            ended = not self.cut
+        finally:
+            if keeper is not None:
+                keeper.end(ended)
         self.history.stopped = trainer.stop
-        if trainer.stop.startswith("interrupted") and not self.progress.verbose:
-            # The script goes on: nobody may take this for a finished training.
+        if self.cut and not self.progress.verbose:
+            # The script goes on: this must not be taken for a finished training.
             complain(f"fit: {trainer.stop}; returning")
         if trainer.stop:
             self.progress.note(f"stopped: {trainer.stop}")
+        interrupt.pass_on()
         return self.history
 
-    def _epochs(self, epochs: int) -> None:
-        trainer = self.trainer
+    def _epochs(self, epochs: int, interrupt: Interrupt) -> None:
+        trainer, keeper = self.trainer, self.keeper
         with ExitStack() as ends:
             for callback in reversed(self.callbacks):  # the last in is the first out
                 ends.callback(callback.on_fit_end, trainer)
             for callback in self.callbacks:
                 callback.on_fit_begin(trainer)
-            with Interrupt() as interrupt, np.errstate(all="ignore"):
-                epoch = 0
+            if keeper is not None:
+                keeper.go_on(self.steps)
+            with interrupt, np.errstate(all="ignore"):
+                epoch = len(self.history)
                 while epoch < epochs and not trainer.stop:
                     epoch += self._some(epoch, epochs, interrupt)
+                    if keeper is not None and not trainer.stop:
+                        keeper.look(0, lambda: self.losses[:0])
+
+    def _cut(self, interrupt: Interrupt, epoch: int, batch: int) -> None:
+        """A signal has asked to end the training after `batch` of `epoch`."""
+        self.cut = True
+        self.trainer.stop = f"{interrupt.word} in epoch {epoch} after batch {batch}"
 
     def _some(self, done: int, epochs: int, interrupt: Interrupt) -> int:
         """The next epochs, one of them or several together; how many."""
-        together = self.epochs
+        together = None if self.begun else self.epochs
         count = 1 if together is None else together.ahead(epochs - done)
         if count == 1 or together is None:
             self._epoch(done + 1, epochs, interrupt)
@@ -128,13 +152,15 @@ class Loop:
         with self.trainer.model.access.writing:
             together.run(count)
         if interrupt.asked and not self.trainer.stop:
-            last = f"epoch {done + count} after batch {self.steps}"
-            self.trainer.stop = f"interrupted in {last}"
+            if self.keeper is not None:
+                self.keeper.keep(0, self.losses[:0])
+            self._cut(interrupt, done + count, self.steps)
         return count
 
     def _epoch(self, epoch: int, epochs: int, interrupt: Interrupt) -> None:
-        trainer, count = self.trainer, self.samples.count
-        began, done = time.perf_counter(), 0
+        trainer, count, keeper = self.trainer, self.samples.count, self.keeper
+        began, begun = time.perf_counter(), self.begun
+        done, self.begun = begun, 0
         rows = self.orders.of(trainer.epochs_done, count)
         bar = self.progress.bar(self.steps, epoch, epochs)
         with trainer.backend.active(), bar as advance:
@@ -142,25 +168,37 @@ class Loop:
                 self.safety.keep()
             trainer.backend.upload(self.rows, rows)
             self.order(rows[None])
+            if keeper is not None and begun:
+                trainer.backend.upload(self.losses[:begun], keeper.losses)
+                advance(begun)
             if self.captured is not None:
-                self.captured.begin()
+                self.captured.begin(begun)
             while done < self.steps and not trainer.stop:
                 with trainer.model.access.writing:
                     taken = self._steps(done, interrupt)
                 done += taken
                 advance(taken)
                 if interrupt.asked:
-                    trainer.stop = f"interrupted in epoch {epoch} after batch {done}"
-            losses = trainer.backend.to_numpy(self.losses)[:done]
+                    self._cut(interrupt, epoch, done)
+                elif keeper is not None and done < self.steps:
+                    keeper.look(done, partial(self._losses, done))
+            losses = self._losses(done)
             if not self.safety.each_step:
                 with trainer.model.access.writing:
-                    self._check(losses)
+                    self._check(losses, begun)
+        if keeper is not None and self.cut:
+            keeper.keep(done, losses)
         weights = self.samples.weights(rows, self.batch_size)[:done]
-        seen = min(done * self.batch_size, count)
+        seen = min(done * self.batch_size, count) - begun * self.batch_size
         seconds = time.perf_counter() - began
         if self.epochs is not None:
             self.epochs.seconds = seconds
         self.finish(float(mean_loss(losses, weights)), seen, seconds)
+
+    def _losses(self, done: int) -> np.ndarray[Any, Any]:
+        """Those of the first `done` batches of this epoch, on the host."""
+        losses: np.ndarray[Any, Any] = self.trainer.backend.to_numpy(self.losses)
+        return losses[:done]
 
     def _steps(self, i: int, interrupt: Interrupt) -> int:
         """Batch i, and others after it where they are one record; how many."""
@@ -170,6 +208,8 @@ class Loop:
             if self.captured is not None:
                 self.captured.seek(i + 1)
             return 1
+        if self.keeper is not None:
+            look = min(look, self.keeper.limit(i))
         if self.captured is not None:
             return self.captured.run(i, look)
         if not self.stretches:
@@ -215,14 +255,19 @@ class Loop:
         trainer.took(step)
         return step
 
-    def _check(self, losses: np.ndarray[Any, Any]) -> None:
-        """On a device: go back to the first bad step of the epoch, and tell of it."""
+    def _check(self, losses: np.ndarray[Any, Any], begun: int) -> None:
+        """On a device: go back to the first bad step of the epoch, and tell of it.
+
+        Args:
+            losses: of the batches that are done.
+            begun: those done before what `safety` has kept.
+        """
         bad = np.flatnonzero(~np.isfinite(losses))
         if not len(bad):
             return
         trainer, first = self.trainer, int(bad[0])
         self.safety.put_back()
-        for i in range(first):
+        for i in range(begun, first):
             self._gradients(i).run("update")
             trainer.steps_done += 1
         step, number = self._gradients(first), trainer.steps_done + 1

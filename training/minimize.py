@@ -23,6 +23,7 @@ from xpnet.training.full_batch import FullBatch
 from xpnet.training.history import History
 from xpnet.training.interrupt import Interrupt
 from xpnet.training.progress import Progress
+from xpnet.training.resume import refuse_checkpoints
 from xpnet.training.trainer import Trainer
 
 
@@ -81,6 +82,7 @@ def minimize(
     progress = Progress(check_optional_flag("", "verbose", verbose))
     if not isinstance(trainer, Trainer):
         raise TypeError(f"trainer: expected a Trainer, got {trainer!r}")
+    refuse_checkpoints(hooks, "minimize")
     _check_fit(trainer)
     if l1 and method.uses_gradient:
         raise ValueError(

@@ -44,5 +44,5 @@ class Progress:
 
     def note(self, text: str) -> None:
         """One line of text."""
-        if self.verbose:
+        if self.verbose and text:
             say(text, self.stream)

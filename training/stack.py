@@ -27,6 +27,7 @@ from xpnet.training.gather import Rows
 from xpnet.training.history import History
 from xpnet.training.member import Member
 from xpnet.training.metrics import check_metrics
+from xpnet.training.resume import refuse_checkpoints
 from xpnet.training.stack_checks import check_rows, check_trainers, check_weighed
 from xpnet.training.stackable import check_stackable
 from xpnet.training.stacked_evaluation import Evaluation
@@ -75,6 +76,13 @@ class Stack:
             self._build(built[0])
         check_stackable(self.trainers)
         self.errors: dict[int, ArithmeticError] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"trainers": self.trainers, "errors": self.errors}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["trainers"])  # type: ignore[misc]
+        self.errors = state["errors"]
 
     def __len__(self) -> int:
         return len(self.trainers)
@@ -141,6 +149,7 @@ class Stack:
         """
         epochs = check_whole("", "epochs", epochs, 1)
         hooks = check_callbacks(callbacks)
+        refuse_checkpoints(hooks, "Stack.fit")
         shuffle = check_flag("", "shuffle", shuffle)
         verbose = check_optional_flag("", "verbose", verbose)
         first = self.trainers[0]

@@ -1,5 +1,6 @@
 """The Trainer: a model, a loss, an update rule and a device."""
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial, wraps
@@ -13,6 +14,7 @@ from xpnet.backend.blas import one_thread
 from xpnet.common import (
     check_flag,
     check_optional_flag,
+    check_path,
     check_whole,
     explains_arguments,
 )
@@ -38,6 +40,7 @@ from xpnet.training.metrics import check_metrics, get_metrics
 from xpnet.training.progress import Progress
 from xpnet.training.rates import Rates
 from xpnet.training.recent import Recent
+from xpnet.training.resume import keeper_of
 from xpnet.training.rule import Rule
 from xpnet.training.safety import Safety
 from xpnet.training.staging import Staging
@@ -314,6 +317,7 @@ class Trainer:
         shuffle: bool = True,
         verbose: bool | None = None,
         diagnose: bool = False,
+        resume: str | Path | None = None,
     ) -> History:
         """Train for `epochs` passes over the samples.
 
@@ -335,10 +339,15 @@ class Trainer:
             verbose: a table row an epoch; None prints on a terminal only.
             diagnose: look at each layer a few times an epoch; what is found, in words,
                 is `history.diagnosis` (a `Diagnosis`). The training is the same.
+            resume: a folder with what a `Checkpoint` of the same training has kept (see
+                there): it goes on from there, or, where it had finished, is as it was
+                at the end. A folder that is empty or not there starts it. The doctor
+                looks at what is left of it.
 
         Returns:
             The `History`, also found as `trainer.history`. After Ctrl-C, which ends
-            training when the step is done, `history.stopped` says so.
+            training when the step is done, `history.stopped` says so; another `fit`
+            without `resume` begins with a new epoch.
 
         Raises:
             ValueError, TypeError: unfit data or arguments.
@@ -368,9 +377,16 @@ class Trainer:
         held = None if validation is None else self._validation(validation)
         if held is not None:
             self._check_metrics(held, trial=True)
+        data = (samples, held, size, shuffle)
+        keeper = keeper_of(self, hooks, resume, epochs, *data)
         self.history = history
+        if keeper is not None:
+            progress.note(keeper.begin(history))
+            if keeper.finished:
+                self.stop = history.stopped
+                return history
         doctor = Doctor(self, samples, size, epochs, progress) if diagnose else None
-        parts = (samples, held, size, shuffle, hooks, progress, doctor, epochs)
+        parts = (*data, hooks, progress, doctor, epochs, keeper)
         what = "a copy of the parameters, in case training diverges,"
         hint = "use fewer or narrower layers, or a smaller data set"
         sizes = [] if held is None else [size, held.count % size]
@@ -699,32 +715,52 @@ class Trainer:
     def save(self, directory: str | Path) -> Path:
         """Write the model, its weights and the optimiser's state into `directory`.
 
-        See `load`; returns the directory.
+        A model or ensemble that was saved there is replaced in one step: killed or
+        failed, this leaves the older one. Writers of one folder take turns. See `load`;
+        returns the directory.
 
         Raises:
             ValueError: a layer, activation, loss or schedule of your own, which a file
-                cannot hold; weights that are NaN or infinite.
+                cannot hold; weights that are not finite; a folder that holds other
+                things and no model.
+            OSError: it cannot be written.
         """
         from xpnet.training.checkpoint import save
 
+        path = check_path(directory, "save: directory")
         with self.model.access.reading:
             self.model.access.check_whole()
-            return save(self, Path(directory))
+            return save(self, path)
 
     @staticmethod
     def load(directory: str | Path, device: str | Backend = "auto") -> "Trainer":
         """The trainer that `save` wrote, ready to predict or to go on training.
 
-        Metrics, `eager` and `jit` are those of a new Trainer: they are no part of the
-        model.
+        Metrics of your own are not in the file: such a trainer has the default ones.
+        `precision` comes back on a GPU.
 
         Raises:
             FileNotFoundError: there is no saved model.
-            ValueError: a damaged one, with the file and what is wrong with it.
+            ValueError: a damaged one, with the file and the entry; an ensemble.
         """
         from xpnet.training.checkpoint import load
 
-        return load(Path(directory), device)
+        return load(check_path(directory, "load: directory"), device)
+
+    # Pickle and copies: as `save`, with parts of your own as Python objects.
+
+    def __getstate__(self) -> dict[str, Any]:
+        from xpnet.training.checkpoint import state_of
+
+        return state_of(self)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        from xpnet.training.checkpoint import make_from
+
+        make_from(self, state)
+
+    def __copy__(self) -> "Trainer":
+        return copy.deepcopy(self)  # two trainers cannot share the arrays of a rule
 
 
 def _work(model: Sequential) -> tuple[int, int] | None:

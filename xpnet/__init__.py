@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     )
     from xpnet.training import (
         Callback,
+        Checkpoint,
         DivergenceError,
         EarlyStopping,
         History,
@@ -122,7 +123,8 @@ _ROOMS = {
         random_search reliability
     """,
     "training": """
-        Callback DivergenceError EarlyStopping History Metric ReduceOnPlateau Stack
+        Callback Checkpoint DivergenceError EarlyStopping History Metric
+        ReduceOnPlateau Stack
         Trainer check_gradients confusion_matrix minimize
     """,
 }
@@ -143,6 +145,7 @@ __all__ = [
     "BatchNorm",
     "BinaryCrossEntropy",
     "Callback",
+    "Checkpoint",
     "Constant",
     "Cosine",
     "Dataset",

@@ -33,6 +33,10 @@ def _add_train(commands: Commands) -> None:
     _training_options(train)
     together = "train K networks at once and average them"
     train.add_argument("--ensemble", type=int, metavar="K", help=together)
+    keep = "keep the state of the training there, every half minute and on SIGTERM"
+    train.add_argument("--checkpoint", metavar="DIR", help=keep)
+    on = "go on with what --checkpoint has kept there, if there is something"
+    train.add_argument("--resume", action="store_true", help=on)
 
 
 def _add_doctor(commands: Commands) -> None:

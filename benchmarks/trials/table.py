@@ -3,6 +3,7 @@
 from itertools import chain
 
 from xpnet.benchmarks.trials.calls import CALLS
+from xpnet.benchmarks.trials.files import FILES
 from xpnet.benchmarks.trials.inputs import INPUTS
 from xpnet.benchmarks.trials.libraries import LIBRARIES
 from xpnet.benchmarks.trials.scores import SCORES
@@ -10,5 +11,5 @@ from xpnet.benchmarks.trials.threads import THREADED
 from xpnet.benchmarks.trials.trial import Trial
 from xpnet.benchmarks.trials.writes import WRITES
 
-KINDS = (CALLS, INPUTS, LIBRARIES, SCORES, THREADED, WRITES)
+KINDS = (CALLS, FILES, INPUTS, LIBRARIES, SCORES, THREADED, WRITES)
 TRIALS: dict[str, Trial] = {trial.name: trial for trial in chain(*KINDS)}

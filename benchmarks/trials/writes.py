@@ -28,7 +28,8 @@ while True:
 def running(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A Python process that has printed its first line; killed at the end."""
     command = [sys.executable, "-c", code, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
         try:

@@ -98,10 +98,9 @@ def test_images(capsys, tmp_path):
 
 def edit(model, **notes):
     """Change the notes of a saved model."""
-    path = model / "model.json"
-    description = json.loads(path.read_text())
-    description["notes"] |= notes
-    path.write_text(json.dumps(description))
+    trainer = xn.Trainer.load(model, "cpu")
+    trainer.notes |= notes
+    trainer.save(model)
 
 
 @pytest.fixture

@@ -1,10 +1,18 @@
 """Ensembles: means, disagreement, files."""
 
+import json
+import os
+
 import numpy as np
 import pytest
 
 import xpnet as xn
 from tests.selection.examples import data, make, make_regression
+from tests.training.examples import as_first_format
+from xpnet.selection.ensemble import load_saved
+from xpnet.training.sealed import sealed
+
+PARTS = ("weights-", "optimizer-")
 
 
 def trained(members=4, seeds=None, **options):
@@ -90,8 +98,133 @@ def test_an_ensemble_is_saved_and_loaded(tmp_path):
     ensemble.save(tmp_path / "kept")
     again = xn.Ensemble.load(tmp_path / "kept", "cpu")
     assert np.array_equal(again.predict(x), ensemble.predict(x))
-    with pytest.raises(FileNotFoundError, match="no saved ensemble"):
+    with pytest.raises(FileNotFoundError, match="no saved model in"):
         xn.Ensemble.load(tmp_path)
-    (tmp_path / "kept" / "ensemble.json").write_text("{}")
+    (tmp_path / "kept" / "model.json").write_text("{}")
     with pytest.raises(ValueError, match="damaged"):
         xn.Ensemble.load(tmp_path / "kept")
+
+
+def built(seed=0):
+    t = make(0.3, seed=seed)
+    t.build(2)
+    return t
+
+
+def in_the_older_form(ensemble, folder):
+    """What an older xpnet wrote: a folder for each member, in format 1."""
+    for i, t in enumerate(ensemble.stack.trainers):
+        as_first_format(t.save(folder / str(i)))
+    scalers = {"scaler": ensemble.scaler and ensemble.scaler.to_dict()}
+    head = {"members": len(ensemble), "y_scaler": None, **scalers}
+    (folder / "ensemble.json").write_text(json.dumps(head) + "\n")
+    return folder
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
+KINDS = {
+    "network": lambda seed, folder: built(seed).save(folder),
+    "ensemble": lambda seed, folder: ensemble_of(seed).save(folder),
+    "older ensemble": lambda seed, folder: in_the_older_form(ensemble_of(seed), folder),
+    "older network": lambda seed, folder: as_first_format(built(seed).save(folder)),
+}
+
+
+def ensemble_of(seed):
+    return xn.Ensemble([built(seed + i) for i in range(2)])
+
+
+@pytest.mark.parametrize("second", ["network", "ensemble"])
+@pytest.mark.parametrize("first", KINDS)
+def test_a_folder_holds_what_was_saved_last_and_nothing_else(first, second, tmp_path):
+    x = np.ones((3, 2))
+    KINDS[first](5, tmp_path / "m")
+    (tmp_path / "m" / "mine.txt").touch()
+    KINDS[second](9, tmp_path / "m")
+    wanted = built(9) if second == "network" else ensemble_of(9)
+    found = load_saved(tmp_path / "m", "cpu")
+    assert np.array_equal(found.predict(x), wanted.predict(x))
+    parts = {name for name in names(tmp_path / "m") if name.startswith(PARTS)}
+    text = (tmp_path / "m" / "model.json").read_text()
+    assert all(part in text for part in parts)
+    assert set(names(tmp_path / "m")) == {"mine.txt", "model.json", *parts}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_saved_is_loaded_as_what_it_is(kind, tmp_path):
+    folder, x = tmp_path / "m", np.ones((3, 2))
+    KINDS[kind](5, folder)
+    right, wrong = xn.Trainer, xn.Ensemble
+    if "ensemble" in kind:
+        right, wrong = wrong, right
+    wanted = ensemble_of(5) if right is xn.Ensemble else built(5)
+    for found in (right.load(folder, "cpu"), load_saved(folder, "cpu")):
+        assert type(found) is right
+        assert np.array_equal(found.predict(x), wanted.predict(x))
+    with pytest.raises(ValueError, match=rf"use xpnet\.{right.__name__}\.load"):
+        wrong.load(folder, "cpu")
+
+
+def test_a_mix_of_an_older_xpnet_is_told_and_each_can_be_had(tmp_path):
+    in_the_older_form(ensemble_of(5), tmp_path)
+    t = built(9)
+    (tmp_path / "other").mkdir()
+    as_first_format(t.save(tmp_path / "other"))
+    for path in (tmp_path / "other").iterdir():
+        path.rename(tmp_path / path.name)
+    with pytest.raises(ValueError, match=r"holds a network.* and an ensemble"):
+        load_saved(tmp_path, "cpu")
+    x = np.ones((3, 2))
+    assert np.array_equal(xn.Trainer.load(tmp_path, "cpu").predict(x), t.predict(x))
+    again = xn.Ensemble.load(tmp_path, "cpu")
+    assert np.array_equal(again.predict(x), ensemble_of(5).predict(x))
+
+
+def test_an_ensemble_that_cannot_be_written_leaves_the_older_one(tmp_path, monkeypatch):
+    ensemble_of(5).save(tmp_path)
+    before = names(tmp_path)
+    real = os.replace
+    for stop in range(3):  # two networks and the description; the rules are alike
+        left = iter(range(100))
+
+        def refuse(*paths, left=left, stop=stop):
+            if next(left) == stop:
+                raise OSError(28, "No space left on device")
+            return real(*paths)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", refuse)
+            with pytest.raises(OSError, match="No space left"):
+                ensemble_of(9).save(tmp_path)
+        assert names(tmp_path) == before
+
+
+EDITS = {
+    "no members": {"members": []},
+    "members by number": {"members": 2},
+    "a member by name": {"members": ["0"]},
+    "a scaler of text": {"scaler": "standard"},
+    "a scaler of nothing": {"scaler": {}},
+    "a scaler of another type": {
+        "scaler": {"kind": "standard", "shift": ["0", "0"], "scale": [1.0, 1.0]}
+    },
+    "more": {"more": 1},
+}
+
+
+@pytest.mark.parametrize("case", EDITS)
+@pytest.mark.parametrize("seal", [True, False])
+def test_an_ensemble_that_was_changed_is_told(case, seal, tmp_path):
+    path = ensemble_of(5).save(tmp_path) / "model.json"
+    whole = json.loads(path.read_bytes()) | EDITS[case]
+    if seal:
+        del whole["checksums"]
+        path.write_bytes(sealed(whole))
+    else:
+        path.write_text(json.dumps(whole, indent=2, sort_keys=True) + "\n")
+    (name,) = EDITS[case]
+    with pytest.raises(ValueError, match=rf"model.json is damaged.*: {name}"):
+        xn.Ensemble.load(tmp_path, "cpu")

@@ -1,6 +1,8 @@
 """Small data, models and trainers that the tests of this room share."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -93,6 +95,21 @@ def curves(history: xn.History) -> list[dict[str, float]]:
     """The rows of the history without what a clock says."""
     clock = ("seconds", "samples_per_second")
     return [{k: v for k, v in row.items() if k not in clock} for row in history]
+
+
+def as_first_format(directory: Path, *without: str) -> None:
+    """Rewrite the description as the first xpnet did, and without these entries."""
+    file = directory / "model.json"
+    whole = json.loads(file.read_bytes()) | {"format": 1}
+    for key in ("checksums", "kind", "settings"):
+        del whole[key]
+
+    def cut(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {k: cut(v) for k, v in part.items() if k not in without}
+        return [cut(v) for v in part] if isinstance(part, list) else part
+
+    file.write_text(json.dumps(cut(whole), indent=2, sort_keys=True) + "\n")
 
 
 def softmax(z: np.ndarray) -> np.ndarray:

@@ -4,7 +4,10 @@ import builtins
 import json
 import os
 import sys
+from functools import cache
 from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -18,13 +21,15 @@ from tests.training.examples import (
     OPTIMIZERS,
     SAMPLES,
     TARGETS,
+    as_first_format,
     curves,
     data,
     same,
     trainer,
     weights,
 )
-from xpnet.training import checkpoint
+from xpnet.training.folder import MAX_DESCRIPTION
+from xpnet.training.sealed import sealed
 
 PARTS = ("optimizer", "weights")
 KINDS = ["model", *PARTS]
@@ -46,6 +51,19 @@ def load(directory):
 
 def contents(directory):
     return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+@cache
+def files_of(*arguments):
+    """{name: contents} of a saved trainer."""
+    with TemporaryDirectory() as folder:
+        return contents(trained(*arguments).save(Path(folder) / "model"))
+
+
+def place(directory, *arguments):
+    """What saving `trained(...)` into `directory` would leave there."""
+    for name, content in files_of(*(arguments or ("dense",))).items():
+        (directory / name).write_bytes(content)
 
 
 def file_of(directory, part):
@@ -271,8 +289,11 @@ def test_notes_that_a_file_cannot_hold_leave_the_old_model(notes, tmp_path):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["fsync", "replace"])
-@pytest.mark.parametrize("nth", [0, 1, 2])
+# Files are forced to the disk before they get their names, and names after that.
+WRITES = [*(("fsync", i) for i in range(6)), *(("replace", i) for i in range(3))]
+
+
+@pytest.mark.parametrize(("name", "nth"), WRITES)
 def test_an_error_while_writing_leaves_the_old_model(name, nth, tmp_path, monkeypatch):
     old = trained("dense")
     old.save(tmp_path)
@@ -288,7 +309,9 @@ def test_an_error_while_writing_leaves_the_old_model(name, nth, tmp_path, monkey
         patch.setattr(os, name, fail)
         with pytest.raises(OSError, match="No space left"):
             new.save(tmp_path)
-    assert alike(load(tmp_path), old)
+    renamed = (name, nth) == ("fsync", 5)  # the last name is there, perhaps on no disk
+    assert alike(load(tmp_path), new if renamed else old)
+    assert_complete(tmp_path)
     new.save(tmp_path)
     assert alike(load(tmp_path), new)
     assert_complete(tmp_path)
@@ -373,12 +396,12 @@ def test_a_description_that_is_none_is_told(text, tmp_path):
 def test_a_description_beyond_its_limit_is_not_read(tmp_path):
     trained().save(tmp_path)
     with open(tmp_path / "model.json", "a") as file:
-        file.write(" " * checkpoint.MAX_DESCRIPTION)
+        file.write(" " * MAX_DESCRIPTION)
     damaged(tmp_path, "model.json is damaged", "larger than 16777216 bytes")
 
 
-def edit(directory, *path, value=None, drop=False):
-    """Change one value of the description."""
+def edit(directory, *path, value=None, drop=False, seal=True):
+    """Change one value of the description, with the right checksums or the old ones."""
     file = directory / "model.json"
     whole = part = json.loads(file.read_bytes())
     for key in path[:-1]:
@@ -387,7 +410,11 @@ def edit(directory, *path, value=None, drop=False):
         del part[path[-1]]
     else:
         part[path[-1]] = value
-    file.write_text(json.dumps(whole))
+    text = json.dumps(whole, indent=2, sort_keys=True) + "\n"
+    if seal and "NaN" not in text and "Infinity" not in text:
+        entries = {k: v for k, v in whole.items() if k != "checksums"}
+        text = sealed(entries).decode()
+    file.write_text(text)
 
 
 HUGE = 1 << 24
@@ -454,15 +481,157 @@ EDITS = [
     (("files", "weights"), None),
     (("files", "weights"), "../weights-" + 64 * "0" + ".safetensors"),
     (("files", "weights"), "weights-" + 64 * "0" + ".safetensors"),
+    # What Python would take for something else.
+    (("layers", 0, "bias"), "false"),
+    (("layers", 0, "bias"), 1),
+    (("layers", 0, "units"), 8.0),
+    (("optimizer", "amsgrad"), False),
+    (("optimizer", "clip_norm"), True),
+    (("optimizer", "l2"), "0"),
+    (("seed",), True),
+    (("seed",), 0.0),
+    (("steps_done",), True),
+    (("rate_scale",), True),
+    (("format",), True),
+    (("kind",), "ensemble"),
+    (("kind",), "model"),
+    (("settings", "eager"), 0),
+    (("settings", "jit"), "false"),
+    (("settings", "metrics"), ["acuracy"]),
+    (("settings", "metrics"), "accuracy"),
+    (("settings", "precision"), "float16"),
+    (("settings", "steps_per_graph"), -1),
+    (("settings", "more"), 1),
+    (("more",), 1),
 ]
+FORMATS = {"now": (), "first": ("average",)}
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize(("path", "value"), EDITS, ids=str)
+def test_a_description_that_does_not_fit_is_told(path, value, format_, tmp_path):
+    place(tmp_path)
+    if format_ == "first":
+        as_first_format(tmp_path)
+        if path[0] in ("kind", "settings") or value in (8.0, 0.0):
+            return  # which came later; its numbers had no types
+    load(tmp_path)
+    edit(tmp_path, *path, value=value, seal=format_ == "now")
+    damaged(tmp_path, "damaged")
 
 
 @pytest.mark.parametrize(("path", "value"), EDITS, ids=str)
-def test_a_description_that_does_not_fit_is_told(path, value, tmp_path):
-    trained("dense").save(tmp_path)
-    load(tmp_path)
+def test_an_edit_without_its_checksum_is_told_with_its_entry(path, value, tmp_path):
+    place(tmp_path)
+    edit(tmp_path, *path, value=value, seal=False)
+    damaged(tmp_path, "model.json", "" if path == ("kind",) else path[0])
+
+
+SOUND_EDITS = [
+    (("layers", 0, "activation"), "relu"),
+    (("layers", 0, "initializer"), "ones"),
+    (("loss", "label_smoothing"), 0.5),
+    (("optimizer", "learning_rate", "rate"), 0.5),
+    (("steps_done",), 11),
+    (("notes",), {"classes": []}),
+    (("settings", "jit"), False),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), SOUND_EDITS, ids=str)
+def test_an_edit_that_would_fit_is_told_by_its_checksum(path, value, tmp_path):
+    place(tmp_path)
     edit(tmp_path, *path, value=value)
-    damaged(tmp_path, " is damaged or no xpnet model: ")
+    load(tmp_path)
+    place(tmp_path)
+    edit(tmp_path, *path, value=value, seal=False)
+    damaged(tmp_path, "model.json", f"{path[0]}: its contents are not those")
+
+
+def leaves(value, path=()):
+    """The path of every entry, dicts before what is in them."""
+    rows = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, part in rows:
+        yield (*path, key)
+        if isinstance(part, dict | list) and part:
+            yield from leaves(part, (*path, key))
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_every_entry_that_is_missing_is_told(format_, tmp_path):
+    trained("dropout", "adamw", average=xn.WeightAverage()).save(tmp_path)
+    if format_ == "first":
+        as_first_format(tmp_path)
+    text = (tmp_path / "model.json").read_bytes()
+    later = ("average", "max_norm", "gradient_noise", "noise_decay")
+    paths = [p for p in leaves(json.loads(text)) if p[0] != "checksums"]
+    assert len(paths) > 50
+    for path in paths:
+        if format_ == "first" and path[-1] in later:
+            continue
+        for seal in {format_ == "now", False}:
+            (tmp_path / "model.json").write_bytes(text)
+            if seal and path[:3] == ("settings", "metrics", 0):
+                continue  # a trainer may have none
+            edit(tmp_path, *path, drop=True, seal=seal)
+            if seal or format_ == "first":
+                damaged(tmp_path, "damaged")
+            else:
+                damaged(tmp_path, "model.json", path[0])
+
+
+@pytest.mark.parametrize("text", ['"seed": 0,', '"units": 8,', '"name": "Dense",'])
+def test_an_entry_that_is_there_twice_is_told(text, tmp_path):
+    file = trained("dense").save(tmp_path) / "model.json"
+    file.write_text(file.read_text().replace(text[:-1], f"{text} {text[:-1]}", 1))
+    damaged(tmp_path, "model.json", f"{text.split(chr(34))[1]!r} is there twice")
+
+
+def test_every_flipped_bit_of_the_description_is_told(tmp_path):
+    file = trained("dense").save(tmp_path) / "model.json"
+    whole = file.read_bytes()
+    for at in range(len(whole)):
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << (at % 8)
+        file.write_bytes(flipped)
+        damaged(tmp_path, "model.json")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace(b"\n", b"\r\n"),
+        lambda text: text.replace(b'"rate_scale": 1.0', b'"rate_scale": 1.00'),
+        lambda text: text + b" ",
+        lambda text: text.replace(b"Dense", b"\\u0044ense"),
+    ],
+)
+def test_the_same_values_in_another_text_are_told(change, tmp_path):
+    file = trained("dense").save(tmp_path) / "model.json"
+    file.write_bytes(change(file.read_bytes()))
+    damaged(tmp_path, "model.json", "its layout is not the one that was written")
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("hidden", SAVED)
+def test_a_file_of_the_first_format_is_still_read(hidden, optimizer, tmp_path):
+    t = trained(hidden, optimizer)
+    t.save(tmp_path)
+    as_first_format(tmp_path, "average", "max_norm", "gradient_noise", "noise_decay")
+    assert alike(load(tmp_path), t)
+    t.save(tmp_path)
+    assert json.loads((tmp_path / "model.json").read_bytes())["format"] == 2
+    assert_complete(tmp_path)
+
+
+def test_settings_come_back(tmp_path):
+    x, y = data()
+    t = trainer(metrics=("accuracy", "top_3"), eager=True, jit=False)
+    t.fit(x, y, 1, 5)
+    back = load(t.save(tmp_path))
+    assert (back.eager, back.jit, list(back.metrics)) == (True, False, list(t.metrics))
+    t.metrics["mine"] = lambda p, target, weights: 0.0
+    assert list(load(t.save(tmp_path)).metrics) == ["accuracy"]
 
 
 @pytest.mark.parametrize(
@@ -486,11 +655,11 @@ def test_widths_whose_product_fills_the_memory_are_told(tmp_path):
     damaged(tmp_path, " is damaged or no xpnet model: ")
 
 
-@pytest.mark.parametrize("version", [2, 0, "1", None])
+@pytest.mark.parametrize("version", [3, 0, "1", None, 1.0, True, [1]])
 def test_another_format_is_told(version, tmp_path):
     trained().save(tmp_path)
     edit(tmp_path, "format", value=version)
-    damaged(tmp_path, "expected format 1", repr(version))
+    damaged(tmp_path, "model.json: format: expected format 1 or 2", repr(version))
 
 
 def replace(directory, part, written):
@@ -508,31 +677,96 @@ def rewrite(directory, part, change):
     replace(directory, part, tensor_bytes(tensors))
 
 
+def poisoned(name, value):
+    """What puts `value` into one place of a tensor."""
+
+    def change(tensors):
+        tensors[name] = tensors[name].copy()
+        tensors[name].flat[-1] = value
+
+    return change
+
+
 CHANGES = {
-    "missing": lambda t: t.pop("0.W"),
-    "extra": lambda t: t.update({"9.W": np.ones(1, np.float32)}),
-    "elsewhere": lambda t: t.update({"../../x": t.pop("0.W")}),
-    "transposed": lambda t: t.update({"0.W": np.ascontiguousarray(t["0.W"].T)}),
-    "flat": lambda t: t.update({"0.W": t["0.W"].reshape(-1)}),
-    "short": lambda t: t.update({"0.b": t["0.b"][..., :-1].copy()}),
+    "missing": ("weights", lambda t: t.pop("0.W"), "0.W: the entry is missing"),
+    "extra": ("weights", lambda t: t.update({"9.W": np.ones(1)}), "9.W: an unknown"),
+    "elsewhere": ("weights", lambda t: t.update({"../../x": t["0.W"]}), "../../x: an"),
+    "transposed": (
+        "weights",
+        lambda t: t.update({"0.W": np.ascontiguousarray(t["0.W"].T)}),
+        "0.W: expected float32 of shape (5, 6), got float32 of shape (6, 5)",
+    ),
+    "flat": (
+        "weights",
+        lambda t: t.update({"0.W": t["0.W"].reshape(-1)}),
+        "0.W: expected float32 of shape (5, 6), got float32 of shape (30,)",
+    ),
+    "short": (
+        "weights",
+        lambda t: t.update({"0.b": t["0.b"][..., :-1].copy()}),
+        "0.b: expected float32 of shape (1, 6)",
+    ),
+    "a state less": ("optimizer", lambda t: t.pop("v"), "v: the entry is missing"),
+    **{
+        f"{dtype} weights": (
+            "weights",
+            lambda t, dtype=dtype: t.update({"0.W": t["0.W"].astype(dtype)}),
+            "0.W: expected float32 of shape (5, 6), got",
+        )
+        for dtype in ("float64", "float16", "int32", "bool")
+    },
+    "a float64 state": (
+        "optimizer",
+        lambda t: t.update({"m": t["m"].astype("float64")}),
+        "m: expected float32",
+    ),
+    **{
+        f"{value} in {name}": (part, poisoned(name, value), f"{name}: expected")
+        for part, name in (
+            ("weights", "0.W"),
+            ("weights", "1.shift"),
+            ("optimizer", "m"),
+        )
+        for value in (np.nan, np.inf, -np.inf)
+    },
+    "negative variance": (
+        "weights",
+        poisoned("1.running_variance", -1e-9),
+        "1.running_variance: expected numbers >= 0",
+    ),
+    "negative square": ("optimizer", poisoned("v", -1.0), "v: expected numbers >= 0"),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_weights_that_do_not_fit_are_told(change, tmp_path):
+def test_tensors_that_do_not_fit_are_told(change, tmp_path):
     folder = tmp_path / "a" / "b" / "model"
-    trained("dense").save(folder)
-    rewrite(folder, "weights", lambda tensors: None)
+    part, act, message = CHANGES[change]
+    folder.mkdir(parents=True)
+    place(folder, "batch norm")
+    rewrite(folder, part, lambda tensors: None)
     load(folder)
-    rewrite(folder, "weights", CHANGES[change])
-    damaged(folder, "model.json is damaged", "weights: expected", "got")
+    rewrite(folder, part, act)
+    damaged(folder, file_of(folder, part).name, message)
     assert [path.name for path in tmp_path.rglob("*x")] == []
 
 
-def test_a_state_that_does_not_fit_is_told(tmp_path):
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_not_saved(value, tmp_path):
+    old, new = trained(), trained()
+    old.save(tmp_path)
+    new.parameters()["0.W"][0, 0] = value
+    with pytest.raises(ValueError, match=r"save: 0\.W: expected finite numbers"):
+        new.save(tmp_path)
+    assert alike(load(tmp_path), old)
+
+
+def test_a_tensor_file_beyond_its_size_is_not_read(tmp_path):
     trained("dense").save(tmp_path)
-    rewrite(tmp_path, "optimizer", lambda t: t.pop("v"))
-    damaged(tmp_path, "model.json is damaged", "optimizer: expected {'m': ", "'v': ")
+    path = file_of(tmp_path, "weights")
+    with open(path, "ab") as file:
+        file.truncate(1 << 40)  # all holes
+    damaged(tmp_path, path.name, "expected at most", str(1 << 40))
 
 
 def test_tensors_without_a_sound_header_are_told(tmp_path):
@@ -564,3 +798,20 @@ def test_names_in_a_file_are_neither_imported_nor_run(tmp_path, monkeypatch):
             edit(folder, *path, value=name)
             damaged(folder)
     assert not {"trap", "trap.Layer"} & {*seen, *sys.modules}
+
+
+NO_PATHS = [None, 3, b"model", "", "a\0b", ["model"]]
+
+
+@pytest.mark.parametrize("path", NO_PATHS, ids=repr)
+def test_what_is_no_path_is_told(path):
+    t = trained("dense")
+    ensemble = xn.Ensemble([t])
+    acts = {
+        "save: directory": [t.save, ensemble.save],
+        "load: directory": [xn.Trainer.load, xn.Ensemble.load],
+    }
+    for name, both in acts.items():
+        for act in both:
+            with pytest.raises((TypeError, ValueError), match=f"^{name}: expected the"):
+                act(path)

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -34,9 +35,10 @@ def at(epoch, times=1):
 @pytest.fixture(autouse=True)
 def handler():
     """Every test must leave the handler as it was, and pressing it raises again."""
-    before = signal.getsignal(signal.SIGINT)
-    yield before
-    assert signal.getsignal(signal.SIGINT) is before
+    around = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, around)
 
 
 @pytest.mark.parametrize("hidden", ["dense", "dropout", "batch norm"])
@@ -162,3 +164,74 @@ def test_samples_of_weight_zero_may_be_all_that_was_seen():
     history = t.fit(x, y, 9, 5, sample_weight=w, shuffle=False, callbacks=[at(1)])
     assert history.stopped == "interrupted in epoch 2 after batch 1"
     assert t.steps_done == STEPS + 1
+
+
+@contextmanager
+def the_program_sets(handler):
+    """Within the block the program has set this handler of its own, or None."""
+    around = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, around)
+
+
+def fit(callback):
+    x, y = data()
+    return trainer().fit(x, y, 4, 5, callbacks=callback)
+
+
+def fit_stack(callback):
+    x, y = data()
+    return xn.Stack([trainer()]).fit(x, y, 4, 5, callbacks=callback)[0]
+
+
+def minimize(callback):
+    x, y = data()
+    return xn.minimize(trainer(), x, y, steps=4, callbacks=callback)
+
+
+RUNS = [fit, fit_stack, minimize]
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_a_handler_of_the_program_is_called_and_decides(run):
+    seen = []
+    with the_program_sets(lambda number, frame: seen.append(number)):
+        history = run(at(2))
+    assert seen == [signal.SIGINT]
+    assert (len(history), history.stopped) == (4, "")
+
+    def leave(number, frame):
+        raise SystemExit(3)
+
+    with the_program_sets(leave), pytest.raises(SystemExit, match="3"):
+        run(at(2))
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_an_ignored_signal_stays_ignored(run):
+    with the_program_sets(signal.SIG_IGN):
+        history = run(at(2, times=3))
+    assert (len(history), history.stopped) == (4, "")
+
+
+def test_a_handler_that_is_set_while_training_stays():
+    def mine(number, frame):
+        pass
+
+    fit(Do(lambda trainer, epoch: signal.signal(signal.SIGINT, mine)))
+    assert signal.signal(signal.SIGINT, signal.default_int_handler) is mine
+
+
+def test_a_fit_within_a_fit_ends_both():
+    x, y = data()
+    inner = trainer()
+
+    def train(outer, epoch):
+        inner.fit(x, y, 4, 5, callbacks=at(1))
+
+    history = fit(Do(train))
+    assert inner.history.stopped.startswith("interrupted in epoch 2")
+    assert history.stopped.startswith("interrupted in epoch 2")

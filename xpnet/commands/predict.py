@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Backend, get_backend
+from xpnet.backend import get_backend
 from xpnet.commands.report import print_json
 from xpnet.common import nearest, printable
 from xpnet.data import Dataset, Scaler, load_data
@@ -16,8 +16,7 @@ from xpnet.data.columns import MissingColumnsError
 from xpnet.data.files import check_memory, shown
 from xpnet.data.loaders import TABLES
 from xpnet.selection import Ensemble
-from xpnet.selection.ensemble import is_ensemble
-from xpnet.training import Trainer
+from xpnet.selection.ensemble import load_saved
 
 ROW = 400  # bytes of a prediction in words
 FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for one begins so
@@ -53,13 +52,6 @@ def run(options: Namespace) -> int:
     lines += [",".join(_cell(row[name]) for name in names) for row in rows]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
-
-
-def load_saved(folder: Path, backend: Backend) -> Trainer | Ensemble:
-    """What `xpnet train --save` or `xpnet search --save` wrote into a folder."""
-    if is_ensemble(folder):
-        return Ensemble.load(folder, backend)
-    return Trainer.load(folder, backend)
 
 
 def _samples(source: str, features: list[str] | None) -> Dataset:

@@ -14,6 +14,7 @@ from xpnet.common import (
     check_file,
     check_folder,
     check_number,
+    check_path,
     choose,
     printable,
 )
@@ -29,8 +30,16 @@ from xpnet.layers import (
     get_loss,
 )
 from xpnet.optim import OPTIMIZERS, Cosine, Optimizer
-from xpnet.training import Callback, EarlyStopping, Trainer, confusion_matrix
+from xpnet.training import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    Trainer,
+    confusion_matrix,
+)
+from xpnet.training.folder import CHECKPOINT, MODEL, check_ours
 
+KEEP_SECONDS = 30.0  # between two checkpoints
 FEW = 20  # samples below which nothing is held out unless asked for
 # Where a learning rate starts, if not at 0.002.
 RATES = {"sgd": 0.1, "adagrad": 0.02, "adadelta": 1.0, "rmsprop": 1e-3, "lion": 3e-4}
@@ -55,6 +64,7 @@ class Parts:
 
 def run(options: Namespace) -> int:
     """Train as asked; see `xpnet train --help`."""
+    _check_checkpoint(options)
     if options.ensemble is not None:
         from xpnet.commands import ensemble
 
@@ -110,11 +120,14 @@ def train(options: Namespace, prepared: Prepared, diagnose: bool = False) -> int
         trainer.save(options.save)
     if options.plot:
         (trainer.history.diagnosis or trainer.history).plot(options.plot)
+    cut = trainer.history.stopped.startswith("interrupted")
     if options.json:
         print_json(_record(report, trainer, options))
     else:
         print_report(report, trainer, options)
-    return 130 if trainer.history.stopped.startswith("interrupted") else 0
+        if cut and getattr(options, "checkpoint", None):
+            print("to go on with the training: the same command with --resume")
+    return 130 if cut else 0
 
 
 def _check(options: Namespace) -> None:
@@ -136,6 +149,29 @@ def check_counts(options: Namespace, *names: str) -> None:
             raise ValueError(f"--{flag}: expected at least 1, got {value}")
 
 
+def _check_checkpoint(options: Namespace) -> None:
+    """Raises ValueError for --checkpoint and --resume that cannot be followed."""
+    folder = options.checkpoint
+    if folder is None:
+        if options.resume:
+            raise ValueError("--resume: expected --checkpoint DIR with it")
+        return
+    if options.ensemble is not None:
+        raise ValueError(
+            "--checkpoint: expected one network, got --ensemble; leave one of them out"
+        )
+    path = check_path(folder, "--checkpoint")
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"--checkpoint: expected a directory, got {folder!r}")
+    check_folder(path, "--checkpoint")
+    check_ours(path, CHECKPOINT, "--checkpoint")
+    if not options.resume and (path / CHECKPOINT).is_file():
+        raise ValueError(
+            f"--checkpoint: {folder} holds a training; add --resume to go on with it, "
+            "or name another folder"
+        )
+
+
 def check_places(options: Namespace) -> None:
     """Raises ValueError for a --plot or --save that could not be written."""
     if options.plot:
@@ -154,6 +190,7 @@ def check_places(options: Namespace) -> None:
         if not options.save or (path.exists() and not path.is_dir()):
             raise ValueError(f"--save: expected a directory, got {options.save!r}")
         check_folder(path, "--save")  # no model must be lost at the end
+        check_ours(path, MODEL, "--save")
 
 
 def check_fits(
@@ -327,6 +364,9 @@ def _fit(
         callbacks.append(EarlyStopping("val_loss", patience))
     elif options.patience:
         callbacks.append(EarlyStopping("loss", options.patience))
+    keep = getattr(options, "checkpoint", None)
+    if keep is not None:
+        callbacks.append(Checkpoint(keep, every=KEEP_SECONDS, unit="seconds"))
     held = parts.validation and scaled(parts.validation, scaler, y_scaler)
     trainer.fit(
         *scaled(parts.train, scaler, y_scaler),
@@ -336,6 +376,7 @@ def _fit(
         callbacks=callbacks,
         verbose=not options.json,
         diagnose=diagnose,
+        resume=keep if keep is not None and options.resume else None,
     )
 
 
