@@ -3,6 +3,7 @@
 import inspect
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from xpnet.common import nearest
+from xpnet.selection.identity import identity, network
 from xpnet.selection.material import Material, Part, Values, with_validation
 from xpnet.selection.options import Checked
 from xpnet.selection.results import Results, Scores, Trial, shown_settings
 from xpnet.selection.space import FIT, Settings
-from xpnet.selection.store import Store, enter, fingerprint
+from xpnet.selection.store import Store, enter, settings_text
 from xpnet.training import Stack, Trainer
+from xpnet.training.callbacks import check_callbacks
 from xpnet.training.checks import as_array
 from xpnet.training.stackable import stack_key
 
@@ -26,12 +29,32 @@ COPIES = 1 << 30  # bytes of scaled copies of the data in one stack, about
 
 @dataclass(eq=False)
 class Job:
-    """One network to be trained: a trial on a part."""
+    """One network to be trained: a trial on a part.
+
+    Attributes:
+        key: under which a file keeps its result.
+    """
 
     trial: Trial
     part: int
     epochs: int
     batch_size: int | None
+    key: str = ""
+
+    def row(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Its result as a file keeps it."""
+        return {
+            "key": self.key,
+            "settings": settings_text(self.trial.settings),
+            **result,
+        }
+
+    @property
+    def done(self) -> bool:
+        """Whether it has a result, or is known to have none."""
+        return (
+            self.trial.scores[self.part] is not None or self.part in self.trial.errors
+        )
 
 
 class Runner:
@@ -106,26 +129,28 @@ class Runner:
     def run(self, settings: Sequence[Settings]) -> Results:
         """Every setting on every part."""
         trials = [self.trial(row) for row in settings]
-        probes = [self.network(trial.settings, 0) for trial in trials]
-        monitor = self.monitor(probes[0])
-        store = self._store()
-        if store is not None:
-            store.fill(trials)
         jobs: dict[Any, list[Job]] = {}
-        for trial, probe in zip(trials, probes, strict=True):
-            kind = stack_key(probe)
+        first = None
+        for trial in trials:
+            probe = self.network(trial.settings, 0)
+            first, kind = first or probe, stack_key(probe)
             for number in range(len(self.parts)):
                 job = self.job(trial, number)
-                if trial.scores[number] is None and number not in trial.errors:
-                    key = (kind, job.epochs, job.batch_size)
-                    jobs.setdefault(key, []).append(job)
-        total = sum(job.epochs for group in jobs.values() for job in group)
-        with self.bar(total) as told:
-            for group in jobs.values():
-                for chosen in self.stacks(group):
+                key = (kind, job.epochs, job.batch_size)
+                jobs.setdefault(key, []).append(job)
+        assert first is not None
+        monitor = self.monitor(first)
+        with self._store() as store:
+            if store is not None:
+                self._fill([job for group in jobs.values() for job in group], store)
+            # Stacks are those of a search that was never stopped: so are the numbers.
+            stacks = [s for group in jobs.values() for s in self.stacks(group)]
+            left = [[job for job in stack if not job.done] for stack in stacks]
+            with self.bar(sum(job.epochs for jobs in left for job in jobs)) as told:
+                for chosen in filter(None, left):
                     self._train(chosen, store, told)
                     if self.interrupted:
-                        return self.results(trials, monitor)
+                        break
         return self.results(trials, monitor)
 
     def trial(self, settings: Settings) -> Trial:
@@ -152,26 +177,44 @@ class Runner:
             )
         return monitor
 
-    def _store(self) -> Store | None:
+    @contextmanager
+    def _store(self) -> Iterator[Store | None]:
+        """The search's file, which is its own as long as it runs."""
         o = self.options
         if o.file is None:
-            return None
-        rows = [
-            a for p in self.parts for a in (p.train, p.test, p.held) if a is not None
-        ]
-        weights = [] if o.sample_weight is None else [np.asarray(o.sample_weight)]
-        callbacks = (
-            o.callbacks if isinstance(o.callbacks, list | tuple) else [o.callbacks]
-        )
-        made = [
-            (type(c).__name__, sorted(map(repr, vars(c).items()))) for c in callbacks
-        ]
-        words = (
-            getattr(self.make, "__qualname__", type(self.make).__qualname__),
-            *(o.epochs, o.batch_size, o.validation, o.class_weight, o.scale, o.scale_y),
-            *(o.seed, made, self.train_scores),
-        )
-        return Store(o.file, fingerprint([self.x, self.y, *weights, *rows], words))
+            yield None
+            return
+        parts = [(p.train, p.test, p.held) for p in self.parts]
+        weights = None if o.sample_weight is None else np.asarray(o.sample_weight)
+        data, hooks = (self.x, self.y, weights, parts), check_callbacks(o.callbacks)
+        fit = (o.epochs, o.batch_size, o.validation, o.class_weight, hooks)
+        rest = (o.scale, o.scale_y, o.seed, self.train_scores)
+        with Store.open(o.file, identity((data, fit, rest))) as store:
+            yield store
+
+    def _fill(self, jobs: list[Job], store: Store) -> None:
+        """Enter what the file holds of these jobs."""
+        texts = {(row["settings"], row["part"]) for row in store.rows.values()}
+        networks: dict[tuple[int, int], str] = {}
+        changed = 0
+        for job in jobs:
+            settings, repeat = job.trial.settings, self.parts[job.part].repeat
+            made = (id(job.trial), repeat)
+            if made not in networks:
+                networks[made] = network(self.network(settings, repeat))
+            job.key = identity([networks[made], job.part, job.epochs, job.batch_size])
+            row = store.rows.get(job.key)
+            if row is not None:
+                enter(job.trial, row)
+            elif (settings_text(settings), job.part) in texts:
+                changed += 1
+        if changed:
+            warnings.warn(
+                f"{store.path}: {changed} of its results are of other networks (make, "
+                "its dtype, its device or a version has changed since); they are "
+                "trained again",
+                stacklevel=4,
+            )
 
     def stacks(self, jobs: list[Job]) -> Iterator[list[Job]]:
         """The jobs of one shape, cut into stacks; few scaled copies in each."""
@@ -210,7 +253,7 @@ class Runner:
         for job, row in zip(jobs, rows, strict=True):
             enter(job.trial, row)
         if store is not None:
-            store.add([(job.trial, row) for job, row in zip(jobs, rows, strict=True)])
+            store.add([job.row(row) for job, row in zip(jobs, rows, strict=True)])
 
     def material(self, jobs: Sequence[Job]) -> Material:
         """The data that these jobs draw from."""
