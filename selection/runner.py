@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.common import nearest
+from xpnet.common import check_whole, nearest
 from xpnet.selection.identity import identity, network
 from xpnet.selection.material import Material, Part, Values, with_validation
 from xpnet.selection.options import Checked
@@ -24,6 +24,11 @@ from xpnet.training.checks import as_array
 from xpnet.training.stackable import stack_key
 
 Maker = Callable[..., Trainer]
+NAMED = (  # errors that are made anew with a setting's name in front
+    *(ValueError, TypeError, AttributeError, NameError, RuntimeError, MemoryError),
+    *(LookupError, KeyError, IndexError, NotImplementedError, AssertionError),
+    *(ArithmeticError, ZeroDivisionError, OverflowError, FloatingPointError),
+)
 COPIES = 1 << 30  # bytes of scaled copies of the data in one stack, about
 
 
@@ -57,6 +62,9 @@ class Job:
         )
 
 
+Networks = list[tuple[Job, Trainer]]
+
+
 class Runner:
     """Trains every setting on every part, as few stacks as their shapes allow.
 
@@ -80,7 +88,7 @@ class Runner:
         self.make, self.options, self.train_scores = make, options, train_scores
         self.x, self.y = data(x, y)
         self.parts = with_validation(parts, self.y, options)
-        self.interrupted = False
+        self.interrupted = self._told_apart = False
         self._takes = set(inspect.signature(make).parameters)
 
     # Networks.
@@ -89,8 +97,8 @@ class Runner:
         """A new trainer for these settings.
 
         Raises:
-            ValueError: settings that `make` refuses, with what it says.
-            TypeError: `make` gives something else than a Trainer.
+            ValueError, TypeError: settings that `make` refuses, with what it says, or
+                it gives something else than a Trainer.
         """
         arguments = {
             k: v for k, v in settings.items() if k not in FIT or k in self._takes
@@ -98,11 +106,8 @@ class Runner:
         if "seed" in self._takes:
             arguments.setdefault("seed", self.options.seed)
             arguments["seed"] = int(arguments["seed"]) + repeat
-        try:
+        with _naming(settings):
             trainer = self.make(**arguments)
-        except ValueError as error:
-            trial = Trial(settings, [])
-            raise ValueError(f"setting {shown_settings(trial)}: {error}") from None
         if not isinstance(trainer, Trainer):
             raise TypeError(
                 f"make: expected a function that gives a Trainer, got {trainer!r}"
@@ -115,13 +120,17 @@ class Runner:
         epochs = settings.get("epochs", options.epochs)
         size = settings.get("batch_size", options.batch_size)
         most = max(len(part.train) for part in self.parts)
-        if "batch_size" not in settings and "batch_size" not in options.named:
-            size = min(size, most) if size is not None else None
-        elif size is not None and not 1 <= size <= most:
-            raise ValueError(
-                f"batch_size: expected from 1 to the {most} samples of a training "
-                f"part, got {size}"
-            )
+        with _naming(settings):
+            epochs = check_whole("", "epochs", epochs, 1)
+            if size is not None:
+                size = check_whole("", "batch_size", size, 1)
+            if "batch_size" not in settings and "batch_size" not in options.named:
+                size = min(size, most) if size is not None else None
+            elif size is not None and size > most:
+                raise ValueError(
+                    f"batch_size: expected from 1 to the {most} samples of a training "
+                    f"part, got {size}"
+                )
         return Job(trial, part, epochs, size)
 
     # The search.
@@ -148,9 +157,9 @@ class Runner:
             left = [[job for job in stack if not job.done] for stack in stacks]
             with self.bar(sum(job.epochs for jobs in left for job in jobs)) as told:
                 for chosen in filter(None, left):
-                    self._train(chosen, store, told)
-                    if self.interrupted:
-                        break
+                    for alike in self.alike(chosen):
+                        if not self.interrupted:
+                            self._train(alike, store, told)
         return self.results(trials, monitor)
 
     def trial(self, settings: Settings) -> Trial:
@@ -231,14 +240,28 @@ class Runner:
         if chosen:
             yield chosen
 
+    def alike(self, jobs: Sequence[Job]) -> list[Networks]:
+        """The jobs with their networks, those together that one stack can hold."""
+        found: dict[Any, Networks] = {}
+        for job in jobs:
+            trainer = self.network(job.trial.settings, self.parts[job.part].repeat)
+            found.setdefault(stack_key(trainer), []).append((job, trainer))
+        if len(found) > 1 and not self._told_apart:
+            self._told_apart = True
+            warnings.warn(
+                "make: gives other layers, functions or metrics with each call, so the "
+                "networks of a setting train one by one; make such functions outside",
+                stacklevel=4,
+            )
+        return list(found.values())
+
     def _train(
-        self, jobs: list[Job], store: Store | None, told: Callable[[int], object]
+        self, networks: Networks, store: Store | None, told: Callable[[int], object]
     ) -> None:
         """One stack: train, score, keep."""
-        trainers = [
-            self.network(j.trial.settings, self.parts[j.part].repeat) for j in jobs
-        ]
-        stack, material, done = Stack(trainers), self.material(jobs), 0
+        jobs = [job for job, _ in networks]
+        stack = Stack([trainer for _, trainer in networks])
+        material, done = self.material(jobs), 0
 
         def tell(count: int) -> None:
             nonlocal done
@@ -271,22 +294,25 @@ class Runner:
     ) -> None:
         """Train a stack for `epochs` more epochs; notes an interruption."""
         o = self.options
-        held = None
+        held, size = None, jobs[0].batch_size
+        if size is not None:  # as many as the largest of these parts has, at most
+            size = min(size, max(len(self.parts[j.part].train) for j in jobs))
         if o.validation:
             held = [material.rows(j.part, self._held(j.part)) for j in jobs]
-        histories = stack.fit(
-            material.x,
-            material.y,
-            epochs,
-            jobs[0].batch_size,
-            rows=[material.rows(j.part, self.parts[j.part].train) for j in jobs],
-            validation_rows=held,
-            callbacks=o.callbacks,
-            sample_weight=material.w,
-            class_weight=o.class_weight,
-            memory=o.memory,
-            progress=told,
-        )
+        with _naming(jobs[0].trial.settings, jobs):
+            histories = stack.fit(
+                material.x,
+                material.y,
+                epochs,
+                size,
+                rows=[material.rows(j.part, self.parts[j.part].train) for j in jobs],
+                validation_rows=held,
+                callbacks=o.callbacks,
+                sample_weight=material.w,
+                class_weight=o.class_weight,
+                memory=o.memory,
+                progress=told,
+            )
         if any(h.stopped.startswith("interrupted") for h in histories):
             self.interrupted = True
 
@@ -299,13 +325,13 @@ class Runner:
         self, stack: Stack, material: Material, jobs: Sequence[Job]
     ) -> list[dict[str, Any]]:
         """Each network's result, as the file holds it."""
-        test = self._score(
-            stack, material, jobs, [self.parts[j.part].test for j in jobs]
-        )
         train: list[Scores | None] = [None] * len(jobs)
-        if self.train_scores:
-            own = [self.parts[j.part].train for j in jobs]
-            train = list(self._score(stack, material, jobs, own))
+        with _naming(jobs[0].trial.settings, jobs):
+            own = [self.parts[j.part].test for j in jobs]
+            test = self._score(stack, material, jobs, own)
+            if self.train_scores:
+                own = [self.parts[j.part].train for j in jobs]
+                train = list(self._score(stack, material, jobs, own))
         found = []
         for i, job in enumerate(jobs):
             error = str(stack.errors.get(i, ""))
@@ -355,6 +381,24 @@ class Runner:
 
         with tqdm(total=total, unit="epoch", leave=False) as bar:
             yield bar.update
+
+
+@contextmanager
+def _naming(settings: Settings, jobs: Sequence[Job] = ()) -> Iterator[None]:
+    """An error within the block names the setting, and what trains beside it."""
+    try:
+        yield
+    except Exception as error:
+        where = f"setting {shown_settings(Trial(settings, []))}"
+        if jobs:
+            folds = ", ".join(map(str, sorted({job.part for job in jobs})))
+            where += f", fold {folds} ({len(jobs)} networks together)"
+        kind = type(error)
+        if kind not in NAMED:
+            error.add_note(where)
+            raise
+        text = str(error) if kind in (ValueError, TypeError) else repr(error)
+        raise kind(f"{where}: {text}") from error
 
 
 def data(x: Any, y: Any) -> tuple[Values, Values]:
