@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.common import check_whole
+from xpnet.common import check_flag, check_whole
 from xpnet.layers import (
     Activation,
     BatchNorm,
@@ -25,7 +25,8 @@ def hidden_sizes(sizes: Any) -> list[int]:
     Raises:
         ValueError: a width that is no whole number above 0.
     """
-    several = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+    listed = isinstance(sizes, Iterable) and not isinstance(sizes, str | bytes)
+    several = list(sizes) if listed else [sizes]
     return [
         check_whole("hidden_layer_sizes", f"width {i}", n, 1)
         for i, n in enumerate(several)
@@ -74,13 +75,15 @@ def architecture(
     )
     layers: list[Layer] = []
     for width, function, rate, normed in rows:
-        layers += _hidden(width, function, bool(normed))
+        layers += _hidden(width, function, check_flag("", "batch_norm", normed))
         if rate:
             layers.append(Dropout(rate))
     return Sequential([*layers, Dense(outputs)])
 
 
 def _hidden(width: int, function: Any, normed: bool) -> list[Layer]:
+    if function is None:
+        raise TypeError("activation: expected a name or a function; 'identity' is none")
     if isinstance(function, str):
         function = SYNONYMS.get(function, function)
     if not normed:
