@@ -48,7 +48,7 @@ class Samples:
                     "class_weight: expected y to hold class labels; use sample_weight "
                     f"with {type(loss).__name__}"
                 )
-            shares = checks.class_weights(class_weight, y, width, backend, w)
+            shares = checks.class_weights(class_weight, y, width, backend)
             w = shares if w is None else backend.to_numpy(w) * shares
             w = checks.check_weights(w, self.count, backend)
         dtype = trainer.dtype
