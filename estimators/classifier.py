@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import (
     unique_labels,
 )
 
-from xpnet.estimators.base import MLP, Values
+from xpnet.estimators.base import MLP, Values, dense
 from xpnet.estimators.losses import classification_loss
 from xpnet.layers import Loss
 from xpnet.optim import LBFGS, Optimizer
@@ -181,9 +181,11 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         self, X: Any, y: Any, w: Any, fresh: bool, incremental: bool
     ) -> tuple[Values, Values, Any]:
         X, y, w = self._checked(X, y, w, fresh, False)
+        labels = y  # which may be sparse, and what predict gives is then
+        y = dense(y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        self._learn_classes(y, fresh, incremental)
+        self._learn_classes(labels, fresh, incremental)
         if self.class_weight is not None:
             shares = self._shares(y, w)
             w = shares if w is None else w * shares
@@ -191,7 +193,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
             return X, np.searchsorted(self.classes_, y), w
         if y.ndim == 1 and len(self.classes_) == 2:  # the binarizer asks a lot
             return X, (y == self.classes_[-1])[:, None].astype(X.dtype), w
-        return X, self._label_binarizer.transform(y).astype(X.dtype), w
+        return X, dense(self._label_binarizer.transform(y)).astype(X.dtype), w
 
     def _shares(self, y: Values, w: Values | None) -> Values:
         """What class_weight makes of each sample; Π over the columns of several."""
@@ -245,6 +247,8 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     def predict(self, X: Any) -> Values:
         """The most probable label of each sample; 0 and 1 (samples, labels) of several.
 
+        After a `fit` to a sparse y, several labels come as a sparse matrix too.
+
         Raises:
             NotFittedError: before `fit`.
             ValueError: another number of features than in `fit`.
@@ -254,7 +258,8 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
             p = p.ravel()
         elif self._label_binarizer.y_type_ == "binary":
             p = p[:, 1]
-        return np.asarray(self._label_binarizer.inverse_transform(p))
+        found: Values = self._label_binarizer.inverse_transform(p)
+        return found
 
     def predict_proba(self, X: Any) -> Values:
         """Probabilities (samples, classes), in the order of `classes_`.

@@ -66,8 +66,10 @@ class Convergence(Callback):
         return float(self.patience - self.curves.waited + 1)
 
     def on_fit_begin(self, trainer: Trainer) -> None:
-        """Weigh the weights as they start."""
+        """Weigh the weights as they start, which are the best so far."""
         self._square = _square(trainer)
+        if self.monitor:
+            self._best = trainer.snapshot(self._best)
 
     def on_epoch_end(self, trainer: Trainer, row: dict[str, float]) -> None:
         """Note the epoch; stop, or lower the rate, when patience runs out."""

@@ -200,7 +200,7 @@ class Pool:
         if job is None:
             return False
         if job.error is not None:
-            raise job.error
+            estimator._diverged(job.plan, job.error)
         job.estimator._conclude(job.plan)
         settings = estimator.get_params(deep=False)
         found = {k: v for k, v in vars(job.estimator).items() if k not in settings}
