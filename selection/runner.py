@@ -14,6 +14,7 @@ import numpy as np
 from xpnet.common import check_whole, nearest
 from xpnet.selection.identity import identity, network
 from xpnet.selection.material import Material, Part, Values, with_validation
+from xpnet.selection.midway import Midway, stretch
 from xpnet.selection.options import Checked
 from xpnet.selection.results import Results, Scores, Trial, shown_settings
 from xpnet.selection.space import FIT, Settings
@@ -160,6 +161,8 @@ class Runner:
                     for alike in self.alike(chosen):
                         if not self.interrupted:
                             self._train(alike, store, told)
+            if store is not None and not self.interrupted:
+                store.midway.unlink(missing_ok=True)
         return self.results(trials, monitor)
 
     def trial(self, settings: Settings) -> Trial:
@@ -260,23 +263,54 @@ class Runner:
     ) -> None:
         """One stack: train, score, keep."""
         jobs = [job for job, _ in networks]
-        stack = Stack([trainer for _, trainer in networks])
-        material, done = self.material(jobs), 0
+        material, epochs = self.material(jobs), jobs[0].epochs
+        midway = self._midway(networks, store)
+        done, every = 0, epochs
+        if midway is not None:
+            every = self._every(networks)
+            done = midway.restore([trainer for _, trainer in networks])
+        told_of, all_told = done * len(jobs), epochs * len(jobs)
+        told(told_of)
 
         def tell(count: int) -> None:
-            nonlocal done
-            done += count
+            nonlocal told_of
+            told_of += count
             told(count)
 
-        self.fit(stack, material, jobs, jobs[0].epochs, tell)
-        if self.interrupted:
-            return
-        told(len(jobs) * jobs[0].epochs - done)
-        rows = self.scores(stack, material, jobs)
-        for job, row in zip(jobs, rows, strict=True):
-            enter(job.trial, row)
-        if store is not None:
-            store.add([job.row(row) for job, row in zip(jobs, rows, strict=True)])
+        while networks:
+            stack = Stack([trainer for _, trainer in networks])
+            jobs = [job for job, _ in networks]
+            self.fit(stack, material, jobs, min(every, epochs - done), tell)
+            if self.interrupted:
+                return
+            done += min(every, epochs - done)
+            failed = list(stack.errors) if done < epochs else range(len(jobs))
+            rows = self.scores(stack, material, jobs) if failed else []
+            for i in failed:
+                enter(jobs[i].trial, rows[i])
+            if store is not None and failed:
+                store.add([jobs[i].row(rows[i]) for i in failed])
+            networks = [n for i, n in enumerate(networks) if i not in failed]
+            midway = self._midway(networks, store)
+            if midway is not None:
+                midway.save([trainer for _, trainer in networks], done)
+        told(all_told - told_of)
+
+    def _midway(self, networks: Networks, store: Store | None) -> Midway | None:
+        """Where these networks are kept while they train; None where they are not."""
+        if store is None or check_callbacks(self.options.callbacks) or not networks:
+            return None
+        return Midway(store.midway, [job.key for job, _ in networks])
+
+    def _every(self, networks: Networks) -> int:
+        """Epochs between two saves of a stack."""
+        for job, trainer in networks:
+            with _naming(job.trial.settings, [job]):
+                trainer.build(self.x.shape[1:])
+        rows = [len(self.parts[job.part].train) for job, _ in networks]
+        size = networks[0][0].batch_size
+        steps = sum(-(-n // (size or n)) for n in rows)
+        return stretch([trainer for _, trainer in networks], steps, sum(rows))
 
     def material(self, jobs: Sequence[Job]) -> Material:
         """The data that these jobs draw from."""

@@ -41,12 +41,14 @@ class Store:
 
     Attributes:
         rows: what the file holds: {key: row}.
+        midway: beside the file, the stack that is being trained.
     """
 
     def __init__(self, path: Path, search: str) -> None:
         self.path, self.search = path, search
         rows = [row for _, row in _rows(path, search) if row]
         self.rows: dict[str, Row] = {row["key"]: row for row in rows if "key" in row}
+        self.midway = _midway(path)
 
     @classmethod
     @contextmanager
@@ -142,11 +144,16 @@ def _head(search: str) -> bytes:
     return _line({"format": FORMAT, "search": search})
 
 
+def _midway(path: Path) -> Path:
+    return path.with_name(f".{path.name}.stack")
+
+
 def _mend(path: Path, search: str) -> None:
     """Leave nothing in the file, or beside it, but sound lines behind a head."""
-    for part in path.parent.glob(f".{escape(path.name)}.*.part"):
-        if PART.match(part.name):  # of a process that was killed amid `write_whole`
-            part.unlink(missing_ok=True)
+    for name in (path.name, _midway(path).name):
+        for part in path.parent.glob(f".{escape(name)}.*.part"):
+            if PART.match(part.name):  # of a process that was killed amid `write_whole`
+                part.unlink(missing_ok=True)
     rows = _rows(path, search)
     damaged = [
         number
