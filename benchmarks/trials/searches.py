@@ -28,6 +28,8 @@ SEARCHER = """
 import sys
 from pathlib import Path
 from xpnet.benchmarks.trials.searches import search
+from xpnet.selection import midway
+midway.WORK = 1.0  # the networks of a stack are saved after every epoch
 print("ready", flush=True)
 search(Path(sys.argv[1]))
 """
@@ -71,7 +73,7 @@ def kill_searches(tries: int, folder: Path, seed: int) -> dict[str, int]:
         before = _whole(file)
         mixed += scores(search(file)) != wanted
         lost += not set(before) <= set(_whole(file)) or _lines(file) != 19
-        left += len(list(folder.iterdir())) != 1
+        left += list(folder.iterdir()) != [file]
         file.unlink(missing_ok=True)
     return {"other scores": mixed, "lines lost": lost, "left behind": left}
 
