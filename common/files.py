@@ -116,20 +116,23 @@ def locked(
         BusyError: another process or thread holds the lock all this time.
         OSError: `path` cannot be opened, or there are no locks on its file system.
     """
-    handle = os.open(_lock_file(path), os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-    try:
-        end = time.monotonic() + wait
-        while not _try_lock(handle, shared, needed):
-            if time.monotonic() >= end:
-                raise BusyError(
-                    f"{shortened(str(path), 200)} is being written by another process "
-                    f"or thread, for more than {wait:g} s; wait for it or name another "
-                    "place"
-                )
-            time.sleep(LOOK)
-        yield
-    finally:
-        os.close(handle)
+    end = time.monotonic() + wait
+    while True:
+        handle = os.open(_lock_file(path), os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        try:
+            while not _try_lock(handle, shared, needed):
+                if time.monotonic() >= end:
+                    raise BusyError(
+                        f"{shortened(str(path), 200)} is being written by another "
+                        f"process or thread, for more than {wait:g} s; wait for it or "
+                        "name another place"
+                    )
+                time.sleep(LOOK)
+            if not _replaced(handle, path):
+                yield
+                return
+        finally:
+            os.close(handle)
 
 
 def _lock_file(path: Path) -> Path:
@@ -139,6 +142,11 @@ def _lock_file(path: Path) -> Path:
         path = path / ".lock" if inside else path.with_name(f".{path.name}.lock")
         path.touch()
     return path
+
+
+def _replaced(handle: int, path: Path) -> bool:
+    """Whether another file has been put in the place of the one that is locked."""
+    return not os.path.samestat(os.fstat(handle), os.stat(_lock_file(path)))
 
 
 def _try_lock(handle: int, shared: bool, needed: bool) -> bool:

@@ -25,7 +25,8 @@ def hidden_sizes(sizes: Any) -> list[int]:
     Raises:
         ValueError: a width that is no whole number above 0.
     """
-    several = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+    listed = isinstance(sizes, Iterable) and not isinstance(sizes, str | bytes)
+    several = list(sizes) if listed else [sizes]
     return [
         check_whole("hidden_layer_sizes", f"width {i}", n, 1)
         for i, n in enumerate(several)
@@ -81,6 +82,8 @@ def architecture(
 
 
 def _hidden(width: int, function: Any, normed: bool) -> list[Layer]:
+    if function is None:
+        raise TypeError("activation: expected a name or a function; 'identity' is none")
     if isinstance(function, str):
         function = SYNONYMS.get(function, function)
     if not normed:

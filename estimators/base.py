@@ -144,12 +144,12 @@ class MLP(BaseEstimator):  # type: ignore[misc]
 
     def _data(self, X: Any, y: Any, w: Any, fresh: bool, incremental: bool) -> Data:
         X, t, w = self._targets(X, y, w, fresh, incremental)
-        return Data(_dense(X), t, w)
+        return Data(dense(X), t, w)
 
     def _held(self, X: Any, y: Any, w: Any = None) -> Data:
         """Samples of the caller's own to score every epoch on."""
         X, t, w = self._targets(X, y, w, False, True)
-        return Data(_dense(X), t, w)
+        return Data(dense(X), t, w)
 
     def _checked(
         self, X: Any, y: Any, w: Any, reset: bool, numeric: bool
@@ -203,6 +203,9 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             rows, kept = self._split(data, rng)
             train, held = data[rows], data[kept]
         n = len(train)
+        norms = (layer.min_batch for layer in trainer.model.layers)
+        if n < max(norms, default=1):
+            raise ValueError("batch_norm: expected at least 2 samples, got n_samples=1")
         size = n if recipe.is_newton(self.solver) else self._batch_size(n)
         monitor = f"val_{next(iter(trainer.metrics))}" if early else ""
         half = isinstance(trainer.loss_function, HalfSquaredError)
@@ -251,16 +254,29 @@ class MLP(BaseEstimator):  # type: ignore[misc]
 
     def _run(self, plan: Plan) -> None:
         held = None if plan.held is None else plan.held.parts
-        self._network.trainer.fit(
-            plan.train.x,
-            plan.train.y,
-            plan.epochs,
-            plan.batch_size,
-            validation=held,
-            callbacks=plan.callbacks,
-            sample_weight=plan.train.w,
-            shuffle=bool(self.shuffle),
-            verbose=bool(self.verbose),
+        try:
+            self._network.trainer.fit(
+                plan.train.x,
+                plan.train.y,
+                plan.epochs,
+                plan.batch_size,
+                validation=held,
+                callbacks=plan.callbacks,
+                sample_weight=plan.train.w,
+                shuffle=bool(self.shuffle),
+                verbose=bool(self.verbose),
+            )
+        except DivergenceError as error:
+            self._diverged(plan, error)
+
+    def _diverged(self, plan: Plan, error: ArithmeticError) -> None:
+        """Raise the error, unless early stopping has weights to keep."""
+        if not plan.convergence.monitor:
+            raise error
+        warn(
+            f"{error}; the weights of the best validation score are kept",
+            ConvergenceWarning,
+            stacklevel=5,
         )
 
     def _conclude(self, plan: Plan, incremental: bool = False) -> None:
@@ -269,7 +285,8 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         self._describe()
         self.n_iter_ = plan.convergence.epochs
         self.t_ = curves.samples
-        self.loss_curve_, self.loss_ = curves.losses, curves.losses[-1]
+        self.loss_curve_ = curves.losses
+        self.loss_ = curves.losses[-1] if curves.losses else np.nan
         self.best_loss_ = None if early else curves.best_loss
         self.validation_scores_ = curves.scores if early else None
         self.best_validation_score_ = curves.best_score if early else None
@@ -340,7 +357,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             dtype=(np.float64, np.float32),
             reset=False,
         )
-        return self._network.trainer.predict(_dense(X))
+        return self._network.trainer.predict(dense(X))
 
     def _check_solver(self) -> bool:
         if recipe.is_newton(self.solver):
@@ -356,7 +373,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def _dense(X: Any) -> Values:
+def dense(X: Any) -> Values:
     """X as an ordinary array: the products of a recorded step are dense."""
     return X.toarray() if hasattr(X, "toarray") else np.asarray(X)
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils import column_or_1d, compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import (
     _check_partial_fit_first_call,
@@ -14,11 +14,12 @@ from sklearn.utils.multiclass import (
 )
 
 from xpnet.common.arrays import refuse_masked
-from xpnet.estimators.base import MLP, Values
+from xpnet.estimators.base import MLP, Values, dense
 from xpnet.estimators.losses import classification_loss
 from xpnet.layers import Loss
 from xpnet.optim import LBFGS, Optimizer
 from xpnet.training import metrics
+from xpnet.training.checks import balanced
 
 
 def _subset_accuracy(p: Values, target: Values, weights: Values | None = None) -> float:
@@ -72,7 +73,8 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         beta_1, beta_2, epsilon: of the rules that have them.
         loss: "log_loss", "softmax_cross_entropy", "binary_cross_entropy" or a `Loss`,
             such as SoftmaxCrossEntropy(label_smoothing=0.1).
-        class_weight: {label: weight} or "balanced"; multiplies sample_weight.
+        class_weight: {label: weight} or "balanced", Σ w / (classes · Σ w of the class);
+            multiplies sample_weight.
         dropout: rate after each hidden layer, or a list of one a layer.
         batch_norm: whether each hidden layer has a `BatchNorm` in front of its
             activation, or a list of one answer a layer.
@@ -183,17 +185,34 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         self, X: Any, y: Any, w: Any, fresh: bool, incremental: bool
     ) -> tuple[Values, Values, Any]:
         X, y, w = self._checked(X, y, w, fresh, False)
+        labels = y  # which may be sparse, and what predict gives is then
+        y = dense(y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        self._learn_classes(y, fresh, incremental)
+        self._learn_classes(labels, fresh, incremental)
         if self.class_weight is not None:
-            shares = compute_sample_weight(self.class_weight, y)
+            shares = self._shares(y, w)
             w = shares if w is None else w * shares
         if self._loss().targets == "classes":
             return X, np.searchsorted(self.classes_, y), w
         if y.ndim == 1 and len(self.classes_) == 2:  # the binarizer asks a lot
             return X, (y == self.classes_[-1])[:, None].astype(X.dtype), w
-        return X, self._label_binarizer.transform(y).astype(X.dtype), w
+        return X, dense(self._label_binarizer.transform(y)).astype(X.dtype), w
+
+    def _shares(self, y: Values, w: Values | None) -> Values:
+        """What class_weight makes of each sample; Π over the columns of several."""
+        if self.class_weight != "balanced":
+            if y.ndim == 2:
+                return np.asarray(compute_sample_weight(self.class_weight, y))
+            options = {"classes": self.classes_, "y": y}
+            table = compute_class_weight(self.class_weight, **options)
+            return np.asarray(table[np.searchsorted(self.classes_, y)])
+        if y.ndim == 1:
+            y = np.searchsorted(self.classes_, y)
+        columns = y.reshape(len(y), -1).T.astype(np.int64)
+        width = max(2, len(self.classes_))
+        shares = [balanced(column, width, w)[column] for column in columns]
+        return np.asarray(np.prod(shares, axis=0))
 
     def _loss(self) -> Loss:
         return classification_loss(self.loss, self._label_binarizer.y_type_)
@@ -232,6 +251,8 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     def predict(self, X: Any) -> Values:
         """The most probable label of each sample; 0 and 1 (samples, labels) of several.
 
+        After a `fit` to a sparse y, several labels come as a sparse matrix too.
+
         Raises:
             NotFittedError: before `fit`.
             ValueError: another number of features than in `fit`.
@@ -241,7 +262,8 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
             p = p.ravel()
         elif self._label_binarizer.y_type_ == "binary":
             p = p[:, 1]
-        return np.asarray(self._label_binarizer.inverse_transform(p))
+        found: Values = self._label_binarizer.inverse_transform(p)
+        return found
 
     def predict_proba(self, X: Any) -> Values:
         """Probabilities (samples, classes), in the order of `classes_`.

@@ -65,6 +65,11 @@ class Convergence(Callback):
             return 1
         return float(self.patience - self.curves.waited + 1)
 
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """The weights as they start are the best so far."""
+        if self.monitor:
+            self._best = trainer.snapshot(self._best)
+
     def on_epoch_end(self, trainer: Trainer, row: dict[str, float]) -> None:
         """Note the epoch; stop, or lower the rate, when patience runs out."""
         curves = self.curves

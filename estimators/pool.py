@@ -137,7 +137,7 @@ class Pool:
         try:
             data = self._data(estimator, rows)
             plan = estimator._prepare(data, None)
-        except (ValueError, TypeError):
+        except Exception:
             return None  # which the search itself meets again, and tells
         mark = mark_of(estimator, data)
         if plan.held is None:
@@ -148,7 +148,11 @@ class Pool:
     def _together(self, jobs: list[Job]) -> None:
         """Train jobs of one kind side by side."""
         model = clone(jobs[0].estimator)
-        whole = self._data(model, None)
+        try:
+            whole = self._data(model, None)
+        except Exception as error:
+            self.reasons.append(f"not all samples fit: {error}")
+            return
         outputs = model._task()[1]
         fit = [job for job in jobs if _is_part(job, whole, outputs)]
         if len(fit) < len(jobs):
@@ -157,6 +161,13 @@ class Pool:
             )
         if len(fit) < 2:  # a stack of one would be no faster
             return
+        try:
+            self._train(fit, whole)
+        except Exception as error:  # which the fit that it is of meets again
+            self.reasons.append(f"a stack failed: {error}")
+
+    def _train(self, fit: list[Job], whole: "Data") -> None:
+        """One stack."""
         trainers = [job.estimator._network.trainer for job in fit]
         stack, began = Stack(trainers), time.perf_counter()
         own = {id(t): j.plan.callbacks for t, j in zip(trainers, fit, strict=True)}
@@ -189,7 +200,7 @@ class Pool:
         if job is None:
             return False
         if job.error is not None:
-            raise job.error
+            estimator._diverged(job.plan, job.error)
         job.estimator._conclude(job.plan)
         settings = estimator.get_params(deep=False)
         found = {k: v for k, v in vars(job.estimator).items() if k not in settings}
@@ -202,6 +213,16 @@ class Pool:
             warn(
                 "GridSearch: not everything can be stacked, and the rest is trained "
                 f"one by one: {'; '.join(dict.fromkeys(self.reasons))}",
+                stacklevel=3,
+            )
+
+    def warn_of_unused(self) -> None:
+        """Say it where the search has asked for other trainings than these."""
+        if self._jobs:
+            warn(
+                f"GridSearch: {len(self._jobs)} networks were trained in stacks and "
+                "not used, for the search has asked for other parameters or samples; "
+                "GridSearchCV would be faster here",
                 stacklevel=3,
             )
 

@@ -1,7 +1,7 @@
 """From an estimator's parameters to its update rule and its trainer."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,24 @@ from xpnet.layers import Loss
 from xpnet.optim import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
 from xpnet.training import Trainer
 
+Span = tuple[str, Callable[[float], bool]]  # "{} >= 0", and the same as a function
 RATES = ("constant", "invscaling", "adaptive")
 
 FLAGS = ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping")
 RULES = {**OPTIMIZERS, "adam": PlainAdam, "sgd": Velocity}
 
 Settings = Mapping[str, Any]
+
+AT_LEAST_0: Span = "{} >= 0", lambda v: v >= 0.0
+ABOVE_0: Span = "{} > 0", lambda v: v > 0.0
+BELOW_1: Span = "0 <= {} < 1", lambda v: 0.0 <= v < 1.0
+NUMBERS: dict[str, Span] = {
+    **dict.fromkeys(("alpha", "tol", "power_t"), AT_LEAST_0),
+    **dict.fromkeys(("learning_rate_init", "epsilon"), ABOVE_0),
+    **dict.fromkeys(("validation_fraction", "beta_1", "beta_2"), BELOW_1),
+    "momentum": ("0 <= {} <= 1", lambda v: 0.0 <= v <= 1.0),
+}
+FLAGS = ("shuffle", "warm_start", "nesterovs_momentum", "early_stopping")
 
 
 def is_newton(solver: Any) -> bool:
@@ -35,7 +47,7 @@ def optimizer(settings: Settings) -> Optimizer:
     Raises:
         ValueError, TypeError: an unknown solver, a number out of range.
     """
-    solver, alpha = settings["solver"], _at_least_0("alpha", settings["alpha"])
+    solver, alpha = settings["solver"], float(settings["alpha"])
     if is_newton(solver):
         return SGD(1.0)  # never used: the minimiser moves the weights
     if isinstance(solver, Optimizer):
@@ -46,12 +58,7 @@ def optimizer(settings: Settings) -> Optimizer:
             f"{nearest(str(solver), [*OPTIMIZERS, 'lbfgs'])}"
         )
     kind: Any = RULES[solver]
-    rate = check_number(
-        "MLP",
-        settings["learning_rate_init"],
-        "learning_rate_init > 0",
-        lambda r: r > 0.0,
-    )
+    rate = float(settings["learning_rate_init"])
     return ridged(kind(rate, **_momenta(kind, settings)), alpha)
 
 
@@ -68,27 +75,30 @@ def _momenta(kind: type[Optimizer], settings: Settings) -> dict[str, Any]:
     return {own: settings[name] for own, name in names.items() if own in known}
 
 
-def _at_least_0(name: str, value: Any) -> float:
-    return check_number("MLP", value, f"{name} >= 0", lambda v: v >= 0.0)
-
-
 def check(settings: Settings) -> None:
-    """Raises ValueError or TypeError for a number or word that no fit can use."""
-    for name in FLAGS:
-        check_flag("", name, settings[name])
-    verbose = settings["verbose"]
-    if not isinstance(verbose, bool | np.bool_):  # scikit-learn has levels of it
-        check_whole("", "verbose", verbose, 0)
+    """Raises ValueError or TypeError for what scikit-learn's MLP refuses, used or not.
+
+    The layers, the solver and the loss are checked where they are made.
+    """
     choose(settings["learning_rate"], dict.fromkeys(RATES, 0), "learning_rate")
-    for name in ("alpha", "tol", "power_t"):
-        _at_least_0(name, settings[name])
-    share = settings["validation_fraction"]
-    check_number("MLP", share, "0 < validation_fraction < 1", lambda v: 0.0 < v < 1.0)
+    for name, (span, right) in NUMBERS.items():
+        check_number("MLP", settings[name], span.format(name), right)
     for name in ("max_iter", "max_fun", "n_iter_no_change"):
         value = settings[name]
-        endless = name == "n_iter_no_change" and value == math.inf
-        if not endless:
-            check_number("MLP", value, f"{name} >= 1", lambda v: v >= 1.0)
+        if name != "n_iter_no_change" or value != math.inf:
+            check_whole("MLP", name, value, 1)
+            check_number("MLP", value, f"{name} < 2^63", lambda n: n < 2.0**63)
+    for name in FLAGS:
+        check_flag("", name, settings[name])
+    verbose, size = settings["verbose"], settings["batch_size"]
+    if not isinstance(verbose, bool | np.bool_):
+        check_whole("", "verbose", verbose, 0)
+    if not (isinstance(size, str) and size == "auto"):
+        check_whole("", "batch_size", size, 1)
+    if settings["early_stopping"] and settings["validation_fraction"] == 0.0:
+        raise ValueError(
+            "MLP: expected 0 < validation_fraction < 1 with early_stopping, got 0.0"
+        )
 
 
 def trainer(

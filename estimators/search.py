@@ -1,14 +1,43 @@
 """GridSearch: GridSearchCV whose networks are trained side by side."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, ParameterGrid, check_cv
+from sklearn.utils import indexable
+from sklearn.utils.metadata_routing import get_routing_for_object
 
 from xpnet.common.arrays import refuse_masked
 from xpnet.estimators.base import MLP
 from xpnet.estimators.pool import POOL, Pool
+
+
+class Drawn:
+    """A splitter whose folds are drawn already.
+
+    Args:
+        cv: what it stands for, and what it asks for likewise.
+        splits: the folds.
+    """
+
+    def __init__(self, cv: Any, splits: list[Any]) -> None:
+        self.cv, self.splits = cv, splits
+
+    def split(self, X: Any = None, y: Any = None, groups: Any = None) -> Iterator[Any]:
+        """The folds."""
+        del X, y, groups
+        return iter(self.splits)
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """How many there are."""
+        del X, y, groups
+        return len(self.splits)
+
+    def get_metadata_routing(self) -> Any:
+        """What the splitter asks for."""
+        return get_routing_for_object(self.cv)
 
 
 class GridSearch(GridSearchCV):  # type: ignore[misc]
@@ -71,25 +100,30 @@ class GridSearch(GridSearchCV):  # type: ignore[misc]
 
         Args:
             X, y: as for the estimator.
-            params: sample_weight for the fits, groups for the splitter.
+            params: sample_weight for the fits, groups for the splitter, and what
+                metadata routing, where it is enabled, hands on to them.
         """
-        given = {"X": X, "y": y, **params}
-        for name, values in given.items():
+        for name, values in {"X": X, "y": y, **params}.items():
             refuse_masked(values, name)
-        cv: Any = self.cv
+        self._validate_params()
+        self._get_scorers()  # a misspelt one is told before any work
+        X, y = indexable(X, y)
+        cv, routed = self.cv, self._get_routed_params_for_fit(params)
         folds = check_cv(cv, y, classifier=is_classifier(self.estimator))
-        splits = list(folds.split(X, y, params.get("groups")))
-        pool = Pool(X, y, params.get("sample_weight"))
-        self._fill(pool, splits, set(params) - {"groups", "sample_weight"})
+        splits = list(folds.split(X, y, **routed.splitter.split))
+        given = dict(routed.estimator.fit)
+        pool = Pool(X, y, given.pop("sample_weight", None))
+        self._fill(pool, splits, set(given))
         pool.warn()
         token = POOL.set(pool)
         try:
-            self.cv = splits  # a splitter that shuffles must not shuffle again
+            self.cv = Drawn(cv, splits)  # which must not shuffle again
             super().fit(X, y, **params)
         finally:
             self.cv = cv
             POOL.reset(token)
         self.stacked_ = sum(seconds > 0.0 for seconds in pool.seconds)
+        pool.warn_of_unused()
         return self
 
     def _fill(self, pool: Pool, splits: list[Any], other: set[str]) -> None:

@@ -46,7 +46,10 @@ class Options(TypedDict, total=False):
             the repeat.
         memory: bytes that a stack may take [half of what is free].
         at_once: networks in one stack, at most [128].
-        file: where finished networks are kept; run again, the search goes on there.
+        file: where finished networks are kept, and without callbacks a long stack amid
+            its training; run again, the search goes on there. Networks that `make`
+            gives otherwise by then are trained again; other data, folds or options are
+            an error, and so is a second search with the file.
         verbose: a bar with the time left; None shows it on a terminal only.
     """
 

@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,12 +12,14 @@ import numpy as np
 from xpnet.backend import get_backend
 from xpnet.common import check_whole, nearest
 from xpnet.common.arrays import as_numbers
-from xpnet.common.console import bar
+from xpnet.common.console import bar, warn
+from xpnet.selection.identity import identity, network
 from xpnet.selection.material import Material, Part, Values, with_validation
+from xpnet.selection.midway import Midway, stretch
 from xpnet.selection.options import Checked
 from xpnet.selection.results import Results, Scores, Trial, shown_settings
 from xpnet.selection.space import FIT, Settings
-from xpnet.selection.store import Store, enter, fingerprint
+from xpnet.selection.store import Store, enter, settings_text
 from xpnet.training import Stack, Trainer, checks, scored
 from xpnet.training.callbacks import check_callbacks, check_monitors
 from xpnet.training.checks import check_y
@@ -27,17 +29,45 @@ from xpnet.training.stackable import stack_key
 
 Maker = Callable[..., Trainer]
 Monitor = tuple[str, bool]  # a score, and whether a higher one is better
+NAMED = (  # errors that are made anew with a setting's name in front
+    *(ValueError, TypeError, AttributeError, NameError, RuntimeError, MemoryError),
+    *(LookupError, KeyError, IndexError, NotImplementedError, AssertionError),
+    *(ArithmeticError, ZeroDivisionError, OverflowError, FloatingPointError),
+)
 COPIES = 1 << 30  # bytes of scaled copies of the data in one stack, about
 
 
 @dataclass(eq=False)
 class Job:
-    """One network to be trained: a trial on a part."""
+    """One network to be trained: a trial on a part.
+
+    Attributes:
+        key: under which a file keeps its result.
+    """
 
     trial: Trial
     part: int
     epochs: int
     batch_size: int | None
+    key: str = ""
+
+    def row(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Its result as a file keeps it."""
+        return {
+            "key": self.key,
+            "settings": settings_text(self.trial.settings),
+            **result,
+        }
+
+    @property
+    def done(self) -> bool:
+        """Whether it has a result, or is known to have none."""
+        return (
+            self.trial.scores[self.part] is not None or self.part in self.trial.errors
+        )
+
+
+Networks = list[tuple[Job, Trainer]]
 
 
 class Runner:
@@ -66,7 +96,7 @@ class Runner:
         self.y = as_numbers(y, "y")
         self.parts: list[Part] = []
         self.labels: Values | None = None
-        self.interrupted = False
+        self.interrupted = self._told_apart = False
         self.monitor, self.higher_is_better = "loss", dict[str, bool | None]()
         self._takes = set(inspect.signature(make).parameters)
 
@@ -120,8 +150,8 @@ class Runner:
         """A new trainer for these settings.
 
         Raises:
-            ValueError: settings that `make` refuses, with what it says.
-            TypeError: `make` gives something else than a Trainer.
+            ValueError, TypeError: settings that `make` refuses, with what it says, or
+                it gives something else than a Trainer.
         """
         arguments = {
             k: v for k, v in settings.items() if k not in FIT or k in self._takes
@@ -129,7 +159,7 @@ class Runner:
         if "seed" in self._takes:
             arguments.setdefault("seed", self.options.seed)
             arguments["seed"] = int(arguments["seed"]) + repeat
-        with checks.naming(f"setting {shown_settings(Trial(settings, []))}"):
+        with _naming(settings):
             trainer = self.make(**arguments)
         if not isinstance(trainer, Trainer):
             raise TypeError(
@@ -143,9 +173,12 @@ class Runner:
         epochs = settings.get("epochs", options.epochs)
         epochs = check_whole("", "epochs", epochs, 1)
         size = settings.get("batch_size", options.batch_size)
-        if size is not None:
-            most = max(len(part.train) for part in self.parts)
-            size = checks.check_batch_size(size, most, "samples of a training part")
+        most = max(len(part.train) for part in self.parts)
+        with _naming(settings):
+            epochs = check_whole("", "epochs", epochs, 1)
+            if size is not None:
+                which = "samples of a training part"
+                size = checks.check_batch_size(size, most, which)
         return Job(trial, part, epochs, size)
 
     # The search.
@@ -153,26 +186,29 @@ class Runner:
     def run(self, settings: Sequence[Settings]) -> Results:
         """Every setting on every part."""
         trials = [self.trial(row) for row in settings]
-        probes = [self.network(trial.settings, 0) for trial in trials]
-        self.decide(probes)
-        store = self._store()
-        if store is not None:
-            store.fill(trials)
+        self.decide([self.network(trial.settings, 0) for trial in trials])
         jobs: dict[Any, list[Job]] = {}
-        for trial, probe in zip(trials, probes, strict=True):
-            kind = stack_key(probe)
+        first = None
+        for trial in trials:
+            probe = self.network(trial.settings, 0)
+            first, kind = first or probe, stack_key(probe)
             for number in range(len(self.parts)):
                 job = self.job(trial, number)
-                if trial.scores[number] is None and number not in trial.errors:
-                    key = (kind, job.epochs, job.batch_size)
-                    jobs.setdefault(key, []).append(job)
-        total = sum(job.epochs for group in jobs.values() for job in group)
-        with self.bar(total) as told:
-            for group in jobs.values():
-                for chosen in self.stacks(group):
-                    self._train(chosen, store, told)
-                    if self.interrupted:
-                        return self.results(trials)
+                key = (kind, job.epochs, job.batch_size)
+                jobs.setdefault(key, []).append(job)
+        with self._store() as store:
+            if store is not None:
+                self._fill([job for group in jobs.values() for job in group], store)
+            # Stacks are those of a search that was never stopped: so are the numbers.
+            stacks = [s for group in jobs.values() for s in self.stacks(group)]
+            left = [[job for job in stack if not job.done] for stack in stacks]
+            with self.bar(sum(job.epochs for jobs in left for job in jobs)) as told:
+                for chosen in filter(None, left):
+                    for alike in self.alike(chosen):
+                        if not self.interrupted:
+                            self._train(alike, store, told)
+            if store is not None and not self.interrupted:
+                store.midway.unlink(missing_ok=True)
         return self.results(trials)
 
     def trial(self, settings: Settings) -> Trial:
@@ -260,26 +296,44 @@ class Runner:
         w = None if w is None else w[rows]
         check_metrics(probe.metrics, y[rows], outputs, w, trial=True)
 
-    def _store(self) -> Store | None:
+    @contextmanager
+    def _store(self) -> Iterator[Store | None]:
+        """The search's file, which is its own as long as it runs."""
         o = self.options
         if o.file is None:
-            return None
-        rows = [
-            a for p in self.parts for a in (p.train, p.test, p.held) if a is not None
-        ]
-        weights = [] if o.sample_weight is None else [o.sample_weight]
-        callbacks = (
-            o.callbacks if isinstance(o.callbacks, list | tuple) else [o.callbacks]
-        )
-        made = [
-            (type(c).__name__, sorted(map(repr, vars(c).items()))) for c in callbacks
-        ]
-        words = (
-            getattr(self.make, "__qualname__", type(self.make).__qualname__),
-            *(o.epochs, o.batch_size, o.validation, o.class_weight, o.scale, o.scale_y),
-            *(o.seed, made, self.train_scores),
-        )
-        return Store(o.file, fingerprint([self.x, self.y, *weights, *rows], words))
+            yield None
+            return
+        parts = [(p.train, p.test, p.held) for p in self.parts]
+        weights = None if o.sample_weight is None else np.asarray(o.sample_weight)
+        data, hooks = (self.x, self.y, weights, parts), check_callbacks(o.callbacks)
+        fit = (o.epochs, o.batch_size, o.validation, o.class_weight, hooks)
+        rest = (o.scale, o.scale_y, o.seed, self.train_scores)
+        with Store.open(o.file, identity((data, fit, rest))) as store:
+            yield store
+
+    def _fill(self, jobs: list[Job], store: Store) -> None:
+        """Enter what the file holds of these jobs."""
+        texts = {(row["settings"], row["part"]) for row in store.rows.values()}
+        networks: dict[tuple[int, int], str] = {}
+        changed = 0
+        for job in jobs:
+            settings, repeat = job.trial.settings, self.parts[job.part].repeat
+            made = (id(job.trial), repeat)
+            if made not in networks:
+                networks[made] = network(self.network(settings, repeat))
+            job.key = identity([networks[made], job.part, job.epochs, job.batch_size])
+            row = store.rows.get(job.key)
+            if row is not None:
+                enter(job.trial, row)
+            elif (settings_text(settings), job.part) in texts:
+                changed += 1
+        if changed:
+            warn(
+                f"{store.path}: {changed} of its results are of other networks (make, "
+                "its dtype, its device or a version has changed since); they are "
+                "trained again",
+                stacklevel=4,
+            )
 
     def stacks(self, jobs: list[Job]) -> Iterator[list[Job]]:
         """The jobs of one shape, cut into stacks; few scaled copies in each."""
@@ -296,29 +350,74 @@ class Runner:
         if chosen:
             yield chosen
 
+    def alike(self, jobs: Sequence[Job]) -> list[Networks]:
+        """The jobs with their networks, those together that one stack can hold."""
+        found: dict[Any, Networks] = {}
+        for job in jobs:
+            trainer = self.network(job.trial.settings, self.parts[job.part].repeat)
+            found.setdefault(stack_key(trainer), []).append((job, trainer))
+        if len(found) > 1 and not self._told_apart:
+            self._told_apart = True
+            warn(
+                "make: gives other layers, functions or metrics with each call, so the "
+                "networks of a setting train one by one; make such functions outside",
+                stacklevel=4,
+            )
+        return list(found.values())
+
     def _train(
-        self, jobs: list[Job], store: Store | None, told: Callable[[int], object]
+        self, networks: Networks, store: Store | None, told: Callable[[int], object]
     ) -> None:
         """One stack: train, score, keep."""
-        trainers = [
-            self.network(j.trial.settings, self.parts[j.part].repeat) for j in jobs
-        ]
-        stack, material, done = Stack(trainers), self.material(jobs), 0
+        jobs = [job for job, _ in networks]
+        material, epochs = self.material(jobs), jobs[0].epochs
+        midway = self._midway(networks, store)
+        done, every = 0, epochs
+        if midway is not None:
+            every = self._every(networks)
+            done = midway.restore([trainer for _, trainer in networks])
+        told_of, all_told = done * len(jobs), epochs * len(jobs)
+        told(told_of)
 
         def tell(count: int) -> None:
-            nonlocal done
-            done += count
+            nonlocal told_of
+            told_of += count
             told(count)
 
-        self.fit(stack, material, jobs, jobs[0].epochs, tell)
-        if self.interrupted:
-            return
-        told(len(jobs) * jobs[0].epochs - done)
-        rows = self.scores(stack, material, jobs)
-        for job, row in zip(jobs, rows, strict=True):
-            enter(job.trial, row)
-        if store is not None:
-            store.add([(job.trial, row) for job, row in zip(jobs, rows, strict=True)])
+        while networks:
+            stack = Stack([trainer for _, trainer in networks])
+            jobs = [job for job, _ in networks]
+            self.fit(stack, material, jobs, min(every, epochs - done), tell)
+            if self.interrupted:
+                return
+            done += min(every, epochs - done)
+            failed = list(stack.errors) if done < epochs else range(len(jobs))
+            rows = self.scores(stack, material, jobs) if failed else []
+            for i in failed:
+                enter(jobs[i].trial, rows[i])
+            if store is not None and failed:
+                store.add([jobs[i].row(rows[i]) for i in failed])
+            networks = [n for i, n in enumerate(networks) if i not in failed]
+            midway = self._midway(networks, store)
+            if midway is not None:
+                midway.save([trainer for _, trainer in networks], done)
+        told(all_told - told_of)
+
+    def _midway(self, networks: Networks, store: Store | None) -> Midway | None:
+        """Where these networks are kept while they train; None where they are not."""
+        if store is None or check_callbacks(self.options.callbacks) or not networks:
+            return None
+        return Midway(store.midway, [job.key for job, _ in networks])
+
+    def _every(self, networks: Networks) -> int:
+        """Epochs between two saves of a stack."""
+        for job, trainer in networks:
+            with _naming(job.trial.settings, [job]):
+                trainer.build(self.x.shape[1:])
+        rows = [len(self.parts[job.part].train) for job, _ in networks]
+        size = networks[0][0].batch_size
+        steps = sum(-(-n // (size or n)) for n in rows)
+        return stretch([trainer for _, trainer in networks], steps, sum(rows))
 
     def material(self, jobs: Sequence[Job]) -> Material:
         """The data that these jobs draw from."""
@@ -336,22 +435,25 @@ class Runner:
     ) -> None:
         """Train a stack for `epochs` more epochs; notes an interruption."""
         o = self.options
-        held = None
+        held, size = None, jobs[0].batch_size
+        if size is not None:  # as many as the largest of these parts has, at most
+            size = min(size, max(len(self.parts[j.part].train) for j in jobs))
         if o.validation:
             held = [material.rows(j.part, self._held(j.part)) for j in jobs]
-        histories = stack.fit(
-            material.x,
-            material.y,
-            epochs,
-            jobs[0].batch_size,
-            rows=[material.rows(j.part, self.parts[j.part].train) for j in jobs],
-            validation_rows=held,
-            callbacks=o.callbacks,
-            sample_weight=material.w,
-            class_weight=o.class_weight,
-            memory=o.memory,
-            progress=told,
-        )
+        with _naming(jobs[0].trial.settings, jobs):
+            histories = stack.fit(
+                material.x,
+                material.y,
+                epochs,
+                size,
+                rows=[material.rows(j.part, self.parts[j.part].train) for j in jobs],
+                validation_rows=held,
+                callbacks=o.callbacks,
+                sample_weight=material.w,
+                class_weight=o.class_weight,
+                memory=o.memory,
+                progress=told,
+            )
         if any(h.stopped.startswith("interrupted") for h in histories):
             self.interrupted = True
 
@@ -364,13 +466,13 @@ class Runner:
         self, stack: Stack, material: Material, jobs: Sequence[Job]
     ) -> list[dict[str, Any]]:
         """Each network's result, as the file holds it."""
-        test = self._score(
-            stack, material, jobs, [self.parts[j.part].test for j in jobs]
-        )
         train: list[Scores | None] = [None] * len(jobs)
-        if self.train_scores:
-            own = [self.parts[j.part].train for j in jobs]
-            train = list(self._score(stack, material, jobs, own))
+        with _naming(jobs[0].trial.settings, jobs):
+            own = [self.parts[j.part].test for j in jobs]
+            test = self._score(stack, material, jobs, own)
+            if self.train_scores:
+                own = [self.parts[j.part].train for j in jobs]
+                train = list(self._score(stack, material, jobs, own))
         found = []
         for i, job in enumerate(jobs):
             error = str(stack.errors.get(i, ""))
@@ -413,3 +515,21 @@ class Runner:
     def bar(self, total: int) -> AbstractContextManager[Callable[[int], object]]:
         """A bar over `total` epochs of networks, with the time left."""
         return bar(total, self.options.verbose, unit="epoch")
+
+
+@contextmanager
+def _naming(settings: Settings, jobs: Sequence[Job] = ()) -> Iterator[None]:
+    """An error within the block names the setting, and what trains beside it."""
+    try:
+        yield
+    except Exception as error:
+        where = f"setting {shown_settings(Trial(settings, []))}"
+        if jobs:
+            folds = ", ".join(map(str, sorted({job.part for job in jobs})))
+            where += f", fold {folds} ({len(jobs)} networks together)"
+        kind = type(error)
+        if kind not in NAMED:
+            error.add_note(where)
+            raise
+        text = str(error) if kind in (ValueError, TypeError) else repr(error)
+        raise kind(f"{where}: {text}") from error

@@ -1,102 +1,178 @@
 """Finished networks of a search in a file, so that it can be stopped and gone on with.
 
 One JSON object a line: a head that says which search it is, then a line for each
-network. A line that a crash has cut short is left out.
+network. Each line ends with the SHA-256 of the rest of it, and holds the `key` of what
+was trained: the data, the options, the part, and the network that `make` really made.
+A line is written when its network is done. What a kill has cut short, or what has been
+damaged since, is trained again.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from xpnet.common import check_file, check_folder
+from xpnet.common.files import PART, BusyError, locked, write_whole
 from xpnet.selection.results import Trial, plain
 from xpnet.selection.space import Settings
 
-FORMAT = 1
+FORMAT = 2
+SUM = ', "sha256": "%s"}'  # how a line ends
+Row = dict[str, Any]
 
 
-def settings_key(settings: Settings) -> str:
-    """Equal for equal settings, in this process and in another."""
+def settings_text(settings: Settings) -> str:
+    """The settings for a reader's eyes; the key of a network is more exact."""
     return json.dumps({k: plain(v) for k, v in settings.items()}, sort_keys=True)
 
 
-def fingerprint(arrays: Sequence[Any], words: Sequence[Any]) -> str:
-    """SHA-256 of arrays and of plain values."""
-    digest = hashlib.sha256(repr(words).encode())
-    for array in arrays:
-        values = np.ascontiguousarray(array)
-        digest.update(f"{values.dtype}{values.shape}".encode())
-        digest.update(values.tobytes())
-    return digest.hexdigest()
-
-
 class Store:
-    """The file of one search.
+    """The file of one search, locked as long as the search runs.
 
-    Raises:
-        ValueError: the file belongs to another search, or is none of ours.
+    Args:
+        path: of the file.
+        search: the identity of the data and the options.
+
+    Attributes:
+        rows: what the file holds: {key: row}.
+        midway: beside the file, the stack that is being trained.
     """
 
-    def __init__(self, path: str | Path, mark: str) -> None:
-        self.path, self.lines = Path(path), []
-        if self.path.exists() and self.path.stat().st_size:
-            self.lines = self._read(mark)
-        else:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._append([{"format": FORMAT, "search": mark}])
+    def __init__(self, path: Path, search: str) -> None:
+        self.path, self.search = path, search
+        rows = [row for _, row in _rows(path, search) if row]
+        self.rows: dict[str, Row] = {row["key"]: row for row in rows if "key" in row}
+        self.midway = _midway(path)
 
-    lines: list[dict[str, Any]]
+    @classmethod
+    @contextmanager
+    def open(cls, path: str | Path, search: str) -> Iterator["Store"]:
+        """The store, which no other search can open within the block.
 
-    def _read(self, mark: str) -> list[dict[str, Any]]:
-        rows = []
-        text = self.path.read_bytes()
-        whole = text[: text.rfind(b"\n") + 1]
-        if len(whole) < len(text):  # what a crash has cut short
-            with open(self.path, "r+b") as file:
-                file.truncate(len(whole))
-        for line in whole.splitlines():
+        Raises:
+            ValueError: the file belongs to another search or to none, another search
+                is using it, or it cannot be written.
+        """
+        place = Path(path).resolve()  # a link and its target are one file
+        check_folder(place.parent, "file")
+        if place.exists() and not place.is_file():
+            raise ValueError(f"file: expected a file, got {place}, which is none")
+        check_file(place, "file").touch()
+        with ExitStack() as held:
             try:
-                rows.append(json.loads(line))
-            except ValueError:
+                with locked(place, wait=0.0):
+                    _mend(place, search)
+                held.enter_context(locked(place, wait=0.0))  # maybe another file now
+            except BusyError:
                 raise ValueError(
-                    f"{self.path}: expected a file of a search, got another; name a "
-                    "new one"
+                    f"file: {place} is in use by another search; wait for its end, or "
+                    "name another file"
                 ) from None
-        head = rows[0] if rows and isinstance(rows[0], dict) else {}
-        if head.get("format") != FORMAT or head.get("search") != mark:
-            raise ValueError(
-                f"{self.path}: this file is of another search (other data, folds or "
-                "options); name a new one"
-            )
-        return rows[1:]
+            yield cls(place, search)
 
-    def fill(self, trials: Sequence[Trial]) -> int:
-        """Enter what the file holds of these trials; returns how many networks."""
-        places = {settings_key(trial.settings): trial for trial in trials}
-        found = 0
-        for row in self.lines:
-            trial = places.get(row["settings"])
-            if trial is not None:
-                found += 1
-                enter(trial, row)
-        return found
+    def add(self, rows: Sequence[Row]) -> None:
+        """Keep the results of these networks.
 
-    def add(self, rows: Sequence[tuple[Trial, dict[str, Any]]]) -> None:
-        """Keep the results of these networks."""
-        self._append([{"settings": settings_key(t.settings), **row} for t, row in rows])
-
-    def _append(self, rows: Sequence[dict[str, Any]]) -> None:
-        with open(self.path, "ab") as file:
-            file.write("".join(json.dumps(row) + "\n" for row in rows).encode())
-            file.flush()
-            os.fsync(file.fileno())
+        Raises:
+            OSError: they cannot be written; the file is as it was.
+        """
+        head = {"format": FORMAT, "search": self.search}
+        lines = b"".join(_line(head | row) for row in rows)
+        size = self.path.stat().st_size
+        try:
+            with open(self.path, "ab") as file:
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            with suppress(OSError):
+                os.truncate(self.path, size)
+            raise OSError(
+                f"file: {self.path} cannot be written ({error.strerror}); see to that "
+                "and run the search again, which goes on with what the file holds"
+            ) from error
 
 
-def enter(trial: Trial, row: dict[str, Any]) -> None:
+def _line(row: Row) -> bytes:
+    text = json.dumps(row)
+    return (text[:-1] + SUM % hashlib.sha256(text.encode()).hexdigest() + "\n").encode()
+
+
+def _row(line: bytes) -> Row | None:
+    """What a line holds; None if it is not as it was written."""
+    at = len(line) - len(SUM % "") - 64 - 1
+    text = line[: max(at, 0)] + b"}"
+    own = SUM % hashlib.sha256(text).hexdigest() + "\n"
+    if line[max(at, 0) :] != own.encode():
+        return None
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) and row.get("format") == FORMAT else None
+
+
+def _rows(path: Path, search: str) -> list[tuple[bytes, Row | None]]:
+    """The lines of a file, and what each holds.
+
+    Raises:
+        ValueError: they are of another search, or of something else.
+    """
+    content = path.read_bytes()
+    found = [(line, _row(line)) for line in content.splitlines(keepends=True)]
+    sound = [row for _, row in found if row]
+    if content and not sound and not _head(search).startswith(content):
+        raise ValueError(
+            f"{path}: expected a file of a search, got another, or one of an older "
+            "xpnet; name a new one"
+        )
+    if any(row["search"] != search for row in sound):
+        raise ValueError(
+            f"{path}: this file is of another search (other data, folds or options); "
+            "name a new one"
+        )
+    return found
+
+
+def _head(search: str) -> bytes:
+    return _line({"format": FORMAT, "search": search})
+
+
+def _midway(path: Path) -> Path:
+    return path.with_name(f".{path.name}.stack")
+
+
+def _mend(path: Path, search: str) -> None:
+    """Leave nothing in the file, or beside it, but sound lines behind a head."""
+    for name in (path.name, _midway(path).name):
+        for part in path.parent.glob(f".{escape(name)}.*.part"):
+            if PART.match(part.name):  # of a process that was killed amid `write_whole`
+                part.unlink(missing_ok=True)
+    rows = _rows(path, search)
+    damaged = [
+        number
+        for number, (line, row) in enumerate(rows, 1)
+        if not row and line.strip() and line.endswith(b"\n")  # else cut by a kill
+    ]
+    if damaged:
+        numbers = ", ".join(map(str, damaged[:5])) + ", ..." * (len(damaged) > 5)
+        warnings.warn(
+            f"{path}: line {numbers} is damaged; what it held is trained again",
+            stacklevel=2,
+        )
+    sound = [line for line, row in rows if row and "key" in row]
+    wanted = b"".join([_head(search), *sound])
+    if wanted != path.read_bytes():
+        write_whole(path, wanted)
+
+
+def enter(trial: Trial, row: Row) -> None:
     """Enter one network's result, as a line of the file holds it."""
     part = row["part"]
     trial.scores[part] = row["scores"]

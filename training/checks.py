@@ -277,12 +277,29 @@ def check_batch_size(size: Any, most: int, samples: str = "samples") -> int:
     return min(found, most)
 
 
+def balanced(labels: Any, width: int, weights: Any = None) -> np.ndarray[Any, Any]:
+    """One weight a class: Σ w / (classes · Σ w of the class), 1 for absent classes.
+
+    King and Zeng, "Logistic regression in rare events data" (2001). A class whose
+    samples all weigh 0 is absent.
+
+    Args:
+        labels: (samples,), whole numbers in 0..width - 1.
+        width: number of classes.
+        weights: (samples,), each at least 0; None counts samples.
+    """
+    table, counts = np.ones(width), np.bincount(labels, weights, minlength=width)
+    present = counts > 0
+    table[present] = counts.sum() / (present.sum() * counts[present])
+    return table
+
+
 def class_weights(weights: Any, y: Array, width: int, backend: Backend) -> Array:
     """One weight a sample from a weight a class.
 
     Args:
-        weights: {label: weight}, where a label left out has weight 1, or "balanced":
-            samples / (classes · count of the class), King and Zeng (2001).
+        weights: {label: weight}, where a label left out has weight 1, or "balanced",
+            see `balanced`.
         y: labels (samples,).
 
     Raises:
@@ -295,10 +312,8 @@ def class_weights(weights: Any, y: Array, width: int, backend: Backend) -> Array
             raise ValueError(
                 f"class_weight: expected a dict or 'balanced', got {weights!r}"
             )
-        counts = np.bincount(labels.astype(np.int64), minlength=width)
-        present = counts > 0
-        table[present] = len(labels) / (present.sum() * counts[present])
-        return table[labels.astype(np.int64)]
+        labels = labels.astype(np.int64)
+        return balanced(labels, width)[labels]
     if not isinstance(weights, dict):
         raise TypeError(
             "class_weight: expected {label: weight} or 'balanced', got "

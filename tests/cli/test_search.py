@@ -196,3 +196,13 @@ def test_an_ensemble_has_at_least_one_network(capsys):
     status, _, err = xpnet(capsys, "train", "digits", "--ensemble", 0)
     assert status == 2
     assert "--ensemble: expected a whole number >= 1" in err
+
+
+def test_a_file_gives_no_scores_of_another_dtype(capsys, tmp_path):
+    file = tmp_path / "search.jsonl"
+    command = ("search", "moons", "--grid", "l2=0", *QUICK)
+    _, wanted, _ = xpnet(capsys, *command, "--dtype", "float64")
+    xpnet(capsys, *command, "--file", file)
+    with pytest.warns(UserWarning, match="3 of its results are of other networks"):
+        _, out, _ = xpnet(capsys, *command, "--dtype", "float64", "--file", file)
+    assert out == wanted

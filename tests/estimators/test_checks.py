@@ -51,3 +51,36 @@ def test_every_check_passes_with_the_array_api():
     other = {(name, status) for name, status in rows if status != "passed"}
     assert {name for name, _ in other} <= SKIPPED
     assert {status for _, status in other} <= {"skipped"}
+
+
+OPTIONS = {
+    "batch_norm": {"batch_norm": True},
+    "dropout": {"dropout": 0.3},
+    "float32": {"dtype": "float32"},
+    "class weights": {"class_weight": "balanced"},
+    "one at a time": {"batch_size": 1},
+}
+CHECKS = {  # those that options could change; the others are too long
+    *("check_fit2d_1sample", "check_fit2d_1feature", "check_classifiers_one_label"),
+    *("check_estimators_nan_inf", "check_estimators_dtypes", "check_dict_unchanged"),
+    *("check_fit_check_is_fitted", "check_estimators_pickle", "check_n_features_in"),
+    *("check_estimators_empty_data_messages", "check_estimator_sparse_array"),
+    "check_sample_weights_not_an_array",
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_scikit_learn_accepts_the_options_of_our_own(kind, option):
+    from sklearn.utils import estimator_checks
+
+    options = OPTIONS[option]
+    if "class_weight" in options and kind is MLPRegressor:
+        options = {"loss": "huber"}
+    names = [name for name in sorted(CHECKS) if hasattr(estimator_checks, name)]
+    assert len(names) > 9
+    for name in names:
+        if kind is MLPClassifier or "classif" not in name:
+            estimator = kind(max_iter=5, device="cpu", **options)
+            getattr(estimator_checks, name)(kind.__name__, estimator)

@@ -135,6 +135,8 @@ def test_each_hidden_layer_may_have_its_own_activation_dropout_and_norm():
 def test_batch_norm_never_gets_a_batch_of_one():
     x, y = binary(201)
     assert fitted(CLASSIFIER, x, y, batch_norm=True).n_iter_ == 8
+    with pytest.raises(ValueError, match=r"batch_norm: .* n_samples=1"):
+        make(CLASSIFIER, batch_norm=True).fit(x[:1], y[:1])
 
 
 def test_class_weight_is_a_weight_of_samples():
@@ -176,17 +178,62 @@ def test_validation_gives_curves_and_callbacks_see_them():
     assert max(early.validation_scores_) == early.score(x[60:], y[60:])
 
 
-def test_sparse_samples_are_the_same_samples():
+SPARSE = [
+    f"{kind}_{form}"
+    for kind in ("csr", "csc", "bsr", "coo", "dia", "lil", "dok")
+    for form in ("array", "matrix")
+]
+
+
+def wide(matrix):
+    """The same matrix, whose indices have 64 bits."""
+    for name in ("indices", "indptr"):
+        if hasattr(matrix, name):
+            setattr(matrix, name, getattr(matrix, name).astype(np.int64))
+    if hasattr(matrix, "coords"):
+        matrix.coords = tuple(c.astype(np.int64) for c in matrix.coords)
+    return matrix
+
+
+@pytest.mark.parametrize("kind", SPARSE)
+def test_sparse_samples_are_the_same_samples(kind):
     from scipy import sparse
 
+    from xpnet.sklearn import GridSearch
+
     x, y = multiclass()
-    x[x < 0.3] = 0.0
-    dense = fitted(CLASSIFIER, x, y)
-    for kind in (sparse.csr_array, sparse.csc_matrix):
-        model = fitted(CLASSIFIER, kind(x), y)
+    x[np.abs(x) < 0.3] = 0.0
+    dense = classifier_of(x, y)
+    for samples in (getattr(sparse, kind)(x), wide(getattr(sparse, kind)(x))):
+        model = classifier_of(samples, y)
         np.testing.assert_array_equal(
-            model.predict_proba(kind(x)), dense.predict_proba(x)
+            model.predict_proba(samples), dense.predict_proba(x)
         )
+    search = GridSearch(make(CLASSIFIER, max_iter=2), {"alpha": [0.1, 0.2]}, cv=2)
+    assert quietly(search.fit, samples, y).stacked_ == 4
+
+
+def classifier_of(x, y):
+    return fitted(CLASSIFIER, x, y, max_iter=2)
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"early_stopping": True}, {"class_weight": "balanced"}, {"solver": "lbfgs"},
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("kind", ["csr_array", "coo_matrix", "dia_array"])
+def test_sparse_labels_are_predicted_as_scikit_learn_predicts_them(kind, options):
+    from scipy import sparse
+
+    x, y = multilabel()
+    labels = getattr(sparse, kind)(y)
+    theirs = quietly(both(CLASSIFIER)[0](max_iter=2).fit, x, labels).predict(x)
+    model = fitted(CLASSIFIER, x, labels, **options)
+    found = model.predict(x)
+    assert type(found) is type(theirs)
+    assert (found.shape, found.dtype) == (theirs.shape, theirs.dtype)
+    dense = fitted(CLASSIFIER, x, y, **options)
+    np.testing.assert_array_equal(found.toarray(), dense.predict(x))
+    assert model.score(x, labels) == dense.score(x, y)
 
 
 def test_ending_too_early_is_told():
@@ -230,6 +277,38 @@ def test_a_diverging_training_is_a_value_error():
     x, y = numbers()
     with pytest.raises(ValueError, match="non-finite parameter weights: training div"):
         make(REGRESSOR, solver="sgd", learning_rate_init=1e9, max_iter=60).fit(x, y)
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+@pytest.mark.parametrize("rate", [1.0, 1e9, 1e300])
+@pytest.mark.parametrize("task", ["numbers", "multiclass"])
+def test_early_stopping_keeps_the_best_weights_of_a_diverging_training(task, rate):
+    """Those of scikit-learn; alone and within a stack; and it is told."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    from xpnet.sklearn import GridSearch
+
+    kind, data, _ = TASKS[task]
+    x, y = data()
+    options = {"solver": "sgd", "early_stopping": True, "max_iter": 30}
+    options |= {"random_state": 0, "learning_rate_init": rate}
+    theirs, ours = (both(kind)[i](**options) for i in (0, 1))
+    quietly(theirs.fit, x, y)
+    ours.set_params(device="cpu")
+    if task == "numbers" or rate == 1e300:
+        with pytest.warns(ConvergenceWarning, match="diverged.*best validation score"):
+            ours.fit(x, y)
+    else:
+        quietly(ours.fit, x, y)
+    for mine, their in zip(ours.coefs_, theirs.coefs_, strict=True):
+        np.testing.assert_allclose(mine, their, rtol=1e-9)
+    assert ours.best_validation_score_ == pytest.approx(theirs.best_validation_score_)
+    rows = np.arange(len(x))
+    search = GridSearch(ours, {"alpha": [1e-4, 1e-3]}, cv=[(rows, rows)], refit=False)
+    quietly(search.fit, x, y)
+    assert search.stacked_ == 2
+    score = search.cv_results_["split0_test_score"][0]
+    assert score == pytest.approx(ours.score(x, y))
 
 
 BAD = [

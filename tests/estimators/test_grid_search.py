@@ -171,3 +171,107 @@ def test_a_misspelt_parameter_is_named():
 
     with pytest.raises(ValueError, match="Invalid parameter 'alfa'"):
         GridSearch(both(CLASSIFIER)[1](**OPTIONS), {"alfa": [1]}).fit(*multiclass())
+
+
+ROWS = np.arange(70)
+HALVES = [(ROWS[:33], ROWS[33:]), (ROWS[30:], ROWS[:30])]
+FAILING = {  # arguments of the estimator, folds, parameters, why nothing is stacked
+    "a batch of one": ({"batch_norm": True}, HALVES, {"alpha": [0.1, 0.2]}, "a stack"),
+    "NaN in a fold": ({}, HALVES, {"alpha": [0.1, 0.2]}, "not all samples fit"),
+    "a bad number": ({}, HALVES, {"alpha": [0.1, -1.0]}, ""),
+    "no samples": ({}, [(ROWS[:0], ROWS), HALVES[1]], {"alpha": [0.1, 0.2]}, ""),
+}
+
+
+def outcome(kind, arguments, fold, grid, error_score, failing):
+    """(scores or error, warnings) of a search over our estimator."""
+    x, y = multiclass()
+    if failing.startswith("NaN"):
+        x[0] = np.nan
+    estimator = both(CLASSIFIER)[1](**{**OPTIONS, "max_iter": 2, **arguments})
+    search = kind(estimator, grid, cv=fold, error_score=error_score, refit=False)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            scores = search.fit(x, y).cv_results_
+            found = [scores["split0_test_score"], scores["split1_test_score"]]
+        except ValueError as error:
+            found = str(error)
+    return found, [str(w.message) for w in told], {w.category.__name__ for w in told}
+
+
+@pytest.mark.parametrize("error_score", [np.nan, -1.0, "raise"])
+@pytest.mark.parametrize("failing", FAILING)
+def test_a_fold_that_fails_is_what_it_is_in_grid_search_cv(failing, error_score):
+    from sklearn.model_selection import GridSearchCV
+
+    from xpnet.sklearn import GridSearch
+
+    *options, reason = FAILING[failing]
+    theirs, _, kinds = outcome(GridSearchCV, *options, error_score, failing)
+    ours, told, our_kinds = outcome(GridSearch, *options, error_score, failing)
+    if isinstance(theirs, str):
+        assert ours == theirs
+    else:
+        np.testing.assert_array_equal(ours, theirs)
+        assert "FitFailedWarning" in our_kinds
+    assert our_kinds - {"UserWarning"} == kinds - {"UserWarning"}
+    assert any("one by one" in text and reason in text for text in told) == bool(reason)
+
+
+ROUTES = {  # what the estimator asks for, what the scorer does, what fit is given
+    "groups": (None, None, ["groups"]),
+    "weights": (True, True, ["groups", "sample_weight"]),
+    "weights of fits": (True, False, ["groups", "sample_weight"]),
+    "weights of scores": (False, True, ["groups", "sample_weight"]),
+    "weights by another name": ("mine", False, ["groups", "mine"]),
+    "unasked": (False, False, ["groups", "sample_weight"]),
+    "undecided": (None, None, ["groups", "sample_weight"]),
+    "without groups": (None, None, []),
+}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_metadata_are_routed_as_in_grid_search_cv(route):
+    import sklearn
+    from sklearn.metrics import accuracy_score, make_scorer
+    from sklearn.model_selection import GridSearchCV, GroupKFold
+
+    from xpnet.sklearn import GridSearch
+
+    fit, score, names = ROUTES[route]
+    x, y = multiclass()
+    w = np.linspace(0.2, 3.0, 70)
+    given = {"groups": ROWS // 5, "sample_weight": w, "mine": w}
+    given = {name: given[name] for name in names}
+    found = []
+    with sklearn.config_context(enable_metadata_routing=True):
+        scorer = make_scorer(accuracy_score)
+        estimator = both(CLASSIFIER)[1](**{**OPTIONS, "max_iter": 2})
+        if fit is not None:
+            estimator.set_fit_request(sample_weight=fit)
+            scorer.set_score_request(sample_weight=score)
+        for kind in (GridSearchCV, GridSearch):
+            search = kind(
+                estimator, {"alpha": [0.1, 2.0]}, cv=GroupKFold(3), scoring=scorer
+            )
+            try:
+                quietly(lambda s: s.fit(x, y, **given), search)
+            except (TypeError, ValueError) as error:
+                found.append((type(error), str(error).replace(kind.__name__, "it")))
+            else:
+                found.append(search.cv_results_["mean_test_score"].tolist())
+    assert found[0] == found[1]
+    if isinstance(found[0], list):
+        assert search.stacked_ == 6
+
+
+def test_stacks_that_are_not_used_are_told(monkeypatch):
+    from xpnet.estimators import pool
+    from xpnet.sklearn import GridSearch
+
+    marks = itertools.count()
+    monkeypatch.setattr(pool, "mark_of", lambda *_: next(marks))
+    search = GridSearch(both(CLASSIFIER)[1](**OPTIONS), {"alpha": [0.1, 0.2]}, cv=2)
+    with pytest.warns(UserWarning, match="4 networks were trained in stacks and not"):
+        quietly(search.fit, *multiclass())

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.selection.examples import QUICK, SAMPLES, data, make, make_regression
+from tests.selection.examples import (
+    CLASSES,
+    QUICK,
+    SAMPLES,
+    data,
+    make,
+    make_regression,
+)
 from xpnet.data import SCALERS, split_indices
 from xpnet.selection import Ensemble
 from xpnet.selection import runner as runners
@@ -234,6 +241,79 @@ def test_a_setting_that_diverges_is_said_to_and_never_the_best():
     only = xn.grid_search(explosive, x, y, {"learning_rate": [1e6]}, folds=3, **QUICK)
     with pytest.raises(ValueError, match=r"learning_rate=1e.06: failed in 3 of 3"):
         _ = only.best
+
+
+def refusing(error=None, activation="tanh", metrics=None):
+    """A `make` whose networks fail at a learning rate of 0.5."""
+
+    def make(learning_rate, seed=0):
+        bad = learning_rate == 0.5
+        if bad and error is not None:
+            raise error
+        layers = [xn.Dense(5, activation if bad else "tanh"), xn.Dense(CLASSES)]
+        return xn.Trainer(
+            xn.Sequential(layers), "softmax_cross_entropy", xn.SGD(learning_rate),
+            "cpu", "float64", seed, metrics if bad else None,
+        )  # fmt: skip
+
+    return make
+
+
+class Reading(xn.Callback):
+    def on_epoch_end(self, trainer, row):
+        if trainer.learning_rate == 0.5:
+            row["val_loss"]
+
+
+def divide(p, target, weights):
+    return 1.0 / 0.0
+
+
+FAILURES = {
+    "make": (refusing(KeyError("hidden")), {}, KeyError, r"KeyError\('hidden'\)"),
+    "a type": (refusing(TypeError("a word")), {}, TypeError, "a word"),
+    "a layer": (refusing(activation=lambda z: z @ z), {}, ValueError, "matmul"),
+    "a metric": (refusing(metrics=[divide]), {}, ZeroDivisionError, "division"),
+    "a callback": (refusing(), {"callbacks": Reading()}, KeyError, "val_loss"),
+}
+
+
+@pytest.mark.parametrize(("failure", "search"), [
+    *((failure, xn.grid_search) for failure in FAILURES),
+    *((failure, xn.halving_search) for failure in FAILURES if "call" not in failure),
+])  # fmt: skip
+def test_what_fails_in_a_setting_names_it(failure, search):
+    make, options, error, message = FAILURES[failure]
+    options = {"folds": 3, "at_once": 3, **QUICK, **options}
+    with pytest.raises(error, match=f"setting learning_rate=0.5.*{message}"):
+        search(make, *data(), {"learning_rate": [0.01, 0.5]}, **options)
+
+
+def test_errors_of_ones_own_kind_keep_it():
+    class OwnError(Exception):
+        def __init__(self, a, b):
+            super().__init__(a, b)
+
+    with pytest.raises(OwnError) as told:
+        xn.grid_search(
+            refusing(OwnError(1, 2)), *data(), {"learning_rate": [0.5]}, **QUICK
+        )
+    assert told.value.__notes__ == ["setting learning_rate=0.5"]
+
+
+def test_functions_made_within_make_keep_networks_apart(tmp_path):
+    """One by one, to the same numbers; folds of one sample less are no bar."""
+    x, y = data()
+
+    def apart(learning_rate, seed=0):
+        return refusing(activation=lambda z: np.tanh(z))(learning_rate, seed)
+
+    space = {"learning_rate": [0.5, 0.1]}
+    options = {"folds": 3, "epochs": 2, "verbose": False}
+    with pytest.warns(UserWarning, match="train one by one"):
+        found = xn.grid_search(apart, x, y, space, **options)
+    wanted = xn.grid_search(refusing(activation=np.tanh), x, y, space, **options)
+    assert [t.scores for t in found.trials] == [t.scores for t in wanted.trials]
 
 
 @pytest.mark.parametrize(("call", "error", "message"), [

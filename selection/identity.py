@@ -1,0 +1,219 @@
+"""What a network is, as a SHA-256: equal only where a training gives the same scores.
+
+A file of a search is read by another process, after its script may have been edited. So
+values count rather than objects, and of a function its code, defaults, closure and the
+global names that it uses. Functions and classes of installed libraries count by their
+names, and xpnet and NumPy by their versions.
+"""
+
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator
+from functools import cache, cached_property
+from importlib import metadata
+from inspect import isdatadescriptor, isroutine
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from xpnet.training import Callback, Trainer
+
+LIBRARIES = sys.stdlib_module_names | {"cupy", "numpy", "scipy", "sklearn", "xpnet"}
+PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
+
+
+def identity(value: Any) -> str:
+    """The SHA-256 of what `value` is, in hexadecimal digits.
+
+    Raises:
+        ValueError: something in it that no two processes can compare, with its name.
+    """
+    return _Digest().of(value).hex()
+
+
+def network(trainer: Trainer) -> str:
+    """The identity of a trainer that has been made and not been trained yet."""
+    return identity(_parts(trainer))
+
+
+def _parts(trainer: Trainer) -> list[Any]:
+    """Everything of it that decides what a training gives."""
+    model, device = trainer.model, trainer.backend.device.split(":")[0]
+    layers = list[Any](model.layers)
+    parts: list[Any] = [
+        *(_version("xpnet"), _version("numpy"), device, trainer.backend.precision),
+        *(trainer.dtype.name, trainer.seed, trainer.eager, trainer.average),
+        *(trainer.loss_function, trainer.optimizer, layers, trainer.metrics),
+        *(trainer.steps_done, trainer.epochs_done),
+        *(trainer.rates.scale, trainer.rates.fixed),
+    ]
+    if model.buffers is not None:
+        arrays = [model.buffers.params, model.buffers.state, model.step]
+        arrays += [*trainer.rule.slots, *trainer.rule.averages]
+        parts += [trainer.backend.to_numpy(array) for array in arrays]
+    return parts
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # a checkout that is not installed
+        return ""
+
+
+class _Digest:
+    """One traversal; an object that is met again is not walked again."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, bytes] = {}
+        self._kept: list[Any] = []  # so that no id is given twice
+        self._path: list[str] = []
+
+    def of(self, value: Any) -> bytes:
+        """The digest of one value."""
+        if isinstance(value, np.generic):
+            value = np.asarray(value)
+        if type(value) in PLAIN:
+            return _sha(type(value).__name__, repr(value))
+        if id(value) not in self._known:
+            self._known[id(value)] = b"a value within itself"
+            self._kept.append(value)
+            self._path.append(_name(value))
+            self._known[id(value)] = _sha(*self._walked(value))
+            self._path.pop()
+        return self._known[id(value)]
+
+    def _walked(self, value: Any) -> Iterator[str | bytes]:
+        """The digests of its parts, behind a word for what it is."""
+        if isinstance(value, np.ndarray):
+            yield from self._array(value)
+        elif type(value) in (list, tuple):
+            yield type(value).__name__
+            yield from map(self.of, value)
+        elif type(value) is dict:
+            yield "dict"
+            for key, item in value.items():
+                yield from (self.of(key), self.of(item))
+        elif type(value) in (set, frozenset):
+            yield "set"
+            yield from sorted(map(self.of, value))
+        elif isinstance(value, ModuleType):
+            yield from ("module", value.__name__)
+        elif isinstance(value, np.ufunc | np.dtype):
+            yield from ("numpy", str(value))
+        elif isinstance(value, CodeType):
+            yield from self._code(value)
+        elif isinstance(value, FunctionType):
+            yield from self._function(value)
+        elif isinstance(value, MethodType):
+            yield from ("method", self.of(value.__func__), self.of(value.__self__))
+        elif isinstance(value, type):
+            yield from self._class(value)
+        elif isinstance(value, Trainer):
+            yield from ("trainer", self.of(_parts(value)))
+        elif hasattr(value, "__cuda_array_interface__"):
+            yield from self._array(value.get())
+        elif hasattr(value, "__qualname__") and not hasattr(value, "__self__"):
+            yield from ("compiled", _name(value))
+        else:
+            yield from self._object(value)
+
+    def _array(self, values: np.ndarray[Any, Any]) -> Iterator[str | bytes]:
+        yield f"array {values.dtype} {values.shape}"
+        if values.dtype.hasobject:
+            yield self.of(values.tolist())
+        else:
+            flat = np.ascontiguousarray(values).reshape(-1)
+            yield hashlib.sha256(flat.view(np.uint8).data).digest()
+
+    def _code(self, code: CodeType) -> Iterator[str | bytes]:
+        """What it does; where it stands in which file does not count."""
+        yield from ("code", code.co_code, code.co_exceptiontable)
+        names = (code.co_names, code.co_varnames, code.co_freevars, code.co_consts)
+        yield from map(self.of, names)
+
+    def _function(self, function: FunctionType) -> Iterator[str | bytes]:
+        yield from ("function", _name(function), self.of(function.__code__))
+        yield from map(self.of, (function.__defaults__, function.__kwdefaults__))
+        for cell in function.__closure__ or ():
+            try:
+                yield self.of(cell.cell_contents)
+            except ValueError as error:
+                if error.args != ("Cell is empty",):
+                    raise
+        if not _of_a_library(function):
+            known = function.__globals__
+            for name in sorted(set(_names(function.__code__)) & set(known)):
+                yield from (name, self.of(known[name]))
+
+    def _class(self, kind: type) -> Iterator[str | bytes]:
+        """Its name; of a class of your own, all that its body and its bases' hold."""
+        yield from ("class", _name(kind))
+        for base in kind.__mro__:
+            if _of_a_library(base):
+                continue
+            yield _name(base)
+            for name, value in sorted(vars(base).items()):
+                value = _plain_function(value)
+                held = not (isroutine(value) or isdatadescriptor(value))
+                held = held and not name.startswith(("__", "_abc"))
+                # What a callback's class holds may be what it counts.
+                if isinstance(value, FunctionType) or (
+                    held and not issubclass(kind, Callback)
+                ):
+                    yield from (name, self.of(value))
+
+    def _object(self, value: Any) -> Iterator[str | bytes]:
+        """Its class and state, as a pickle would hold them."""
+        try:
+            state = value.__reduce_ex__(4)
+        except Exception as error:
+            where = ".".join(self._path)
+            raise ValueError(
+                f"file: {where} cannot be told from another one when the search is run "
+                f"again ({error}); make it without that, or leave file out"
+            ) from None
+        yield from ("object", self.of(type(value)))
+        if isinstance(state, str):  # the name of something global
+            yield state
+            return
+        for part in state:
+            yield self.of(list(part) if isinstance(part, Iterator) else part)
+
+
+def _sha(*parts: str | bytes) -> bytes:
+    """Of the parts and of where each ends."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+        digest.update(f"{type(part).__name__} {len(data)} ".encode() + data)
+    return digest.digest()
+
+
+def _names(code: CodeType) -> Iterable[str]:
+    """The global names that it may use, and functions within it."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _plain_function(value: Any) -> Any:
+    """What a method, a static one or a property of a class body really is."""
+    if isinstance(value, classmethod | staticmethod):
+        return value.__func__
+    if isinstance(value, cached_property):
+        return value.func
+    return value.fget if isinstance(value, property) else value
+
+
+def _of_a_library(thing: Any) -> bool:
+    module = str(getattr(thing, "__module__", None))
+    return module.split(".")[0] in LIBRARIES
+
+
+def _name(thing: Any) -> str:
+    kind = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{getattr(kind, '__module__', '')}.{kind.__qualname__}"
