@@ -294,13 +294,18 @@ def balanced(labels: Any, width: int, weights: Any = None) -> np.ndarray[Any, An
     return table
 
 
-def class_weights(weights: Any, y: Array, width: int, backend: Backend) -> Array:
+def class_weights(
+    weights: Any, y: Array, width: int, backend: Backend, sample_weight: Array = None
+) -> Array:
     """One weight a sample from a weight a class.
 
     Args:
         weights: {label: weight}, where a label left out has weight 1, or "balanced",
             see `balanced`.
         y: labels (samples,).
+        width: number of classes.
+        backend: where y and the sample weights may be.
+        sample_weight: (samples,), what the frequencies of "balanced" count.
 
     Raises:
         ValueError: labels that the model has not, negative weights, another word.
@@ -312,8 +317,8 @@ def class_weights(weights: Any, y: Array, width: int, backend: Backend) -> Array
             raise ValueError(
                 f"class_weight: expected a dict or 'balanced', got {weights!r}"
             )
-        labels = labels.astype(np.int64)
-        return balanced(labels, width)[labels]
+        w = None if sample_weight is None else backend.to_numpy(sample_weight)
+        return balanced(labels.astype(np.int64), width, w)[labels.astype(np.int64)]
     if not isinstance(weights, dict):
         raise TypeError(
             "class_weight: expected {label: weight} or 'balanced', got "

@@ -52,7 +52,7 @@ class Samples:
                     "class_weight: expected y to hold class labels; use sample_weight "
                     f"with {type(loss).__name__}"
                 )
-            shares = checks.class_weights(class_weight, y, width, backend)
+            shares = checks.class_weights(class_weight, y, width, backend, w)
             shares = scaled(shares)  # neither overflows in the product
             w = shares if w is None else backend.to_numpy(w) * shares
             w = checks.check_weights(w, self.count, backend)

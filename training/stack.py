@@ -204,9 +204,10 @@ class Stack:
                 f"{type(self.trainers[0].loss_function).__name__}"
             )
         backend, width = samples.backend, self.trainers[0].model.n_outputs
-        table = np.zeros((len(self), samples.count), np.float64)
+        table, known = np.zeros((len(self), samples.count)), samples.host_w
         for line, own in zip(table, rows, strict=True):
-            line[own] = checks.class_weights(name, samples.host_y[own], width, backend)
+            y, w = samples.host_y[own], None if known is None else known[own]
+            line[own] = checks.class_weights(name, y, width, backend, w)
         if samples.host_w is not None:
             table *= samples.host_w
         with backend.active():
