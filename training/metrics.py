@@ -31,8 +31,10 @@ class Metric:
         xn.Metric(lambda p, y: float(abs(p - y).max()), False, "worst")
         xn.Metric(sklearn.metrics.f1_score, True, takes="labels")
 
-    Called by hand, it checks what it is given. Functions of scikit-learn that have a
-    scorer there need neither a direction nor `takes`.
+    Called by hand, it checks what it is given. Before a training that validates, or a
+    search, a function of your own is called once on made-up predictions, so that its
+    faults show then. Functions of scikit-learn that have a scorer there need neither a
+    direction nor `takes`.
 
     Args:
         function: of (prediction (samples, n), target, weights (samples,) or None),
