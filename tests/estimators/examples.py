@@ -70,13 +70,13 @@ def both(name):
     return getattr(neural_network, name), getattr(xpnet.sklearn, name)
 
 
-def quietly(function, *arguments):
+def quietly(function, *arguments, **named):
     """What it returns, without the warning that training could have gone on."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return function(*arguments)
+        return function(*arguments, **named)
 
 
 def standard(name):

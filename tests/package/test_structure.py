@@ -160,3 +160,22 @@ def test_nothing_in_the_library_evaluates_text_or_unpickles():
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                     assert node.func.id not in forbidden, path
+
+
+def pins(lines, sign):
+    """{package: version} of lines such as "numpy>=2.1" """
+    found = [line.partition(sign) for line in lines]
+    return {name: version for name, at, version in found if at and name[0] != "#"}
+
+
+def test_the_oldest_dependencies_are_those_that_are_tested():
+    project = SETTINGS["project"]
+    extras = project["optional-dependencies"]
+    names = ("jit", "sklearn", "plot", "test")
+    lines = [*project["dependencies"], *(line for n in names for line in extras[n])]
+    allowed = pins(lines, ">=")
+    tested = pins((ROOT / ".ci" / "oldest.txt").read_text().splitlines(), "==")
+    assert allowed.keys() | {"scipy"} == tested.keys()
+    for line in lines:  # in every extra
+        name, _, bound = line.partition(">=")
+        assert (tested[name] + ".").startswith(bound + "."), line
