@@ -10,6 +10,7 @@ import numpy as np
 
 from xpnet.backend import Array, Backend, Shape, get_backend
 from xpnet.backend.blas import one_thread
+from xpnet.backend.memory import FREED
 from xpnet.common import check_whole
 from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
 from xpnet.layers.parameters import Named, check_names
@@ -261,6 +262,7 @@ class Trainer:
                 step = self.evaluation_step(kind, targets, averaged)
             yield step
         self._evaluations.put((kind, targets, averaged), step)
+        FREED.give_back()
 
     def evaluation_step(
         self, kind: Kind, targets: bool, averaged: bool = False
@@ -414,6 +416,8 @@ class Trainer:
             step.run_whole()
             self.took(step)
             self.steps_done += 1
+        if FREED.much:  # the step before this one, of another batch length
+            FREED.give_back()
 
     def set_scalars(self) -> None:
         """Write this step's numbers (learning rate, corrections) for the update."""

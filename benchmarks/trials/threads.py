@@ -1,7 +1,7 @@
 """Many threads on one trainer: answers, saves and memory."""
 
+import copy
 import os
-import pickle
 import threading
 import time
 import warnings
@@ -111,7 +111,7 @@ def predict_together(tries: int, folder: Path, seed: int) -> dict[str, int]:
 
 
 def predict_proba(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """`tries` calls of an estimator a thread, also just out of a pickle."""
+    """`tries` calls of an estimator a thread, also of a fresh copy."""
     from xpnet.sklearn import MLPClassifier
 
     _, inputs, y = trained(seed)
@@ -119,10 +119,10 @@ def predict_proba(tries: int, folder: Path, seed: int) -> dict[str, int]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted.fit(inputs[0], y)
-    fresh = pickle.loads(pickle.dumps(fitted))
+    fresh = copy.deepcopy(fitted)
     return {
         "wrong": wrong_answers(fitted.predict_proba, inputs, tries),
-        "wrong from a pickle": wrong_answers(fresh.predict_proba, inputs, tries),
+        "wrong of a copy": wrong_answers(fresh.predict_proba, inputs, tries),
     }
 
 
