@@ -207,7 +207,7 @@ THREADED = [
     Trial("predict", "four threads predict on one trainer", predict, 2000, 20),
     Trial("evaluate", "four threads evaluate on one trainer", evaluate, 2000, 20),
     Trial("stack", "four threads predict on one stack", predict_together, 200, 3),
-    Trial("proba", "four threads ask one classifier", predict_proba, 2000, 20),
+    Trial("proba", "four threads ask one classifier", predict_proba, 2000, 4),
     Trial("saves", "a trainer is saved beside its training", saves, 300, 5),
     Trial("lengths", "batches of every length up to a thousand", lengths, 1000, 8),
 ]
