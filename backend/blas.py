@@ -65,8 +65,8 @@ class _OneThread:
 
     def __enter__(self) -> None:
         blas = _blas()
-        _tell_the_number_outside()
         with self._lock:
+            _tell_the_number_outside()  # once: a cache alone would let two threads in
             if self._within == 0:
                 self.threads = int(blas.get())
                 if self.threads > 1:

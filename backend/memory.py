@@ -1,7 +1,9 @@
 """The buffers of a program: taken, given back, taken again."""
 
+import ctypes
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ import numpy as np
 from xpnet.backend.backend import Backend
 from xpnet.backend.trace import Array, Shape
 
+SLACK = 4 << 20  # bytes that were freed and may stay with the process
 ROOM = 1 << 16  # bytes between parts: OpenBLAS was seen to ask for 44 KB behind its own
 
 
@@ -70,3 +73,42 @@ class Arena:
         block = self._held.pop(owner, None)
         if block is not None:
             self._free.append(block)
+
+
+class Freed:
+    """Counts what is freed, and gives it back to the system once it is much.
+
+    The C library keeps freed memory for later. Where programs of many sizes follow
+    each other that is several times what they need.
+
+    Attributes:
+        much: whether it is worth to be given back.
+    """
+
+    def __init__(self) -> None:
+        self.much, self._bytes = False, 0
+
+    def add(self, nbytes: int) -> None:
+        """Note that so many bytes are freed, or soon will be."""
+        self._bytes += nbytes
+        self.much = self._bytes > SLACK
+
+    def give_back(self) -> None:
+        """Give it back if it is `much`."""
+        if self.much:
+            self.much, self._bytes = False, 0
+            trim = _trim()
+            if trim is not None:
+                trim(0)
+
+
+@cache
+def _trim() -> Any:
+    """The C library's `malloc_trim`; None where it has none."""
+    try:
+        return getattr(ctypes.CDLL(None), "malloc_trim", None)
+    except (OSError, TypeError):  # not on Windows
+        return None
+
+
+FREED = Freed()

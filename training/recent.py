@@ -6,6 +6,7 @@ from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 
 from xpnet.backend import Program
+from xpnet.backend.memory import FREED
 from xpnet.common.access import renew_after_fork
 from xpnet.training.step import Batch
 
@@ -67,13 +68,24 @@ class Recent(Generic[K, S]):
         """Keep a step, and let others go where they are too many."""
         with self._lock:
             self._kept.append((kind, step))
-            held = sum(map(_bytes, self))
-            for one in self._kept[:-FEWEST]:
-                if len(self._kept) <= MOST and held <= ROOM:
-                    return
-                if one[0] not in self._pinned:
-                    self._kept.remove(one)
-                    held -= _bytes(one[1])
+            gone = self._too_many()
+        if gone:
+            freed = sum(map(_bytes, gone))
+            gone.clear()
+            FREED.add(freed)
+
+    def _too_many(self) -> list[S]:
+        """Let the oldest go that are too many."""
+        held, gone = sum(map(_bytes, self)), []
+        for one in self._kept[:-FEWEST]:
+            if len(self._kept) <= MOST and held <= ROOM:
+                break
+            if one[0] not in self._pinned:
+                self._kept.remove(one)
+                held -= _bytes(one[1])
+                gone.append(one[1])
+            del one
+        return gone
 
     def get(self, kind: K) -> S | None:
         """A step of this kind, which stays and is now the newest."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from xpnet.backend import Array, Backend, Shape, get_backend
 from xpnet.backend.blas import one_thread
+from xpnet.backend.memory import FREED
 from xpnet.common import (
     check_flag,
     check_optional_flag,
@@ -280,6 +281,7 @@ class Trainer:
                 step = self.evaluation_step(kind, targets, averaged)
             yield step
         self._evaluations.put((kind, targets, averaged), step)
+        FREED.give_back()
 
     def evaluation_step(
         self, kind: Kind, targets: bool, averaged: bool = False
@@ -467,6 +469,8 @@ class Trainer:
             if not fine:
                 self._fail(step)
             self.steps_done += 1
+        if FREED.much:  # the step before this one, of another batch length
+            FREED.give_back()
 
     def _fail(self, step: TrainingStep) -> NoReturn:
         """Take back what `step`, which had no update, has moved; say what is wrong."""

@@ -1,11 +1,16 @@
 """The threads of NumPy's BLAS, asked and set."""
 
+import inspect
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
-from threadpoolctl import ThreadpoolController, threadpool_limits
+from threadpoolctl import OpenBLASController, ThreadpoolController, threadpool_limits
 
 from xpnet.backend import blas
 
+NAMES = ("get_num_threads", "set_num_threads")
 counted = pytest.mark.skipif(blas.openblas() is None, reason="NumPy has no OpenBLAS")
 
 
@@ -131,3 +136,21 @@ def test_a_numpy_of_another_make_has_no_openblas(monkeypatch):
         assert blas.openblas() is None  # a module that no linker has made
     finally:
         blas.openblas.cache_clear()
+
+
+@counted
+def test_threads_that_enter_at_once_change_threadpoolctl_once(monkeypatch):
+    before = OpenBLASController.get_num_threads, OpenBLASController.set_num_threads
+    for name, function in zip(NAMES, before, strict=True):
+        monkeypatch.setattr(OpenBLASController, name, inspect.unwrap(function))
+    blas._tell_the_number_outside.cache_clear()
+    at_once, real = threading.Barrier(4), OpenBLASController.set_num_threads
+
+    def enter(i):
+        at_once.wait(30.0)
+        with blas.one_thread():
+            pass
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(enter, range(4)))
+    assert OpenBLASController.set_num_threads.__wrapped__ is real

@@ -1,12 +1,16 @@
 """One trainer and several threads: who may do what while another trains."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import xpnet as xn
+from xpnet.training.epochs import Epochs
+from xpnet.training.step import TrainingStep
+from xpnet.training.stretch import Stretch
 
 LONG = 60.0  # seconds after which a wait counts as one for ever
 X = np.random.default_rng(2).standard_normal((64, 6))
@@ -196,3 +200,59 @@ def test_within_averaged_others_predict_and_do_not_save(tmp_path):
                     pool.submit(refused, trainer, tmp_path).result(LONG)
         pool.submit(USES["save"], trainer, tmp_path).result(LONG)
     assert np.array_equal(trainer.predict(X), wanted)
+
+
+class Kept(xn.Layer):
+    """a = x, by way of an attribute."""
+
+    def forward(self, x, training):
+        self.x = x
+        time.sleep(0.001)
+        return self.x * 1.0
+
+    def backward(self, delta):
+        return delta
+
+
+@pytest.mark.parametrize("other", ["eager", "recorded", "another trainer"])
+def test_what_a_layer_keeps_is_of_one_pass(other):
+    model = xn.Sequential([xn.Dense(8, "tanh"), Kept(), xn.Dense(3)])
+    options = {"device": "cpu", "jit": False}
+    loss = "softmax_cross_entropy"
+    first = xn.Trainer(model, loss, eager=other != "recorded", **options)
+    second = xn.Trainer(model, loss, **options) if other.startswith("a") else first
+    inputs = [X[:n] for n in range(4, 24)]
+    wanted = [first.predict(x) for x in inputs]
+    for trainer in (first, second):  # so that steps are recorded beside passes
+        trainer._evaluations.clear()
+
+    def use(i):
+        trainer = (first, second)[i % 2]
+        return trainer.predict(inputs[i])
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(use, range(len(inputs))))
+    assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(found, wanted, strict=True))
+
+
+SPANS = {
+    "epochs in C": (Epochs, {"jit": True}),
+    "steps": (Stretch, {"jit": False}),
+    "eager steps": (TrainingStep, {"eager": True}),
+}
+
+
+@pytest.mark.parametrize("span", SPANS)
+def test_no_one_reads_within_a_span_of_steps(span, monkeypatch):
+    kind, options = SPANS[span]
+    trainer, alone, real = made(**options), [], kind.run
+    trainer.fit(X, Y, 1, 16, verbose=False)
+
+    def noted(self, *arguments):
+        alone.append(trainer.model.access._writer == threading.get_ident())
+        return real(self, *arguments)
+
+    monkeypatch.setattr(kind, "run", noted)
+    trainer.fit(X, Y, 8, 16, verbose=False)
+    assert alone
+    assert all(alone)
