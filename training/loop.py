@@ -116,7 +116,7 @@ class Loop:
                     while epoch < epochs and not trainer.stop:
                         epoch += self._some(epoch, epochs, interrupt)
                         if keeper is not None and not trainer.stop:
-                            keeper.look(0, lambda: self.losses[:0])
+                            keeper.look(0, partial(self._losses, 0))
             ended = not self.cut
         finally:
             if keeper is not None:
@@ -145,7 +145,7 @@ class Loop:
         together.run(count)
         if interrupt.asked and not self.trainer.stop:
             if self.keeper is not None:
-                self.keeper.keep(0, self.losses[:0])
+                self.keeper.keep(0, self._losses(0))
             self._cut(interrupt, done + count, self.steps)
         return count
 
