@@ -135,7 +135,7 @@ class Loop:
                 while epoch < epochs and not trainer.stop:
                     epoch += self._some(epoch, epochs, interrupt)
                     if keeper is not None and not trainer.stop:
-                        keeper.look(0, lambda: self.losses[:0])
+                        keeper.look(0, partial(self._losses, 0))
 
     def _cut(self, interrupt: Interrupt, epoch: int, batch: int) -> None:
         """A signal has asked to end the training after `batch` of `epoch`."""
@@ -153,7 +153,7 @@ class Loop:
             together.run(count)
         if interrupt.asked and not self.trainer.stop:
             if self.keeper is not None:
-                self.keeper.keep(0, self.losses[:0])
+                self.keeper.keep(0, self._losses(0))
             self._cut(interrupt, done + count, self.steps)
         return count
 

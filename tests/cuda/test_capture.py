@@ -18,10 +18,20 @@ from tests.backend.test_training_on_the_standin import (
 )
 from tests.cuda.fibers import FiberDriver, needs_compiler
 from tests.standin import cupy, standin_backend
+from tests.training.test_resume import Stop, StopAt
 from xpnet.backend import DeviceError
 from xpnet.layers import LOSSES, BatchNorm, Dense, Dropout, Sequential
 from xpnet.optim import SGD, ExponentialDecay, WeightAverage
-from xpnet.training import Callback, DivergenceError, ReduceOnPlateau, Stack, Trainer
+from xpnet.training import (
+    Callback,
+    Checkpoint,
+    DivergenceError,
+    EarlyStopping,
+    ReduceOnPlateau,
+    Stack,
+    Trainer,
+)
+from xpnet.training.runs import read_run
 from xpnet.training.step import Kind
 
 pytestmark = needs_compiler
@@ -517,3 +527,38 @@ def test_steps_of_a_stack_are_one_graph_each_with_the_bits_of_the_calls(standin)
     # 3 epochs of 6 steps, of which the first of each size is made of calls.
     assert (plain.graphs, graphs.graphs) == (0, 3 * 6 - 2)
     assert graphs.launches < 0.5 * plain.launches
+
+
+@pytest.mark.parametrize("graph", [0, 4])
+@pytest.mark.parametrize("stop", [1, 4, 7])
+def test_a_training_that_was_stopped_within_an_epoch_ends_alike(
+    standin, graph, stop, tmp_path
+):
+    watch = {"callbacks": [EarlyStopping("loss")]}
+    _, wanted = fitted(graph, **watch)
+    keep = StopAt(tmp_path, stop, every=1, unit="steps")
+    with pytest.raises(Stop):
+        fitted(graph, callbacks=[EarlyStopping("loss"), keep])
+    assert read_run(tmp_path).rows[0]["steps_done"] == stop
+    for ordinal in (0, 0):  # going on, and as it had ended
+        _, found = fitted(graph, ordinal=ordinal, resume=tmp_path, **watch)
+        assert_same(found, wanted)
+
+
+@pytest.mark.parametrize("graph", [0, 4])
+def test_a_training_that_goes_on_diverges_at_the_same_step(standin, graph, tmp_path):
+    def fit(*callbacks):
+        model = Sequential([Dense(8), Dense(1)])
+        t = Trainer(model, "mean_squared_error", SGD(30.0), device(), "float32")
+        t.steps_per_graph = graph
+        x, y = np.ones((SAMPLES, 3)), np.zeros((SAMPLES, 1))
+        resume = tmp_path if callbacks else None
+        t.fit(x, y, 5, BATCH, callbacks=callbacks, resume=resume)
+
+    with pytest.raises(DivergenceError) as straight:
+        fit()
+    with pytest.raises(Stop):
+        fit(StopAt(tmp_path, 2, every=1, unit="steps"))
+    with pytest.raises(DivergenceError) as again:
+        fit(Checkpoint(tmp_path))
+    assert str(again.value) == str(straight.value)

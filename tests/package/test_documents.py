@@ -39,7 +39,7 @@ def test_the_python_of_the_readme_runs_as_it_stands(tmp_path, monkeypatch):
     with contextlib.redirect_stdout(printed):
         for block in blocks("python"):
             exec(compile(block, "README.md", "exec"), names)
-    assert len(blocks("python")) == 4
+    assert len(blocks("python")) == 5
     assert (tmp_path / "my-model" / "model.json").is_file()
     xt, yt = names["xt"], names["yt"]
     first = names["xn"].Trainer.load("my-model", "cpu")
