@@ -136,7 +136,7 @@ def _kind(array: Host) -> str:
 def _from_objects(array: Host, values: Any, name: str) -> Host:
     """The numbers of an array of objects, column by column."""
     if array.ndim == 0:
-        got = "None" if array.item() is None else f"a {type(array.item()).__name__}"
+        got = _word(array.item())
         raise TypeError(f"{name}: expected real numbers, got {got}; {_hint(name)}")
     if array.size == 0:
         return array.astype(np.float64)
@@ -201,4 +201,4 @@ def _word(value: Any) -> str:
         return f"text {shortened(repr(value), 40)}"
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return f"a missing entry ({value})"
-    return f"a {type(value).__name__}"
+    return f"a value of type {type(value).__name__}"

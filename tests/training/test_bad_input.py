@@ -55,8 +55,12 @@ BAD_X = {
     "no samples": (X[:0], ValueError, r"x: .*at least one sample.*\(0, 5\)"),
     "text": (X.astype(str), TypeError, r"x: .*real numbers, got text; .*encode"),
     "a list of text": ([["a", "b"]], TypeError, r"x: .*got text"),
-    "an object": (object(), TypeError, r"x: .*real numbers, got a object; encode"),
-    "a set": ({1.0}, TypeError, r"x: .*real numbers, got a set; encode"),
+    "an object": (
+        object(),
+        TypeError,
+        r"x: .*real numbers, got a value of type object; encode",
+    ),
+    "a set": ({1.0}, TypeError, r"x: .*real numbers, got a value of type set; encode"),
     "text among objects": (
         np.where(np.arange(5) == 4, "a", X.astype(object)),
         TypeError,
