@@ -1,7 +1,4 @@
-"""What every room's boundary shares: bad input as one clear error, before any work.
-
-NumPy is imported where it is needed, so that `xpnet --help` answers without it.
-"""
+"""What every room's boundary shares: bad input as one clear error, before any work."""
 
 import inspect
 import math
@@ -10,6 +7,8 @@ from collections.abc import Callable, Hashable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
+
+import numpy as np
 
 from xpnet.common.words import nearest
 
@@ -37,8 +36,6 @@ def check_number(
         TypeError: not a number.
         ValueError: another one than `expected` says.
     """
-    import numpy as np
-
     text = f"{owner}: expected {expected}" if owner else f"expected {expected}"
     if isinstance(value, bool) or not isinstance(
         value, int | float | np.integer | np.floating
@@ -78,8 +75,6 @@ def check_flag(owner: str, name: str, value: Any, wanted: str = "") -> bool:
     Raises:
         TypeError: anything else.
     """
-    import numpy as np
-
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, int | np.integer) and value in (0, 1):
@@ -100,8 +95,6 @@ def check_whole(
     owner: str, name: str, value: Any, low: int, high: int | None = None
 ) -> int:
     """`value` as a whole number in low..high; raises ValueError otherwise."""
-    import numpy as np
-
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < low or (high is not None and value > high):
         span = f">= {low}" if high is None else f"from {low} to {high}"

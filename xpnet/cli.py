@@ -9,10 +9,12 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from xpnet import __version__, menu
-from xpnet.common.console import Output, command_streams, complain, printable
+
+if TYPE_CHECKING:
+    from xpnet.common.console import Output
 
 USAGE_ERROR = 2
 KEEPS = ("save", "plot", "file", "html", "out", "checkpoint")  # files to write
@@ -38,15 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device that is not there (one line on standard error), 130 a training that Ctrl-C
     has ended.
     """
+    options = _options(sys.argv[1:] if arguments is None else list(arguments))
+    from xpnet.common.console import command_streams
+
     with command_streams() as out, warnings.catch_warnings():
         warnings.showwarning = _show_warning
-        options = _options(sys.argv[1:] if arguments is None else list(arguments))
         json_file = isinstance(getattr(options, "json", None), str)
         out.strict = not (json_file or any(getattr(options, n, None) for n in KEEPS))
         return _run(options, out)
 
 
-def _run(options: argparse.Namespace, out: Output) -> int:
+def _run(options: argparse.Namespace, out: "Output") -> int:
     """The exit status of a command, whatever it raises."""
     status = 0
     try:
@@ -67,18 +71,19 @@ def _run(options: argparse.Namespace, out: Output) -> int:
 
 
 def _fail(error: BaseException) -> int:
-    complain(f"xpnet: error: {_line(error)}")
+    _complain("error", str(error) or type(error).__name__)
     return USAGE_ERROR
 
 
-def _line(error: BaseException) -> str:
-    """The message of an exception in one line that is safe on a terminal."""
-    return printable(" ".join(str(error).split())) or type(error).__name__
-
-
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    text = str(message)
-    complain(f"xpnet: warning: {printable(' '.join(text.split()))}")
+    _complain("warning", str(message))
+
+
+def _complain(what: str, text: str) -> None:
+    """One line on standard error, safe on a terminal."""
+    from xpnet.common.console import complain, printable
+
+    complain(f"xpnet: {what}: {printable(' '.join(text.split()))}")
 
 
 class Parser(argparse.ArgumentParser):
@@ -96,8 +101,17 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print `message` and end with status 2."""
-        message = printable(" ".join(message.split()))
         self.exit(USAGE_ERROR, f"xpnet: error: {message}; see `{self.prog} --help`\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Help and errors reach their stream or are lost; without NumPy's help."""
+        stream = sys.stderr if file is None else file
+        try:
+            stream.write(message)
+        except UnicodeEncodeError:
+            stream.write(message.encode("ascii", "backslashreplace").decode())
+        except Exception:  # None, closed, full
+            pass
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -115,7 +129,7 @@ def _unknown(arguments: list[str], flags: Iterable[str]) -> str:
     """What to say of arguments that no option takes."""
     first = next((a for a in arguments if a.startswith("-")), None)
     if first is None:
-        return f"expected no more arguments, got {printable(' '.join(arguments))}"
+        return f"expected no more arguments, got {' '.join(arguments)!r}"
     from difflib import get_close_matches
 
     name, names = first.partition("=")[0], [f for f in flags if f.startswith("--")]
@@ -123,7 +137,7 @@ def _unknown(arguments: list[str], flags: Iterable[str]) -> str:
     longer = [flag for flag in names if flag.startswith(f"{name}-")]
     close = alias or longer or get_close_matches(name, names, 1, 0.6)
     guess = f"; did you mean {close[0]}?" if close else ""
-    return f"unknown option {printable(name)}{guess}"
+    return f"unknown option {name!r}{guess}"
 
 
 def _parser() -> Parser:

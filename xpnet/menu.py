@@ -44,7 +44,7 @@ def _add_doctor(commands: Commands) -> None:
         "doctor",
         help="train, and say what ails the training",
         description="Train as `xpnet train` does, look at each layer on the way, and "
-        "say what is wrong and what to try: vanishing or exploding δ, dead or "
+        "say what is wrong and what to try: vanishing or exploding gradients, dead or "
         "saturated units, a learning rate too high or too low, overfitting, unscaled "
         "inputs. Exit status 1 if something was found. --plot draws the layers.",
     )

@@ -110,20 +110,20 @@ def test_names_of_files_and_arguments_are_safe(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("train", "digits", "--lr", "0.1"), "--lr; did you mean --learning-rate?"),
-        (("train", "--lr=0.1", "digits"), "--lr; did you mean --learning-rate?"),
-        (("train", "digits", "--epoch", "3"), "--epoch; did you mean --epochs?"),
-        (("train", "digits", "--batch", "3"), "--batch; did you mean --batch-size?"),
-        (("train", "digits", "--layers", "3"), "--layers; did you mean --hidden?"),
+        (("train", "digits", "--lr", "0.1"), "'--lr'; did you mean --learning-rate?"),
+        (("train", "--lr=0.1", "digits"), "'--lr'; did you mean --learning-rate?"),
+        (("train", "digits", "--epoch", "3"), "'--epoch'; did you mean --epochs?"),
+        (("train", "digits", "--batch", "3"), "'--batch'; did you mean --batch-size?"),
+        (("train", "digits", "--layers", "3"), "'--layers'; did you mean --hidden?"),
         (("doctor", "digits", "--leaning-rate", "1"), "did you mean --learning-rate?"),
         (("predict", "m", "digits", "--proba"), "did you mean --probabilities?"),
         (
             ("search", "digits", "--grid", "l2=0", "--fold", "3"),
             "did you mean --folds?",
         ),
-        (("train", "digits", "--zzz"), "unknown option --zzz; see"),
-        (("train", "digits", "moons"), "expected no more arguments, got moons"),
-        (("info", "-x"), "unknown option -x; see"),
+        (("train", "digits", "--zzz"), "unknown option '--zzz'; see"),
+        (("train", "digits", "moons"), "expected no more arguments, got 'moons'"),
+        (("info", "-x"), "unknown option '-x'; see"),
     ],
 )
 def test_an_unknown_option_gets_a_hint(arguments, message, capsys):
