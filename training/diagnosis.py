@@ -208,8 +208,9 @@ def median(values: Host) -> float:
 
 
 def _shown(score: Score | None) -> dict[str, float] | None:
-    names = ("own", "constant", "error")
-    return score and {name: float(getattr(score, name)) for name in names}
+    if score is None:
+        return None
+    return {name: getattr(score, name) for name in ("own", "constant", "error")}
 
 
 def _plain(value: float) -> float | None:

@@ -8,11 +8,14 @@ import numpy as np
 from xpnet.training.diagnosis import Diagnosis, Finding, median
 from xpnet.training.limits import LIMITS
 from xpnet.training.probe import Host
+from xpnet.training.score import Score
 
 FEW = 20  # samples below which nothing is said of units that are idle for all of them
 LOOKS = 3  # the fewest that show a course
 LEARNT = 0.5  # of the loss is gone: flat units and large steps have done their work
 CAME_DOWN = 0.2  # of the loss is gone: the rate is not too low
+MUCH = 0.25  # of what there is to gain in training: some of it should hold elsewhere
+RARE = 0.75  # share of one class, from which on the others are rare
 TINY = 1e-300
 
 
@@ -217,11 +220,12 @@ class Findings:
         score = self._seen.score
         if score is None or not self._guesses():
             return
-        value = score.gain
+        limit, sure = LIMITS["small gain"].value, score.gain - score.uncertain
+        value = score.gain if score.gain < limit else sure
         if score.only is not None:
             text = f"the network answers {score.only} for each of {score.samples} "
             text += f"samples: {score.own:.1%} of them are of that class"
-            yield _finding("one answer", None, text, self._wake(), value)
+            yield _finding("one answer", None, text, self._wake(score), value)
             return
         what = "always guessing the mean of y"
         text = f"error is {1.0 - score.own:.2f} times that of {what}"
@@ -231,18 +235,19 @@ class Findings:
                 what = "one answer for all samples"
             text = f"{score.own:.1%} right, {score.constant:.1%} by {what}"
         text = f"the network is no better than guessing: {text}"
-        remedy = "`trainer.fit(x, y, epochs=200)`, `Adam(1e-2)`, `Dense(64, 'relu')`"
-        yield _finding("small gain", None, text, remedy, value)
+        yield _finding("small gain", None, text, self._wake(score), value)
 
-    def _wake(self) -> str:
-        """What makes a rare class count."""
+    def _wake(self, score: Score) -> str:
+        """What makes a network learn at all, and a rare class count."""
+        more = "`trainer.fit(x, y, epochs=200)`, `Adam(1e-2)`, `Dense(64, 'relu')`"
+        if self._seen.targets == "values" or score.constant < RARE:
+            return more
         weights = {
             "binary": "np.where(y > 0.5, 1 / y.mean(), 1 / (1 - y.mean())).reshape(-1)",
             "classes": "(1 / y.mean(axis=0))[y.argmax(axis=1)]",
         }.get(self._seen.targets)
         how = f"sample_weight={weights}" if weights else "class_weight='balanced'"
-        first = f"`trainer.fit(x, y, {how})`"
-        return f"{first}, `trainer.fit(x, y, epochs=200)`, `Adam(1e-2)`"
+        return f"`trainer.fit(x, y, {how})`, {more}"
 
     def _by_heart(self) -> Iterator[Finding]:
         """What was learnt holds for the samples of the training alone."""
@@ -250,19 +255,15 @@ class Findings:
         if score is None or held is None or held.samples < FEW:
             return
         limit = LIMITS["gain of training alone"].value
-        learnt = score.gain > max(score.uncertain, LEARNT)
-        if (
-            learnt
-            and held.gain + held.uncertain < limit * score.gain
-            and (held.gain < held.uncertain)
-        ):
+        learnt = score.gain > max(score.uncertain, MUCH)
+        most = held.gain + held.uncertain
+        if learnt and held.gain < held.uncertain and most < limit * score.gain:
             values = self._seen.targets == "values"
             kind = "of the variance explained" if values else "right"
             base = "" if values else f", {held.constant:.1%} by guessing"
-            text = (
-                f"the network has learnt its samples by heart: {score.own:.1%} {kind}"
-            )
-            text += f" in training, {held.own:.1%} in validation{base}"
+            text = "the network has learnt its samples by heart: "
+            text += f"{score.own:.1%} {kind} in training, "
+            text += f"{held.own:.1%} in validation{base}"
             remedy = "features that tell of y, more samples, `EarlyStopping()`, "
             remedy += "`Dropout(0.5)`, `Adam(l2=1e-3)`"
             value = held.gain / score.gain
