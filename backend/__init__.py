@@ -6,6 +6,7 @@ from xpnet.backend.devices import cuda_status, get_backend
 from xpnet.backend.failures import DeviceError
 from xpnet.backend.formula import Formula, derivative
 from xpnet.backend.members import PerMember
+from xpnet.backend.norms import within
 from xpnet.backend.program import Call, Program
 from xpnet.backend.random import (
     GRADIENT_NOISE,
@@ -51,4 +52,5 @@ __all__ = [
     "get_backend",
     "how_compiled",
     "stream_key",
+    "within",
 ]

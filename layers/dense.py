@@ -1,14 +1,10 @@
 """Dense: every output sees every input."""
 
-import numpy as np
-
-from xpnet.backend import Array, Formula, Shape, batch_sum
+from xpnet.backend import Array, Formula, Shape, batch_sum, within
 from xpnet.common import check_flag, check_number, check_whole, explains_arguments
 from xpnet.layers.activations import Activation, ActivationFunction
 from xpnet.layers.initializers import Initializer
 from xpnet.layers.layer import Layer
-
-TINY = 1e-30  # a unit without weights has norm 0, and stays as it is
 
 
 @explains_arguments
@@ -97,6 +93,9 @@ class Dense(Layer):
     def constrain(self) -> None:
         """wⱼ ← wⱼ min(1, max_norm / ‖wⱼ‖₂), for each column wⱼ of W."""
         if self.max_norm is not None:
-            norm = np.sqrt(batch_sum(self.W * self.W))  # of each column, (..., 1, n)
-            shrunk = np.minimum(self.max_norm / np.maximum(norm, TINY), 1.0)
-            self.W[...] = self.W * shrunk
+            self.W[...] = within(self.W, self.max_norm, _squares)
+
+
+def _squares(w: Array) -> Array:
+    """‖wⱼ‖² of each column of w (..., m, n): (..., 1, n)."""
+    return batch_sum(w * w)

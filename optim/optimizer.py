@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array
+from xpnet.backend import Array, within
 from xpnet.common import check_number, nearest, parameters
 from xpnet.optim.schedules import Schedule, get_schedule
 
@@ -113,10 +113,7 @@ class Optimizer:
         if self.clip_value is not None:
             g = np.minimum(np.maximum(g, -self.clip_value), self.clip_value)
         if self.clip_norm is not None:
-            lead, n = tuple(g.shape[:-1]), g.shape[-1]
-            square = g.reshape((*lead, 1, n)) @ g.reshape((*lead, n, 1))
-            norm = np.sqrt(square.reshape((*lead, 1)))
-            g = g * np.minimum(self.clip_norm / np.maximum(norm, 1e-30), 1.0)
+            g = within(g, self.clip_norm, _squares)
         return g
 
     @property
@@ -198,3 +195,10 @@ class Optimizer:
             if name != "learning_rate" and value != defaults.get(name)
         ]
         return f"{type(self).__name__}({', '.join([repr(self.learning_rate), *shown])})"
+
+
+def _squares(g: Array) -> Array:
+    """‖g‖² of g (..., n): (..., 1)."""
+    lead, n = tuple(g.shape[:-1]), g.shape[-1]
+    square = g.reshape((*lead, 1, n)) @ g.reshape((*lead, n, 1))
+    return square.reshape((*lead, 1))

@@ -387,7 +387,9 @@ class Trainer:
             if keeper.finished:
                 self.stop = history.stopped
                 return history
-        doctor = Doctor(self, samples, size, epochs, progress) if diagnose else None
+        doctor = None
+        if diagnose:
+            doctor = Doctor(self, samples, size, epochs, progress, held)
         parts = (*data, hooks, progress, doctor, epochs, keeper)
         what = "a copy of the parameters, in case training diverges,"
         hint = "use fewer or narrower layers, or a smaller data set"
