@@ -20,6 +20,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+from xpnet.common.console import warn
 from xpnet.common.files import BusyError, locked
 
 LIMIT = 256.0  # megabytes, where XPNET_CACHE_SIZE says nothing
@@ -63,10 +64,8 @@ def cache_directory() -> Path:
     except UnsafeError as error:
         folder = _temporary()
         if named:
-            import warnings
-
-            told = f"XPNET_CACHE_DIR: {named} is not used ({error}); {folder} is"
-            warnings.warn(told, RuntimeWarning, stacklevel=2)
+                told = f"XPNET_CACHE_DIR: {named} is not used ({error}); {folder} is"
+            warn(told, RuntimeWarning, stacklevel=2)
         return folder
     except (OSError, RuntimeError):  # RuntimeError: there is no home
         return _temporary()

@@ -9,7 +9,7 @@ NEEDS = {  # as in pyproject.toml
     "cuda13": "cupy-cuda13x[ctk]>=14.2,<15",
     "jit": "numba>=0.61",
     "sklearn": "scikit-learn>=1.6",
-    "plot": "matplotlib>=3.8",
+    "plot": "matplotlib>=3.9",
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from xpnet.common import printable
+from xpnet.common import check_flag, printable
 from xpnet.data.target import Classes, Target, Task
 
 
@@ -60,6 +60,7 @@ class Dataset:
         )
 
     def __post_init__(self) -> None:
+        check_flag("Dataset", "multilabel", self.multilabel)
         _check_lengths(self.name, "x", self.x, "y", self.y)
         if self.x_test is None:
             return

@@ -9,7 +9,6 @@ own. The numbers are those of a training that was never stopped.
 import hashlib
 import io
 import json
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.common.console import warn
 from xpnet.common.files import write_whole
 from xpnet.training import Trainer
 
@@ -70,7 +70,7 @@ class Midway:
         try:
             write_whole(self.path, hashlib.sha256(body).digest() + body)
         except OSError as error:
-            warnings.warn(
+            warn(
                 f"{self.path} cannot be written ({error.strerror}); the search goes on "
                 "without, and after a kill it begins this stack anew",
                 stacklevel=2,

@@ -10,7 +10,6 @@ damaged since, is trained again.
 import hashlib
 import json
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from glob import escape
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from xpnet.common import check_file, check_folder
+from xpnet.common.console import warn
 from xpnet.common.files import PART, BusyError, locked, write_whole
 from xpnet.selection.results import Trial, plain
 from xpnet.selection.space import Settings
@@ -162,7 +162,7 @@ def _mend(path: Path, search: str) -> None:
     ]
     if damaged:
         numbers = ", ".join(map(str, damaged[:5])) + ", ..." * (len(damaged) > 5)
-        warnings.warn(
+        warn(
             f"{path}: line {numbers} is damaged; what it held is trained again",
             stacklevel=2,
         )

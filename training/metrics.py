@@ -7,7 +7,6 @@ by its name.
 
 import inspect
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.common import check_flag, check_whole, choose, nearest
+from xpnet.common.console import warn
 from xpnet.training import scored
 from xpnet.training.weights import scaled
 
@@ -218,7 +218,7 @@ class _OfVaryingRows(_OfRows):
         """Raises ValueError for labels; warns where several targets are all equal."""
         super().check(outputs, target, weights)
         if len(target) > 1 and not varies(target, weights):
-            warnings.warn(
+            warn(
                 f"{self.name}: the targets do not vary, so that it says nothing: it is "
                 "1 where the predictions equal them, else 0",
                 stacklevel=2,

@@ -10,7 +10,6 @@ import math
 import secrets
 import threading
 import time
-import warnings
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path, PurePath
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.common import check_number, check_path, check_whole, choose
+from xpnet.common.console import warn
 from xpnet.training.callbacks import Callback
 from xpnet.training.checkpoint import arrays, counters, restore
 from xpnet.training.dataset import Samples
@@ -239,7 +239,7 @@ class Keeper:
                 continue
             for name, value in vars(callback).items():
                 if not (is_plain(value) or callable(value) or isinstance(value, FIXED)):
-                    warnings.warn(
+                    warn(
                         f"Checkpoint: {type(callback).__name__}.{name} is a "
                         f"{type(value).__name__}, which is not kept; write state and "
                         "load_state if the training depends on it",
@@ -386,7 +386,7 @@ class Keeper:
         """Warn of a checkpoint that could not be written."""
         error, self._writer.error = self._writer.error, None
         if error is not None:
-            warnings.warn(
+            warn(
                 f"Checkpoint: {error}; the training goes on",
                 RuntimeWarning,
                 stacklevel=5,

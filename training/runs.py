@@ -9,13 +9,13 @@ See `folder` and `sealed`: a checkpoint is there as a whole or not at all.
 """
 
 import sys
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.common.console import warn
 from xpnet.training.checkpoint import (
     COUNTERS,
     FORMAT,
@@ -163,7 +163,7 @@ def newest(folder: Path, run: Run, trainer: "Trainer") -> Picture:
             problem = str(error)
         run.rows = run.rows[1:]
         steps = run.rows[0]["steps_done"]
-        warnings.warn(
+        warn(
             f"resume: the newest checkpoint in {folder} cannot be read, the one of "
             f"step {steps} is taken: {problem}",
             RuntimeWarning,

@@ -19,7 +19,7 @@ from xpnet.optim.table import OPTIMIZERS
 X, Y = data()
 ROOMS = ("", ".data", ".layers", ".optim", ".selection", ".training", ".estimators")
 # What the layers' own equations hand on, and scikit-learn's own checks.
-NOT_FLAGS = {"forward": {"training"}, "evaluation_step": {"targets"}}
+NOT_FLAGS = {"forward": {"training"}, "evaluation_step": {"targets", "averaged"}}
 SKLEARNS = {"GridSearch"}
 
 
@@ -87,6 +87,10 @@ CALLS = {
     "Dense": lambda **flag: xn.Dense(3, **flag),
     "Layer.declare": layer,
     "LogUniform": lambda **flag: xn.LogUniform(1.0, 2.0, **flag),
+    "Dataset": lambda **flag: importlib.import_module("xpnet.data").Dataset(
+        X, Y, "mine", **flag
+    ),
+    "Metric": lambda **flag: xn.Metric(lambda p, y: 0.0, **flag),
     "Uniform": lambda **flag: xn.Uniform(1.0, 2.0, **flag),
     "SGD": lambda **flag: xn.SGD(0.1, momentum=0.9, **flag),
     "RMSprop": xn.RMSprop,
@@ -139,12 +143,21 @@ def test_what_is_a_flag_is_taken_as_one(flag):
     assert t.jit is True
 
 
+def explains(function):
+    """Whether it or what it wraps is an `explains_arguments`."""
+    while function is not None:
+        code = getattr(function, "__code__", None)
+        if code is not None and code.co_filename == words.__file__:
+            return True
+        function = getattr(function, "__wrapped__", None)
+    return False
+
+
 def explained():
     """Public names whose arguments are known by name."""
     for name, called in public().items():
         function = called.__init__ if inspect.isclass(called) else called
-        code = getattr(function, "__code__", None)
-        if code is not None and code.co_filename == words.__file__:
+        if explains(function):
             parameters = signature(called).parameters.values()
             named = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
             yield name, named[-1]
