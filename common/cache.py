@@ -64,7 +64,7 @@ def cache_directory() -> Path:
     except UnsafeError as error:
         folder = _temporary()
         if named:
-                told = f"XPNET_CACHE_DIR: {named} is not used ({error}); {folder} is"
+            told = f"XPNET_CACHE_DIR: {named} is not used ({error}); {folder} is"
             warn(told, RuntimeWarning, stacklevel=2)
         return folder
     except (OSError, RuntimeError):  # RuntimeError: there is no home
