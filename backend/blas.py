@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache, wraps
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 NAMES = [
@@ -60,7 +60,7 @@ class _OneThread:
 
     def forget(self) -> None:
         """Nothing is within."""
-        self._lock, self._within = Lock(), 0
+        self._lock, self._within, self._changing = RLock(), 0, False
         self.threads = 0  # that BLAS has outside; 0 where nothing is within
 
     def __enter__(self) -> None:
@@ -87,14 +87,17 @@ class _OneThread:
         """Let `change` set the number of threads that BLAS has outside."""
         blas = _blas()
         with self._lock:
-            if self._within == 0:
+            if self._within == 0 or self._changing:  # which may call itself
                 change()
                 return
+            self._changing = True
             blas.set(self.threads)
-            change()
-            self.threads = int(blas.get())
-            if self.threads > 1:
-                blas.set(1)
+            try:
+                change()
+            finally:
+                self._changing, self.threads = False, int(blas.get())
+                if self.threads > 1:
+                    blas.set(1)
 
 
 _ONE = _OneThread()
