@@ -213,14 +213,14 @@ class Findings:
         score = self._seen.score
         if score is None or score.samples < FEW or score.constant >= 1.0:
             return False
-        limit = max(LIMITS["small gain"].value, score.uncertain)
+        limit = max(LIMITS["small gain"].value, score.chance)
         return score.gain < limit or score.only is not None
 
     def _guessing(self) -> Iterator[Finding]:
         score = self._seen.score
         if score is None or not self._guesses():
             return
-        limit, sure = LIMITS["small gain"].value, score.gain - score.uncertain
+        limit, sure = LIMITS["small gain"].value, score.gain - score.chance
         value = score.gain if score.gain < limit else sure
         if score.only is not None:
             text = f"the network answers {score.only} for each of {score.samples} "

@@ -123,7 +123,7 @@ LIMITS = {
         "guessing",
         0.05,
         "share of what a constant answer leaves to gain that the network has gained, "
-        "on the samples of its training; or it is within two standard errors of 0",
+        "on the samples of its training; or it is within three standard errors of 0",
         "Witten, Frank, Hall, Data Mining (2011), 5.8: the kappa statistic",
     ),
     "one answer": Limit(

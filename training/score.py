@@ -48,6 +48,11 @@ class Score:
         return (self.own - self.constant) / room if room > 0.0 else 1.0
 
     @property
+    def chance(self) -> float:
+        """Three standard errors of `gain`: what training gains by chance at most."""
+        return 1.5 * self.uncertain
+
+    @property
     def uncertain(self) -> float:
         """Two standard errors of `gain`."""
         room = 1.0 - self.constant
