@@ -283,6 +283,6 @@ FILES = [
         30,
         1,
     ),
-    Trial("writers", "two processes save into one folder", two_writers, 300, 3),
+    Trial("writers", "two processes save into one folder", two_writers, 300, 2),
     Trial("flips", "a bit of model.json is flipped", flip, 1 << 20, 100),
 ]
