@@ -19,7 +19,7 @@ def digest(array: Any) -> str | None:
     found = hashlib.sha256(f"{array.dtype}{array.shape}".encode())
     rows = max(1, BLOCK // max(1, array[:1].nbytes))
     for start in range(0, len(array), rows):
-        found.update(np.ascontiguousarray(array[start : start + rows]).data.cast("B"))
+        found.update(array[start : start + rows].tobytes())
     return found.hexdigest()
 
 

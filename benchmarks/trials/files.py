@@ -40,8 +40,12 @@ folder, number = Path(sys.argv[1]), int(sys.argv[2])
 print("ready", flush=True)
 for line in sys.stdin:
     number += 1
-    of(number, line.strip()).save(folder)
-    print("saved", flush=True)
+    try:
+        of(number, line.strip()).save(folder)
+        print("saved", flush=True)
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        print("failed", flush=True)
 """
 READER = """
 import sys
@@ -157,7 +161,8 @@ def two_writers(tries: int, folder: Path, seed: int) -> dict[str, int]:
     """Two processes save into one folder at the same time; a third one reads it."""
     random, place = Random(seed), folder / "model"
     of(0, "network").save(place)
-    faults = {"without a model": 0, "left behind": 0, "failed reads": 0}
+    names = ("without a model", "left behind", "failed saves", "failed reads")
+    faults = dict.fromkeys(names, 0)
     with (
         running(READER, str(place)) as reader,
         running(ON_CALL, str(place), "1000000") as first,
@@ -168,7 +173,7 @@ def two_writers(tries: int, folder: Path, seed: int) -> dict[str, int]:
                 kind = random.choice(["network", "ensemble"])
                 print(kind, file=_pipe(process.stdin), flush=True)
             for process in (first, second):
-                assert _pipe(process.stdout).readline() == "saved\n"
+                faults["failed saves"] += _pipe(process.stdout).readline() != "saved\n"
             try:
                 faults["without a model"] += not whole(place)
             except (OSError, ValueError):
@@ -283,6 +288,6 @@ FILES = [
         30,
         1,
     ),
-    Trial("writers", "two processes save into one folder", two_writers, 300, 3),
+    Trial("writers", "two processes save into one folder", two_writers, 300, 2),
     Trial("flips", "a bit of model.json is flipped", flip, 1 << 20, 100),
 ]
