@@ -16,10 +16,10 @@ import hashlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
-from importlib.abc import SourceLoader
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -410,23 +410,24 @@ class _Sums:
         return repr(sums).encode() if all(found.values()) else b""
 
 
-class _Loader(SourceLoader):
+class _Loader(SourceFileLoader):
     """Imports a text that is at hand: nothing is read, and no bytecode is written."""
 
-    def __init__(self, text: str, path: Path) -> None:
-        self._text, self._path = text, path
+    def __init__(self, name: str, text: str, path: Path) -> None:
+        super().__init__(name, str(path))
+        self._text = text
 
-    def get_filename(self, fullname: str) -> str:
-        """Where Numba looks for what it has compiled."""
-        return str(self._path)
-
-    def get_data(self, path: str | bytes) -> bytes:
+    def get_data(self, path: Any) -> bytes:
         """The text."""
         return self._text.encode()
 
+    def path_stats(self, path: Any) -> Mapping[str, Any]:
+        """Asked for before bytecode is read or written: there is none."""
+        raise OSError("bytecode is not kept")
+
 
 def _imported(name: str, text: str, path: Path) -> Any:
-    spec = importlib.util.spec_from_loader(name, _Loader(text, path))
+    spec = importlib.util.spec_from_loader(name, _Loader(name, text, path))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

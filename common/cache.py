@@ -15,10 +15,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from xpnet.common.console import warn
 from xpnet.common.files import BusyError, locked
@@ -29,15 +29,15 @@ SPARE = 0.1  # of the limit is free after the least recently used files have gon
 LARGEST = 1 << 28  # bytes of one file
 SUM = 2 * 32 + 2  # bytes at the end of a file: a line of its own
 DAY = 86400.0  # seconds
-PART = re.compile(r"part-[0-9a-f]{16}\Z")
+PART = "part-[0-9a-f]{16}"
 
 # What files are there, by name. Measurements cannot be made anew without asking.
 KINDS = {
-    "libraries": re.compile(r"xpnet_[0-9a-f]{32}\.so\Z"),
-    "programs": re.compile(r"[0-9a-f]{32}\.program\Z"),
-    "wanted": re.compile(r"xpnet_[0-9a-f]{32}\.(wanted|c)\Z"),
-    "loops": re.compile(r"xpnet_loop_[0-9a-f]{24}[.-].+\Z"),
-    "measured": re.compile(r"crossover\.json\Z"),
+    "libraries": r"xpnet_[0-9a-f]{32}\.so",
+    "programs": r"[0-9a-f]{32}\.program",
+    "wanted": r"xpnet_[0-9a-f]{32}\.(wanted|c)",
+    "loops": r"xpnet_loop_[0-9a-f]{24}[.-].+",
+    "measured": r"crossover\.json",
 }
 LASTING = "measured"
 
@@ -201,7 +201,7 @@ def _sweep(place: Path) -> None:
             except OSError:
                 pass  # there are no locks here: see `_left`
         for path in place.glob("part-*"):
-            if PART.match(path.name) and _left(path):
+            if re.fullmatch(PART, path.name) and _left(path):
                 # Renamed first: a compiler that has lost its parent may still write.
                 with suppress(OSError):
                     _remove(path.rename(place / f"part-{os.urandom(8).hex()}"))
@@ -309,8 +309,7 @@ def own(path: Path) -> bytes:
 # How much is kept.
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A file in the cache.
 
     Attributes:
@@ -350,7 +349,9 @@ def entries() -> Iterator[Entry]:
     for folder in (place, place / "__pycache__"):
         with suppress(OSError), os.scandir(folder) as files:
             for file in files:
-                kinds = [k for k, name in KINDS.items() if name.match(file.name)]
+                kinds = [
+                    k for k, name in KINDS.items() if re.fullmatch(name, file.name)
+                ]
                 with suppress(OSError):
                     if kinds and not file.is_dir(follow_symlinks=False):
                         info = file.stat(follow_symlinks=False)

@@ -9,7 +9,6 @@ recorded program a kind of batch; lanes of different stretches share the memory.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -149,10 +148,17 @@ class Lane:
         self.grads = self._buffers.grads
         self._steps: dict[Kind, TrainingStep] = {}
         self._evaluations: dict[tuple[Kind, bool], EvaluationStep] = {}
+        self._rule: Rule | None = None
 
-    @cached_property
+    @property
     def rule(self) -> Rule:
         """The update of all networks; numbers that differ are `PerMember`."""
+        # Not a cached_property: its lock may be held by another thread at a fork.
+        if self._rule is None:
+            self._rule = self._made_rule()
+        return self._rule
+
+    def _made_rule(self) -> Rule:
         bank, rows = self._bank, self.rows
         first = bank.trainers[rows][0]
         optimizer = stackable.stacked_optimizer(bank.trainers[rows])

@@ -38,8 +38,7 @@ if sys.platform == "linux":
     # subnormals to 0. The libraries need no start files.
     OPTIONS.append("-nostartfiles")
 # How code is generated is not CC's to say; which linker is used, is.
-GENERATES = re.compile(r"-(O|f(?!use-ld=)|m(?!(32|64)\Z)|X|-?param|-?specs).+|@.+")
-PLAIN = re.compile(r"(gcc|clang)(-[\d.]+)?(\.exe)?\Z")  # compilers, not launchers
+GENERATES = r"-(O|f(?!use-ld=)|m(?!(32|64)\Z)|X|-?param|-?specs).+|@.+"
 PATIENCE = 120.0  # seconds for one text
 WORTH = 0.05  # seconds without a library after which it is worth having
 MACOS = sys.platform == "darwin"
@@ -84,7 +83,7 @@ def compiler() -> Compiler | None:
         path = shutil.which(words[0]) if words else None
         if path is not None and _works(path):
             # Options that generate other code are left out: see `GENERATES`.
-            own = [path, *(word for word in words[1:] if not GENERATES.match(word))]
+            own = [path, *(word for word in words[1:] if not re.match(GENERATES, word))]
             command = (*own, *OPTIONS, *_processor_options())
             told = (command, _files(own), _version(own), _machine(), _processor())
             return Compiler(command, repr(told))
@@ -105,7 +104,8 @@ def _version(words: list[str]) -> str:
 
     A compiler of its own is told by its file, and need not be asked.
     """
-    if PLAIN.search(os.path.realpath(words[0])) and not _is_script(words[0]):
+    real = os.path.realpath(words[0]).removesuffix(".exe").rstrip("0123456789.-")
+    if real.endswith(("gcc", "clang")) and not _is_script(words[0]):
         return ""
     import subprocess
 

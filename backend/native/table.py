@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,6 +44,7 @@ class Op:
     reduces: bool = False
     share: Share | None = None
     places: list[int] = field(default_factory=list)
+    _owners: list[int] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.member = self.member or [0] * len(self.arrays)
@@ -52,16 +52,19 @@ class Op:
         self.step = self.step or [0] * len(self.arrays)
         self.places = self.places or [address(x) for x in self.arrays]
 
-    @cached_property
+    @property
     def owners(self) -> list[int]:
         """The `id` of what owns the memory of each array."""
-        return [id(base(array)) for array in self.arrays]
+        # Not a cached_property: its lock may be held by another thread at a fork.
+        if self._owners is None:
+            self._owners = [id(base(array)) for array in self.arrays]
+        return self._owners
 
     def point(self, arrays: Sequence[Array]) -> None:
         """Take these arrays in place of its own."""
         self.arrays = list(arrays)
         self.places = [address(x) for x in arrays]
-        vars(self).pop("owners", None)
+        self._owners = None
 
 
 class Table:
