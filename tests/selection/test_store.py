@@ -326,7 +326,13 @@ def killed_amid(file, monkeypatch, stack, saves, **options):
 
 @pytest.mark.parametrize(("stack", "saves"), [(1, 0), (1, 2), (2, 1)])
 def test_a_search_goes_on_amid_a_stack(stack, saves, tmp_path, monkeypatch):
-    file, options = tmp_path / "f", {"at_once": 3, "scale": "standard"}
+    make = maker(
+        rule=lambda rate: xn.Adam(xn.Cosine(rate, 9)),
+        layers=lambda: [xn.Dropout(0.2), xn.BatchNorm()],
+        average=xn.WeightAverage(decay=0.9),
+    )
+    options = {"at_once": 3, "scale": "standard", "make": make}
+    file = tmp_path / "f"
     wanted = search(None, **options)
     assert killed_amid(file, monkeypatch, stack, saves, **options)[0] is None
     assert (tmp_path / ".f.stack").exists() == bool(stack > 1 or saves)
