@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 from importlib import metadata
 from inspect import isdatadescriptor, isroutine
+from io import IOBase
+from threading import Lock, RLock
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -20,6 +22,7 @@ import numpy as np
 from xpnet.training import Callback, Trainer
 
 LIBRARIES = sys.stdlib_module_names | {"cupy", "numpy", "scipy", "sklearn", "xpnet"}
+WITHOUT_VALUE = (IOBase, type(Lock()), type(RLock()))  # they decide no score
 PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 
 
@@ -115,6 +118,8 @@ class _Digest:
             yield from ("trainer", self.of(_parts(value)))
         elif hasattr(value, "__cuda_array_interface__"):
             yield from self._array(value.get())
+        elif isinstance(value, WITHOUT_VALUE):
+            yield type(value).__name__
         elif hasattr(value, "__qualname__") and not hasattr(value, "__self__"):
             yield from ("compiled", _name(value))
         else:

@@ -182,10 +182,12 @@ def test_the_names_that_a_function_uses_are_a_part_of_it(monkeypatch):
 
 
 def test_what_cannot_be_told_apart_is_refused_before_any_work(tmp_path):
-    lock = threading.Lock()
+    lock, numbers = threading.Lock(), (1.0 for _ in iter(int, 1))
     guarded = maker(activation=lambda z: z * lock.locked())
-    with pytest.raises(ValueError, match=r"file: .*lock cannot be told from another"):
-        search(tmp_path / "f", guarded)
+    assert search(tmp_path / "a", guarded) == search(None, guarded)
+    drawn = maker(activation=lambda z: z * next(numbers))
+    with pytest.raises(ValueError, match=r"file: .*generator cannot be told from"):
+        search(tmp_path / "b", drawn)
 
 
 def torn(lines):
