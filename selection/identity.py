@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 from importlib import metadata
 from inspect import isdatadescriptor, isroutine
+from io import IOBase
+from threading import Lock, RLock
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -20,6 +22,7 @@ import numpy as np
 from xpnet.training import Callback, Trainer
 
 LIBRARIES = sys.stdlib_module_names | {"cupy", "numpy", "scipy", "sklearn", "xpnet"}
+WITHOUT_VALUE = (IOBase, type(Lock()), type(RLock()))  # they decide no score
 PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 
 
@@ -115,7 +118,9 @@ class _Digest:
             yield from ("trainer", self.of(_parts(value)))
         elif hasattr(value, "__cuda_array_interface__"):
             yield from self._array(value.get())
-        elif hasattr(value, "__qualname__") and not hasattr(value, "__self__"):
+        elif isinstance(value, WITHOUT_VALUE):
+            yield type(value).__name__
+        elif callable(value) and _compiled(value):
             yield from ("compiled", _name(value))
         else:
             yield from self._object(value)
@@ -170,7 +175,8 @@ class _Digest:
         try:
             state = value.__reduce_ex__(4)
         except Exception as error:
-            where = ".".join(self._path)
+            named = [n for n in self._path[::-1] if not n.startswith("builtins.")]
+            where = " in ".join(named)
             raise ValueError(
                 f"file: {where} cannot be told from another one when the search is run "
                 f"again ({error}); make it without that, or leave file out"
@@ -207,6 +213,11 @@ def _plain_function(value: Any) -> Any:
     if isinstance(value, cached_property):
         return value.func
     return value.fget if isinstance(value, property) else value
+
+
+def _compiled(function: Any) -> bool:
+    """Whether it has a name and no code that could be looked at."""
+    return hasattr(function, "__qualname__") and not hasattr(function, "__self__")
 
 
 def _of_a_library(thing: Any) -> bool:

@@ -59,6 +59,8 @@ class Store:
             ValueError: the file belongs to another search or to none, another search
                 is using it, or it cannot be written.
         """
+        if not isinstance(path, str | os.PathLike) or not str(path):
+            raise TypeError(f"file: expected a path, got {path!r}")
         place = Path(path).resolve()  # a link and its target are one file
         check_folder(place.parent, "file")
         if place.exists() and not place.is_file():

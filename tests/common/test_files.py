@@ -83,3 +83,19 @@ def test_a_writer_waits_for_its_turn(tmp_path):
         order.append("main")
     thread.join()
     assert order == ["main", "first"]
+
+
+def test_a_lock_is_that_of_the_file_which_is_there(tmp_path, monkeypatch):
+    """Not of one that is replaced while it is being locked."""
+    path, known = tmp_path / "a", files._try_lock
+    path.touch()
+
+    def late(handle, shared):
+        if not path.read_bytes():
+            files.write_whole(path, b"new")
+        return known(handle, shared)
+
+    monkeypatch.setattr(files, "_try_lock", late)
+    busy = pytest.raises(files.BusyError)
+    with files.locked(path), busy, files.locked(path, wait=0.0):
+        pass

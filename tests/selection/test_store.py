@@ -182,10 +182,12 @@ def test_the_names_that_a_function_uses_are_a_part_of_it(monkeypatch):
 
 
 def test_what_cannot_be_told_apart_is_refused_before_any_work(tmp_path):
-    lock = threading.Lock()
+    lock, numbers = threading.Lock(), (1.0 for _ in iter(int, 1))
     guarded = maker(activation=lambda z: z * lock.locked())
-    with pytest.raises(ValueError, match=r"file: .*lock cannot be told from another"):
-        search(tmp_path / "f", guarded)
+    assert search(tmp_path / "a", guarded) == search(None, guarded)
+    drawn = maker(activation=lambda z: z * next(numbers))
+    with pytest.raises(ValueError, match=r"file: .*genexpr> in .*Dense cannot be told"):
+        search(tmp_path / "b", drawn)
 
 
 def torn(lines):
@@ -326,7 +328,13 @@ def killed_amid(file, monkeypatch, stack, saves, **options):
 
 @pytest.mark.parametrize(("stack", "saves"), [(1, 0), (1, 2), (2, 1)])
 def test_a_search_goes_on_amid_a_stack(stack, saves, tmp_path, monkeypatch):
-    file, options = tmp_path / "f", {"at_once": 3, "scale": "standard"}
+    make = maker(
+        rule=lambda rate: xn.Adam(xn.Cosine(rate, 9)),
+        layers=lambda: [xn.Dropout(0.2), xn.BatchNorm()],
+        average=xn.WeightAverage(decay=0.9),
+    )
+    options = {"at_once": 3, "scale": "standard", "make": make}
+    file = tmp_path / "f"
     wanted = search(None, **options)
     assert killed_amid(file, monkeypatch, stack, saves, **options)[0] is None
     assert (tmp_path / ".f.stack").exists() == bool(stack > 1 or saves)
