@@ -123,8 +123,8 @@ def nearest(name: object, names: Iterable[str]) -> str:
 def explains_arguments(called: T) -> T:
     """A function or class that answers an argument which it has not with the nearest.
 
-    Python's own TypeError is looked at only where it comes from the call itself, so a
-    right call costs next to nothing. Of a class, its constructor is meant.
+    The names are looked at only after a TypeError, so a right call costs next to
+    nothing. Of a class, its constructor is meant.
     """
     if isinstance(called, type):
         constructor: Any = vars(called)["__init__"]
@@ -136,9 +136,8 @@ def explains_arguments(called: T) -> T:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except TypeError as error:
-            inside = error.__traceback__ and error.__traceback__.tb_next
-            unknown = "" if inside else _unknown(function, args, kwargs)
+        except TypeError:
+            unknown = _unknown(function, args, kwargs)
             if not unknown:
                 raise
         raise TypeError(unknown)

@@ -113,9 +113,7 @@ class Runner:
         checks.check_x(self.x, trainer.model.sample_shape, backend)
         width = trainer.model.copy().build(self.x.shape[1:]).n_outputs
         loss = trainer.loss_function
-        found = checks.check_y(self.y, n, loss, width, backend)
-        if checks.is_labels(self.y, loss):
-            self.y = found  # a column as a row
+        checks.check_y(self.y, n, loss, width, backend)
         checks.check_finite(self.x, "x", backend)
         checks.check_finite(self.y, "y", backend)
         if options.scale is None:
