@@ -189,9 +189,17 @@ class Part:
         self._lock.close()
 
 
-@cache
+_SWEPT: set[Path] = set()  # in these no part was left that belongs to another process
+
+
 def _sweep(place: Path) -> None:
-    """Remove what killed processes have left, once a process."""
+    """Remove what killed processes have left.
+
+    Done with each new part until no other is there: the lock of a process that was
+    killed as it started its compiler goes a moment after it.
+    """
+    if place in _SWEPT:
+        return
     with suppress(OSError), ExitStack() as alone:
         if sys.platform != "win32":
             try:
@@ -200,11 +208,14 @@ def _sweep(place: Path) -> None:
                 return  # another process is at it
             except OSError:
                 pass  # there are no locks here: see `_left`
-        for path in place.glob("part-*"):
-            if re.fullmatch(PART, path.name) and _left(path):
-                # Renamed first: a compiler that has lost its parent may still write.
-                with suppress(OSError):
-                    _remove(path.rename(place / f"part-{os.urandom(8).hex()}"))
+        parts = [p for p in place.glob("part-*") if re.fullmatch(PART, p.name)]
+        left = [path for path in parts if _left(path)]
+        for path in left:
+            # Renamed first: a compiler that has lost its parent may still write.
+            with suppress(OSError):
+                _remove(path.rename(place / f"part-{os.urandom(8).hex()}"))
+        if left == parts:
+            _SWEPT.add(place)
 
 
 def _left(path: Path) -> bool:
@@ -362,7 +373,7 @@ def entries() -> Iterator[Entry]:
 def clear() -> list[Entry]:
     """Remove all files but measurements; returns those that have gone."""
     place = cache_directory()
-    _sweep.cache_clear()
+    _SWEPT.discard(place)
     _sweep(place)
     return [e for e in entries() if e.kind != LASTING and _unlinked(e.path)]
 

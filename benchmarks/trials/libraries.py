@@ -194,7 +194,7 @@ def kill_compilers(tries: int, folder: Path, seed: int) -> dict[str, int]:
             with running(COMPILING, text) as process:
                 time.sleep(random.uniform(0.0, 0.4))
                 process.send_signal(signal.SIGKILL)
-            cache._sweep.cache_clear()  # as in a new process
+            cache._SWEPT.clear()  # as in a new process
             try:
                 build.Build(text).library()
             except build.BuildError:

@@ -234,7 +234,7 @@ def test_homes_that_cannot_be_written_leave_one_folder_a_user(tmp_path, temporar
 def test_parts_of_the_living_stay_and_those_of_the_dead_go(folder):
     code = (
         "import os, signal; from xpnet.common.cache import Part;"
-        "Part(); f = Part(folder=True); (f.path / 'program.c').touch();"
+        "p = Part(); f = Part(folder=True); (f.path / 'program.c').touch();"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     with Part() as file, Part(folder=True) as inner:
@@ -242,7 +242,7 @@ def test_parts_of_the_living_stay_and_those_of_the_dead_go(folder):
         run = subprocess.run([sys.executable, "-c", code], check=False)
         assert run.returncode < 0
         assert len(list(folder.iterdir())) == 4
-        cache._sweep.cache_clear()
+        cache._SWEPT.clear()
         with Part():
             pass
         assert {p.name for p in folder.iterdir()} == {file.path.name, inner.path.name}
@@ -257,7 +257,7 @@ def test_without_locks_parts_go_after_a_day(folder, monkeypatch):
     with Part() as old, Part() as new:
         past = time.time() - 2 * cache.DAY
         os.utime(old.path, (past, past))
-        cache._sweep.cache_clear()
+        cache._SWEPT.clear()
         cache._sweep(folder)
         assert [p.name for p in folder.iterdir()] == [new.path.name]
 
