@@ -8,6 +8,7 @@ import numpy as np
 
 from xpnet.layers import BatchNorm, LayerNorm
 from xpnet.training.probe import SHARES, SIZES, Host, Probe, Row
+from xpnet.training.score import Score
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -103,6 +104,9 @@ class Diagnosis:
             flatter than 5% of their steepest slope for 80% of the samples.
         rows: of the history.
         diverged: the words of the DivergenceError that ended training; empty if none.
+        targets: what y holds: "labels", or "classes", "binary", "values" (see `Loss`).
+        score, held: how the network does in the end beside the best constant answer,
+            on the samples of training and of validation; None where nothing is known.
         findings: the illnesses, gravest first; empty for a healthy training.
     """
 
@@ -114,6 +118,9 @@ class Diagnosis:
     looks: list[Row] = field(default_factory=list, repr=False)
     rows: list[dict[str, float]] = field(default_factory=list, repr=False)
     diverged: str = ""
+    targets: str = "labels"
+    score: Score | None = None
+    held: Score | None = None
     findings: list[Finding] = field(default_factory=list)
 
     def add(self, step: int, loss: float, look: Row) -> None:
@@ -172,6 +179,8 @@ class Diagnosis:
             "inputs": vars(self.inputs),
             "steps": self.steps,
             "losses": [_plain(loss) for loss in self.losses],
+            "score": _shown(self.score),
+            "validation": _shown(self.held),
             "looks": [
                 {name: [_plain(v) for v in values] for name, values in look.items()}
                 for look in self.looks
@@ -196,6 +205,12 @@ def median(values: Host) -> float:
     """The median of what is finite; NaN where nothing is."""
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if finite.size else float("nan")
+
+
+def _shown(score: Score | None) -> dict[str, float] | None:
+    if score is None:
+        return None
+    return {name: getattr(score, name) for name in ("own", "constant", "error")}
 
 
 def _plain(value: float) -> float | None:

@@ -10,6 +10,7 @@ from xpnet.training.divergence import DivergenceError
 from xpnet.training.findings import Findings
 from xpnet.training.probe import Probe
 from xpnet.training.progress import Progress
+from xpnet.training.score import score
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -27,6 +28,7 @@ class Doctor:
         batch_size: samples a step.
         epochs: of the fit.
         progress: where the report is printed.
+        held: what it is validated on, or None.
     """
 
     def __init__(
@@ -36,8 +38,10 @@ class Doctor:
         batch_size: int,
         epochs: int,
         progress: Progress,
+        held: Samples | None = None,
     ) -> None:
         self._trainer, self._progress = trainer, progress
+        self._samples, self._held = samples, held
         self._probe = Probe(trainer, samples)
         steps = -(-samples.count // batch_size)
         self._steps = steps
@@ -47,6 +51,9 @@ class Doctor:
         self.diagnosis = Diagnosis(
             self._probe.names, self._probe.samples, Inputs.of(trainer, self._probe)
         )
+
+        targets = trainer.loss_function.targets
+        self.diagnosis.targets = "labels" if samples.labels else targets
 
     def next_look(self, i: int) -> int:
         """The first batch of the epoch from i on that it wants to watch.
@@ -78,6 +85,15 @@ class Doctor:
         if isinstance(error, DivergenceError):
             found.diverged = str(error)
         found.rows = history.rows
+        if error is None:
+            self._score()
         found.findings = Findings(found).all()
         history.diagnosis = found
         self._progress.note(f"\n{found}")
+
+    def _score(self) -> None:
+        """See how the network does, in training and in validation."""
+        trainer, found = self._trainer, self.diagnosis
+        found.score = score(trainer, self._samples)
+        if found.score is not None and self._held is not None:
+            found.held = score(trainer, self._held, found.score.answer)

@@ -8,11 +8,14 @@ import numpy as np
 from xpnet.training.diagnosis import Diagnosis, Finding, median
 from xpnet.training.limits import LIMITS
 from xpnet.training.probe import Host
+from xpnet.training.score import Score
 
 FEW = 20  # samples below which nothing is said of units that are idle for all of them
 LOOKS = 3  # the fewest that show a course
 LEARNT = 0.5  # of the loss is gone: flat units and large steps have done their work
 CAME_DOWN = 0.2  # of the loss is gone: the rate is not too low
+MUCH = 0.25  # of what there is to gain in training: some of it should hold elsewhere
+RARE = 0.75  # share of one class, from which on the others are rare
 TINY = 1e-300
 
 
@@ -36,7 +39,11 @@ class Findings:
             flow = []  # δ of weights that are lost is no illness of its own
         if not (scale or idle or flow or rate):
             rate = [*self._too_low()]
-        return [*scale, *flow, *rate, *idle, *self._overfitting()]
+        causes = [*scale, *flow, *rate, *idle]
+        end = [] if causes else [*self._guessing()]
+        overfitting = [] if end else [*self._overfitting()]
+        by_heart = [] if end or overfitting else [*self._by_heart()]
+        return [*causes, *end, *overfitting, *by_heart]
 
     # What comes in.
 
@@ -57,7 +64,8 @@ class Findings:
         for sign, (value, text) in words.items():
             if value > LIMITS[sign].value:
                 what = "y" if sign == "large targets" else "x"
-                remedy = f"Standardizer.fit({what}) of the training part"
+                remedy = f"`Standardizer.fit({what}).transform({what})`, fitted to the "
+                remedy += "training part"
                 yield _finding(sign, None, text.format(value), remedy, value)
 
     # What flows back.
@@ -77,15 +85,18 @@ class Findings:
         ratio = size[low] / max(size[top], TINY)
         if ratio < LIMITS["small δ below"].value:
             sign, verb, last = "small δ below", "vanishes", "fewer layers"
+        elif ratio < LIMITS["smaller δ below"].value and self._guesses():
+            sign, verb, last = "smaller δ below", "vanishes", "fewer layers"
         elif ratio > LIMITS["large δ below"].value:
-            sign, verb, last = "large δ below", "explodes", "clip_norm=1.0"
+            sign, verb, last = "large δ below", "explodes", "`Adam(clip_norm=1.0)`"
         else:
             return
         limit = LIMITS[sign].value * size[top]
         layer = [i for i in rows if (size[i] > limit) == (ratio > 1.0)][-1]
         named = dict.fromkeys((top, layer, low))
         text = ", ".join(f"{size[i]:.2g} in {self._names[i]}" for i in named)
-        remedy = "relu with initializer='he_normal', BatchNorm between the layers, "
+        remedy = "`Dense(64, 'relu', initializer='he_normal')`, `BatchNorm()` between "
+        remedy += "the layers, "
         yield _finding(sign, layer, f"δ {verb}: {text}", remedy + last, ratio)
 
     # Units that do nothing.
@@ -103,15 +114,17 @@ class Findings:
                 continue
             if measure == "dead":
                 words = f"dead: 0 for every one of {self._seen.samples} samples"
-                remedy = "a lower learning rate, leaky_relu, initializer='he_normal', "
+                remedy = "a lower learning rate, "
+                remedy += "`Dense(64, 'leaky_relu', initializer='he_normal')`, "
             else:
                 if self._gone() > LEARNT and not median(values[:half]) >= limit:
                     continue
                 size = median(self._layers["z"][:, layer])
                 words = f"saturated: nearly flat, z has size {size:.2g}"
-                remedy = "initializer='glorot_uniform', scaled inputs, relu, "
+                remedy = "`Dense(64, 'tanh', initializer='glorot_uniform')`, scaled "
+                remedy += "inputs, `Dense(64, 'relu')`, "
             text = f"{share:.0%} of the units of {self._names[layer]} are {words}"
-            yield _finding(sign, layer, text, remedy + "BatchNorm in front", share)
+            yield _finding(sign, layer, text, remedy + "`BatchNorm()` in front", share)
 
     # The learning rate.
 
@@ -152,7 +165,8 @@ class Findings:
     @staticmethod
     def _high(sign: str, words: str, value: float, layer: int | None = None) -> Finding:
         remedy = (
-            "a tenth of the learning rate, a schedule such as Cosine, clip_norm=1.0"
+            "a tenth of the learning rate, a schedule such as `Cosine(1e-3, 1000)`, "
+            "`Adam(clip_norm=1.0)`"
         )
         text = f"the learning rate is too high: {words}"
         return _finding(sign, layer, text, remedy, value)
@@ -189,8 +203,71 @@ class Findings:
             text = "the learning rate is too low: no step changes the weights by more "
             text += f"than {largest:.1g} of their size, and the loss came down by "
             text += f"{self._gone():.0%}"
-            remedy = "ten times the learning rate, adam"
+            remedy = "ten times the learning rate, `Adam()`"
             yield _finding("small steps", layer, text, remedy, largest)
+
+    # What came of it.
+
+    def _guesses(self) -> bool:
+        """Whether the network does no better than one answer for all samples."""
+        score = self._seen.score
+        if score is None or score.samples < FEW or score.constant >= 1.0:
+            return False
+        limit = max(LIMITS["small gain"].value, score.chance)
+        return score.gain < limit or score.only is not None
+
+    def _guessing(self) -> Iterator[Finding]:
+        score = self._seen.score
+        if score is None or not self._guesses():
+            return
+        limit, sure = LIMITS["small gain"].value, score.gain - score.chance
+        value = score.gain if score.gain < limit else sure
+        if score.only is not None:
+            text = f"the network answers {score.only} for each of {score.samples} "
+            text += f"samples: {score.own:.1%} of them are of that class"
+            yield _finding("one answer", None, text, self._wake(score), value)
+            return
+        what = "always guessing the mean of y"
+        text = f"error is {1.0 - score.own:.2f} times that of {what}"
+        if self._seen.targets != "values":
+            what = f"always guessing {score.answer}"
+            if not isinstance(score.answer, int):
+                what = "one answer for all samples"
+            text = f"{score.own:.1%} right, {score.constant:.1%} by {what}"
+        text = f"the network is no better than guessing: {text}"
+        yield _finding("small gain", None, text, self._wake(score), value)
+
+    def _wake(self, score: Score) -> str:
+        """What makes a network learn at all, and a rare class count."""
+        more = "`trainer.fit(x, y, epochs=200)`, `Adam(1e-2)`, `Dense(64, 'relu')`"
+        if self._seen.targets == "values" or score.constant < RARE:
+            return more
+        weights = {
+            "binary": "np.where(y > 0.5, 1 / y.mean(), 1 / (1 - y.mean())).reshape(-1)",
+            "classes": "(1 / y.mean(axis=0))[y.argmax(axis=1)]",
+        }.get(self._seen.targets)
+        how = f"sample_weight={weights}" if weights else "class_weight='balanced'"
+        return f"`trainer.fit(x, y, {how})`, {more}"
+
+    def _by_heart(self) -> Iterator[Finding]:
+        """What was learnt holds for the samples of the training alone."""
+        score, held = self._seen.score, self._seen.held
+        if score is None or held is None or held.samples < FEW:
+            return
+        limit = LIMITS["gain of training alone"].value
+        learnt = score.gain > max(score.uncertain, MUCH)
+        most = held.gain + held.uncertain
+        if learnt and held.gain < held.uncertain and most < limit * score.gain:
+            values = self._seen.targets == "values"
+            kind = "of the variance explained" if values else "right"
+            base = "" if values else f", {held.constant:.1%} by guessing"
+            text = "the network has learnt its samples by heart: "
+            text += f"{score.own:.1%} {kind} in training, "
+            text += f"{held.own:.1%} in validation{base}"
+            remedy = "features that tell of y, more samples, `EarlyStopping()`, "
+            remedy += "`Dropout(0.5)`, `Adam(l2=1e-3)`"
+            value = held.gain / score.gain
+            yield _finding("gain of training alone", None, text, remedy, value)
 
     # Validation.
 
@@ -213,7 +290,8 @@ class Findings:
                 f" {best + 1} to {end:.3g} and more, while the training loss falls from"
                 f" {training[best]:.3g} to {fitted:.3g}"
             )
-            remedy = "EarlyStopping(), more samples, Dropout(0.5), l2=1e-3, fewer units"
+            remedy = "`EarlyStopping()`, more samples, `Dropout(0.5)`, "
+            remedy += "`Adam(l2=1e-3)`, fewer units"
             yield _finding(sign, None, text, remedy, ratio)
 
 

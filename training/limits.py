@@ -112,6 +112,35 @@ LIMITS = {
         "a fifth: a third of the usual 1e-3",
         "Stanford CS231n notes, Neural Networks part 3",
     ),
+    "smaller δ below": Limit(
+        "vanishing δ",
+        0.1,
+        "the same ratio, where the network does no better than guessing: layers that "
+        "learn a tenth as fast as the top are then the likely reason",
+        "Glorot and Bengio, AISTATS 2010",
+    ),
+    "small gain": Limit(
+        "guessing",
+        0.05,
+        "share of what a constant answer leaves to gain that the network has gained, "
+        "on the samples of its training; or it is within three standard errors of 0",
+        "Witten, Frank, Hall, Data Mining (2011), 5.8: the kappa statistic",
+    ),
+    "one answer": Limit(
+        "one answer for all",
+        1.0,
+        "the same share, where every sample gets one label though the data has "
+        "several: accuracy is then the share of that label, however high",
+        "He and Garcia, IEEE Trans. Knowl. Data Eng. 21 (2009), Learning from "
+        "imbalanced data",
+    ),
+    "gain of training alone": Limit(
+        "learnt by heart",
+        0.5,
+        "the gain over a constant answer in validation, with two standard errors, over "
+        "that in training, where the former is not distinct from 0",
+        "Zhang et al. (2017), arXiv:1611.03530: networks fit labels of pure chance",
+    ),
     "rising validation loss": Limit(
         "overfitting",
         1.1,

@@ -316,7 +316,9 @@ class Trainer:
         held = None if validation is None else self._validation(validation)
         self.history = History()
         progress = Progress(verbose)
-        doctor = Doctor(self, samples, size, epochs, progress) if diagnose else None
+        doctor = None
+        if diagnose:
+            doctor = Doctor(self, samples, size, epochs, progress, held)
         parts = (samples, held, size, shuffle, hooks, progress, doctor, epochs)
         what = "a copy of the parameters, in case training diverges,"
         hint = "use fewer or narrower layers, or a smaller data set"

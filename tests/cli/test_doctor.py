@@ -31,7 +31,7 @@ def test_an_ill_one_is_told_and_ends_with_status_1(capsys):
     status, out, err = xpnet(capsys, "doctor", "digits", *QUICK, *ILL)
     assert (status, err) == (1, "")
     assert "- δ vanishes: " in out
-    assert "  try relu with initializer='he_normal'" in out
+    assert "  try `Dense(64, 'relu', initializer='he_normal')`" in out
 
 
 def test_json_holds_the_diagnosis_and_the_training(capsys):

@@ -27,7 +27,8 @@ GRADIENTS = {
     "784-512-512-10": "product flat product flat product row column product product "
     "column product product column product",
 }
-UPDATE = {"adam": "flat", "sgd": "dot add flat flat"}
+# The norm is taken twice: once more in a unit whose squares do not overflow.
+UPDATE = {"adam": "flat", "sgd": "dot add flat dot add flat flat"}
 
 
 def kinds(program, segment):

@@ -1,6 +1,8 @@
 """The doctor finds planted illnesses, leaves healthy runs alone, changes nothing."""
 
+import inspect
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import xpnet as xn
 from tests.standin import standin_backend
 from tests.training.examples import HIDDEN, OPTIMIZERS, curves, data, same, weights
 from tests.training.examples import trainer as small
+from xpnet.training import findings
 from xpnet.training.diagnosis import Diagnosis
 from xpnet.training.findings import Findings
 from xpnet.training.limits import LIMITS
@@ -35,6 +38,27 @@ def labels_at_random():
     x, y = digits()
     draw = np.random.default_rng(2)
     return x, np.where(draw.random(600) < 0.3, draw.integers(0, 10, 600), y)
+
+
+def wide_spirals():
+    """In their own size, within 1, they are not learnt in so many epochs."""
+    x, y = xn.datasets.spirals(300)
+    return 3.0 * x, y
+
+
+def rare(column):
+    """2% yes, which the features tell nothing of."""
+    x, y = np.random.default_rng(1).standard_normal((600, 4)), np.arange(600) % 50 == 0
+    return x, y[:, None].astype(float) if column else y.astype(int)
+
+
+def chance(kind):
+    """Targets that the features tell nothing of."""
+    draw = np.random.default_rng(0)
+    x = draw.standard_normal((400, 20))
+    return x, draw.standard_normal((400, 1)) if kind == "numbers" else draw.integers(
+        0, 2, 400
+    )
 
 
 def dense(hidden, width, activation, outputs, initializer=None):
@@ -89,7 +113,7 @@ HEALTHY = {
         xn.datasets.circles, lambda: dense(2, 16, "relu", 2), CE, xn.Adam(0.01), 60, 32,
     ),
     "spirals that tanh learns by saturating": (
-        lambda: xn.datasets.spirals(300), lambda: dense(2, 32, "tanh", 2), CE,
+        wide_spirals, lambda: dense(2, 32, "tanh", 2), CE,
         xn.Adam(0.01), 200, 32,
     ),
     "regression, full batch": (
@@ -180,7 +204,45 @@ PLANTED = {
         "unscaled targets", lambda: curve(y_scale=1e4), lambda: dense(2, 32, "relu", 1),
         MSE, xn.Adam(1e-3), 10, 32,
     ),
+    "six sigmoid layers": (
+        "vanishing δ", digits, lambda: dense(6, 64, "sigmoid", 10), CE,
+        xn.Adam(1e-3), 5, 32,
+    ),
+    "four sigmoid layers": (
+        "vanishing δ", digits, lambda: dense(4, 32, "sigmoid", 10), CE,
+        xn.SGD(0.05), 5, 32,
+    ),
+    "circles in five epochs": (
+        "guessing", xn.datasets.circles, lambda: dense(2, 16, "tanh", 2), CE,
+        xn.Adam(1e-3), 5, 32,
+    ),
+    "numbers in five epochs": (
+        "guessing", lambda: chance("numbers"), lambda: dense(1, 8, "tanh", 1), MSE,
+        xn.Adam(1e-3), 5, 32,
+    ),
+    "a rare class": (
+        "one answer for all", lambda: rare(False), lambda: dense(1, 8, "tanh", 2), CE,
+        xn.Adam(3e-3), 15, 32,
+    ),
+    "a rare yes": (
+        "one answer for all", lambda: rare(True), lambda: dense(1, 8, "tanh", 1),
+        "binary_cross_entropy", xn.Adam(3e-3), 15, 32,
+    ),
+    "labels of chance": (
+        "learnt by heart", lambda: chance("labels"), lambda: dense(1, 256, "relu", 2),
+        CE, xn.Adam(5e-3), 5, 8,
+    ),
+    "numbers of chance": (
+        "learnt by heart", lambda: chance("numbers"), lambda: dense(1, 256, "relu", 1),
+        MSE, xn.Adam(2e-3), 5, 8,
+    ),
 }  # fmt: skip
+
+
+BELOW = (  # the signs that are numbers below their limit
+    *("small δ below", "smaller δ below", "small steps"),
+    *("small gain", "one answer", "gain of training alone"),
+)
 
 
 def diagnosed(row, seed):
@@ -218,12 +280,49 @@ def test_a_planted_illness_is_found(run, seed, one_blas_thread):
     finding = found.findings[illnesses.index(illness)]
     limit = LIMITS[finding.sign]
     assert (limit.illness, limit.value) == (illness, finding.limit)
-    below = finding.sign in ("small δ below", "small steps")
+    below = finding.sign in BELOW
     assert finding.value < limit.value if below else finding.value >= limit.value
     assert finding.text in str(found)
     assert f"try {finding.remedy}" in str(found)
     if finding.layer is not None and finding.illness != "rate too low":
         assert found.names[finding.layer] in finding.text
+    if seed == SEEDS[0]:
+        for finding in found.findings:
+            run_advice(finding.remedy, row)
+
+
+CODE = re.compile("`([^`]+)`")
+
+
+def run_advice(remedy, row):
+    """Run the code in it as it stands, on the data that it is given for."""
+    load, layers, loss, *_ = row
+    x, y = load()
+    trainer = xn.Trainer(xn.Sequential(layers()), loss, "adam", "cpu")
+    names = {name: getattr(xn, name) for name in xn.__all__}
+    names |= {"np": np, "x": x[:60], "y": y[:60], "trainer": trainer}
+    for code in CODE.findall(remedy):
+        made = eval(code, names)
+        if isinstance(made, xn.Layer):
+            model = xn.Sequential([made, xn.Dense(3)])
+            xn.Trainer(model, CE, "sgd", "cpu").step(x[:8], np.zeros(8, int))
+        elif isinstance(made, np.ndarray):
+            assert abs(made.std(axis=0)).max() == pytest.approx(1.0)
+        elif not isinstance(made, xn.History):
+            rule = made if isinstance(made, xn.Optimizer) else "sgd"
+            rule = xn.SGD(made) if isinstance(made, xn.Cosine) else rule
+            hooks = [made] if isinstance(made, xn.Callback) else []
+            other = xn.Trainer(xn.Sequential([xn.Dense(3)]), CE, rule, "cpu")
+            held = (x[:8], np.zeros(8, int))
+            other.fit(*held, 2, validation=held, callbacks=hooks, verbose=False)
+
+
+def test_no_advice_is_code_that_is_not_run():
+    """What looks like code stands in backticks."""
+    source = inspect.getsource(findings)
+    for call in re.findall(r"(?<![\w.])(?:xn\.)?[A-Z]\w+\([^)]*\)", source):
+        if call.split("(")[0] in xn.__all__:
+            assert f"`{call}" in source, call
 
 
 def test_every_illness_is_planted_and_every_limit_has_its_reason_and_source():
@@ -258,6 +357,29 @@ def test_units_that_end_flat_are_ill_unless_that_is_what_was_learnt(
         found.add(i, loss, {**look, "update": [1e-3, 1e-3], **idle})
     illnesses = [finding.illness for finding in Findings(found).all()]
     assert illnesses == ["saturated units"] * ill
+
+
+def test_a_healthy_run_has_learnt(one_blas_thread):
+    """Far more than a guess, else it would not be healthy."""
+    for run in ("spirals that tanh learns by saturating", "circles", "elu, huber"):
+        found = diagnosed(HEALTHY[run], 3)
+        assert found.score.gain > 0.7
+        assert found.score.gain > 2.0 * found.score.uncertain
+        assert found.held.gain > 0.5
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_score_is_that_of_the_weighted_samples(dtype):
+    x, y = rare(False)
+    w = np.where(y == 1, 49.0, 1.0)  # both classes weigh the same
+    model = xn.Sequential([xn.Dense(2)])
+    t = xn.Trainer(model, CE, "adam", "cpu", dtype)
+    t.fit(x, y, 2, sample_weight=w, verbose=False, diagnose=True)
+    found, right = t.history.diagnosis.score, t.predict_classes(x) == y
+    assert found.constant == pytest.approx(0.5)
+    assert found.own == pytest.approx(np.average(right, weights=w))
+    ahead = right - 1.0 * (y == found.answer) - (found.own - found.constant)
+    assert found.error == pytest.approx(np.sqrt(((w * ahead) ** 2).sum()) / w.sum())
 
 
 # What is measured.
