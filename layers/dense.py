@@ -3,7 +3,7 @@
 from xpnet.backend import Array, Formula, Shape, batch_sum, within
 from xpnet.common import check_flag, check_number, check_whole, explains_arguments
 from xpnet.layers.activations import Activation, ActivationFunction
-from xpnet.layers.initializers import Initializer
+from xpnet.layers.initializers import Initializer, get_initializer
 from xpnet.layers.layer import Layer
 
 
@@ -52,6 +52,8 @@ class Dense(Layer):
         self.activation = activation
         self.bias = check_flag("Dense", "bias", bias)
         self.initializer = initializer
+        if initializer is not None:
+            get_initializer(initializer)  # a misspelt one is told here
         self.max_norm = max_norm
         if max_norm is not None:
             self.max_norm = check_number(

@@ -115,13 +115,16 @@ class Layer:
         return {name: getattr(self, name) for name, _ in parameters(kind)}
 
     def __getstate__(self) -> dict[str, Any]:
-        """For pickle and deepcopy: without the arrays of a model, which keeps them."""
+        """For pickle and deepcopy: with copies of the weights that a model holds."""
         bound = {p.name for p in self.declared} | {f"d{p.name}" for p in self.declared}
-        return {
+        bound |= {"_parameters", "_home", "_taken"}
+        state = {
             name: value
             for name, value in vars(self).items()
-            if name not in {*bound, "_parameters"} and not isinstance(value, Noise)
+            if name not in bound and not isinstance(value, Noise)
         }
+        home = vars(self).get("_home")
+        return state if home is None else state | home.values()
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{k}={v!r}" for k, v in self.config().items())

@@ -19,7 +19,7 @@ from xpnet.backend import (
     get_backend,
     stream_key,
 )
-from xpnet.common import explains_arguments
+from xpnet.common import explains_arguments, parameters
 from xpnet.common.access import Access
 from xpnet.layers.layer import Layer
 from xpnet.layers.parameters import (
@@ -315,7 +315,8 @@ class Sequential:
     # Pickle and copies: layers, and copies of the arrays on the host.
 
     def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = {"layers": self.layers, "shape": self.sample_shape}
+        layers = [_without_home(layer) for layer in self.layers]
+        state: dict[str, Any] = {"layers": layers, "shape": self.sample_shape}
         if self.buffers is None:
             return state
         backend = self.buffers.backend
@@ -396,15 +397,25 @@ def _checked(layers: Sequence[Layer]) -> list[Layer]:
     return list(layers)
 
 
+def _without_home(layer: Layer) -> Layer:
+    """The same layer as an object that knows of no model's arrays."""
+    fresh = type(layer).__new__(type(layer))
+    vars(fresh).update({k: v for k, v in vars(layer).items() if k != "_home"})
+    return fresh
+
+
 def _bare(layer: Layer) -> Layer:
     """A copy of `layer` as its constructor left it, as far as one can tell."""
+    kind: Any = type(layer)
+    given = {name for name, _ in parameters(kind)}
     bound = {p.name for p in layer.declared} | {f"d{p.name}" for p in layer.declared}
     bound |= {"_home", "_taken", "_start"}
     fresh = type(layer).__new__(type(layer))
     found = vars(fresh)
     found.update(vars(layer))
     for name, value in vars(layer).items():
-        if name in bound or isinstance(value, Noise) or hasattr(value, "strides"):
+        left = hasattr(value, "strides") and name not in given  # by a step
+        if name in bound or isinstance(value, Noise) or left:
             del found[name]
         elif isinstance(value, Layer):
             found[name] = _bare(value)

@@ -177,9 +177,22 @@ def test_a_diagnosed_history_comes_back():
     assert str(back.history.diagnosis) == str(t.history.diagnosis)
 
 
-def test_a_layer_alone_is_copied_without_the_arrays_of_its_model():
-    t = trained("layers dense")
-    layer = copy.deepcopy(t.model.layers[0])
-    assert repr(layer) == repr(t.model.layers[0])
-    assert not hasattr(layer, "W")
-    assert layer.declared == ()
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_a_layer_alone_takes_its_weights_along(way):
+    x, y = data()
+
+    def start(*layers):
+        model = xn.Sequential([*layers, xn.Dense(3)])
+        return xn.Trainer(model, "softmax_cross_entropy", xn.SGD(0.1), device="cpu")
+
+    t = start(xn.Dense(4, activation="tanh"), Scale([1, 2, 3, 4]))
+    t.fit(x, y, 1, 8)
+    layers = [way(layer) for layer in t.model.layers[:2]]
+    assert repr(layers) == repr(list(t.model.layers[:2]))
+    assert layers[0].declared == ()
+    other = start(*layers)
+    other.build(x.shape[1:])
+    for name in ("0.W", "0.b", "1.s"):
+        np.testing.assert_array_equal(other.parameters()[name], t.parameters()[name])
+    other.fit(x, y, 1, 8)
+    assert not np.array_equal(other.parameters()["0.W"], t.parameters()["0.W"])
