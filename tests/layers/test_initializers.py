@@ -122,7 +122,7 @@ def test_a_function_of_ones_own_draws_the_weights():
 def test_a_misspelt_name_gives_the_nearest():
     with pytest.raises(ValueError, match=r"initializer 'he'; .*he_normal"):
         get_initializer("he")
-    with pytest.raises(ValueError, match="layer 0: unknown initializer 'xavier'"):
+    with pytest.raises(ValueError, match="unknown initializer 'xavier'"):
         weights(initializer="xavier")
 
 

@@ -154,7 +154,7 @@ def test_the_masks_are_those_of_the_trainers_seed_also_for_a_used_model():
 
 def test_reading_the_loss_or_predicting_draws_nothing():
     quiet, curious = noisy_trainer(dropout_model()), noisy_trainer(dropout_model())
-    x, y = np.ones((4, 50)), np.ones((4, 1))
+    x, y = np.ones((4, 50)), np.arange(4.0)[:, None]
     for _ in range(3):
         quiet.step(x, y)
         curious.step(x, y)
