@@ -25,4 +25,4 @@ def within(x: Array, most: Any, squares: Callable[[Array], Array]) -> Array:
     square, small = squares(x), x * unit
     factor = np.minimum(most / np.maximum(np.sqrt(square), TINY), 1.0)
     large = np.minimum(most / np.maximum(np.sqrt(squares(small)), TINY), 1.0 / unit)
-    return np.where(np.isfinite(square), x * factor, small * large)
+    return np.where(square < np.inf, x * factor, small * large)

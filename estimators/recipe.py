@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.common import check_flag, check_number, check_whole, choose, nearest
+from xpnet.common import check_number, check_whole, choose, nearest
 from xpnet.estimators.architecture import architecture
 from xpnet.estimators.ridge import ridged
 from xpnet.estimators.rules import PlainAdam, Velocity
@@ -89,7 +89,8 @@ def check(settings: Settings) -> None:
             check_whole("MLP", name, value, 1)
             check_number("MLP", value, f"{name} < 2^63", lambda n: n < 2.0**63)
     for name in FLAGS:
-        check_flag("", name, settings[name])
+        if not isinstance(settings[name], bool | np.bool_):  # 0 and 1 are refused too
+            raise TypeError(f"{name}: expected True or False, got {settings[name]!r}")
     verbose, size = settings["verbose"], settings["batch_size"]
     if not isinstance(verbose, bool | np.bool_):
         check_whole("", "verbose", verbose, 0)

@@ -56,7 +56,7 @@ class Halving:
                     "a setting"
                 )
         trials = [runner.trial(row) for row in settings]
-        monitor = runner.decide([runner.network(row, 0) for row in settings])
+        monitor = runner.decide(settings, [runner.network(row, 0) for row in settings])
         plan = rounds(len(trials), runner.options.epochs, self.factor)
         steps = np.diff([epochs for _, epochs in plan], prepend=0).tolist()
         networks = [count * len(runner.parts) for count, _ in plan]

@@ -184,7 +184,8 @@ class Runner:
     def run(self, settings: Sequence[Settings]) -> Results:
         """Every setting on every part."""
         trials = [self.trial(row) for row in settings]
-        self.decide([self.network(trial.settings, 0) for trial in trials])
+        probes = [self.network(trial.settings, 0) for trial in trials]
+        self.decide(settings, probes)
         jobs: dict[Any, list[Job]] = {}
         first = None
         for trial in trials:
@@ -220,11 +221,14 @@ class Runner:
         results.interrupted = self.interrupted
         return results
 
-    def decide(self, probes: Sequence[Trainer]) -> Monitor:
+    def decide(
+        self, settings: Sequence[Settings], probes: Sequence[Trainer]
+    ) -> Monitor:
         """Which score decides, and whether a higher one is better, before any training.
 
         Args:
-            probes: a network of each setting, not trained.
+            settings: all of them.
+            probes: a network of each, not trained.
 
         Raises:
             ValueError: a score that some networks lack, that is not defined on a test
@@ -233,12 +237,13 @@ class Runner:
         """
         callbacks = check_callbacks(self.options.callbacks)
         checked: list[Any] = []
-        for probe in probes:
+        for row, probe in zip(settings, probes, strict=True):
             if probe.metrics not in checked:
                 checked.append(probe.metrics)
                 history = History.of(probe.metrics, bool(self.options.validation))
                 check_monitors(callbacks, history)
-                self._try_metrics(probe)
+                with _naming(row):
+                    self._try_metrics(probe)
         self.monitor = self._monitor(checked[0])
         for metrics in checked:
             self._known(self.monitor, metrics)

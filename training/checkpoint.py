@@ -32,6 +32,7 @@ from xpnet.optim import (
     schedule_config,
     schedule_from,
 )
+from xpnet.training.divergence import check_sound
 from xpnet.training.folder import (
     CHECKPOINT,
     ENSEMBLE,
@@ -106,6 +107,7 @@ def packed(trainer: "Trainer") -> tuple[dict[str, Any], dict[str, bytes]]:
         ValueError: parts of your own, notes that are no plain values, NaN.
     """
     trainer._built("save")
+    check_sound(trainer, "save", again=True)
     entries = {
         **architecture(trainer),
         "dtype": trainer.dtype.name,

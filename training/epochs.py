@@ -87,8 +87,8 @@ class Epochs:
             self._linked = found, native.Epochs(legs, [square])
         return self._linked[1]
 
-    def run(self, count: int) -> None:
-        """Take `count` epochs and tell of them.
+    def run(self, count: int) -> int:
+        """Take `count` epochs, or as many as have rates, and tell of them; how many.
 
         Raises:
             DivergenceError: a bad step; everything is as before it.
@@ -97,6 +97,9 @@ class Epochs:
         assert run is not None
         began, before = time.perf_counter(), (trainer.steps_done, trainer.epochs_done)
         weights = self._prepare(count)
+        count = len(weights)
+        if not count:
+            return 0
         with one_thread(loop.stretches[0].alone):
             taken = run.run(count)
         trainer.took(loop.stretches[-1].step)
@@ -122,14 +125,20 @@ class Epochs:
             trainer.epochs_done = before[1] + whole
         if whole < count:
             self._diverged(rest, float(losses[whole, rest]))
+        return count
 
     def _prepare(self, count: int) -> np.ndarray[Any, Any]:
-        """Order and numbers of the next `count` epochs; Σ w of each one's batches."""
+        """Order and numbers of the next `count` epochs; Σ w of each one's batches.
+
+        A rate that is refused ends them before its epoch.
+        """
         loop, trainer = self._loop, self._loop.trainer
+        numbers = table(trainer, count * loop.steps)
+        count = len(numbers) // loop.steps
+        numbers = numbers[: count * loop.steps].reshape((count, loop.steps, -1))
         rows = self._rows[:count]
         loop.orders.write(trainer.epochs_done, rows)
         loop.order(rows)
-        numbers = table(trainer, count * loop.steps).reshape((count, loop.steps, -1))
         for part, batches in loop.parts():
             own = part.numbers[: count * part.count].reshape((count, part.count, -1))
             own[...] = numbers[:, batches]

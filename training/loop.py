@@ -145,12 +145,14 @@ class Loop:
     def _some(self, done: int, epochs: int, interrupt: Interrupt) -> int:
         """The next epochs, one of them or several together; how many."""
         together = None if self.begun else self.epochs
-        count = 1 if together is None else together.ahead(epochs - done)
-        if count == 1 or together is None:
+        ahead = 1 if together is None else together.ahead(epochs - done)
+        count = 0
+        if together is not None and ahead > 1:
+            with self.trainer.model.access.writing:
+                count = together.run(ahead)
+        if not count:
             self._epoch(done + 1, epochs, interrupt)
             return 1
-        with self.trainer.model.access.writing:
-            together.run(count)
         if interrupt.asked and not self.trainer.stop:
             if self.keeper is not None:
                 self.keeper.keep(0, self._losses(0))

@@ -1,5 +1,6 @@
 """The learning rate of a trainer: its schedule, and what was set by hand."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,19 @@ class Rates:
         if self.fixed is not None or type(self.schedule) is Constant:
             return [self.at(first)] * steps
         return [self.at(first + i) for i in range(steps)]
+
+    def until_refused(self, first: int, steps: int) -> list[float]:
+        """Likewise, but for those from the first on that is refused.
+
+        Raises:
+            ValueError, TypeError: none is left; see `at`.
+        """
+        if self.fixed is not None or type(self.schedule) is Constant:
+            return self.of(first, steps)
+        rates = [self.at(first)]
+        with suppress(ValueError, TypeError):  # it is told when that step comes
+            rates.extend(self.at(first + i) for i in range(1, steps))
+        return rates
 
     def set(self, rate: float, step: int) -> None:
         """Make `rate` the learning rate of `step`; later ones keep the proportion.

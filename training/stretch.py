@@ -88,7 +88,9 @@ class Stretch:
         steps = self.in_c()
         longest = LONGEST if steps is None else LONGEST_NATIVE
         stop = min(first + min(self.longest, longest), stop, self.count)
-        self.numbers[first:stop] = table(self.trainer, stop - first)
+        rows = table(self.trainer, stop - first)
+        stop = first + len(rows)
+        self.numbers[first:stop] = rows
         before = self.trainer.steps_done
         began, done = time.perf_counter(), first
         try:
@@ -192,6 +194,10 @@ class Stretch:
 
 
 def table(trainer: "Trainer", steps: int) -> Array:
-    """The numbers of the next `steps` steps, a row each."""
+    """The numbers of the next `steps` steps, a row each, as far as there are rates.
+
+    Raises:
+        ValueError, TypeError: the next step has none.
+    """
     begin = trainer.steps_done
-    return trainer.rule.table(trainer.rates.of(begin, steps), begin + 1)
+    return trainer.rule.table(trainer.rates.until_refused(begin, steps), begin + 1)

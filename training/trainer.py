@@ -196,7 +196,8 @@ class Trainer:
             self.check_owner()
             return
         what, hint = "the model", "use fewer or narrower layers"
-        with model.access.changing:
+        access = model.access  # arrays of another trainer may be in use
+        with access.writing if model.buffers is None else access.changing:
             if not hasattr(self, "rule"):
                 self._placed(what, hint, self._allocate)
 
@@ -434,7 +435,7 @@ class Trainer:
         if self.model.sample_shape is not None:
             yield
             return
-        with self.model.access.changing:
+        with self.model.access.writing:
             built = self.model.sample_shape is not None
             try:
                 yield

@@ -90,10 +90,10 @@ def test_a_lock_is_that_of_the_file_which_is_there(tmp_path, monkeypatch):
     path, known = tmp_path / "a", files._try_lock
     path.touch()
 
-    def late(handle, shared):
+    def late(handle, shared, needed):
         if not path.read_bytes():
             files.write_whole(path, b"new")
-        return known(handle, shared)
+        return known(handle, shared, needed)
 
     monkeypatch.setattr(files, "_try_lock", late)
     busy = pytest.raises(files.BusyError)

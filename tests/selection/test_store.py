@@ -24,7 +24,7 @@ SPACE = {"learning_rate": [0.1, 0.01]}
 
 def search(file, make=make, xy=None, **options):
     x, y = data() if xy is None else xy
-    options = {"folds": 3, **QUICK, "file": file, **options}
+    options = {"folds": 3, "monitor": "loss", **QUICK, "file": file, **options}
     return [t.scores for t in xn.grid_search(make, x, y, SPACE, **options).trials]
 
 

@@ -156,8 +156,6 @@ BAD_WEIGHTS = {
         ValueError,
         r"the first at sample_weight\[3\]",
     ),
-    "too large": (np.full(23, 1e38), ValueError, r"sample_weight: .*float.*1e\+38 as"),
-    "too small": (np.full(23, 1e-50), ValueError, r"sample_weight: .*1e-50 as"),
     "negative": (changed(np.ones(23), 3, -1.0), ValueError, r"weights >= 0 .*got -1"),
     "zero": (np.zeros(23), ValueError, r"at least one above 0, got 0\.\.0"),
     "NaN": (changed(np.ones(23), 3, NAN), ValueError, r"got nan at sample_weight\[3\]"),
@@ -166,7 +164,7 @@ BAD_WEIGHTS = {
 
 
 # check_gradients computes in float64.
-FLOAT64 = {"beyond float32", "too large", "too small"}
+FLOAT64 = {"beyond float32"}
 
 
 @pytest.mark.parametrize("bad", BAD_X)

@@ -26,7 +26,7 @@ def counted(monkeypatch):
 
     def noted(self, count):
         counts.append(count)
-        run(self, count)
+        return run(self, count)
 
     monkeypatch.setattr(together.Epochs, "run", noted)
     return counts
@@ -42,7 +42,7 @@ def soon(monkeypatch, function, *arguments):
     def started(self, count):
         if timer.ident is None:
             timer.start()
-        run(self, count)
+        return run(self, count)
 
     monkeypatch.setattr(together.Epochs, "run", started)
 

@@ -301,7 +301,7 @@ OTHERS = {
     "validation x": lambda given: given.update(validation=data(seed=2)),
     "batch_size": lambda given: given.update(batch_size=4),
     "shuffle": lambda given: given.update(shuffle=False),
-    "callbacks": lambda given: given.update(more=[xn.EarlyStopping()]),
+    "callbacks": lambda given: given.update(more=[xn.EarlyStopping("loss")]),
 }
 
 
