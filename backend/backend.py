@@ -23,6 +23,9 @@ CACHE_LINE = 64  # bytes
 BLOCK_ELEMENTS = 16384  # six float32 operands of a block fit in a 512 KiB L2 cache
 
 
+HERE = nullcontext()  # of the host, which is always the current device
+
+
 @dataclass(frozen=True)
 class Backend:
     """Arrays and recorded primitives on one device.
@@ -86,7 +89,7 @@ class Backend:
             DeviceError: what CUDA reports within it, with the way out.
         """
         if self.is_host:
-            return nullcontext()
+            return HERE
         return _Active(self.xp.cuda.Device(self.ordinal), self.device)
 
     @property

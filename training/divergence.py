@@ -91,9 +91,8 @@ def check_sound(trainer: "Trainer", what: str, again: bool = False) -> None:
 
 def check_outputs(trainer: "Trainer", outputs: np.ndarray[Any, Any], what: str) -> None:
     """Raises ValueError where predictions are not finite, and says why."""
-    with np.errstate(over="ignore"):
-        if quickly_finite(outputs):
-            return
+    if quickly_finite(outputs):
+        return
     check_sound(trainer, what, again=True)
     row = int(np.argwhere(~np.isfinite(outputs))[0, 0])
     raise ValueError(

@@ -6,6 +6,7 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.training.dataset import Samples
+from xpnet.training.divergence import check_outputs
 from xpnet.training.metrics import Metric
 from xpnet.training.step import Kind
 
@@ -28,6 +29,7 @@ def predict(trainer: "Trainer", x: Array, batch_size: int) -> Values:
                 backend.upload(step.batch.x, x[rows])
                 step.run()
                 result[rows] = backend.to_numpy(step.output)
+        check_outputs(trainer, result, "predict")
     return result
 
 

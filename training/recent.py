@@ -39,7 +39,8 @@ class Recent(Generic[K, S]):
 
     def __init__(self) -> None:
         self._pinned: frozenset[K] = frozenset()
-        self._kept: list[tuple[K, S]] = []  # the newest is the last
+        self._kept: list[tuple[K, S, int]] = []  # with its bytes; the newest is last
+        self._held = 0  # bytes of all of them
         self.renew()
         renew_after_fork(self)
 
@@ -51,7 +52,7 @@ class Recent(Generic[K, S]):
         return Recent, ()  # recorded steps are bound to their arrays, and stay behind
 
     def __iter__(self) -> Iterator[S]:
-        return iter([step for _, step in self._kept])
+        return iter([step for _, step, _ in self._kept])
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -61,29 +62,35 @@ class Recent(Generic[K, S]):
         with self._lock:
             for at in range(len(self._kept) - 1, -1, -1):
                 if self._kept[at][0] == kind:
-                    return self._kept.pop(at)[1]
+                    _, step, nbytes = self._kept.pop(at)
+                    self._held -= nbytes
+                    return step
         return None
 
     def put(self, kind: K, step: S) -> None:
         """Keep a step, and let others go where they are too many."""
         with self._lock:
-            self._kept.append((kind, step))
+            nbytes = _bytes(step)
+            self._kept.append((kind, step, nbytes))
+            self._held += nbytes
             gone = self._too_many()
         if gone:
-            freed = sum(map(_bytes, gone))
+            freed = sum(nbytes for _, _, nbytes in gone)
             gone.clear()
             FREED.add(freed)
 
-    def _too_many(self) -> list[S]:
+    def _too_many(self) -> list[tuple[K, S, int]]:
         """Let the oldest go that are too many."""
-        held, gone = sum(map(_bytes, self)), []
+        gone: list[tuple[K, S, int]] = []
+        if len(self._kept) <= MOST and self._held <= ROOM:
+            return gone
         for one in self._kept[:-FEWEST]:
-            if len(self._kept) <= MOST and held <= ROOM:
+            if len(self._kept) <= MOST and self._held <= ROOM:
                 break
             if one[0] not in self._pinned:
                 self._kept.remove(one)
-                held -= _bytes(one[1])
-                gone.append(one[1])
+                self._held -= one[2]
+                gone.append(one)
             del one
         return gone
 
@@ -110,6 +117,7 @@ class Recent(Generic[K, S]):
         """Keep none."""
         with self._lock:
             self._kept.clear()
+            self._held = 0
 
 
 def _bytes(step: Recorded) -> int:

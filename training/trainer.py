@@ -29,7 +29,6 @@ from xpnet.training.checks import DEFAULT_BATCH
 from xpnet.training.dataset import Samples
 from xpnet.training.divergence import (
     DivergenceError,
-    check_outputs,
     check_sound,
     divergence,
 )
@@ -186,6 +185,9 @@ class Trainer:
             ValueError: a model that is built for another shape, or whose last layer
                 does not give one row a sample.
         """
+        if hasattr(self, "rule") and features == self.model.sample_shape:
+            self.check_owner()
+            return
         model = self.model.build(features)
         if len(model.shapes[-1]) != 1:
             raise ValueError(
@@ -562,9 +564,7 @@ class Trainer:
             checks.check_finite(x, "x", self.backend)
             checks.check_fits(x, "x", self.dtype)
         check_sound(self, "predict")
-        found = evaluation.predict(self, x, self._rows(batch_size, len(x)))
-        check_outputs(self, found, "predict")
-        return found
+        return evaluation.predict(self, x, self._rows(batch_size, len(x)))
 
     @explains_arguments
     def predict_classes(

@@ -420,6 +420,12 @@ def _loaded(name: str, content: bytes) -> Any:
     Raises:
         OSError: it cannot be loaded.
     """
+    with suppress(OSError, AttributeError):  # Linux alone keeps files in memory
+        handle = os.memfd_create("xpnet")
+        # It stays open: the loader knows a library by its path, which has this number.
+        with open(handle, "wb", closefd=False) as file:
+            file.write(content)
+        return ctypes.CDLL(f"/proc/self/fd/{handle}")
     path = cache_directory() / name
     with ExitStack() as stack:
         if sys.platform != "win32":  # where a loaded library cannot be overwritten
