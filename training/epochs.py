@@ -135,12 +135,15 @@ class Epochs:
         loop, trainer = self._loop, self._loop.trainer
         numbers = table(trainer, count * loop.steps)
         count = len(numbers) // loop.steps
-        numbers = numbers[: count * loop.steps].reshape((count, loop.steps, -1))
+        shape = (count, loop.steps, numbers.shape[-1])
+        numbers = numbers[: count * loop.steps].reshape(shape)
         rows = self._rows[:count]
         loop.orders.write(trainer.epochs_done, rows)
         loop.order(rows)
         for part, batches in loop.parts():
-            own = part.numbers[: count * part.count].reshape((count, part.count, -1))
+            own = part.numbers[: count * part.count].reshape(
+                (count, part.count, shape[-1])
+            )
             own[...] = numbers[:, batches]
             part.step.unbind()
             part.hold(0)
