@@ -30,9 +30,10 @@ def bad_cell(cell: str) -> str | None:
         )
     if DECIMAL_COMMA.fullmatch(text):
         return f"expected a number, got {text!r}; hint: write decimals with a point"
-    if not is_number(text):
+    if not is_number(cell):
+        got = cell if is_number(text) else text  # `strip` takes more than `float` does
         return (
-            f"expected a number, got the text {text[:40]!r}; hint: encode it as "
+            f"expected a number, got the text {got[:40]!r}; hint: encode it as "
             "numbers or drop the column"
         )
     if not abs(float(text)) <= float(np.finfo(np.float32).max):
