@@ -187,10 +187,8 @@ class Runner:
         probes = [self.network(trial.settings, 0) for trial in trials]
         self.decide(settings, probes)
         jobs: dict[Any, list[Job]] = {}
-        first = None
-        for trial in trials:
-            probe = self.network(trial.settings, 0)
-            first, kind = first or probe, stack_key(probe)
+        for trial, probe in zip(trials, probes, strict=True):
+            kind = stack_key(probe)
             for number in range(len(self.parts)):
                 job = self.job(trial, number)
                 key = (kind, job.epochs, job.batch_size)
