@@ -1,12 +1,16 @@
 """The Trainer and what goes with it: metrics, callbacks, history, checks."""
 
-from xpnet.training.callbacks import Callback, EarlyStopping, ReduceOnPlateau
+from xpnet.training.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    ReduceOnPlateau,
+)
 from xpnet.training.divergence import DivergenceError
 from xpnet.training.gradient_check import check_gradients
 from xpnet.training.history import History
 from xpnet.training.metrics import METRICS, Metric, confusion_matrix
 from xpnet.training.minimize import minimize
-from xpnet.training.resume import Checkpoint
 from xpnet.training.stack import Stack
 from xpnet.training.trainer import Trainer
 

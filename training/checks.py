@@ -104,7 +104,9 @@ def check_finite(values: Array, name: str, backend: Backend) -> None:
     rows = max(1, CHUNK // max(1, values[:1].size))
     for start in range(0, len(values), rows):
         part = np.asarray(values[start : start + rows])
-        if not np.isfinite(part).all():
+        with np.errstate(over="ignore"):
+            finite = quickly_finite(part)
+        if not finite:
             at = [int(i) for i in np.argwhere(~np.isfinite(part))[0]]
             at[0] += start
             raise ValueError(

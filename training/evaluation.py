@@ -20,15 +20,22 @@ def predict(trainer: "Trainer", x: Array, batch_size: int) -> Values:
     """link(z) for x (samples, *sample), as a NumPy array (samples, n)."""
     backend, n = trainer.backend, len(x)
     result = np.empty((n, trainer.model.n_outputs), trainer.dtype)
-    alike = trainer.model.access.reading
-    with np.errstate(all="ignore"), backend.active(), alike:
+    with (
+        np.errstate(all="ignore"),
+        backend.active(),
+        trainer.model.access.reading,
+        trainer.in_turn,
+    ):
+        averaged = trainer.is_averaged
         for start in range(0, n, batch_size):
             rows = slice(start, min(start + batch_size, n))
             kind = Kind((rows.stop - start, *x.shape[1:]), False, False)
-            with trainer.evaluation(kind, targets=False) as step:
-                backend.upload(step.batch.x, x[rows])
-                step.run()
-                result[rows] = backend.to_numpy(step.output)
+            guess = (kind, False, averaged)
+            step = trainer.take_evaluation(guess)
+            backend.upload(step.batch.x, x[rows])
+            step.run()
+            result[rows] = backend.to_numpy(step.output)
+            trainer.put_evaluation(guess, step)
         check_outputs(trainer, result, "predict")
     return result
 
@@ -39,16 +46,23 @@ def evaluate(
     """{"loss": Σ w l / Σ w, metric: value...} over `samples`."""
     backend, total = trainer.backend, 0.0
     outputs = np.empty((samples.count, trainer.model.n_outputs), trainer.dtype)
-    alike = trainer.model.access.reading
-    with np.errstate(all="ignore"), backend.active(), alike:
+    with (
+        np.errstate(all="ignore"),
+        backend.active(),
+        trainer.model.access.reading,
+        trainer.in_turn,
+    ):
+        averaged = trainer.is_averaged
         for start in range(0, samples.count, batch_size):
             stop = min(start + batch_size, samples.count)
             rows = backend.asarray(np.arange(start, stop))
-            with trainer.evaluation(samples.kind(stop - start), targets=True) as step:
-                samples.gather(rows, step.batch)
-                step.run()
-                outputs[start:stop] = backend.to_numpy(step.output)
-                total += float(backend.to_numpy(step.total).sum())
+            guess = (samples.kind(stop - start), True, averaged)
+            step = trainer.take_evaluation(guess)
+            samples.gather(rows, step.batch)
+            step.run()
+            outputs[start:stop] = backend.to_numpy(step.output)
+            total += float(backend.to_numpy(step.total).sum())
+            trainer.put_evaluation(guess, step)
     result = {"loss": total / samples.total}
     for name, metric in metrics.items():
         result[name] = metric.score(outputs, samples.host_y, samples.host_w)

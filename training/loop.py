@@ -15,18 +15,18 @@ from xpnet.training.capture import captured
 from xpnet.training.checks import quickly_finite
 from xpnet.training.dataset import Orders, Samples, mean_loss
 from xpnet.training.divergence import divergence, overflow
-from xpnet.training.doctor import Doctor
 from xpnet.training.epochs import Epochs, room
 from xpnet.training.evaluation import evaluate
 from xpnet.training.history import History
 from xpnet.training.interrupt import Interrupt
 from xpnet.training.progress import Progress
-from xpnet.training.resume import Keeper
 from xpnet.training.safety import Safety
 from xpnet.training.step import TrainingStep
 from xpnet.training.stretch import Stretch
 
 if TYPE_CHECKING:
+    from xpnet.training.doctor import Doctor
+    from xpnet.training.resume import Keeper
     from xpnet.training.trainer import Trainer
 
 
@@ -42,9 +42,9 @@ class Loop:
         shuffle: bool,
         callbacks: list[Callback],
         progress: Progress,
-        doctor: Doctor | None = None,
+        doctor: "Doctor | None" = None,
         epochs: int = 1,
-        keeper: Keeper | None = None,
+        keeper: "Keeper | None" = None,
     ) -> None:
         self.trainer, self.samples, self.validation = trainer, samples, validation
         self.batch_size = batch_size

@@ -15,7 +15,7 @@ from xpnet.common import (
 )
 from xpnet.common.console import complain
 from xpnet.optim import Iterate, Minimizer, StartError, get_minimizer
-from xpnet.training.callbacks import Callback, check_callbacks
+from xpnet.training.callbacks import Callback, check_callbacks, refuse_checkpoints
 from xpnet.training.dataset import Samples
 from xpnet.training.divergence import DivergenceError
 from xpnet.training.evaluation import evaluate
@@ -23,7 +23,6 @@ from xpnet.training.full_batch import FullBatch
 from xpnet.training.history import History
 from xpnet.training.interrupt import Interrupt
 from xpnet.training.progress import Progress
-from xpnet.training.resume import refuse_checkpoints
 from xpnet.training.trainer import Trainer
 
 

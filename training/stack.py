@@ -19,7 +19,12 @@ from xpnet.common import (
 from xpnet.common.console import bar
 from xpnet.training import checks, stack_memory, stacked_evaluation
 from xpnet.training.bank import Bank
-from xpnet.training.callbacks import Callback, check_callbacks, check_monitors
+from xpnet.training.callbacks import (
+    Callback,
+    check_callbacks,
+    check_monitors,
+    refuse_checkpoints,
+)
 from xpnet.training.checks import DEFAULT_BATCH
 from xpnet.training.dataset import Samples
 from xpnet.training.divergence import check_outputs, check_sound
@@ -27,7 +32,6 @@ from xpnet.training.gather import Rows
 from xpnet.training.history import History
 from xpnet.training.member import Member
 from xpnet.training.metrics import check_metrics
-from xpnet.training.resume import refuse_checkpoints
 from xpnet.training.stack_checks import check_rows, check_trainers, check_weighed
 from xpnet.training.stackable import check_stackable
 from xpnet.training.stacked_evaluation import Evaluation

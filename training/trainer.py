@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, NoReturn, ParamSpec, TypeVar
@@ -23,7 +23,12 @@ from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
 from xpnet.layers.parameters import Named, check_names
 from xpnet.optim import Optimizer, WeightAverage, get_optimizer
 from xpnet.training import checks, evaluation
-from xpnet.training.callbacks import Callback, check_callbacks, check_monitors
+from xpnet.training.callbacks import (
+    Callback,
+    check_callbacks,
+    check_monitors,
+    checkpoint_of,
+)
 from xpnet.training.capture import STEPS_PER_GRAPH
 from xpnet.training.checks import DEFAULT_BATCH
 from xpnet.training.dataset import Samples
@@ -32,7 +37,6 @@ from xpnet.training.divergence import (
     check_sound,
     divergence,
 )
-from xpnet.training.doctor import Doctor
 from xpnet.training.history import History
 from xpnet.training.loop import Loop
 from xpnet.training.memory import DeviceMemoryError, batch_too_large, no_room
@@ -40,7 +44,6 @@ from xpnet.training.metrics import check_metrics, get_metrics
 from xpnet.training.progress import Progress
 from xpnet.training.rates import Rates
 from xpnet.training.recent import Recent
-from xpnet.training.resume import keeper_of
 from xpnet.training.rule import Rule
 from xpnet.training.safety import Safety
 from xpnet.training.staging import Staging
@@ -51,6 +54,7 @@ T = TypeVar("T")
 S = TypeVar("S", TrainingStep, EvaluationStep)
 Guess = tuple[Kind, bool, bool]  # with targets; with averages for weights
 DTYPES = ("float32", "float64")
+UNGUARDED = nullcontext()
 PREDICT_ROWS = 1024  # samples a batch, where the caller names no batch size
 
 
@@ -272,19 +276,16 @@ class Trainer:
         # With the error go the arrays that were made before it.
         raise batch_too_large(self.backend, kind, problem, record)
 
-    @contextmanager
-    def evaluation(self, kind: Kind, targets: bool) -> Iterator[EvaluationStep]:
-        """A step for predictions, which is this thread's own within the block."""
-        averaged = self._is_averaged
-        step = self._evaluations.take((kind, targets, averaged))
-        # A device does one thing at a time anyway.
-        turns = nullcontext() if self.backend.is_host else self.model.access.recording
-        with turns:
-            if step is None:
-                step = self.evaluation_step(kind, targets, averaged)
-            yield step
-        self._evaluations.put((kind, targets, averaged), step)
-        FREED.give_back()
+    def take_evaluation(self, guess: Guess) -> EvaluationStep:
+        """A step for predictions, the caller's own until `put_evaluation`."""
+        step = self._evaluations.take(guess)
+        return self.evaluation_step(*guess) if step is None else step
+
+    def put_evaluation(self, guess: Guess, step: EvaluationStep) -> None:
+        """Keep a step for the next one who predicts batches of this kind."""
+        self._evaluations.put(guess, step)
+        if FREED.much:
+            FREED.give_back()
 
     def evaluation_step(
         self, kind: Kind, targets: bool, averaged: bool = False
@@ -300,7 +301,12 @@ class Trainer:
         )
 
     @property
-    def _is_averaged(self) -> bool:
+    def in_turn(self) -> AbstractContextManager[Any]:
+        """Within the block predictions on a device have it for themselves."""
+        return UNGUARDED if self.backend.is_host else self.model.access.recording
+
+    @property
+    def is_averaged(self) -> bool:
         """Whether predictions are those of the averages, now."""
         averages = self.average is not None and not self._inside_averages
         return averages and self.steps_done > 0
@@ -383,7 +389,11 @@ class Trainer:
         if held is not None:
             self._check_metrics(held, trial=True)
         data = (samples, held, size, shuffle)
-        keeper = keeper_of(self, hooks, resume, epochs, *data)
+        keeper, checkpoint = None, checkpoint_of(hooks)
+        if checkpoint is not None or resume is not None:
+            from xpnet.training.resume import keeper_of
+
+            keeper = keeper_of(self, checkpoint, resume, hooks, epochs, data)
         self.history = history
         if keeper is not None:
             progress.note(keeper.begin(history))
@@ -392,6 +402,8 @@ class Trainer:
                 return history
         doctor = None
         if diagnose:
+            from xpnet.training.doctor import Doctor
+
             doctor = Doctor(self, samples, size, epochs, progress, held)
         parts = (*data, hooks, progress, doctor, epochs, keeper)
         what = "a copy of the parameters, in case training diverges,"
@@ -431,12 +443,12 @@ class Trainer:
             place = partial(Samples, self, *arguments)
             return self._placed("x, y: the data set", hint, place)
 
-    @contextmanager
-    def left_as_it_was(self) -> Iterator[None]:
+    def left_as_it_was(self) -> AbstractContextManager[Any]:
         """Data that are refused within the block leave an unbuilt model unbuilt."""
-        if self.model.sample_shape is not None:
-            yield
-            return
+        return UNGUARDED if self.model.sample_shape is not None else self._unbuilt()
+
+    @contextmanager
+    def _unbuilt(self) -> Iterator[None]:
         with self.model.access.writing:
             built = self.model.sample_shape is not None
             try:
@@ -680,7 +692,7 @@ class Trainer:
         Without `average`, and before the first update, they stay what they are. To
         train within the block is a ValueError, and another thread may not save.
         """
-        if not self._is_averaged:
+        if not self.is_averaged:
             yield
             return
         access = self.model.access
