@@ -1,26 +1,21 @@
 """Where arrays live and which functions run there: one immutable object a device."""
 
 import math
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from xpnet.backend.arrays import Array, Shape, address
 from xpnet.backend.blas import blas_threads
 from xpnet.backend.failures import fault, is_fault
-from xpnet.backend.program import Call
-from xpnet.backend.sums import with_ones
-from xpnet.backend.trace import Array, Shape, address
 from xpnet.common import choose
 
-if TYPE_CHECKING:
-    from xpnet.backend.cuda import Driver
-
 CACHE_LINE = 64  # bytes
-BLOCK_ELEMENTS = 16384  # six float32 operands of a block fit in a 512 KiB L2 cache
+# Of products on a GPU: how many bits of the mantissa the operands keep.
+PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 HERE = nullcontext()  # of the host, which is always the current device
@@ -28,7 +23,7 @@ HERE = nullcontext()  # of the host, which is always the current device
 
 @dataclass(frozen=True)
 class Backend:
-    """Arrays and recorded primitives on one device.
+    """Arrays on one device: made, moved and read back.
 
     Resolved once (`get_backend`) and held by the model; there is no global state.
 
@@ -37,8 +32,9 @@ class Backend:
         device: "cpu", "cuda:0", ...
         xp: the array module, `numpy` or `cupy`.
         reason: why `get_backend("auto")` chose this one; empty otherwise.
-        driver: compiles and launches kernels on this device, and multiplies; None for
-            the CPU, and where every recorded operation is to be a call of CuPy.
+        driver: what compiles and launches kernels on this device: None for the one
+            that `compiler.cuda.driver_of` finds, False for none (every recorded
+            operation is then a call of CuPy).
         precision: of products on a GPU, see `PRECISIONS`.
     """
 
@@ -46,7 +42,7 @@ class Backend:
     device: str
     xp: ModuleType
     reason: str = ""
-    driver: "Driver | None" = field(default=None, compare=False, repr=False)
+    driver: Any = field(default=None, compare=False, repr=False)
     precision: str = "float32"
 
     def with_precision(self, precision: str) -> "Backend":
@@ -55,10 +51,8 @@ class Backend:
         Raises:
             ValueError: no such precision, or none but "float32" on this device.
         """
-        from xpnet.backend.cuda.products import PRECISIONS
-
         choose(precision, dict.fromkeys(PRECISIONS), "precision")
-        if precision != "float32" and self.driver is None:
+        if precision != "float32" and (self.is_host or self.driver is False):
             raise ValueError(
                 f"precision: {precision!r} is for products on a GPU, the device is "
                 f"{self.device}; leave it at 'float32'"
@@ -74,11 +68,6 @@ class Backend:
     def threads(self) -> int:
         """Threads that a compiled loop may use: as many as BLAS has."""
         return blas_threads() if self.is_host else 1
-
-    @property
-    def block_size(self) -> int | None:
-        """Elements a block of a long elementwise run; None where blocks do not pay."""
-        return BLOCK_ELEMENTS if self.is_host else None
 
     # Arrays: made here, moved here, read back.
 
@@ -169,69 +158,6 @@ class Backend:
         free = os.sysconf("SC_AVPHYS_PAGES") * page
         return {"used": page * pages - free, "free": free, "total": page * pages}
 
-    # Recorded primitives: each gives a call on bound buffers.
-
-    def scalar(self, value: Any, dtype: np.dtype[Any]) -> Any:
-        """A Python number as the operand of a recorded call."""
-        # A 0-d array spares NumPy the conversion of every replay (0.25 us a call).
-        return np.array(value, dtype) if self.is_host else value
-
-    def elementwise(self, op: np.ufunc, operands: list[Any], out: Array) -> Call:
-        """Compute out = op(*operands)."""
-        function = op if self.is_host else getattr(self.xp, op.__name__)
-        if op in (np.maximum, np.minimum):  # whose third position is deprecated
-            return partial(function, out=out), tuple(operands)
-        return function, (*operands, out)
-
-    def product(self, a: Array, b: Array, out: Array) -> Call:
-        """Compute out = a @ b."""
-        if self.is_host and _may_dot(a, b, out):
-            return a.dot, (b, out)  # the same GEMM behind less dispatch
-        if self.driver is not None:
-            from xpnet.backend.cuda.products import Gemm, ProductError
-
-            # Vectors, and the sum of squares of a norm, gain nothing by rounding.
-            thin = min(a.shape[-2], b.shape[-1]) == 1
-            precision = "float32" if thin else self.precision
-            with suppress(ProductError):  # cuBLAS cannot read these views
-                return self.driver.gemm, (Gemm(a, b, out, precision=precision),)
-        return self.xp.matmul, (a, b, out)
-
-    def product_sum(self, x: Array, axis: int, out: Array) -> Call:
-        """Compute out = Σ of x along axis -1 or -2: by a product with ones."""
-        if not self.is_host:
-            return self.xp.sum, (x, axis, None, out, True)
-        return self.product(*with_ones(x, axis), out)
-
-    def copy(self, out: Array, source: Any) -> Call:
-        """out[...] = source, converting the dtype."""
-        return self.xp.copyto, (out, source, "unsafe")
-
-    def where(self, condition: Array, a: Any, b: Any, out: Array) -> list[Call]:
-        """Compute out = a where condition, else b; `out` may be `b`."""
-        first = [] if b is out else [self.copy(out, b)]
-        return [*first, (self.xp.copyto, (out, a, "unsafe", condition))]
-
-    def reduce(
-        self, op: str, x: Array, axes: tuple[int, ...], keepdims: bool, out: Array
-    ) -> Call:
-        """Compute out = sum or max of x over axes."""
-        if self.is_host:
-            ufunc = np.add if op == "sum" else np.maximum
-            axis: Any = axes if len(axes) > 1 else axes[0]
-            return ufunc.reduce, (x, axis, None, out, keepdims)
-        if op == "sum":
-            return self.xp.sum, (x, axes, None, out, keepdims)
-        return self.xp.amax, (x, axes, out, keepdims)
-
-    def take(self, rows: Array, indices: Array, out: Array) -> Call:
-        """Compute out = rows[indices] along the first axis; indices are in range."""
-        if not self.is_host:
-            return self.xp.take, (rows, indices, 0, out)
-        if rows.dtype == out.dtype and type(rows) is np.ndarray:
-            return rows.take, (indices, 0, out, "clip")
-        return _take_converting, (rows, indices, out)
-
 
 class _Active:
     """A CUDA device as the current one within a block."""
@@ -252,17 +178,6 @@ class _Active:
             error = error or later
         if is_fault(error):
             raise fault(error, self._name) from error
-
-
-def _take_converting(rows: Array, indices: Array, out: Array) -> None:
-    """For another dtype, and for a memory map, of which only these rows are read."""
-    out[...] = rows[indices]
-
-
-def _may_dot(a: Array, b: Array, out: Array) -> bool:
-    """Whether `dot` multiplies the arrays themselves: a copy may have other bits."""
-    whole = a.flags.forc and b.flags.forc and out.flags.c_contiguous
-    return bool(a.ndim == b.ndim == 2 and whole)
 
 
 def _aligned(raw: Array) -> Array:

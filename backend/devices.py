@@ -109,7 +109,4 @@ def _auto(work: tuple[int, int] | None, dtype: str) -> Backend:
 def _cuda(ordinal: int, reason: str) -> Backend:
     import cupy
 
-    from xpnet.backend.cuda.cupy_driver import cupy_driver
-
-    driver = cupy_driver(ordinal)
-    return Backend("cupy", f"cuda:{ordinal}", cupy, reason, driver=driver)
+    return Backend("cupy", f"cuda:{ordinal}", cupy, reason)

@@ -18,13 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Call, can_compile, native
 from xpnet.benchmarks.cases import NETS, RATES, Case, cases
 from xpnet.benchmarks.machine import clean_environment
 from xpnet.benchmarks.options import cores, names_in, numbers_in
 from xpnet.benchmarks.rivals import products_
 from xpnet.benchmarks.subjects import trainer
 from xpnet.benchmarks.tables import breakdown_table
+from xpnet.compiler import Call, can_compile
+from xpnet.compiler import c as native
+from xpnet.execution import c_steps
 
 Answer = dict[str, Any]
 PRODUCTS, SUMS, LOOPS, NUMPY, UPDATE = KINDS = (
@@ -100,7 +102,7 @@ def _without_jit(case: Case, x: Any, y: Any) -> Any:
 def _kinds(subject: Any) -> list[tuple[str, Call]]:
     """The calls of a step in order, each with its kind."""
     program = subject.newest.program
-    if native.possible(program.native):
+    if c_steps.possible(program.native):
         return _native_kinds(program.native)
     segments = program.segments
     found = [(_kind(*call), call) for call in segments["gradients"]]

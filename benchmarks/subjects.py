@@ -3,11 +3,12 @@
 import numpy as np
 
 import xpnet as xn
-from xpnet.backend import Backend, can_compile
+from xpnet.backend import Backend
 from xpnet.benchmarks.cases import Case
+from xpnet.compiler import can_compile
+from xpnet.execution.step import Kind, TrainingStep
+from xpnet.execution.update import Rule
 from xpnet.layers import SoftmaxCrossEntropy
-from xpnet.training.rule import Rule
-from xpnet.training.step import Kind, TrainingStep
 
 
 def model(sizes: tuple[int, ...]) -> xn.Sequential:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from xpnet.backend import Backend, Tape, compile_tape
+from xpnet.backend import Backend
 from xpnet.benchmarks.conftest import Timed
 from xpnet.benchmarks.subjects import model, steady
+from xpnet.compiler import compile_tape, primitives
+from xpnet.execution.step import Kind, TrainingStep
+from xpnet.execution.update import Rule
 from xpnet.layers import LOSSES, SoftmaxCrossEntropy
-from xpnet.training.rule import Rule
-from xpnet.training.step import Kind, TrainingStep
+from xpnet.trace import Tape
 
 SIZES = (784, 512, 512, 10)  # 669,706 parameters
 RULES = {
@@ -75,6 +77,6 @@ def test_gather(benchmark: Any, timed: Timed, backend: Backend, batch: int) -> N
     rows = backend.asarray(values)
     picked = rng.permutation(len(values))[:batch]
     indices, out = backend.asarray(picked), backend.empty((batch, 784), np.float32)
-    function, arguments = backend.take(rows, indices, out)
+    function, arguments = primitives.take(backend, rows, indices, out)
     timed(lambda: function(*arguments))
     assert (backend.to_numpy(out) == values[picked]).all()

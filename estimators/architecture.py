@@ -14,7 +14,7 @@ from xpnet.layers import (
     Layer,
     Sequential,
 )
-from xpnet.training import Trainer
+from xpnet.training.trainer import Trainer
 
 SYNONYMS = {"logistic": "sigmoid"}
 

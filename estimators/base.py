@@ -27,9 +27,11 @@ from xpnet.estimators.pool import POOL
 from xpnet.estimators.ridge import Ridge, Shares, even
 from xpnet.layers import BatchNorm, Dense, Loss
 from xpnet.optim import LBFGS
-from xpnet.training import Callback, DivergenceError, Trainer, minimize
-from xpnet.training.callbacks import check_callbacks
-from xpnet.training.checks import check_batch_size
+from xpnet.training.callbacks import Callback, check_callbacks
+from xpnet.training.divergence import DivergenceError
+from xpnet.training.inputs import check_batch_size
+from xpnet.training.minimize import minimize
+from xpnet.training.trainer import Trainer
 
 Values = np.ndarray[Any, Any]
 AUTO = 200  # samples a batch, at most, where batch_size is "auto"

@@ -19,7 +19,7 @@ from xpnet.estimators.losses import classification_loss
 from xpnet.layers import Loss
 from xpnet.optim import LBFGS, Optimizer
 from xpnet.training import metrics
-from xpnet.training.checks import balanced
+from xpnet.training.inputs import balanced
 
 
 def _subset_accuracy(p: Values, target: Values, weights: Values | None = None) -> float:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array
-from xpnet.training import Callback, Trainer
+from xpnet.training.callbacks import Callback
+from xpnet.training.trainer import Trainer
 
 SMALLEST_RATE = 1e-6  # below which "adaptive" gives up
 FLAT = 2.2e-9  # scipy's ftol for L-BFGS-B: 1e7 float64 roundings

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from xpnet.backend import Array, feature_sum
+from xpnet.backend import Array
 from xpnet.common import choose
 from xpnet.layers import LOSSES, BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, get_loss
 from xpnet.layers.activations import EXP_LIMIT
+from xpnet.trace import feature_sum
 
 TINY = 1e-30  # stands for 0 within a logarithm that is multiplied by 0
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from xpnet.training import Trainer
+from xpnet.training.trainer import Trainer
 
 Maker = Callable[[], Trainer]
 

@@ -13,8 +13,10 @@ from sklearn.utils import _safe_indexing
 
 from xpnet.common.console import warn
 from xpnet.estimators.recipe import is_newton
-from xpnet.training import Callback, Stack, Trainer
-from xpnet.training.stackable import stack_key
+from xpnet.stack import Stack
+from xpnet.stack.compatibility import stack_key
+from xpnet.training.callbacks import Callback
+from xpnet.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from xpnet.estimators.base import MLP, Data, Plan

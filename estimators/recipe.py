@@ -12,7 +12,7 @@ from xpnet.estimators.ridge import ridged
 from xpnet.estimators.rules import PlainAdam, Velocity
 from xpnet.layers import Loss
 from xpnet.optim import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
-from xpnet.training import Trainer
+from xpnet.training.trainer import Trainer
 
 Span = tuple[str, Callable[[float], bool]]  # "{} >= 0", and the same as a function
 RATES = ("constant", "invscaling", "adaptive")

@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.optim import Optimizer
-from xpnet.training.dataset import Orders
+from xpnet.training.data import Orders
 
 Values = np.ndarray[Any, Any]
 

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 from xpnet.data import datasets
 from xpnet.layers import Activation, Dense, Layer, Sequential
 from xpnet.optim import SGD, Adam, Optimizer, WeightAverage
-from xpnet.training import Callback, Trainer
+from xpnet.training.callbacks import Callback
+from xpnet.training.trainer import Trainer
 
 Parts = tuple[list[Any], list[Any]]  # x and y, each to train, to choose and to test on
 CHOOSE, TEST = 100, 500  # samples held out

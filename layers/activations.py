@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array, Formula, derivative, feature_sum
+from xpnet.backend import Array
 from xpnet.common import choose, explains_arguments
 from xpnet.layers.layer import Layer
+from xpnet.trace import Formula, derivative, feature_sum
 
 EXP_LIMIT = 88.0  # exp(88) is the last whole power that float32 holds
 

@@ -1,10 +1,11 @@
 """Dense: every output sees every input."""
 
-from xpnet.backend import Array, Formula, Shape, batch_sum, within
+from xpnet.backend import Array, Shape
 from xpnet.common import check_flag, check_number, check_whole, explains_arguments
 from xpnet.layers.activations import Activation, ActivationFunction
 from xpnet.layers.initializers import Initializer, get_initializer
 from xpnet.layers.layer import Layer
+from xpnet.trace import Formula, batch_sum, within
 
 
 @explains_arguments

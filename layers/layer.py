@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from xpnet.backend import Array, Noise, Shape
+from xpnet.backend import Array, Shape
 from xpnet.common import check_flag, parameters
 from xpnet.layers.initializers import Initializer, get_initializer
+from xpnet.trace import Noise
 
 
 @dataclass(frozen=True)

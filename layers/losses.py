@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xpnet.backend import Array, feature_mean, feature_sum
+from xpnet.backend import Array
 from xpnet.common import check_number, choose, explains_arguments
 from xpnet.layers.activations import sigmoid, softmax
+from xpnet.trace import feature_mean, feature_sum
 
 Targets = Literal["classes", "binary", "values"]
 

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from xpnet.backend import Array, Shape, batch_mean, batch_sum, feature_mean
+from xpnet.backend import Array, Shape
 from xpnet.common import check_number, explains_arguments
 from xpnet.layers.layer import Layer
+from xpnet.trace import batch_mean, batch_sum, feature_mean
 
 
 class _Normalization(Layer):

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import WEIGHTS, Array, Backend, Shape, Traced, generator
+from xpnet.backend import WEIGHTS, Array, Backend, Shape, generator
 from xpnet.common import nearest
 from xpnet.common.access import Access
 from xpnet.layers.initializers import INITIALIZERS, Initializer, zeros
 from xpnet.layers.layer import Layer, Parameter
+from xpnet.trace import Traced
 
 ALIGN = 16  # elements: views start on a cache line in float32
 Views = dict[tuple[int, str], Array]  # (layer, name) -> view

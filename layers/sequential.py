@@ -8,17 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import (
-    NOISE,
-    Array,
-    Backend,
-    Noise,
-    Shape,
-    Tape,
-    Traced,
-    get_backend,
-    stream_key,
-)
+from xpnet.backend import NOISE, Array, Backend, Shape, get_backend, stream_key
 from xpnet.common import explains_arguments, parameters
 from xpnet.common.access import Access
 from xpnet.layers.layer import Layer
@@ -31,6 +21,7 @@ from xpnet.layers.parameters import (
     check_names,
     fitting,
 )
+from xpnet.trace import Noise, Tape, Traced
 
 
 @explains_arguments

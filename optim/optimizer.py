@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array, within
+from xpnet.backend import Array
 from xpnet.common import check_number, nearest, parameters
 from xpnet.optim.schedules import Schedule, get_schedule
+from xpnet.trace import within
 
 
 class Optimizer:

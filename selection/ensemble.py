@@ -10,7 +10,9 @@ import numpy as np
 from xpnet.backend import Backend, get_backend
 from xpnet.common import check_path, explains_arguments, shown
 from xpnet.data import Scaler
-from xpnet.training import Stack, Trainer, checks
+from xpnet.stack import Stack
+from xpnet.stack.checks import check_rows
+from xpnet.training import inputs
 from xpnet.training.checkpoint import (
     load,
     packed,
@@ -20,7 +22,7 @@ from xpnet.training.checkpoint import (
 )
 from xpnet.training.folder import ENSEMBLE, MODEL, damaged, read_description
 from xpnet.training.sealed import check_keys, difference, parse
-from xpnet.training.stack_checks import check_rows
+from xpnet.training.trainer import Trainer
 
 Values = np.ndarray[Any, Any]
 TINY = 1e-30  # p ln p is 0 where p is
@@ -94,8 +96,8 @@ class Ensemble:
         if self.scaler is None:
             return x
         first = self.stack[0]
-        x = checks.check_x(x, first.model.sample_shape, first.backend)
-        checks.check_finite(x, "x", first.backend)
+        x = inputs.check_x(x, first.model.sample_shape, first.backend)
+        inputs.check_finite(x, "x", first.backend)
         return self.scaler.transform(x.reshape(len(x), -1)).reshape(x.shape)
 
     def member_predictions(self, x: Any, batch_size: int | None = None) -> Values:
@@ -163,19 +165,19 @@ class Ensemble:
         """x, and y and the weights on the host, as `Samples` checks them."""
         first = self.stack[0]
         backend = first.backend
-        x = checks.check_x(x, first.model.sample_shape, backend)
-        checks.check_finite(x, "x", backend)
+        x = inputs.check_x(x, first.model.sample_shape, backend)
+        inputs.check_finite(x, "x", backend)
         if self.scaler is None:
-            checks.check_fits(x, "x", first.dtype)
+            inputs.check_fits(x, "x", first.dtype)
         first.build(x.shape[1:])
         width = first.model.n_outputs
-        y = checks.check_y(y, len(x), first.loss_function, width, backend)
-        checks.check_finite(y, "y", backend)
+        y = inputs.check_y(y, len(x), first.loss_function, width, backend)
+        inputs.check_finite(y, "y", backend)
         if self.y_scaler is None:
-            checks.check_fits(y, "y", first.dtype)
-        w = checks.check_weights(w, len(x), backend)
+            inputs.check_fits(y, "y", first.dtype)
+        w = inputs.check_weights(w, len(x), backend)
         y = backend.to_numpy(y)
-        y = y.astype(np.int64) if checks.is_labels(y, first.loss_function) else y
+        y = y.astype(np.int64) if inputs.is_labels(y, first.loss_function) else y
         return x, y, None if w is None else backend.to_numpy(w)
 
     def _losses(self, p: Values, y: Values) -> Values:

@@ -10,8 +10,9 @@ from xpnet.selection.results import Results, Trial, rank
 from xpnet.selection.runner import Job, Monitor, Runner
 from xpnet.selection.space import Settings
 from xpnet.selection.store import enter
-from xpnet.training import Stack, Trainer
-from xpnet.training.stackable import stack_key
+from xpnet.stack import Stack
+from xpnet.stack.compatibility import stack_key
+from xpnet.training.trainer import Trainer
 
 
 def rounds(trials: int, epochs: int, factor: float) -> list[tuple[int, int]]:

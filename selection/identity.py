@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.training import Callback, Trainer
+from xpnet.training.callbacks import Callback
+from xpnet.training.trainer import Trainer
 
 LIBRARIES = sys.stdlib_module_names | {"cupy", "numpy", "scipy", "sklearn", "xpnet"}
 WITHOUT_VALUE = (IOBase, type(Lock()), type(RLock()))  # they decide no score

@@ -18,7 +18,7 @@ import numpy as np
 
 from xpnet.common.console import warn
 from xpnet.common.files import write_whole
-from xpnet.training import Trainer
+from xpnet.training.trainer import Trainer
 
 WORK = 2e11  # parameters × samples between two saves: half a minute, about
 STEP = 1e5  # of them in the time that a step takes at least

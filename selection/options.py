@@ -14,10 +14,9 @@ from xpnet.common import (
     nearest,
 )
 from xpnet.data import SCALERS
-from xpnet.training import Callback
-from xpnet.training.callbacks import check_callbacks
-from xpnet.training.checks import DEFAULT_BATCH
+from xpnet.training.callbacks import Callback, check_callbacks
 from xpnet.training.history import check_mode
+from xpnet.training.inputs import DEFAULT_BATCH
 
 EPOCHS = 30
 # Taken by the searches beside their options.

@@ -10,7 +10,7 @@ from xpnet.selection.material import Part, scaled_x
 from xpnet.selection.options import Checked
 from xpnet.selection.runner import Job, Maker, Runner
 from xpnet.selection.space import Settings
-from xpnet.training import Stack
+from xpnet.stack import Stack
 
 
 def refit(

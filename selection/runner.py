@@ -20,12 +20,14 @@ from xpnet.selection.options import Checked
 from xpnet.selection.results import Results, Scores, Trial, shown_settings
 from xpnet.selection.space import FIT, Settings
 from xpnet.selection.store import Store, enter, settings_text
-from xpnet.training import Stack, Trainer, checks, scored
+from xpnet.stack import Stack
+from xpnet.stack.compatibility import stack_key
+from xpnet.training import inputs, scored
 from xpnet.training.callbacks import check_callbacks, check_monitors
-from xpnet.training.checks import check_y
 from xpnet.training.history import History, check_mode, direction
+from xpnet.training.inputs import check_y
 from xpnet.training.metrics import Metric, check_metrics, r2, varies
-from xpnet.training.stackable import stack_key
+from xpnet.training.trainer import Trainer
 
 Maker = Callable[..., Trainer]
 Monitor = tuple[str, bool]  # a score, and whether a higher one is better
@@ -92,7 +94,7 @@ class Runner:
         options: Checked,
     ) -> None:
         self.make, self.options, self.train_scores = make, options, False
-        self.x = checks.check_x(as_numbers(x, "x"), None, get_backend("cpu"))
+        self.x = inputs.check_x(as_numbers(x, "x"), None, get_backend("cpu"))
         self.y = as_numbers(y, "y")
         self.parts: list[Part] = []
         self.labels: Values | None = None
@@ -110,17 +112,17 @@ class Runner:
         """
         trainer, n, options = self.network(settings, 0), len(self.x), self.options
         backend = trainer.backend
-        checks.check_x(self.x, trainer.model.sample_shape, backend)
+        inputs.check_x(self.x, trainer.model.sample_shape, backend)
         width = trainer.model.copy().build(self.x.shape[1:]).n_outputs
         loss = trainer.loss_function
-        checks.check_y(self.y, n, loss, width, backend)
-        checks.check_finite(self.x, "x", backend)
-        checks.check_finite(self.y, "y", backend)
+        inputs.check_y(self.y, n, loss, width, backend)
+        inputs.check_finite(self.x, "x", backend)
+        inputs.check_finite(self.y, "y", backend)
         if options.scale is None:
-            checks.check_fits(self.x, "x", trainer.dtype)
+            inputs.check_fits(self.x, "x", trainer.dtype)
         if not options.scale_y:
-            checks.check_fits(self.y, "y", trainer.dtype)
-        w = checks.check_weights(options.sample_weight, n, backend)
+            inputs.check_fits(self.y, "y", trainer.dtype)
+        w = inputs.check_weights(options.sample_weight, n, backend)
         self.options = replace(options, sample_weight=w)
         if self.y.size == n and loss.targets != "values" and self.y.dtype.kind in "biu":
             self.labels = self.y.reshape(n)
@@ -140,7 +142,7 @@ class Runner:
             ):
                 if rows is not None:
                     which = f"the {word} part of fold {i}"
-                    checks.check_weighed(self.options.sample_weight, rows, which)
+                    inputs.check_weighed(self.options.sample_weight, rows, which)
 
     # Networks.
 
@@ -176,7 +178,7 @@ class Runner:
             epochs = check_whole("", "epochs", epochs, 1)
             if size is not None:
                 which = "samples of a training part"
-                size = checks.check_batch_size(size, most, which)
+                size = inputs.check_batch_size(size, most, which)
         return Job(trial, part, epochs, size)
 
     # The search.

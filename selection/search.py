@@ -23,7 +23,7 @@ from xpnet.selection.refit import refit
 from xpnet.selection.results import Results
 from xpnet.selection.runner import Maker, Runner
 from xpnet.selection.space import Settings, check_names, draws, grid
-from xpnet.training.checks import check_weighed
+from xpnet.training.inputs import check_weighed
 
 Folds = int | str | Sequence[Any]
 

@@ -8,9 +8,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from tests import standin as device
-from xpnet.backend import native
 from xpnet.common import cache
 from xpnet.common.cache import cache_directory
+from xpnet.compiler import c as native
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -30,7 +30,7 @@ def cache_folder(tmp_path, monkeypatch) -> Iterator[Path]:
     monkeypatch.setenv("XPNET_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(native.build, "_BUILDS", {})
     monkeypatch.setattr(native.build, "_REFUSED", [])
-    monkeypatch.setattr(native.known, "_KNOWN", {})
+    monkeypatch.setattr(native.program_cache, "_KNOWN", {})
     monkeypatch.setattr(cache._Room, "left", 0)
     cache_directory.cache_clear()
     yield cache_directory()

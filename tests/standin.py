@@ -612,4 +612,4 @@ def set_device_count(devices: int) -> None:
 
 def standin_backend(ordinal: int = 0) -> Backend:
     """The backend of the stand-in's device `ordinal`."""
-    return Backend("cupy", f"cuda:{ordinal}", cupy)
+    return Backend("cupy", f"cuda:{ordinal}", cupy, driver=False)

@@ -1,4 +1,4 @@
-"""The Trainer and what goes with it: metrics, callbacks, history, checks."""
+"""The Trainer and what goes with it: metrics, callbacks, history, files."""
 
 from xpnet.training.callbacks import (
     Callback,
@@ -7,11 +7,9 @@ from xpnet.training.callbacks import (
     ReduceOnPlateau,
 )
 from xpnet.training.divergence import DivergenceError
-from xpnet.training.gradient_check import check_gradients
 from xpnet.training.history import History
 from xpnet.training.metrics import METRICS, Metric, confusion_matrix
 from xpnet.training.minimize import minimize
-from xpnet.training.stack import Stack
 from xpnet.training.trainer import Trainer
 
 __all__ = [
@@ -23,9 +21,7 @@ __all__ = [
     "History",
     "Metric",
     "ReduceOnPlateau",
-    "Stack",
     "Trainer",
-    "check_gradients",
     "confusion_matrix",
     "minimize",
 ]

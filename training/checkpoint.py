@@ -24,6 +24,7 @@ import numpy as np
 
 from xpnet.backend import Backend, get_backend
 from xpnet.common import check_number, check_whole, choose
+from xpnet.compiler.drivers import driver_of
 from xpnet.layers import LAYERS, LOSSES, Loss, Sequential
 from xpnet.optim import (
     OPTIMIZERS,
@@ -503,7 +504,7 @@ def _check_settings(found: Any) -> None:
         if not (isinstance(found[name], bool) or (name, found[name]) == ("jit", None)):
             raise TypeError(f"settings.{name}: expected a flag, got {found[name]!r}")
     check_whole("", "settings.steps_per_graph", found["steps_per_graph"], 0)
-    from xpnet.backend.cuda.products import PRECISIONS
+    from xpnet.backend.backend import PRECISIONS
 
     choose(found["precision"], dict.fromkeys(PRECISIONS), "settings.precision")
     metrics = found["metrics"]
@@ -626,7 +627,7 @@ def trainer_of(network: Network, backend: Backend) -> "Trainer":
 
     entries = network.entries
     options = dict(entries.get("settings", {}))
-    if options and backend.driver is None:
+    if options and driver_of(backend) is None:
         options["precision"] = None  # of products on a GPU
     trainer = Trainer(
         network.model,
@@ -692,7 +693,9 @@ def state_of(trainer: "Trainer") -> dict[str, Any]:
             "average": trainer.average,
             **settings(trainer),
             "metrics": [n if known[n] else f for n, f in trainer.metrics.items()],
-            "precision": trainer.backend.precision if trainer.backend.driver else None,
+            "precision": trainer.backend.precision
+            if driver_of(trainer.backend)
+            else None,
         },
         "metrics": list(trainer.metrics),
         "notes": trainer.notes,

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.backend.arrays import all_finite
 from xpnet.layers import Slot
-from xpnet.training.checks import quickly_finite
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -91,7 +91,7 @@ def check_sound(trainer: "Trainer", what: str, again: bool = False) -> None:
 
 def check_outputs(trainer: "Trainer", outputs: np.ndarray[Any, Any], what: str) -> None:
     """Raises ValueError where predictions are not finite, and says why."""
-    if quickly_finite(outputs):
+    if all_finite(outputs):
         return
     check_sound(trainer, what, again=True)
     row = int(np.argwhere(~np.isfinite(outputs))[0, 0])
@@ -121,7 +121,7 @@ def _lost(
 
 def _finite(trainer: "Trainer", array: Array) -> bool:
     if trainer.backend.is_host:
-        return quickly_finite(array)
+        return all_finite(array)
     return bool(trainer.backend.xp.isfinite(array).all())
 
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from xpnet.backend import Array, native
+from xpnet.backend import Array
 from xpnet.backend.blas import one_thread
-from xpnet.backend.native.table import Op
+from xpnet.compiler import c as native
+from xpnet.compiler.c.call_table import Op
+from xpnet.execution import c_steps
 from xpnet.training.callbacks import patience
-from xpnet.training.dataset import mean_loss
-from xpnet.training.stretch import SPAN, table
+from xpnet.training.data import mean_loss
+from xpnet.training.steps import SPAN, table
 
 if TYPE_CHECKING:
     from xpnet.training.loop import Loop
@@ -57,7 +59,7 @@ class Epochs:
         self._loop, self._room = loop, room
         self._squares = np.zeros((room, 1, 1), loop.trainer.dtype)
         self._rows = np.empty((room, loop.samples.count), np.int64)
-        self._linked: tuple[list[native.Steps], native.Epochs] | None = None
+        self._linked: tuple[list[c_steps.Steps], c_steps.Epochs] | None = None
         self.seconds: float | None = None  # of an epoch, about, once one has been taken
 
     def ahead(self, left: int) -> int:
@@ -70,7 +72,7 @@ class Epochs:
         seconds = run.seconds if self.seconds is None else self.seconds
         return max(1, min(few, int(SPAN / max(seconds, 1e-9))))
 
-    def _in_c(self) -> native.Epochs | None:
+    def _in_c(self) -> c_steps.Epochs | None:
         """The epochs in C; None where their steps are not."""
         stretches = self._loop.stretches
         steps = [stretch.in_c() for stretch in stretches]
@@ -84,7 +86,7 @@ class Epochs:
                 return None
             counts = [stretch.count for stretch in stretches]
             legs = list(zip(found, counts, strict=True))
-            self._linked = found, native.Epochs(legs, [square])
+            self._linked = found, c_steps.Epochs(legs, [square])
         return self._linked[1]
 
     def run(self, count: int) -> int:

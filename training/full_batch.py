@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.optim import Objective
-from xpnet.training.dataset import Samples
+from xpnet.training.data import Samples
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer

@@ -9,7 +9,7 @@ from xpnet.common import nearest
 from xpnet.training.metrics import METRICS, Metric
 
 if TYPE_CHECKING:
-    from xpnet.training.diagnosis import Diagnosis
+    from xpnet.diagnosis.report import Diagnosis
 
 HIDDEN = ("learning_rate", "seconds", "samples_per_second")
 MODES = {"min": False, "max": True}

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.backend.arrays import all_finite
 from xpnet.common.console import complain
+from xpnet.execution.interrupt import Interrupt
+from xpnet.execution.step import TrainingStep
 from xpnet.training.callbacks import Callback
-from xpnet.training.capture import captured
-from xpnet.training.checks import quickly_finite
-from xpnet.training.dataset import Orders, Samples, mean_loss
+from xpnet.training.cuda_graphs import captured
+from xpnet.training.data import Orders, Samples, mean_loss
 from xpnet.training.divergence import divergence, overflow
 from xpnet.training.epochs import Epochs, room
-from xpnet.training.evaluation import evaluate
+from xpnet.training.evaluate import evaluate
 from xpnet.training.history import History
-from xpnet.training.interrupt import Interrupt
 from xpnet.training.progress import Progress
-from xpnet.training.safety import Safety
-from xpnet.training.step import TrainingStep
-from xpnet.training.stretch import Stretch
+from xpnet.training.rollback import Safety
+from xpnet.training.steps import Stretch
 
 if TYPE_CHECKING:
-    from xpnet.training.doctor import Doctor
+    from xpnet.diagnosis.doctor import Doctor
     from xpnet.training.resume import Keeper
     from xpnet.training.trainer import Trainer
 
@@ -234,7 +234,7 @@ class Loop:
         self.losses[i : i + 1] = step.loss.reshape(-1)
         if trainer.backend.is_host:
             loss = float(step.loss[0, 0])
-            if not (math.isfinite(loss) and quickly_finite(trainer.flat_gradients)):
+            if not (math.isfinite(loss) and all_finite(trainer.flat_gradients)):
                 self.safety.put_back()
                 raise divergence(trainer, step, trainer.steps_done + 1, loss)
         step.run("update")

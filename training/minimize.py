@@ -14,14 +14,14 @@ from xpnet.common import (
     explains_arguments,
 )
 from xpnet.common.console import complain
+from xpnet.execution.interrupt import Interrupt
 from xpnet.optim import Iterate, Minimizer, StartError, get_minimizer
 from xpnet.training.callbacks import Callback, check_callbacks, refuse_checkpoints
-from xpnet.training.dataset import Samples
+from xpnet.training.data import Samples
 from xpnet.training.divergence import DivergenceError
-from xpnet.training.evaluation import evaluate
+from xpnet.training.evaluate import evaluate
 from xpnet.training.full_batch import FullBatch
 from xpnet.training.history import History
-from xpnet.training.interrupt import Interrupt
 from xpnet.training.progress import Progress
 from xpnet.training.trainer import Trainer
 

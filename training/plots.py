@@ -8,7 +8,7 @@ import numpy as np
 from xpnet.common.install import install
 
 if TYPE_CHECKING:
-    from xpnet.training.diagnosis import Diagnosis
+    from xpnet.diagnosis.report import Diagnosis
     from xpnet.training.history import History
 
 # Okabe and Ito's colours, told apart by colour-blind eyes, and line styles for print.

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Generic, Protocol, TypeVar
 
-from xpnet.backend import Program
-from xpnet.backend.memory import FREED
 from xpnet.common.access import renew_after_fork
-from xpnet.training.step import Batch
+from xpnet.compiler import Program
+from xpnet.compiler.buffers import FREED
+from xpnet.execution.step import Batch
 
 FEWEST = 1  # steps that are kept whatever they hold
 MOST = 32  # steps that are kept if they hold little

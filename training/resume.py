@@ -21,7 +21,7 @@ from xpnet.common import check_path
 from xpnet.common.console import warn
 from xpnet.training.callbacks import NEVER, Callback, Checkpoint
 from xpnet.training.checkpoint import arrays, counters, restore
-from xpnet.training.dataset import Samples
+from xpnet.training.data import Samples
 from xpnet.training.fingerprint import differences, digest, mark
 from xpnet.training.folder import CHECKPOINT, check_ours
 from xpnet.training.history import History

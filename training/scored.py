@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import get_backend
-from xpnet.training import checks
+from xpnet.training import inputs
 
 Values = np.ndarray[Any, Any]
 
@@ -23,14 +23,14 @@ def numbers(values: Any, name: str) -> Values:
         ValueError: none at all, NaN or infinity.
     """
     cpu = get_backend("cpu")
-    array: Values = checks.as_array(values, name, cpu)
+    array: Values = inputs.as_array(values, name, cpu)
     if array.ndim == 0:
         raise ValueError(f"{name}: expected one number a sample, got {values!r}")
     if array.size == 0:
         raise ValueError(
             f"{name}: expected at least one sample, got shape {array.shape}"
         )
-    checks.check_finite(array, name, cpu)
+    inputs.check_finite(array, name, cpu)
     return array
 
 
@@ -141,9 +141,9 @@ def weights(values: Any, samples: int) -> Values | None:
     """Sample weights (samples,), each at least 0 and not all 0; None stays None.
 
     Raises:
-        ValueError, TypeError: see `checks.check_weights`.
+        ValueError, TypeError: see `inputs.check_weights`.
     """
-    return checks.check_weights(values, samples, get_backend("cpu"))
+    return inputs.check_weights(values, samples, get_backend("cpu"))
 
 
 def same_length(first: Values, other: Values, names: tuple[str, str]) -> None:

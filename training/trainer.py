@@ -11,7 +11,6 @@ import numpy as np
 
 from xpnet.backend import Array, Backend, Shape, get_backend
 from xpnet.backend.blas import one_thread
-from xpnet.backend.memory import FREED
 from xpnet.common import (
     check_flag,
     check_optional_flag,
@@ -19,35 +18,37 @@ from xpnet.common import (
     check_whole,
     explains_arguments,
 )
+from xpnet.compiler.buffers import FREED
+from xpnet.compiler.drivers import driver_of
+from xpnet.execution.step import EvaluationStep, Kind, TrainingStep
+from xpnet.execution.update import Rule
 from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
 from xpnet.layers.parameters import Named, check_names
 from xpnet.optim import Optimizer, WeightAverage, get_optimizer
-from xpnet.training import checks, evaluation
+from xpnet.training import evaluate, inputs
+from xpnet.training.batch_inputs import Staging
 from xpnet.training.callbacks import (
     Callback,
     check_callbacks,
     check_monitors,
     checkpoint_of,
 )
-from xpnet.training.capture import STEPS_PER_GRAPH
-from xpnet.training.checks import DEFAULT_BATCH
-from xpnet.training.dataset import Samples
+from xpnet.training.cuda_graphs import STEPS_PER_GRAPH
+from xpnet.training.data import Samples
+from xpnet.training.device_memory import DeviceMemoryError, batch_too_large, no_room
 from xpnet.training.divergence import (
     DivergenceError,
     check_sound,
     divergence,
 )
 from xpnet.training.history import History
+from xpnet.training.inputs import DEFAULT_BATCH
+from xpnet.training.learning_rate import Rates
 from xpnet.training.loop import Loop
-from xpnet.training.memory import DeviceMemoryError, batch_too_large, no_room
 from xpnet.training.metrics import check_metrics, get_metrics
 from xpnet.training.progress import Progress
-from xpnet.training.rates import Rates
 from xpnet.training.recent import Recent
-from xpnet.training.rule import Rule
-from xpnet.training.safety import Safety
-from xpnet.training.staging import Staging
-from xpnet.training.step import EvaluationStep, Kind, TrainingStep
+from xpnet.training.rollback import Safety
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -154,7 +155,7 @@ class Trainer:
         self.steps_per_graph = check_whole("", "steps_per_graph", steps_per_graph, 0)
         self.seed = check_whole("", "seed", seed, 0)
         self.metrics = get_metrics(metrics, self.loss_function.targets)
-        self.average, self._inside_averages = checks.check_average(average), False
+        self.average, self._inside_averages = inputs.check_average(average), False
         self.history, self.stop = History(), ""
         self.steps_done = self.epochs_done = 0
         self.rates = Rates(self.optimizer.schedule, self.dtype)
@@ -209,9 +210,10 @@ class Trainer:
 
     def _allocate(self) -> None:
         self.model.allocate(self.backend, self.dtype, (self.seed,))
-        if self.backend.driver is not None:
+        driver = driver_of(self.backend)
+        if driver is not None:
             with self.backend.active():
-                self.backend.driver.prepare()
+                driver.prepare()
         self._make_rule()
 
     def check_owner(self) -> None:
@@ -244,7 +246,7 @@ class Trainer:
     @property
     def takes_graphs(self) -> bool:
         """Whether its steps may become CUDA graphs."""
-        return self.backend.driver is not None and self.steps_per_graph > 0
+        return driver_of(self.backend) is not None and self.steps_per_graph > 0
 
     def training_step(self, kind: Kind) -> TrainingStep:
         """The step for batches of this kind: recorded when it is first asked for."""
@@ -254,7 +256,7 @@ class Trainer:
             samples = kind.shape[
                 len(kind.shape) - len(self.model.sample_shape or ()) - 1
             ]
-            checks.check_batch(self.model, samples)
+            inputs.check_batch(self.model, samples)
             self.model.bind_noise((self.seed,))
             step = self._recorded(kind, self._new_step)
             self._steps.put(kind, step)
@@ -376,7 +378,7 @@ class Trainer:
         progress = Progress(check_optional_flag("", "verbose", verbose))
         history = self._begun(hooks, validation is not None)
         samples = self._samples(x, y, sample_weight, class_weight)
-        size = checks.check_batch_size(batch_size, samples.count)
+        size = inputs.check_batch_size(batch_size, samples.count)
         rest = samples.count % size
         kinds = [samples.kind(n) for n in sorted({size, rest} - {0}, reverse=True)]
         with self.model.access.changing:
@@ -402,7 +404,7 @@ class Trainer:
                 return history
         doctor = None
         if diagnose:
-            from xpnet.training.doctor import Doctor
+            from xpnet.diagnosis.doctor import Doctor
 
             doctor = Doctor(self, samples, size, epochs, progress, held)
         parts = (*data, hooks, progress, doctor, epochs, keeper)
@@ -460,8 +462,8 @@ class Trainer:
                 raise
 
     def _validation(self, validation: tuple[Any, ...]) -> Samples:
-        checks.check_validation(validation)
-        with checks.naming("validation"):
+        inputs.check_validation(validation)
+        with inputs.naming("validation"):
             return self._samples(*validation)
 
     def step(self, x: Any, y: Any, sample_weight: Any = None) -> None:
@@ -555,7 +557,7 @@ class Trainer:
         self._check_metrics(samples)
         check_sound(self, "evaluate")
         rows = self._rows(batch_size, samples.count)
-        scores = evaluation.evaluate(self, samples, self.metrics, rows)
+        scores = evaluate.evaluate(self, samples, self.metrics, rows)
         if not np.isfinite(scores["loss"]):
             check_sound(self, "evaluate", again=True)
         return scores
@@ -571,12 +573,12 @@ class Trainer:
             ValueError, TypeError: unfit data, weights that are NaN or infinite.
         """
         with self.left_as_it_was():
-            x = checks.check_x(x, self.model.sample_shape, self.backend)
+            x = inputs.check_x(x, self.model.sample_shape, self.backend)
             self.build(x.shape[1:])
-            checks.check_finite(x, "x", self.backend)
-            checks.check_fits(x, "x", self.dtype)
+            inputs.check_finite(x, "x", self.backend)
+            inputs.check_fits(x, "x", self.dtype)
         check_sound(self, "predict")
-        return evaluation.predict(self, x, self._rows(batch_size, len(x)))
+        return evaluate.predict(self, x, self._rows(batch_size, len(x)))
 
     @explains_arguments
     def predict_classes(

@@ -13,7 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from xpnet.backend import Backend, DeviceError, TraceError, derivative, get_backend
+    from xpnet.backend import (
+        Backend,
+        DeviceError,
+        get_backend,
+    )
     from xpnet.data import (
         Dataset,
         MinMaxScaler,
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
         load_npz,
         split,
         split_indices,
+    )
+    from xpnet.diagnosis import (
+        check_gradients,
     )
     from xpnet.layers import (
         Activation,
@@ -82,6 +89,13 @@ if TYPE_CHECKING:
         random_search,
         reliability,
     )
+    from xpnet.stack import (
+        Stack,
+    )
+    from xpnet.trace import (
+        TraceError,
+        derivative,
+    )
     from xpnet.training import (
         Callback,
         Checkpoint,
@@ -90,9 +104,7 @@ if TYPE_CHECKING:
         History,
         Metric,
         ReduceOnPlateau,
-        Stack,
         Trainer,
-        check_gradients,
         confusion_matrix,
         minimize,
     )
@@ -101,7 +113,7 @@ __version__ = "0.1.0"
 
 _ROOMS = {
     "backend": """
-        Backend DeviceError TraceError derivative get_backend
+        Backend DeviceError get_backend
     """,
     "data": """
         Dataset MinMaxScaler Standardizer datasets load_csv load_data load_idx
@@ -124,9 +136,11 @@ _ROOMS = {
     """,
     "training": """
         Callback Checkpoint DivergenceError EarlyStopping History Metric
-        ReduceOnPlateau Stack
-        Trainer check_gradients confusion_matrix minimize
+        ReduceOnPlateau Trainer confusion_matrix minimize
     """,
+    "stack": "Stack",
+    "diagnosis": "check_gradients",
+    "trace": "TraceError derivative",
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Backend, Call
-from xpnet.backend.cuda.graph import Graph
+from xpnet.backend import Backend
 from xpnet.benchmarks.cases import NETS
 from xpnet.benchmarks.gpu.clock import Clock, measure
 from xpnet.benchmarks.gpu.verdicts import DIFFERS, OK, SAFETY, Check, Figures, Host
+from xpnet.compiler import Call, primitives
+from xpnet.compiler.cuda.graph import Graph
+from xpnet.compiler.drivers import driver_of
 
 Results = tuple[str, str, Figures]
 NOTHING = 'extern "C" __global__ void nothing() {}'
@@ -45,10 +47,11 @@ def launch_checks(device: Device) -> list[Check]:
 
 def empty_call(backend: Backend) -> Call:
     """One thread that does nothing."""
-    if backend.driver is None:
+    driver = driver_of(backend)
+    if driver is None:
         raise RuntimeError(f"{backend.device} has no driver, so no kernels of ours")
-    function = backend.driver.load(NOTHING).function("nothing")
-    return backend.driver.launch, (function, (1, 1, 1), (1, 1, 1), ())
+    function = driver.load(NOTHING).function("nothing")
+    return driver.launch, (function, (1, 1, 1), (1, 1, 1), ())
 
 
 def time_launch(device: Device) -> Results:
@@ -97,7 +100,7 @@ def time_copy(device: Device, nbytes: int) -> Results:
     backend = device.backend
     with backend.active():
         source, target = (backend.zeros((nbytes // 4,), np.float32) for _ in range(2))
-        function, arguments = backend.copy(target, source)
+        function, arguments = primitives.copy(backend, target, source)
         figures = measure(device.clock, partial(function, *arguments))
     return OK, "", figures | {"GB_per_s": 2 * nbytes / figures["gpu_us"] / 1e3}
 
@@ -165,7 +168,7 @@ def time_product(device: Device, product: Product, precision: str) -> Results:
     with backend.active():
         left, right = _here(backend, a, b, product.transposed)
         out = backend.zeros((m, n), np.float32)
-        function, arguments = backend.product(left, right, out)
+        function, arguments = primitives.product(backend, left, right, out)
         figures = measure(device.clock, partial(function, *arguments))
         found = backend.to_numpy(out)
     figures["TFLOP_per_s"] = product.operations / figures["gpu_us"] / 1e6

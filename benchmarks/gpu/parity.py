@@ -24,9 +24,9 @@ from xpnet.benchmarks.gpu.verdicts import (
     Host,
     distance,
 )
+from xpnet.execution.step import EvaluationStep, Kind, TrainingStep
+from xpnet.execution.update import Rule
 from xpnet.layers import Dense, Sequential
-from xpnet.training.rule import Rule
-from xpnet.training.step import EvaluationStep, Kind, TrainingStep
 
 STEPS = 3
 DTYPES = ("float32", "float64")

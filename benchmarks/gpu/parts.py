@@ -8,6 +8,7 @@ from xpnet.benchmarks.cases import NETS
 from xpnet.benchmarks.gpu import cases, costs, parity, steps
 from xpnet.benchmarks.gpu.clock import clock_of
 from xpnet.benchmarks.gpu.verdicts import Check
+from xpnet.compiler.drivers import driver_of
 
 QUICK_NETS = 3  # of the five
 QUICK_REPLAYS = 100
@@ -34,14 +35,14 @@ class Part:
 
 
 def _without_driver(backend: Backend) -> Backend:
-    return replace(backend, driver=None)
+    return replace(backend, driver=False)
 
 
 def _kernels(what: str, made: Callable[[], list[cases.Case]]) -> Part:
     """Own kernels: their compiling takes long, so that each table is a part."""
 
     def checks(backend: Backend, quick: bool) -> list[Check]:
-        if backend.driver is None:
+        if driver_of(backend) is None:
             raise RuntimeError(f"{backend.device} has no driver, so no kernels of ours")
         return parity.checks(backend, quick=quick, cases=made())
 

@@ -4,7 +4,7 @@
   must leave the same bits in every parameter and every loss.
 - *Replays.* A graph that is launched many times, while other work takes and gives back
   memory in between, must leave the same bits as its calls without a graph.
-- *Lock-step.* `training/lockstep.py`, over 100 steps.
+- *Lock-step.* `diagnosis/lockstep.py`, over 100 steps.
 """
 
 import warnings
@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Backend, Call, get_backend
-from xpnet.backend.cuda.graph import Graph
+from xpnet.backend import Backend, get_backend
 from xpnet.benchmarks.gpu.verdicts import (
     DIFFERS,
     OK,
@@ -25,11 +24,14 @@ from xpnet.benchmarks.gpu.verdicts import (
     Host,
     identical,
 )
+from xpnet.compiler import Call
+from xpnet.compiler.cuda.graph import Graph
+from xpnet.compiler.drivers import driver_of
 from xpnet.data import datasets
+from xpnet.diagnosis.lockstep import Lockstep, Problem, Way
+from xpnet.execution.step import Kind
 from xpnet.layers import BatchNorm, Dense, Dropout, Layer, Sequential
 from xpnet.optim import SGD, Adam, Optimizer
-from xpnet.training.lockstep import Lockstep, Problem, Way
-from xpnet.training.step import Kind
 from xpnet.training.trainer import Trainer
 
 Results = tuple[str, str, Figures]
@@ -134,7 +136,7 @@ def compare_graphs(
 
 
 def _needs_driver(backend: Backend) -> None:
-    if backend.driver is None:
+    if driver_of(backend) is None:
         raise RuntimeError(f"{backend.device} has no driver, so there are no graphs")
 
 

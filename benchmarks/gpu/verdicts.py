@@ -75,7 +75,7 @@ class Bound:
         max |a - b|  ≤  8 ε max(√n s, κ)
 
     ε is the machine epsilon of `dtype`, s the tensor's largest entry, n the number of
-    terms in the sums on the way to it (see `training/lockstep.py` for 8 √n ε s). κ is
+    terms in the sums on the way to it (see `diagnosis/lockstep.py` for 8 √n ε s). κ is
     how strongly the tensor multiplies rounding, as NumPy itself shows it: the distance
     of its float32 result from its float64 result, in units of float32's ε. A sum whose
     terms cancel, such as the gradient of a bias before BatchNorm, is all rounding.

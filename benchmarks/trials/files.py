@@ -17,9 +17,9 @@ from xpnet.benchmarks.trials.trial import Trial
 from xpnet.benchmarks.trials.writes import running
 from xpnet.layers import Dense, Sequential
 from xpnet.selection.ensemble import Ensemble, load_saved
-from xpnet.training import Trainer
 from xpnet.training.folder import PART
 from xpnet.training.runs import read_run
+from xpnet.training.trainer import Trainer
 
 WRITER = """
 import sys

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from xpnet.backend.native import build
 from xpnet.benchmarks.trials.trial import Trial
 from xpnet.benchmarks.trials.writes import running
 from xpnet.common import cache
+from xpnet.compiler.c import build
 
 # A training in C whose result is known: prints "begun", waits for a line, trains.
 TRAINING = """
@@ -37,7 +37,7 @@ print("equal" if np.array_equal(t.predict(x), plain.predict(x)) else "other")
 
 COMPILING = """
 import sys
-from xpnet.backend.native import build
+from xpnet.compiler.c import build
 print("begun", flush=True)
 build.Build(sys.argv[1]).library()
 """
@@ -47,7 +47,7 @@ build.Build(sys.argv[1]).library()
 FORKING = """
 import multiprocessing, sys, threading, time, warnings
 import numpy as np, xpnet as xn
-from xpnet.backend.native import build
+from xpnet.compiler.c import build
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)
 build.WORTH = 0.0

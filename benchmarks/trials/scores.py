@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet.benchmarks.trials.trial import Trial
 from xpnet.selection.calibration import reliability
-from xpnet.training import METRICS, confusion_matrix
+from xpnet.training.metrics import METRICS, confusion_matrix
 
 Rows = np.ndarray[Any, Any]
 SAMPLES = 12

@@ -19,7 +19,7 @@ from xpnet.optim import Adam
 from xpnet.selection import grid_search
 from xpnet.selection.results import Results
 from xpnet.selection.store import Store
-from xpnet.training import Trainer
+from xpnet.training.trainer import Trainer
 
 Space = Mapping[str, Sequence[Any]]
 SPACE: Space = {"learning_rate": [1e-3, 3e-3, 1e-2], "hidden": [5, 8]}

@@ -11,14 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import (
-    Backend,
-    Program,
-    Tape,
-    batch_sum,
-    compile_tape,
-    feature_sum,
-)
+from xpnet.backend import Backend
+from xpnet.compiler import Program, compile_tape
+from xpnet.trace import Tape, batch_sum, feature_sum
 
 
 def whole(x: Any) -> Any:

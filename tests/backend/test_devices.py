@@ -12,6 +12,7 @@ import pytest
 from tests.standin import cupy, standin_backend
 from xpnet.backend import Backend, DeviceError, cuda_status, get_backend
 from xpnet.backend.failures import INSTALL
+from xpnet.compiler import primitives
 
 
 @pytest.fixture(autouse=True)
@@ -399,7 +400,7 @@ def test_rows_are_taken_into_a_buffer(backend, standin, dtypes):
         rows = backend.asarray(table, dtypes[0 if backend.is_host else 1])
         out = backend.zeros((3, 3), dtypes[1])
         at = backend.asarray(indices)
-        function, arguments = backend.take(rows, at, out)
+        function, arguments = primitives.take(backend, rows, at, out)
         with standin.counting() as counts:
             function(*arguments)
         assert np.array_equal(backend.to_numpy(out), table[indices])

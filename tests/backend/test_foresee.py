@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from xpnet.backend import Replay, Tape, compile_tape, get_backend
-from xpnet.backend.replay import WORTH
+from xpnet.backend import get_backend
+from xpnet.compiler import Replay, compile_tape
+from xpnet.compiler.jit import WORTH
+from xpnet.trace import Tape
 
 
 def replay(jit):

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from tests.standin import cupy, standin_backend
-from xpnet.backend import Tape, compile_tape, derivative, get_backend
-from xpnet.backend.formula import COMPARISONS, RULES
+from xpnet.backend import get_backend
+from xpnet.compiler import compile_tape
+from xpnet.trace import Tape, derivative
+from xpnet.trace.derivative import COMPARISONS, RULES
 
 EVERYWHERE = np.array([-2.7, -1.3, -0.6, -0.2, 0.15, 0.45, 0.9, 1.4, 2.2])
 POSITIVE = np.array([0.1, 0.35, 0.8, 1.1, 1.9, 3.3])

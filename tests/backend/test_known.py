@@ -11,9 +11,12 @@ import xpnet as xn
 from tests.backend.programs import draw
 from tests.training.examples import HIDDEN, TARGETS, curves, data, same, trainer
 from tests.training.test_stack import RULES, everything, network, rows
-from xpnet.backend import Backend, Tape, compile, compile_tape, loops, native
-from xpnet.backend.crew import Crew
-from xpnet.backend.native import known, share, signature
+from xpnet.backend import Backend
+from xpnet.compiler import c as native
+from xpnet.compiler import compile, compile_tape, loops
+from xpnet.compiler.c import cache_key, program_cache, row_partition
+from xpnet.compiler.row_partition import Crew
+from xpnet.trace import Tape
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 SAMPLES, BATCH = 23, 5
@@ -29,12 +32,12 @@ def nothing_known(cache_folder):
 
 def share_everything(monkeypatch, threads):
     monkeypatch.setattr(Backend, "threads", property(lambda self: threads))
-    monkeypatch.setattr(share, "WORK", 1)
-    monkeypatch.setattr(share, "ELEMENTS", 8)
+    monkeypatch.setattr(row_partition, "WORK", 1)
+    monkeypatch.setattr(row_partition, "ELEMENTS", 8)
 
 
 def compile_nothing(monkeypatch):
-    """From now on every program must be one that is known."""
+    """From now on every program must be one that is program_cache."""
 
     def refuse(*args):
         raise AssertionError("compiled once more")
@@ -98,7 +101,7 @@ def test_the_steps_of_a_stack_are_known_again(monkeypatch):
 
 def test_another_process_finds_it_in_a_file(monkeypatch):
     def train():
-        known._KNOWN.clear()
+        program_cache._KNOWN.clear()
         return trained()
 
     assert_again(monkeypatch, train)
@@ -128,7 +131,7 @@ def test_random_programs_are_the_same_on_other_arrays(lead):
         for factor in (1.0, -0.5):  # the second time on other numbers
             leaves = [np.array(leaf * factor) for leaf in drawn.leaves]
             plain = [leaf.copy() for leaf in leaves]
-            known_before = len(known._KNOWN)
+            known_before = len(program_cache._KNOWN)
             program = drawn.compiled(CPU, leaves, loops=True)
             for name in drawn.segments:
                 program.run(name)
@@ -138,7 +141,7 @@ def test_random_programs_are_the_same_on_other_arrays(lead):
             for a, b in zip([*outputs, *plain], [*got, *leaves], strict=True):
                 assert np.array_equal(a, b, equal_nan=True), seed
             found.append(known_before)
-        again += found[0] < found[1] == len(known._KNOWN)
+        again += found[0] < found[1] == len(program_cache._KNOWN)
     assert again > 2
 
 
@@ -155,7 +158,7 @@ def key(outputs=("sum",), segments=("a",), crew=None, members=None, **other):
     total = make["op"](x, make["number"])
     tape.leaf(out)[...] = total * y
     names = dict.fromkeys(outputs, total)
-    found = signature.recorded(tape, CPU, names, segments, x, members, crew)
+    found = cache_key.recorded(tape, CPU, names, segments, x, members, crew)
     return found if found is None else found.key
 
 
@@ -192,11 +195,11 @@ def test_whatever_a_program_depends_on_is_in_its_key():
 @pytest.mark.parametrize(
     ("where", "name"),
     [
-        (share, "WORK"),
-        (share, "LARGEST"),
-        (share, "ELEMENTS"),
+        (row_partition, "WORK"),
+        (row_partition, "LARGEST"),
+        (row_partition, "ELEMENTS"),
         (loops, "SHARED"),
-        (signature, "_code"),
+        (cache_key, "_code"),
     ],
     ids=lambda value: getattr(value, "__name__", value),
 )
@@ -213,7 +216,7 @@ def test_where_leaves_lie_to_each_other_is_in_the_key():
         tape = Tape()
         x, out = tape.leaf(whole[:6]), tape.leaf(whole[gap : gap + 6])
         out[...] = x + 1.0
-        return signature.recorded(tape, CPU, {}, ("",), x, None, None).key
+        return cache_key.recorded(tape, CPU, {}, ("",), x, None, None).key
 
     assert pair(6) == pair(6)
     assert len({pair(gap) for gap in (0, 3, 6, 7)}) == 4
@@ -225,7 +228,7 @@ def test_what_a_key_cannot_tell_is_not_kept():
     x = tape.leaf(np.zeros(3))
     tape.leaf(np.zeros(3))[...] = x + 1.0
     tape.nodes[-2].op = own  # as if it could be recorded
-    assert signature.recorded(tape, CPU, {}, ("",), x, None, None) is None
+    assert cache_key.recorded(tape, CPU, {}, ("",), x, None, None) is None
 
     def foreign():
         return np.frombuffer(mmap.mmap(-1, 96), np.float32).reshape(4, 6)
@@ -241,7 +244,7 @@ def test_a_program_on_foreign_memory_is_compiled_every_time(nothing_known):
         tape.leaf(out)[...] = tape.leaf(x) * 2.0 + 1.0
         compile_tape(tape, CPU, {}, ("a",), loops=True).run("a")
         assert np.array_equal(out, np.ones(6))
-    assert not known._KNOWN
+    assert not program_cache._KNOWN
     assert not list(nothing_known.glob("*.program"))
 
 
@@ -265,9 +268,9 @@ def test_a_spoilt_file_is_written_anew(spoil, nothing_known, monkeypatch):
     assert len(files) > 2
     for file in files:
         file.write_bytes(spoil(file.read_bytes()))
-    known._KNOWN.clear()
+    program_cache._KNOWN.clear()
     assert same(trained()[0], first[0])
-    known._KNOWN.clear()
+    program_cache._KNOWN.clear()
     compile_nothing(monkeypatch)
     assert same(trained()[0], first[0])
 
@@ -276,25 +279,25 @@ def test_no_place_for_files_is_no_error(monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(known, "keep", full)
+    monkeypatch.setattr(program_cache, "keep", full)
     first = trained()
     compile_nothing(monkeypatch)
     assert same(trained()[0], first[0])
 
 
 def test_few_programs_are_kept_in_a_process(monkeypatch):
-    monkeypatch.setattr(known, "MOST", 2)
+    monkeypatch.setattr(program_cache, "MOST", 2)
     for seed in range(3):
         trained("dense", optimizer=xn.SGD(0.1, momentum=0.1 * (seed + 1)))
-        assert len(known._KNOWN) == 2
-    known._KNOWN.clear()
+        assert len(program_cache._KNOWN) == 2
+    program_cache._KNOWN.clear()
     trained("dense", optimizer=xn.SGD(0.1, momentum=0.1))
-    assert len(known._KNOWN) == 2
+    assert len(program_cache._KNOWN) == 2
 
 
 def test_threads_may_keep_programs_at_once(monkeypatch):
-    monkeypatch.setattr(known, "MOST", 2)
+    monkeypatch.setattr(program_cache, "MOST", 2)
     with ThreadPoolExecutor(8) as pool:
-        for made in [pool.submit(known._keep, str(i), {}) for i in range(2000)]:
+        for made in [pool.submit(program_cache._keep, str(i), {}) for i in range(2000)]:
             made.result()
-    assert len(known._KNOWN) == 2
+    assert len(program_cache._KNOWN) == 2

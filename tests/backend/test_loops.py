@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from xpnet.backend import Tape, compile_tape, get_backend, loops, replay
+from xpnet.backend import get_backend
+from xpnet.compiler import compile_tape, loops
+from xpnet.compiler import jit as replay
+from xpnet.trace import Tape
 
 pytestmark = pytest.mark.usefixtures("numba_only")
 CPU = get_backend("cpu")

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tests.standin import standin_backend
-from xpnet.backend import PerMember, Tape, compile_tape, get_backend
+from xpnet.backend import get_backend
+from xpnet.compiler import compile_tape
+from xpnet.trace import PerMember, Tape
 
 VALUES = (0.0, 0.25, 3.0)
 EQUATIONS = {

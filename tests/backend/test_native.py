@@ -21,19 +21,15 @@ from tests.backend.test_loops import (
     same,
     trainer,
 )
-from xpnet.backend import (
-    Tape,
-    batch_sum,
-    compile_tape,
-    get_backend,
-    how_compiled,
-    native,
-    replay,
-)
-from xpnet.backend.native import build, inner, steps
-from xpnet.backend.native.link import Linker
+from xpnet.backend import get_backend
 from xpnet.common import cache
 from xpnet.common.cache import keep, kept
+from xpnet.compiler import c as native
+from xpnet.compiler import compile_tape, how_compiled
+from xpnet.compiler import jit as replay
+from xpnet.compiler.c import Linker, build, ufunc_loops
+from xpnet.execution import c_steps
+from xpnet.trace import Tape, batch_sum
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 CPU = get_backend("cpu")
@@ -94,7 +90,7 @@ def test_steps_are_c_from_end_to_end(name):
     x, y = data()
     t = trainer(name, jit=True)
     t.step(x, y)
-    assert native.possible(t.newest.program.native)
+    assert c_steps.possible(t.newest.program.native)
     assert all(len(calls) == 1 for calls in t.newest.program.segments.values())
 
 
@@ -109,7 +105,7 @@ def test_steps_of_built_in_losses_are_c_from_end_to_end(loss):
         t = xn.Trainer(model.copy(), loss, "adam", device="cpu", jit=jit)
         t.fit(x, (y > 1)[:, None], 3, 10)
         found.append((everything(t), t.history["loss"]))
-    assert native.possible(t.newest.program.native)
+    assert c_steps.possible(t.newest.program.native)
     assert all(map(np.array_equal, found[0][0], found[1][0]))
     assert found[0][1] == found[1][1]
 
@@ -155,42 +151,44 @@ def test_vectors_are_as_wide_as_the_processor_takes_them(
 
 
 @pytest.mark.parametrize("kind", "fd")
-@pytest.mark.parametrize("op", inner.CHECKS, ids=lambda op: op.__name__)
+@pytest.mark.parametrize("op", ufunc_loops.CHECKS, ids=lambda op: op.__name__)
 def test_inner_loops_of_numpy_are_found(op, kind):
-    found = inner.inner_loop(op, f"{kind * op.nin}->{kind}")
+    found = ufunc_loops.inner_loop(op, f"{kind * op.nin}->{kind}")
     assert found is not None
     assert found[0] != 0
 
 
 def test_a_ufunc_of_another_layout_is_left_to_numpy(monkeypatch):
     class Shifted(ctypes.Structure):
-        _fields_ = (("before", ctypes.c_int64), *inner._UFunc._fields_)
+        _fields_ = (("before", ctypes.c_int64), *ufunc_loops._UFunc._fields_)
 
-    monkeypatch.setattr(inner, "_UFunc", Shifted)
-    inner._found.cache_clear()
+    monkeypatch.setattr(ufunc_loops, "_UFunc", Shifted)
+    ufunc_loops._found.cache_clear()
     try:
-        assert inner.inner_loop(np.exp, "f->f") is None
+        assert ufunc_loops.inner_loop(np.exp, "f->f") is None
         x, y = data()
         plain, compiled = trainer("smooth", jit=False), trainer("smooth", jit=True)
         for t in (plain, compiled):
             t.fit(x, y, 2, 10)
             for i in range(3):  # a new array each step, not read in place
                 t.step(np.roll(x, i, axis=0), y)
-        assert not native.possible(compiled.newest.program.native)
+        assert not c_steps.possible(compiled.newest.program.native)
         assert same(plain, compiled)
     finally:
-        inner._found.cache_clear()
+        ufunc_loops._found.cache_clear()
 
 
 def test_a_function_that_gives_other_bits_is_not_taken(monkeypatch):
-    monkeypatch.setattr(inner, "_AGREE", {})
-    monkeypatch.setattr(inner, "_agrees", lambda *a: False)
-    assert inner.inner_loop(np.exp, "f->f") is None
+    monkeypatch.setattr(ufunc_loops, "_AGREE", {})
+    monkeypatch.setattr(ufunc_loops, "_agrees", lambda *a: False)
+    assert ufunc_loops.inner_loop(np.exp, "f->f") is None
     monkeypatch.undo()
-    monkeypatch.setattr(inner, "_AGREE", {})
-    monkeypatch.setattr(inner, "_agrees", lambda *a: pytest.fail("tried once more"))
-    assert inner.inner_loop(np.exp, "f->f", tried=True) is not None
-    assert inner.inner_loop(np.exp, "f->f") is not None
+    monkeypatch.setattr(ufunc_loops, "_AGREE", {})
+    monkeypatch.setattr(
+        ufunc_loops, "_agrees", lambda *a: pytest.fail("tried once more")
+    )
+    assert ufunc_loops.inner_loop(np.exp, "f->f", tried=True) is not None
+    assert ufunc_loops.inner_loop(np.exp, "f->f") is not None
 
 
 # Whose memory is whose.
@@ -255,7 +253,7 @@ def test_each_network_finds_its_share_of_a_buffer_in_one_place():
 
 SCRIPT = """
 import time, numpy as np, xpnet as xn
-from xpnet.backend.native import build
+from xpnet.compiler.c import build
 x = np.ones((4, 3), np.float32)
 model = xn.Sequential([xn.Dense(4, "relu"), xn.Dense(2)])
 t = xn.Trainer(model, "softmax_cross_entropy", "sgd", device="cpu", jit=JIT)
@@ -438,7 +436,7 @@ def test_ctrl_c_does_not_reach_the_compiler():
 
 
 def test_the_largest_of_one_long_row_is_not_shared_among_threads(monkeypatch):
-    monkeypatch.setattr("xpnet.backend.native.link.SHARED", 10)
+    monkeypatch.setattr("xpnet.compiler.c.linker.SHARED", 10)
     monkeypatch.setattr("xpnet.backend.backend.blas_threads", lambda: 3)
     z = np.random.default_rng(0).normal(size=(1, 999)).astype(np.float32)
     program = in_c(lambda z: z - z.max(axis=-1, keepdims=True), z)
@@ -645,7 +643,7 @@ def test_the_compiler_is_what_cc_names(name, monkeypatch):
         build.compiler.cache_clear()
 
 
-# Whole steps.
+# Whole c_steps.
 
 
 def test_a_bad_step_is_found_before_its_update():
@@ -664,8 +662,8 @@ def test_a_bad_step_is_found_before_its_update():
     leaves["loss"][...] = leaves["held"] * 2.0
     program = compile_tape(tape, CPU, {}, ("gradients", "update", "loss"), loops=True)
     losses = np.zeros(6, np.float32)
-    first = [steps.copy(values[0], held, False, (values.strides[0], 0))]
-    run = native.Steps(program.native, first, loss, losses, grads)
+    first = [c_steps.copy(values[0], held, False, (values.strides[0], 0))]
+    run = c_steps.Steps(program.native, first, loss, losses, grads)
     assert run.run(0, 3, 0, 1) == 3
     assert run.run(3, 6, 0, 1) == 3
     assert np.array_equal(params, [3.0] * 3)  # 0 + 1 + 2
@@ -678,17 +676,17 @@ def test_a_bad_step_is_found_before_its_update():
 def test_only_whole_rows_are_gathered_in_c():
     rows, index = np.zeros((9, 4), np.float32), np.zeros(3, np.int64)
     out = np.zeros((3, 4), np.float32)
-    assert steps.take(rows, index, out, None, 24) is not None
+    assert c_steps.take(rows, index, out, None, 24) is not None
     for other in (rows.astype("f8"), rows[:, ::2], np.asfortranarray(rows)):
         fit = out[:, : other.shape[1]].copy()
-        assert steps.take(other, index, fit, None, 24) is None
+        assert c_steps.take(other, index, fit, None, 24) is None
     lists, which = np.zeros((2, 3), np.int64), np.zeros(4, np.int64)
-    assert steps.take(rows, lists, np.zeros((4, 3, 4), "f4"), which, 24) is not None
-    assert steps.take(rows, lists, np.zeros((3, 3, 4), "f4"), which, 24) is None
+    assert c_steps.take(rows, lists, np.zeros((4, 3, 4), "f4"), which, 24) is not None
+    assert c_steps.take(rows, lists, np.zeros((3, 3, 4), "f4"), which, 24) is None
 
 
 def test_a_run_of_more_arrays_than_a_call_holds_is_cut(monkeypatch):
-    monkeypatch.setattr("xpnet.backend.native.link.MOST_ARRAYS", 6)
+    monkeypatch.setattr("xpnet.compiler.c.linker.MOST_ARRAYS", 6)
     arrays = [np.full((4, 4), float(i)) for i in range(12)]
     program = in_c(lambda *a: sum(a) * 0.5, *arrays)
     program.run("all")
@@ -697,7 +695,7 @@ def test_a_run_of_more_arrays_than_a_call_holds_is_cut(monkeypatch):
 
 
 def test_threads_share_a_long_loop_and_change_no_bit(monkeypatch):
-    monkeypatch.setattr("xpnet.backend.native.link.SHARED", 10)
+    monkeypatch.setattr("xpnet.compiler.c.linker.SHARED", 10)
     monkeypatch.setattr("xpnet.backend.backend.blas_threads", lambda: 3)
     rng = np.random.default_rng(0)
     for shape in ((1000,), (40, 25), (5, 8, 25)):

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from xpnet.backend import Backend, native
-from xpnet.backend.crew import Crew
-from xpnet.backend.native import link, share
-from xpnet.backend.native.build import build
-from xpnet.backend.native.partial import GAP, Partial, is_sum, joined, watch
-from xpnet.backend.native.table import Op
+from xpnet.backend import Backend
+from xpnet.compiler import c as native
+from xpnet.compiler.c import linker, row_partition
+from xpnet.compiler.c.build import build
+from xpnet.compiler.c.call_table import Op
+from xpnet.compiler.c.partial_sums import GAP, Partial, is_sum, joined, watch
+from xpnet.compiler.row_partition import Crew
 
 CPU = Backend("numpy", "cpu", np)
 SIZES = (40, 3, 17, 64)
@@ -38,7 +39,7 @@ def sums(threads, dtype, order=(0, 1, 2, 3)):
 
 def run(ops, crew):
     """Call them, as a step does; the flags of the sums."""
-    library = link.Library(build(link.runtime()).library())
+    library = linker.Library(build(linker.runtime()).library())
     found = native.Native(library, {}, None, False, crew, [])
     table = found.link(ops)
     library.run(table.address, table.count, 0, 1, 0)
@@ -57,7 +58,7 @@ def wanted(parts):
 @THREADS
 @pytest.mark.parametrize("elements", [8, 1 << 20], ids=["divided", "whole"])
 def test_neighbours_are_added_in_one_call(threads, dtype, elements, monkeypatch):
-    monkeypatch.setattr(share, "ELEMENTS", elements)
+    monkeypatch.setattr(row_partition, "ELEMENTS", elements)
     flat, parts, ops, crew = sums(threads, dtype, (2, 0, 3, 1))
     assert len(joined(ops, crew)) == 1
     flags = run(ops, crew)
@@ -74,7 +75,7 @@ def test_neighbours_are_added_in_one_call(threads, dtype, elements, monkeypatch)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, "overflow"])
 @pytest.mark.parametrize("slot", range(4))
 def test_a_sum_that_is_not_finite_is_told_of(threads, dtype, bad, slot, monkeypatch):
-    monkeypatch.setattr(share, "ELEMENTS", 8)
+    monkeypatch.setattr(row_partition, "ELEMENTS", 8)
     _, parts, ops, crew = sums(threads, dtype)
     if bad == "overflow":  # each part is finite, their sum is not
         parts[slot][:2, -1] = np.finfo(dtype).max

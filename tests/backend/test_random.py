@@ -6,17 +6,9 @@ import numpy as np
 import pytest
 
 from tests.standin import standin_backend
-from xpnet.backend import (
-    NOISE,
-    ORDER,
-    WEIGHTS,
-    Noise,
-    Tape,
-    compile_tape,
-    generator,
-    get_backend,
-    stream_key,
-)
+from xpnet.backend import NOISE, ORDER, WEIGHTS, generator, get_backend, stream_key
+from xpnet.compiler import compile_tape
+from xpnet.trace import Noise, Tape
 
 CPU = get_backend("cpu")
 SHAPES = [(1, 1), (7, 5), (64, 33), (4, 3, 2)]

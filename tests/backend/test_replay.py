@@ -9,14 +9,10 @@ import pytest
 
 from tests.backend.programs import draw, draw_training
 from tests.standin import capture, cupy, standin_backend
-from xpnet.backend import (
-    Tape,
-    TraceError,
-    batch_sum,
-    compile_tape,
-    get_backend,
-    native,
-)
+from xpnet.backend import get_backend
+from xpnet.compiler import c as native
+from xpnet.compiler import compile_tape
+from xpnet.trace import Tape, TraceError, batch_sum
 
 CPU = get_backend("cpu")
 SEEDS = 80
@@ -81,7 +77,7 @@ def way(request, monkeypatch):
     """Each way to run elementwise operations; small blocks show on small arrays."""
     chosen = WAYS[request.param]
     backend, loops = map(
-        import_module, ("xpnet.backend.backend", "xpnet.backend.loops")
+        import_module, ("xpnet.backend.backend", "xpnet.compiler.loops")
     )
     monkeypatch.setattr(backend, "BLOCK_ELEMENTS", chosen.block)
     monkeypatch.setattr(loops, "_compiled", interpreted)

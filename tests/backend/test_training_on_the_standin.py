@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.standin import cupy, standin_backend
+from xpnet.execution.step import Kind
 from xpnet.layers import (
     LOSSES,
     Activation,
@@ -16,8 +17,9 @@ from xpnet.layers import (
     Sequential,
 )
 from xpnet.optim import SGD, Adam, AdamW, ExponentialDecay
-from xpnet.training import DivergenceError, EarlyStopping, ReduceOnPlateau, Trainer
-from xpnet.training.step import Kind
+from xpnet.training.callbacks import EarlyStopping, ReduceOnPlateau
+from xpnet.training.divergence import DivergenceError
+from xpnet.training.trainer import Trainer
 
 SAMPLES, CLASSES = 46, 3  # 46 = 2 batches of 16 and one of 14
 OPTIMIZERS = {

@@ -71,7 +71,9 @@ def test_a_clock_tells_asking_from_doing(kind):
 def test_a_device_with_events_is_timed_by_them():
     assert isinstance(clock_of(standin_backend()), HostClock)
     events = Queue().module()
-    assert isinstance(clock_of(Backend("cupy", "cuda:0", events)), EventClock)
+    assert isinstance(
+        clock_of(Backend("cupy", "cuda:0", events, driver=False)), EventClock
+    )
 
 
 def test_a_round_holds_no_more_than_there_is_time_for():
@@ -163,7 +165,7 @@ def rounding(bits):
         out._host[...] = shorter(a) @ shorter(b)
 
     module = SimpleNamespace(**{**vars(cupy), "matmul": matmul})
-    return Backend("cupy", "cuda:0", module)
+    return Backend("cupy", "cuda:0", module, driver=False)
 
 
 @pytest.mark.parametrize(("bits", "verdict"), [(24, OK), (11, DIFFERS)])

@@ -117,7 +117,9 @@ def wrong(name, change):
         change(out._host)
         return out
 
-    return Backend("cupy", "cuda:0", SimpleNamespace(**{**vars(cupy), name: call}))
+    return Backend(
+        "cupy", "cuda:0", SimpleNamespace(**{**vars(cupy), name: call}), driver=False
+    )
 
 
 def slightly(array):
@@ -205,7 +207,7 @@ def test_steps_that_are_not_captured_are_a_failure(monkeypatch):
 
 
 def test_a_device_without_a_driver_has_no_graphs():
-    backend = replace(fiber_backend(), driver=None)
+    backend = replace(fiber_backend(), driver=False)
     checks = [*steps.graph_checks(backend), *steps.replay_checks(backend, 4)]
     for line in lines(checks):
         assert line.verdict == FAILED

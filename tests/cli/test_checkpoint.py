@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.files import xpnet
 from tests.training.examples import curves
-from xpnet.training import EarlyStopping
+from xpnet.training.callbacks import EarlyStopping
 
 TRAIN = ["train", "moons", "--epochs", "12", "--hidden", "8", "--json", "--seed", "3"]
 # The same command with a signal at the end of the third epoch.

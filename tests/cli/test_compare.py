@@ -9,11 +9,11 @@ import pytest
 from tests.standin import cupy, standin_backend
 from xpnet.backend import cuda_status, devices
 from xpnet.backend.crossover import recall
-from xpnet.backend.cuda import cupy_driver
 from xpnet.cli import main
 from xpnet.commands import compare
 from xpnet.common.cache import cache_directory
-from xpnet.training.lockstep import Problem, Run, Way
+from xpnet.compiler.cuda import cupy_driver
+from xpnet.diagnosis.lockstep import Problem, Run, Way
 
 QUICK = ("--steps", "20", "--hidden", "8")
 GRID = ("--grid", "4,8x2,16")

@@ -16,10 +16,17 @@ import pytest
 from tests import standin
 from tests.cuda import emulated_gemm
 from xpnet.backend import Backend
-from xpnet.backend.cuda import Signature, bind, check_grid, handwritten, signatures
-from xpnet.backend.cuda.launch import KERNEL, address
-from xpnet.backend.cuda.products import Gemm
 from xpnet.common.cache import cache_directory
+from xpnet.compiler.cuda.gemm import Gemm
+from xpnet.compiler.cuda.launch import (
+    KERNEL,
+    Signature,
+    address,
+    bind,
+    check_grid,
+    signatures,
+)
+from xpnet.compiler.cuda.module import handwritten
 
 HEADER = Path(__file__).with_name("fibers.h")
 FLAGS = ["-std=c++17", "-O1", "-shared", "-fPIC", "-w", "-U_FORTIFY_SOURCE"]
@@ -103,7 +110,7 @@ class _Entries:
 
 def _entry(signature: Signature, together: bool) -> str:
     """A C function that runs a kernel over a grid, from an array of addresses."""
-    from xpnet.backend.expressions import C_NAMES
+    from xpnet.compiler.expressions import C_NAMES
 
     kinds = [C_NAMES[p.dtype] + "*" * p.pointer for p in signature.parameters]
     values = ", ".join(f"*({kind}*)p[{i}]" for i, kind in enumerate(kinds))

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend.cuda.cupy_driver import OPTIONS as DRIVERS
-from xpnet.backend.cuda.launch import signatures
+from xpnet.compiler.cuda.cupy_driver import OPTIONS as DRIVERS
+from xpnet.compiler.cuda.launch import signatures
 
 ARCHITECTURES = (75, 80, 90, 100, 120)
 # The driver's own, and what CuPy's RawModule adds to them (cupy/cuda/compiler.py).

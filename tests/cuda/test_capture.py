@@ -20,19 +20,19 @@ from tests.cuda.fibers import FiberDriver, needs_compiler
 from tests.standin import cupy, standin_backend
 from tests.training.test_resume import Stop, StopAt
 from xpnet.backend import DeviceError
+from xpnet.execution.step import Kind
 from xpnet.layers import LOSSES, BatchNorm, Dense, Dropout, Sequential
 from xpnet.optim import SGD, ExponentialDecay, WeightAverage
-from xpnet.training import (
+from xpnet.stack import Stack
+from xpnet.training.callbacks import (
     Callback,
     Checkpoint,
-    DivergenceError,
     EarlyStopping,
     ReduceOnPlateau,
-    Stack,
-    Trainer,
 )
+from xpnet.training.divergence import DivergenceError
 from xpnet.training.runs import read_run
-from xpnet.training.step import Kind
+from xpnet.training.trainer import Trainer
 
 pytestmark = needs_compiler
 SAMPLES, BATCH = 46, 8  # 5 full batches and one of 6

@@ -11,9 +11,9 @@ from tests.cuda import emulated_gemm
 from tests.cuda.test_products import OnDevice
 from tests.standin import cupy
 from xpnet.backend import cuda_status
-from xpnet.backend.cuda import cublas
-from xpnet.backend.cuda.cublas import Cublas, CublasError
-from xpnet.backend.cuda.products import Gemm
+from xpnet.compiler.cuda import cublas
+from xpnet.compiler.cuda.cublas import Cublas, CublasError
+from xpnet.compiler.cuda.gemm import Gemm
 
 
 class Function:

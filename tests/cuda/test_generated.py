@@ -11,11 +11,12 @@ from tests.backend.programs import draw, draw_training
 from tests.backend.test_replay import HAZARDS, LEADS, P, Q, same
 from tests.cuda.fibers import fiber_backend, needs_compiler
 from tests.cuda.guards import guarded, on_device
-from xpnet.backend import Tape, batch_sum, compile_tape, feature_sum, get_backend
-from xpnet.backend.random import Noise
+from xpnet.backend import get_backend
+from xpnet.compiler import compile_tape
 from xpnet.layers import ACTIVATIONS, LOSSES, SoftmaxCrossEntropy
 from xpnet.layers.activations import get_activation
 from xpnet.optim import SGD, Adam, AdamW
+from xpnet.trace import Noise, Tape, batch_sum, feature_sum
 
 pytestmark = needs_compiler
 CPU = get_backend("cpu")

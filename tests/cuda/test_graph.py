@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.standin import cupy, standin_backend
-from xpnet.backend.cuda.graph import CaptureError, Graph, Repeated
+from xpnet.compiler.cuda.graph import CaptureError, Graph, Repeated
 
 
 @pytest.fixture

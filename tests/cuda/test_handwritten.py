@@ -5,7 +5,7 @@ import pytest
 
 from tests.cuda.fibers import fiber_backend, needs_compiler
 from tests.cuda.guards import guarded, on_device
-from xpnet.backend.cuda import handwritten
+from xpnet.compiler.cuda.module import handwritten
 
 pytestmark = needs_compiler
 KINDS = {"u8": "u1", "f32": "f4", "f64": "f8", "i32": "i4"}

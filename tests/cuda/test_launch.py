@@ -5,15 +5,15 @@ import pytest
 
 from tests.cuda.guards import on_device
 from tests.standin import standin_backend
-from xpnet.backend.cuda import (
+from xpnet.compiler.cuda.launch import (
     LaunchError,
     Parameter,
     Strided,
     bind,
     check_grid,
-    handwritten,
     signatures,
 )
+from xpnet.compiler.cuda.module import handwritten
 
 SOURCE = """
 extern "C" __global__ void scale(

@@ -10,12 +10,12 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from docs.import_graph import ROOT, modules
 from tests import standin
 from tests.cuda.cupy_names import accepts, kept, look_up, parameters, table
 from tests.cuda.uses import used_in, uses
-from tests.package.test_structure import ROOMS, ROOT, sources
 
-FILES = [path for room in ROOMS for path in sources(room)]
+FILES = sorted(modules().values())
 needs_cupy = pytest.mark.skipif(
     find_spec("cupy") is None, reason="CuPy is not installed: nothing to compare with"
 )

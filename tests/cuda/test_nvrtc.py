@@ -15,11 +15,13 @@ from tests.cuda.nvrtc import (
     takes_float64,
     why_not,
 )
-from xpnet.backend import Tape, batch_sum, compile_tape
-from xpnet.backend.cuda import handwritten
-from xpnet.backend.cuda.launch import KERNEL
 from xpnet.benchmarks.gpu.cases import all_cases
 from xpnet.benchmarks.gpu.parity import DTYPES, LEADS, Subject
+from xpnet.compiler import compile_tape
+from xpnet.compiler.cuda.launch import KERNEL
+from xpnet.compiler.cuda.module import handwritten
+from xpnet.execution.step import Kind, TrainingStep
+from xpnet.execution.update import Rule
 from xpnet.layers import (
     BatchNorm,
     Dense,
@@ -29,8 +31,7 @@ from xpnet.layers import (
     SoftmaxCrossEntropy,
 )
 from xpnet.optim import Adam
-from xpnet.training.rule import Rule
-from xpnet.training.step import Kind, TrainingStep
+from xpnet.trace import Tape, batch_sum
 
 needs_nvrtc = pytest.mark.skipif(bool(why_not()), reason=why_not())
 

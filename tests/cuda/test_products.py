@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.cuda import emulated_gemm
-from xpnet.backend.cuda.products import Gemm, ProductError
+from xpnet.compiler.cuda.gemm import Gemm, ProductError
 
 ROOM = 7  # elements of every buffer that no product may touch
 

@@ -7,9 +7,12 @@ import xpnet as xn
 from tests.backend.test_training_on_the_standin import data, everything, trainer
 from tests.cuda.fibers import fiber_backend, needs_compiler
 from tests.cuda.guards import guarded
-from xpnet.backend import DeviceError, Tape, compile_tape
-from xpnet.backend.cuda import handwritten, signatures
-from xpnet.training.step import Kind
+from xpnet.backend import DeviceError
+from xpnet.compiler import compile_tape
+from xpnet.compiler.cuda.launch import signatures
+from xpnet.compiler.cuda.module import handwritten
+from xpnet.execution.step import Kind
+from xpnet.trace import Tape
 
 pytestmark = needs_compiler
 

@@ -107,7 +107,7 @@ def test_alpha_follows_the_weights_of_shuffled_batches():
     trainer = model._network.trainer
     again = make(REGRESSOR, alpha=0.0, **options).fit
     rule = trainer.optimizer
-    from xpnet.training.dataset import Orders
+    from xpnet.training.data import Orders
 
     orders = Orders(trainer.seed, 32)
     for epoch in range(2):

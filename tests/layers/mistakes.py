@@ -5,8 +5,8 @@ import numpy as np
 import xpnet as xn
 from tests.layers.examples import BATCH
 from xpnet import Activation, ActivationFunction, Dense
-from xpnet.backend import batch_mean
 from xpnet.layers import ACTIVATIONS
+from xpnet.trace import batch_mean
 
 
 class ScaledW(Dense):

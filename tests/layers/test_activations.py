@@ -7,8 +7,8 @@ import pytest
 
 import xpnet as xn
 from tests.layers.examples import rng
-from xpnet.backend import derivative
 from xpnet.layers import ACTIVATIONS, Activation, get_activation
+from xpnet.trace import derivative
 
 # f(z) in float64, written down again.
 FORMULAS = {

@@ -5,8 +5,10 @@ import pytest
 
 import xpnet as xn
 from tests.standin import standin_backend
-from xpnet.backend import Tape, compile_tape, get_backend, loops
+from xpnet.backend import get_backend
+from xpnet.compiler import compile_tape, loops
 from xpnet.optim import OPTIMIZERS
+from xpnet.trace import Tape
 
 COMMON = {"l1": 0.01, "l2": 0.02, "weight_decay": 0.1, "clip_value": 1.5}
 OPTIONS = {

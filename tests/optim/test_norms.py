@@ -5,7 +5,7 @@ import pytest
 
 import xpnet as xn
 from tests.standin import cupy, standin_backend
-from xpnet.backend import within
+from xpnet.trace import within
 
 DTYPES = {"float32": 1.0, "float64": 2.0**896}  # what the sizes below are scaled by
 SIZES = [2.0**-40, 1e-3, 1.0, 1e9, 2.0**62, 2.0**63, 2.0**64, 1e22, 1e30, 2.0**126]

@@ -14,14 +14,15 @@ import xpnet as xn
 ROOT = Path(__file__).resolve().parents[2]
 LINKS = {path.name for path in (ROOT / "xpnet").iterdir() if path.is_symlink()}
 # The others are for xpnet itself, who measures, who reads, and scikit-learn.
-ROOMS = sorted(LINKS - {"common", "benchmarks", "gallery", "examples", "estimators"})
+INNER = {"common", "compiler", "execution", "gallery", "estimators"}
+ROOMS = sorted(LINKS - INNER - {"benchmarks", "examples"})
 FACE = ast.parse((ROOT / "xpnet" / "__init__.py").read_text(encoding="utf-8"))
 
 
 def modules():
     """The dotted name of every module of the package."""
     found = ["xpnet"]
-    rooms = ("common", "gallery", "estimators", *ROOMS)
+    rooms = sorted({*INNER, *ROOMS})
     for folder in ("xpnet", "xpnet/commands", *rooms):
         name = ".".join(Path(folder).parts)
         name = name if name.startswith("xpnet") else f"xpnet.{name}"
@@ -33,7 +34,8 @@ def modules():
 
 def test_there_are_rooms_and_modules():
     assert set(ROOMS) == {
-        *("backend", "data", "layers", "optim", "selection", "training")
+        *("backend", "trace", "data", "layers", "optim", "training", "stack"),
+        *("diagnosis", "selection"),
     }
     assert len(modules()) > 40
     assert "xpnet.training.loop" in modules()

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from threadpoolctl import threadpool_limits
 
-from xpnet.training import tiles, together
+from xpnet.execution import network_blocks
+from xpnet.stack import fit
 
 
 @pytest.fixture
@@ -20,11 +21,11 @@ def one_blas_thread() -> Iterator[None]:
 def split(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """(networks at a time, threads): of the tiles of a stack."""
     most, threads = request.param
-    chosen = tiles.Tiles.__init__
+    chosen = network_blocks.Tiles.__init__
 
     def small(self: Any, steps: Any, count: int, tile: int) -> None:
         chosen(self, steps, count, min(most, tile))
 
-    monkeypatch.setattr(tiles.Tiles, "__init__", small)
-    monkeypatch.setattr(together, "workers", lambda members: threads)
+    monkeypatch.setattr(network_blocks.Tiles, "__init__", small)
+    monkeypatch.setattr(fit, "workers", lambda members: threads)
     return request.param

@@ -17,9 +17,10 @@ from tests.training.test_stack import (
     network,
     rows,
 )
-from xpnet.backend import native
-from xpnet.training import ahead, together
-from xpnet.training.ahead import Ahead, Tile
+from xpnet.compiler import c as native
+from xpnet.stack import epochs as ahead
+from xpnet.stack import fit
+from xpnet.stack.epochs import Ahead, Tile
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 MEMBERS, EPOCHS, BATCH = 5, 9, 7
@@ -27,7 +28,7 @@ MEMBERS, EPOCHS, BATCH = 5, 9, 7
 
 @pytest.fixture
 def spans(monkeypatch):
-    """How many epochs have been taken together, each time; an epoch is a turn."""
+    """How many epochs have been taken fit, each time; an epoch is a turn."""
     taken = []
     run = Ahead.run
 
@@ -41,7 +42,7 @@ def spans(monkeypatch):
 
 
 def trained(make, x, y, together_, own=None, epochs=EPOCHS, **options):
-    """(stack, histories); `together_`: whether epochs may be taken together."""
+    """(stack, histories); `together_`: whether epochs may be taken fit."""
     stack = xn.Stack([make(i) for i in range(MEMBERS)])
     own = [rows(i, len(x)) for i in range(MEMBERS)] if own is None else own
     if not together_:  # a callback looks at each
@@ -94,7 +95,7 @@ def test_weights_go_along(balanced, split, spans):
 def test_networks_of_any_sizes(sizes, split, spans, monkeypatch):
     x, y = data()
     if min(sizes) < BATCH:  # too little that threads could share
-        monkeypatch.setattr(together, "workers", lambda members: 1)
+        monkeypatch.setattr(fit, "workers", lambda members: 1)
     own = [np.arange(size) for size in sizes]
     assert_same_as_one_by_one(
         lambda i: network(i, rule="adam", jit=True), x, y, spans, own=own
@@ -190,7 +191,7 @@ def test_ctrl_c_ends_all_after_the_same_epoch(at, split, spans, monkeypatch):
 
 def test_a_second_ctrl_c_leaves_whole_epochs_in_the_counters(spans, monkeypatch):
     x, y = data()
-    monkeypatch.setattr(together, "workers", lambda members: 1)
+    monkeypatch.setattr(fit, "workers", lambda members: 1)
     run, turns = Tile.run, []
 
     def pressed(self, stop):
@@ -262,7 +263,7 @@ def test_long_epochs_are_taken_one_by_one(spans, monkeypatch):
 
 
 def test_threads_take_turns_until_all_is_done(monkeypatch, spans):
-    monkeypatch.setattr(together, "workers", lambda members: 2)
+    monkeypatch.setattr(fit, "workers", lambda members: 2)
     turns, run = {}, Tile.run
 
     def counted(self, stop):
@@ -279,7 +280,7 @@ def test_threads_take_turns_until_all_is_done(monkeypatch, spans):
 
 
 def test_what_is_prepared_fits_into_the_estimate(monkeypatch, spans):
-    from xpnet.training.stack_memory import AHEAD, _own_bytes
+    from xpnet.stack.memory import AHEAD, _own_bytes
 
     made, legs = [], Ahead._made
     monkeypatch.setattr(
@@ -394,7 +395,7 @@ def test_who_diverges_is_told_of_the_epochs_before(split, spans, monkeypatch):
 
 
 def test_a_callback_may_change_the_weights_when_it_has_waited(spans, monkeypatch):
-    """After the last row of those taken together, whose weights are the trainer's."""
+    """After the last row of those taken fit, whose weights are the trainer's."""
 
     class Halves(xn.Callback):
         def __init__(self, patient):

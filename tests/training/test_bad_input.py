@@ -8,7 +8,7 @@ import pytest
 import xpnet as xn
 from tests.training.entrances import VALUES, X, Y, entrances, readers
 from tests.training.examples import FEATURES, OUTPUTS, SAMPLES, same, trainer
-from xpnet.training import checks
+from xpnet.training import inputs
 
 NAN, INF = float("nan"), float("inf")
 
@@ -224,7 +224,7 @@ def test_what_is_refused_changes_nothing(trained):
 
 @pytest.mark.parametrize("chunk", [1, 7, 12, 1000])
 def test_the_place_is_right_wherever_the_search_is_cut(chunk, monkeypatch):
-    monkeypatch.setattr(checks, "CHUNK", chunk)
+    monkeypatch.setattr(inputs, "CHUNK", chunk)
     for row, column in ((0, 0), (7, 2), (22, 4)):
         x = changed(X, (row, column), NAN)
         fails(lambda x=x: trainer().predict(x), ValueError, rf"x\[{row}, {column}\];")

@@ -11,14 +11,16 @@ from threadpoolctl import threadpool_limits
 import xpnet as xn
 from tests.training.examples import HIDDEN, TARGETS, curves, data, same, trainer
 from tests.training.test_stack import RULES, everything
-from xpnet.backend import Backend, batch_sum, blas, native
-from xpnet.backend.crew import ALONE
-from xpnet.backend.memory import ROOM
-from xpnet.backend.native import link, share
-from xpnet.backend.native.groups import grouped
-from xpnet.backend.native.spread import spread
-from xpnet.backend.native.table import Op
-from xpnet.backend.trace import address, base
+from xpnet.backend import Backend, blas
+from xpnet.compiler import c as native
+from xpnet.compiler.buffers import ROOM
+from xpnet.compiler.c import linker, row_partition
+from xpnet.compiler.c.barriers import grouped
+from xpnet.compiler.c.call_table import Op
+from xpnet.compiler.c.padding import spread
+from xpnet.compiler.row_partition import ALONE
+from xpnet.trace import batch_sum
+from xpnet.trace.array import address, base
 
 pytestmark = [
     pytest.mark.skipif(not native.available(), reason="no C compiler"),
@@ -31,8 +33,8 @@ SAMPLES, BATCH = 70, 32
 def threads(request, monkeypatch):
     """Threads of BLAS, all of which share even the smallest program."""
     monkeypatch.setattr(Backend, "threads", property(lambda self: request.param))
-    monkeypatch.setattr(share, "WORK", 1)
-    monkeypatch.setattr(share, "ELEMENTS", 8)
+    monkeypatch.setattr(row_partition, "WORK", 1)
+    monkeypatch.setattr(row_partition, "ELEMENTS", 8)
     return request.param
 
 
@@ -132,7 +134,7 @@ def test_an_infinite_sum_that_is_no_gradient_ends_nothing():
 
 def test_the_parts_and_not_the_threads_decide_the_numbers(monkeypatch):
     with_followers, a, _ = trained(True, "deep")
-    monkeypatch.setattr(link.FOLLOWERS, "join", lambda library, threads: None)
+    monkeypatch.setattr(linker.FOLLOWERS, "join", lambda library, threads: None)
     alone, b, _ = trained(True, "deep", metrics=["accuracy"])
     assert same(with_followers, alone)
     assert a == b
@@ -140,7 +142,7 @@ def test_the_parts_and_not_the_threads_decide_the_numbers(monkeypatch):
 
 def test_a_shared_step_agrees_with_one_in_a_piece(monkeypatch):
     shared, _, _ = trained(True, "deep", dtype="float64")
-    monkeypatch.setattr(share, "WORK", 1 << 60)
+    monkeypatch.setattr(row_partition, "WORK", 1 << 60)
     whole, _, t = trained(True, "deep", dtype="float64")
     assert all(s.program.crew == ALONE for s in t._steps)
     assert np.allclose(shared["params"], whole["params"], rtol=1e-12, atol=1e-13)
@@ -223,7 +225,7 @@ def test_an_error_among_the_calls_gives_blas_its_threads_back():
 
 def test_a_program_recorded_beside_a_training_has_the_same_parts(monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(share, "WORK", 1)
+    monkeypatch.setattr(row_partition, "WORK", 1)
     with threadpool_limits(2, "blas"):
         alone = trained(False)[2]
         with blas.one_thread():  # as it is while another one trains
@@ -271,7 +273,7 @@ def test_a_forked_process_trains_as_its_parent(led):
         try:
             blas_alone = blas._ONE.threads
             again = same(trained(True, "deep")[0], expected)
-            followed = link.FOLLOWERS.count > 0
+            followed = linker.FOLLOWERS.count > 0
             code = 0 if again and not blas_alone and followed else 2
         finally:
             os._exit(code)
@@ -305,11 +307,11 @@ def test_followers_sleep_and_wake(threads):
         for one in (t, plain):
             one.step(x, y)
     assert same(everything(t), everything(plain))
-    assert link.FOLLOWERS.count >= threads - 1
+    assert linker.FOLLOWERS.count >= threads - 1
 
 
 def test_products_of_a_large_network_are_left_to_blas(monkeypatch):
-    monkeypatch.setattr(share, "LARGEST", 10)
+    monkeypatch.setattr(row_partition, "LARGEST", 10)
     t = trained(True)[2]
     assert all(s.program.crew == ALONE for s in t._steps)
 
@@ -324,7 +326,7 @@ def loops(*ways):
         arrays = [*read, written]
         by = [a.strides[0] for a in arrays]
         op = Op("none", arrays, [len(written), 4], [0] * len(arrays))
-        op.share = share.Share(2, 0, 1, by, [0] * len(arrays))
+        op.share = row_partition.Share(2, 0, 1, by, [0] * len(arrays))
         found.append(op)
     return found
 
@@ -340,7 +342,7 @@ def test_calls_that_do_not_meet_make_one_group_whatever_their_sizes():
     near, far, meets = loops(((a,), c), ((b,), b.copy()), ((c,), np.zeros((6, 4))))
     assert grouped([near, far, meets]) == [[near, far, meets]]
     meets.point([c, b[:6]])  # whose parts are not those of `far`
-    meets.share = share.Share(2, 0, 1, [32, 24], [0, 0])
+    meets.share = row_partition.Share(2, 0, 1, [32, 24], [0, 0])
     assert grouped([near, far, meets]) == [[near, far], [meets]]
 
 
@@ -352,7 +354,7 @@ def test_who_needs_other_rows_waits_and_who_does_not_goes_first():
     )
     needs_all.arrays[0] = b.T
     needs_all.point([b.T, turned])
-    needs_all.share = share.Share(2, 0, 1, [8, 48], [0, 0])
+    needs_all.share = row_partition.Share(2, 0, 1, [8, 48], [0, 0])
     groups = grouped([first, needs_all, behind, beside])
     assert groups == [[first, beside], [needs_all, behind]]
     # Nor may anybody write what a call that waits has still to read.
@@ -368,7 +370,7 @@ def test_memory_that_is_read_backwards_is_known():
     big, out = np.zeros((8, 4)), np.zeros((6, 4))
     writes, reads = loops(((out,), big[:6]), ((big[:6],), np.zeros((6, 4))))
     reads.point([big[7::-1][:6], reads.arrays[1]])
-    reads.share = share.Share(2, 0, 1, [-32, 32], [0, 0])
+    reads.share = row_partition.Share(2, 0, 1, [-32, 32], [0, 0])
     assert grouped([writes, reads]) == [[writes], [reads]]
 
 
@@ -391,13 +393,15 @@ def test_random_programs_give_the_same_numbers_in_any_order_of_the_parts(seed, t
         i, j = rng.choice(6, 2, replace=False)
         whole = rng.random() < 0.3
         op = loops(((arrays[i],), arrays[j]))[0]
-        op.share = share.Share(threads, 0, 1, [0 if whole else 1, 1], [0, 0])
+        op.share = row_partition.Share(threads, 0, 1, [0 if whole else 1, 1], [0, 0])
         if not whole:
-            op.share = share.Share(
+            op.share = row_partition.Share(
                 threads, 0, 1, [arrays[i].strides[0], arrays[j].strides[0]], [0, 0]
             )
         else:
-            op.share = share.Share(threads, 0, 1, [0, arrays[j].strides[0]], [0, 0])
+            op.share = row_partition.Share(
+                threads, 0, 1, [0, arrays[j].strides[0]], [0, 0]
+            )
         ops.append(op)
         does[id(op)] = (int(i), int(j), whole)
 
@@ -408,13 +412,13 @@ def test_random_programs_give_the_same_numbers_in_any_order_of_the_parts(seed, t
     for op in ops:
         before = [a.copy() for a in expected]
         i, j, whole = does[id(op)]
-        for part in share.blocks(rows, threads):
+        for part in row_partition.blocks(rows, threads):
             source = before[i].sum() if whole else before[i][part].sum(1, keepdims=True)
             expected[j][part] = np.tanh(before[j][part] + source)
     groups = grouped(ops)
     assert {id(op) for group in groups for op in group} == set(map(id, ops))
     for group in groups:
-        for part in share.blocks(rows, threads)[::-1]:
+        for part in row_partition.blocks(rows, threads)[::-1]:
             for op in group:
                 run(arrays, *does[id(op)], part)
     assert len(groups) < len(ops)
@@ -448,7 +452,7 @@ def test_only_buffers_that_all_calls_divide_alike_are_spread():
     a, b, c, d, e = (np.zeros((6, 4)) for _ in range(5))
     first, second, whole, other = loops(((a, d), b), ((b,), c), ((c,), e), ((d,), e))
     whole.share = None
-    other.share = share.Share(2, 0, 4, [32, 32], [0, 0])  # 4 rows, and 2
+    other.share = row_partition.Share(2, 0, 4, [32, 32], [0, 0])  # 4 rows, and 2
     ops = [first, second, whole, other]
     grouped_before = [[ops.index(op) for op in group] for group in grouped(ops)]
     spread(ops, [b, c, d, e], 2)
@@ -461,7 +465,7 @@ def test_only_buffers_that_all_calls_divide_alike_are_spread():
 def test_what_is_read_as_a_whole_stays_together():
     a, b = np.zeros((6, 4)), np.zeros((6, 4))
     (op,) = loops(((a,), b))
-    op.share = share.Share(2, 0, 1, [0, 32], [0, 0])
+    op.share = row_partition.Share(2, 0, 1, [0, 32], [0, 0])
     spread([op], [a, b], 2)
     assert op.share.apart == [0, ROOM]
 
@@ -469,7 +473,7 @@ def test_what_is_read_as_a_whole_stays_together():
 def test_c_and_the_calls_agree_on_the_parts():
     for rows in range(1, 40):
         for parts in range(1, 9):
-            cut = share.blocks(rows, parts)
+            cut = row_partition.blocks(rows, parts)
             assert np.array_equal(
                 np.concatenate([np.arange(rows)[c] for c in cut]), np.arange(rows)
             )

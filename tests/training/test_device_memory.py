@@ -8,7 +8,7 @@ import pytest
 from tests.cuda.fibers import FiberDriver, fiber_backend
 from tests.standin import standin_backend
 from xpnet.layers import BatchNorm, Dense, Sequential
-from xpnet.training import Trainer
+from xpnet.training.trainer import Trainer
 
 DATA = 4000
 

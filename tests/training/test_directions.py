@@ -5,7 +5,7 @@ import pytest
 
 import xpnet as xn
 from tests.training.examples import data, trainer
-from xpnet.training import METRICS
+from xpnet.training.metrics import METRICS
 
 # Curves whose names promise the one or the other.
 NAMES = ["auc", "accuracy_of_mine", "r2_like", "error", "top_secret", "f1"]

@@ -11,10 +11,10 @@ import xpnet as xn
 from tests.standin import standin_backend
 from tests.training.examples import HIDDEN, OPTIMIZERS, curves, data, same, weights
 from tests.training.examples import trainer as small
-from xpnet.training import findings
-from xpnet.training.diagnosis import Diagnosis
-from xpnet.training.findings import Findings
-from xpnet.training.limits import LIMITS
+from xpnet.diagnosis import rules
+from xpnet.diagnosis.report import Diagnosis
+from xpnet.diagnosis.rules import Findings
+from xpnet.diagnosis.thresholds import LIMITS
 
 CE, MSE = "softmax_cross_entropy", "mean_squared_error"
 SEEDS = (3, 4, 5)
@@ -319,7 +319,7 @@ def run_advice(remedy, row):
 
 def test_no_advice_is_code_that_is_not_run():
     """What looks like code stands in backticks."""
-    source = inspect.getsource(findings)
+    source = inspect.getsource(rules)
     for call in re.findall(r"(?<![\w.])(?:xn\.)?[A-Z]\w+\([^)]*\)", source):
         if call.split("(")[0] in xn.__all__:
             assert f"`{call}" in source, call

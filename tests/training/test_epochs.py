@@ -10,8 +10,8 @@ import pytest
 import xpnet as xn
 from tests.training.examples import HIDDEN, curves, data, same, trainer
 from tests.training.test_stack import everything
-from xpnet.backend import native
-from xpnet.backend.native import steps
+from xpnet.compiler import c as native
+from xpnet.execution import c_steps as steps
 from xpnet.training import epochs as together
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")

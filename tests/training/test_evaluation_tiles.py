@@ -8,11 +8,12 @@ import pytest
 import xpnet as xn
 from tests.training.examples import data
 from tests.training.test_stack import LOSSES, network, rows
-from xpnet.backend import native
-from xpnet.training import evaluation_tiles, stack, stacked_evaluation
-from xpnet.training.bank import Bank
-from xpnet.training.evaluation_tiles import EvaluationTiles
-from xpnet.training.stacked_evaluation import Evaluation
+from xpnet.compiler import c as native
+from xpnet.execution import evaluation as evaluation_tiles
+from xpnet.execution.evaluation import EvaluationTiles
+from xpnet.stack import evaluate, stack
+from xpnet.stack.evaluate import Evaluation
+from xpnet.stack.parameters import Bank
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 MEMBERS = 5
@@ -68,7 +69,7 @@ def test_the_short_last_part_is_a_part_of_its_own(tile):
 
 def test_threads_share_an_evaluation(monkeypatch):
     monkeypatch.setattr(stack, "workers", lambda trainers: 2)
-    asked, run = [], stacked_evaluation.EvaluationTiles.run
+    asked, run = [], evaluate.EvaluationTiles.run
 
     def noted(self, pool):
         asked.append((self._threads, pool is not None))

@@ -17,7 +17,7 @@ from tests.training.examples import (
     weights,
 )
 from tests.training.test_callbacks import Curve, Do, Log
-from xpnet.training.dataset import Orders
+from xpnet.training.data import Orders
 
 STEPS = 5  # of an epoch: 23 samples, 5 a batch
 

@@ -7,8 +7,9 @@ from threadpoolctl import threadpool_info
 import xpnet as xn
 from tests.standin import standin_backend
 from tests.training.examples import rng, same
-from xpnet.backend import can_compile, get_backend
-from xpnet.training.lockstep import Lockstep, Problem, Run, Way, limited
+from xpnet.backend import get_backend
+from xpnet.compiler import can_compile
+from xpnet.diagnosis.lockstep import Lockstep, Problem, Run, Way, limited
 
 CPU = get_backend("cpu")
 X, Y = xn.datasets.digits()

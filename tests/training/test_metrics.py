@@ -5,8 +5,7 @@ import pytest
 
 import xpnet as xn
 from tests.training.examples import OUTPUTS, SAMPLES, data, rng, trainer
-from xpnet.training import METRICS, confusion_matrix
-from xpnet.training.metrics import top_k
+from xpnet.training.metrics import METRICS, confusion_matrix, top_k
 
 CLASSES = 6
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from xpnet.training.dataset import Orders
-from xpnet.training.rates import Rates
+from xpnet.training.data import Orders
+from xpnet.training.learning_rate import Rates
 
 
 def test_every_epoch_takes_every_sample_in_an_order_of_its_own():

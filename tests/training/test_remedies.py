@@ -7,9 +7,9 @@ import xpnet as xn
 from tests.standin import standin_backend
 from tests.training.examples import OUTPUTS, curves, data, rng, same, weights
 from xpnet.backend import get_backend
+from xpnet.execution.step import Kind, TrainingStep
+from xpnet.execution.update import Rule
 from xpnet.layers import get_loss
-from xpnet.training.rule import Rule
-from xpnet.training.step import Kind, TrainingStep
 
 
 def model(max_norm=None):

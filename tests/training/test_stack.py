@@ -18,13 +18,13 @@ from tests.training.examples import (
     same,
     weights,
 )
-from xpnet.backend import can_compile
-from xpnet.training import together
-from xpnet.training.cohort import Cohort
-from xpnet.training.dataset import Samples
-from xpnet.training.interrupt import Interrupt
-from xpnet.training.member import Member
-from xpnet.training.stack_memory import member_bytes
+from xpnet.compiler import can_compile
+from xpnet.execution.interrupt import Interrupt
+from xpnet.stack import fit as together
+from xpnet.stack.group import Cohort
+from xpnet.stack.memory import member_bytes
+from xpnet.stack.network import Member
+from xpnet.training.data import Samples
 
 MEMBERS = 5
 BATCH = 7  # the last batches have 3, 4 and 5 samples
@@ -281,7 +281,7 @@ def test_programs_are_compiled_once_it_is_known_to_pay(monkeypatch):
     pytest.importorskip("numba")
     told = []
     monkeypatch.setattr(
-        "xpnet.backend.replay.Replay.foresee", lambda r, s: told.append(s)
+        "xpnet.compiler.jit.Replay.foresee", lambda r, s: told.append(s)
     )
     x, y = data()
     xn.Stack([network(i) for i in range(2)]).fit(x, y, 9, BATCH, verbose=False)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import xpnet as xn
+from xpnet.execution.step import TrainingStep
 from xpnet.training.epochs import Epochs
-from xpnet.training.step import TrainingStep
-from xpnet.training.stretch import Stretch
+from xpnet.training.steps import Stretch
 
 LONG = 60.0  # seconds after which a wait counts as one for ever
 X = np.random.default_rng(2).standard_normal((64, 6))

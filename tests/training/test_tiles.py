@@ -18,9 +18,10 @@ from tests.training.test_stack import (
     network,
     rows,
 )
-from xpnet.backend import native
-from xpnet.training import tiles, together
-from xpnet.training.cohort import Cohort
+from xpnet.compiler import c as native
+from xpnet.execution import c_steps, network_blocks
+from xpnet.stack import fit
+from xpnet.stack.group import Cohort
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 MEMBERS, EPOCHS, BATCH = 5, 3, 7
@@ -92,14 +93,14 @@ def test_networks_that_diverge_in_c_are_left_as_call_by_call(hidden, split):
 
 def test_full_steps_are_taken_in_c_together(monkeypatch):
     taken = []
-    run = native.Steps.run
+    run = c_steps.Steps.run
 
     def counted(self, start, stop, first, members):
         taken.append((start, stop, first, members))
         return run(self, start, stop, first, members)
 
-    monkeypatch.setattr(native.Steps, "run", counted)
-    monkeypatch.setattr(together, "workers", lambda members: 1)
+    monkeypatch.setattr(c_steps.Steps, "run", counted)
+    monkeypatch.setattr(fit, "workers", lambda members: 1)
     x = np.zeros((64, 4), np.float32)
     stack = xn.Stack([network(i, jit=True) for i in range(4)])
     stack.fit(x, np.arange(64) % 3, 6, 8, verbose=False)
@@ -146,7 +147,7 @@ def test_tiles_are_as_large_as_lets_the_threads_end_together(threads):
 
     for count in range(1, 40):
         for most in range(1, 12):
-            tile = tiles.balanced(count, most, threads)
+            tile = network_blocks.balanced(count, most, threads)
             others = range(1, min(most, count) + 1)
             assert 1 <= tile <= min(most, count)
             assert last(count, tile) == min(last(count, other) for other in others)

@@ -1,6 +1,6 @@
 """`xpnet compare A B`: do two ways to run agree, and which is faster from which size?
 
-The comparison and its bound are those of `xpnet.training.lockstep`. Speeds are medians
+The comparison and its bound are those of `xpnet.diagnosis.lockstep`. Speeds are medians
 of interleaved rounds (A B A B ...), with the device waited for; a step is what `fit`
 does for a batch: gather, gradients, update. Unless a way says `jit`, its loops are
 compiled only once a program has run for about a second, as in a Trainer.
@@ -24,7 +24,7 @@ from xpnet.commands.train import LOSSES_OF
 from xpnet.common import nearest, printable
 from xpnet.data import MinMaxScaler, Standardizer, load_data
 from xpnet.data.files import check_memory
-from xpnet.training.lockstep import (
+from xpnet.diagnosis.lockstep import (
     Agreement,
     Difference,
     Limited,

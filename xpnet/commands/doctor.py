@@ -4,7 +4,7 @@ from argparse import Namespace
 
 from xpnet.commands.report import print_json
 from xpnet.commands.train import prepare, train
-from xpnet.training import DivergenceError
+from xpnet.training.divergence import DivergenceError
 
 FOUND = 1  # the exit status where something was found
 

@@ -10,7 +10,10 @@ from xpnet.commands.report import next_steps, print_json
 from xpnet.common import check_whole
 from xpnet.data import Dataset, Scaler
 from xpnet.selection import Ensemble, Reliability, Temperature, reliability
-from xpnet.training import EarlyStopping, Stack, Trainer, confusion_matrix
+from xpnet.stack import Stack
+from xpnet.training.callbacks import EarlyStopping
+from xpnet.training.metrics import confusion_matrix
+from xpnet.training.trainer import Trainer
 
 
 def run(options: Namespace) -> int:

@@ -7,8 +7,9 @@ from argparse import Namespace
 from importlib import metadata
 from typing import Any
 
-from xpnet.backend import get_backend, how_compiled
+from xpnet.backend import get_backend
 from xpnet.backend.versions import cuda_versions
+from xpnet.compiler import how_compiled
 
 # Variables that make a BLAS run other kernels than the processor's own.
 SLOWING = (

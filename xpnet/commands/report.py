@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.common import printable
-from xpnet.training import Trainer
+from xpnet.training.trainer import Trainer
 
 SHARES = ("accuracy", "binary_accuracy", "exact_match")  # shown in per cent
 WIDE = 20  # classes above which a confusion matrix no longer fits a terminal

@@ -25,7 +25,7 @@ from xpnet.selection import (
     halving_search,
     random_search,
 )
-from xpnet.training import Trainer
+from xpnet.training.trainer import Trainer
 
 HIDDEN = (64,)  # widths, where they are no setting
 

@@ -30,14 +30,10 @@ from xpnet.layers import (
     get_loss,
 )
 from xpnet.optim import OPTIMIZERS, Cosine, Optimizer
-from xpnet.training import (
-    Callback,
-    Checkpoint,
-    EarlyStopping,
-    Trainer,
-    confusion_matrix,
-)
+from xpnet.training.callbacks import Callback, Checkpoint, EarlyStopping
 from xpnet.training.folder import CHECKPOINT, MODEL, check_ours
+from xpnet.training.metrics import confusion_matrix
+from xpnet.training.trainer import Trainer
 
 KEEP_SECONDS = 30.0  # between two checkpoints
 FEW = 20  # samples below which nothing is held out unless asked for

@@ -17,8 +17,9 @@ from xpnet.benchmarks.cases import Case
 from xpnet.benchmarks.gpu.clock import clock_of
 from xpnet.benchmarks.gpu.rivals.subject import CHECKED, TOGETHER, Subject
 from xpnet.benchmarks.subjects import trainer
-from xpnet.training.capture import Captured
-from xpnet.training.dataset import Samples
+from xpnet.compiler.drivers import driver_of
+from xpnet.training.cuda_graphs import Captured
+from xpnet.training.data import Samples
 from xpnet.training.trainer import Trainer
 
 PACKAGES = ("numpy", "cupy-cuda13x", "cupy-cuda12x", "cupy")
@@ -36,8 +37,8 @@ def prepare(case: Case, way: str) -> Subject:
     warnings.simplefilter("error", RuntimeWarning)  # "steps run call by call"
     backend = device()
     if way == "calls":
-        backend = replace(backend, driver=None)
-    elif backend.driver is None:
+        backend = replace(backend, driver=False)
+    elif driver_of(backend) is None:
         raise RuntimeError(f"{backend.device} has no driver, so no kernels of ours")
     made = trainer(case, backend)
     if way in ("calls", "kernels"):

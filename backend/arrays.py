@@ -1,0 +1,24 @@
+"""What the equations are written over."""
+
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+Array = Any  # a NumPy, CuPy or traced array
+Shape = tuple[int, ...]
+
+
+def address(array: Array) -> int:
+    """Where an array of NumPy's begins."""
+    found: int = array.__array_interface__["data"][0]
+    return found
+
+
+def all_finite(values: np.ndarray[Any, Any]) -> bool:
+    """Whether all values are finite, by one dot product where that can tell."""
+    if values.dtype.kind != "f":
+        return True
+    flat = values.reshape(-1)
+    # A sum of squares is finite only if every term is; it may overflow, though.
+    return isfinite(flat.dot(flat)) or bool(np.isfinite(flat).all())

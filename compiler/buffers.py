@@ -1,0 +1,113 @@
+"""The buffers of a program: taken, given back, taken again."""
+
+import ctypes
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import Array, Backend, Shape
+
+SLACK = 4 << 20  # bytes that were freed and may stay with the process
+ROOM = 1 << 16  # bytes between parts: OpenBLAS was seen to ask for 44 KB behind its own
+
+
+@dataclass(eq=False)
+class _Block:
+    """One allocation, as bytes."""
+
+    raw: Array
+    nbytes: int
+
+
+class Arena:
+    """Memory for values that die within the step; best fit among what is free.
+
+    Args:
+        backend: where it is.
+        exact: reuse a buffer for values of the same number of bytes only. Then a
+            network of a stack finds its own share of a buffer always in one place.
+        room: bytes behind each buffer that nobody else has, but where it is `fresh`.
+    """
+
+    def __init__(self, backend: Backend, exact: bool = False, room: int = 0) -> None:
+        self._backend, self._exact, self._room = backend, exact, room
+        self._free: list[_Block] = []
+        self._held: dict[Any, _Block] = {}
+        self.owned: list[Array] = []
+        self.nbytes = 0
+
+    def take(
+        self, owner: Any, shape: Shape, dtype: np.dtype[Any], fresh: bool = False
+    ) -> Array:
+        """A buffer of `shape` for `owner`, uninitialised; `fresh`: of its own."""
+        nbytes = math.prod(shape) * dtype.itemsize
+        # A small value must not sit on a large buffer that a large one could use.
+        limit = nbytes if self._exact else max(2 * nbytes, 4096)
+        fitting = [b for b in self._free if nbytes <= b.nbytes <= limit]
+        if fitting and not fresh:
+            block = min(fitting, key=lambda b: b.nbytes)
+            self._free.remove(block)
+        else:
+            room = 0 if fresh else self._room
+            whole = max(nbytes, 1) + room
+            block = _Block(self._backend.empty_bytes(whole), nbytes)
+            self.owned.append(block.raw)
+            self.nbytes += nbytes + room
+        self._held[owner] = block
+        return block.raw[:nbytes].view(dtype).reshape(shape)
+
+    def owns(self, owner: Any) -> bool:
+        """Whether `owner` holds a buffer of its own now."""
+        return owner in self._held
+
+    def inherit(self, giver: Any, heir: Any) -> None:
+        """`heir` takes over the buffer of `giver`."""
+        self._held[heir] = self._held.pop(giver)
+
+    def free(self, owner: Any) -> None:
+        """Give `owner`'s buffer back; nothing where it has none."""
+        block = self._held.pop(owner, None)
+        if block is not None:
+            self._free.append(block)
+
+
+class Freed:
+    """Counts what is freed, and gives it back to the system once it is much.
+
+    The C library keeps freed memory for later. Where programs of many sizes follow
+    each other that is several times what they need.
+
+    Attributes:
+        much: whether it is worth to be given back.
+    """
+
+    def __init__(self) -> None:
+        self.much, self._bytes = False, 0
+
+    def add(self, nbytes: int) -> None:
+        """Note that so many bytes are freed, or soon will be."""
+        self._bytes += nbytes
+        self.much = self._bytes > SLACK
+
+    def give_back(self) -> None:
+        """Give it back if it is `much`."""
+        if self.much:
+            self.much, self._bytes = False, 0
+            trim = _trim()
+            if trim is not None:
+                trim(0)
+
+
+@cache
+def _trim() -> Any:
+    """The C library's `malloc_trim`; None where it has none."""
+    try:
+        return getattr(ctypes.CDLL(None), "malloc_trim", None)
+    except (OSError, TypeError):  # not on Windows
+        return None
+
+
+FREED = Freed()

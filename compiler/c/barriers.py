@@ -1,0 +1,99 @@
+"""Calls whose parts go on without waiting for each other.
+
+A part of a call that reads only what the same part of the calls before has written
+needs no other part. Such calls make a group; the threads of a crew meet at its end. A
+call that needs more (a sum over the batch) waits until the group has ended; so do the
+calls that need it, and the others go first.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from xpnet.compiler.c.call_table import Op, span
+
+
+class Touch(NamedTuple):
+    """What a call does to a piece of memory.
+
+    Attributes:
+        start, stop: addresses.
+        row: bytes a row, where each part keeps to its own rows; 0 where it does not.
+        rows: of the call, and in how many parts.
+        writes: whether it is written.
+    """
+
+    start: int
+    stop: int
+    row: int
+    rows: tuple[int, int]
+    writes: bool
+
+    def meets(self, other: "Touch") -> bool:
+        """Whether their order matters."""
+        written = self.writes or other.writes
+        return written and self.start < other.stop and other.start < self.stop
+
+    def keeps_to(self, other: "Touch") -> bool:
+        """Whether each part of the one touches what the same part of the other does."""
+        place = self.start, self.row, self.rows
+        return bool(self.row) and place == (other.start, other.row, other.rows)
+
+
+def grouped(ops: Sequence[Op]) -> list[list[Op]]:
+    """The calls in an order that gives the same numbers, group by group.
+
+    Each joins the first group that is divided as it is and not before those it needs.
+    """
+    groups: list[tuple[int, list[Op]]] = []
+    known: dict[int, list[tuple[int, Touch]]] = {}  # owner -> (group, what it touches)
+    for op in ops:
+        rows = _rows(op)
+        own = _touches(op, rows)
+        first = 0
+        for owner, touch in own:
+            for at, other in known.get(owner, ()):
+                if at >= first and touch.meets(other):
+                    first = at if touch.keeps_to(other) else at + 1
+        parts = rows[1]
+        for at in range(first, len(groups) if parts > 1 else first):
+            if groups[at][0] == parts:
+                break
+        else:
+            at = len(groups)
+            groups.append((parts, []))
+        groups[at][1].append(op)
+        for owner, touch in own:
+            known.setdefault(owner, []).append((at, touch))
+    return [group for _, group in groups]
+
+
+def _rows(op: Op) -> tuple[int, int]:
+    """(rows of a call, parts that they are divided into)."""
+    share = op.share
+    if share is None:
+        return 1, 1
+    return -(-op.counts[share.cut] // share.grain), share.parts
+
+
+def _touches(op: Op, rows: tuple[int, int]) -> list[tuple[int, Touch]]:
+    """(the owner of the memory, what happens to it) of each array."""
+    share = op.share
+    found = []
+    written = {at % len(op.arrays) for at in op.written}
+    for at, (array, start) in enumerate(zip(op.arrays, op.places, strict=True)):
+        low, high = span(0, array)
+        row = apart = 0
+        if share is not None and not low:  # turned round, no part keeps to its rows
+            # Rows that are spread keep to each other as if they were not.
+            apart = 0 if share.by[at] else share.apart[at]
+            row = apart or share.by[at] * share.grain
+            if high > row * (share.parts if apart else rows[0]):
+                row = 0
+        owner, writes, starts = op.owners[at], at in written, [start + low]
+        if share is not None and row and apart:
+            # Of each part by itself: parts of something else may lie between them.
+            high -= row * (share.parts - 1)
+            starts = [start + part * row for part in range(share.parts)]
+        size = high - low
+        found += [(owner, Touch(a, a + size, row, rows, writes)) for a in starts]
+    return found

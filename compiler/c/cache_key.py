@@ -1,0 +1,134 @@
+"""What a program is known by: the tape, and how its leaves lie in memory.
+
+Two tapes with one key become the same calls on other arrays. So everything that decides
+a program is in it: nodes, numbers, shapes and layouts, the threads and limits by which
+calls are divided, and the code that does it.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import Array, Backend
+from xpnet.backend.arrays import address
+from xpnet.backend.blas import openblas
+from xpnet.compiler import loops
+from xpnet.compiler.c import row_partition
+from xpnet.compiler.row_partition import Crew
+from xpnet.trace import Tape, Traced
+
+Plain = Sequence[Any]  # what JSON writes: numbers, texts, lists of them
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A tape, and what else its program depends on.
+
+    Attributes:
+        tape, backend, source, members: see `compile_tape`.
+        leaves: the memory of its leaves.
+        key: a hash of everything but the memory itself.
+    """
+
+    tape: Tape
+    backend: Backend
+    source: Traced | None
+    members: int | None
+    leaves: "Leaves"
+    key: str
+
+
+class Leaves:
+    """What owns the memory of leaves, in the order in which they come.
+
+    Attributes:
+        memories: arrays that own memory.
+        starts: the address of the first leaf in each; others lie before or behind it.
+    """
+
+    def __init__(self) -> None:
+        self.memories: list[Array] = []
+        self.starts: list[int] = []
+        self._places: dict[int, int] = {}
+
+    def row(self, leaf: Traced) -> Plain | None:
+        """Where a leaf lies; None where it is not NumPy's own memory."""
+        array, memory, start = leaf.array, leaf.memory, address(leaf.array)
+        if not (type(array) is np.ndarray and is_whole(memory)):
+            return None
+        if id(memory) not in self._places:
+            self._places[id(memory)] = len(self.memories)
+            self.memories.append(memory)
+            self.starts.append(start)
+        at = self._places[id(memory)]
+        lies = start - self.starts[at], array.shape, array.strides
+        return at, memory.nbytes, *lies, array.dtype.str
+
+
+def is_whole(memory: Any) -> bool:
+    """Whether it is NumPy's own memory, in one piece."""
+    return type(memory) is np.ndarray and memory.flags.c_contiguous
+
+
+def recorded(
+    tape: Tape,
+    backend: Backend,
+    outputs: dict[str, Traced],
+    segments: tuple[str, ...],
+    source: Traced | None,
+    members: int | None,
+    crew: Crew | None,
+) -> Recorded | None:
+    """What a program is known by; None where a key could not tell all."""
+    leaves = Leaves()
+    index: dict[Traced, int] = {}
+    rows: list[Plain] = []
+    for node in tape.nodes:
+        index[node] = len(rows)
+        row = leaves.row(node) if node.op == "leaf" else _row(node, index)
+        if row is None:
+            return None
+        rows.append(row)
+    found = tuple((name, index[node]) for name, node in outputs.items())
+    what = (found, segments, -1 if source is None else index[source], members or 0)
+    team = () if crew is None else (crew.threads, crew.rows)
+    limits = (
+        row_partition.WORK,
+        row_partition.LARGEST,
+        row_partition.ELEMENTS,
+        loops.SHARED,
+    )
+    where = (backend.threads, openblas() is None, *limits, _code())
+    told = repr((what, team, where, rows))
+    key = hashlib.sha256(told.encode()).hexdigest()[:32]
+    return Recorded(tape, backend, source, members, leaves, key)
+
+
+def _row(node: Traced, index: dict[Traced, int]) -> Plain | None:
+    op = node.op
+    if not isinstance(op, str):
+        if getattr(np, op.__name__, None) is not op:  # somebody's own ufunc
+            return None
+        op = op.__name__
+    args = [index[a] if isinstance(a, Traced) else repr(a) for a in node.args]
+    return op, args, node.shape, node.dtype.str, node.options, node.segment
+
+
+@cache
+def _code() -> Plain:
+    """What tells this library, this NumPy and this Python from others."""
+    told = []
+    for folder in (Path(__file__).parent, Path(__file__).parents[1]):
+        with os.scandir(folder) as files:
+            told += [
+                (f.name, f.stat()) for f in files if f.name.endswith((".py", ".c"))
+            ]
+    stats = sorted((name, s.st_size, s.st_mtime_ns) for name, s in told)
+    return np.__version__, sys.version, __file__, stats

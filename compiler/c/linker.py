@@ -1,0 +1,379 @@
+"""The calls of a program that C can make, gathered into tables of one library."""
+
+import ctypes
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from weakref import ref
+
+import numpy as np
+
+from xpnet.backend import Array
+from xpnet.compiler.c.barriers import grouped
+from xpnet.compiler.c.build import Build, BuildError, build
+from xpnet.compiler.c.call_table import MOST_ARRAYS, Op, Table
+from xpnet.compiler.c.loops import Loop
+from xpnet.compiler.c.padding import spread
+from xpnet.compiler.c.partial_sums import Partial, joined
+from xpnet.compiler.c.row_partition import Share, cut_of, share_elements, share_rows
+from xpnet.compiler.c.threads import FOLLOWERS
+from xpnet.compiler.c.ufunc_loops import inner_loop
+from xpnet.compiler.loops import SHARED, shared
+from xpnet.compiler.primitives import Call
+from xpnet.compiler.row_partition import ALONE, Crew
+from xpnet.trace import Traced
+from xpnet.trace.sums import with_ones
+
+SLOW = (np.divide, np.sqrt, np.reciprocal)  # one of them takes as long as SLOWER
+SLOWER = 2  # simple operations, with all that these read and write
+RUN = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
+STEPS = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
+EPOCHS = [*[ctypes.c_void_p, ctypes.c_int64] * 2, ctypes.c_int64]
+
+
+@cache
+def runtime() -> str:
+    """What every library begins with."""
+    return Path(__file__).with_name("runtime.c").read_text()
+
+
+class NotCompiledError(Exception):
+    """The library is not there yet.
+
+    Attributes:
+        build: what would make it.
+    """
+
+    def __init__(self, build: Build) -> None:
+        super().__init__("the program's library has not been compiled yet")
+        self.build = build
+
+
+class Library:
+    """A loaded library: its own functions, and those of the runtime.
+
+    Raises:
+        BuildError: its arithmetic is not exact.
+    """
+
+    def __init__(self, loaded: Any) -> None:
+        if not loaded.xpnet_exact():
+            raise BuildError("the compiler does not keep to IEEE 754; see its options")
+        self.loaded = loaded
+        self.run, self.steps = loaded.xpnet_run, loaded.xpnet_steps
+        self.epochs = loaded.xpnet_epochs
+        self.run.argtypes, self.run.restype = RUN, None
+        self.steps.argtypes, self.steps.restype = STEPS, ctypes.c_int64
+        self.epochs.argtypes, self.epochs.restype = EPOCHS, ctypes.c_int64
+
+    def address(self, name: str) -> int:
+        """Where the function `name` is."""
+        return ctypes.cast(getattr(self.loaded, name), ctypes.c_void_p).value or 0
+
+
+class Row(list[Call]):
+    """The calls of a segment, which may be referred to weakly."""
+
+
+@dataclass
+class Native:
+    """What of a program is machine code.
+
+    Attributes:
+        library: with the program's loops.
+        ops: of each segment that is calls of C from end to end.
+        members: networks along the first axis; None for one alone.
+        splits: whether any of them can be computed without the others.
+        crew: the threads that share its calls.
+        tables: what the calls of the program read.
+    """
+
+    library: Library
+    ops: dict[str, list[Op]]
+    members: int | None
+    splits: bool
+    crew: Crew
+    tables: list[Table] = field(repr=False)
+
+    def point(self, op: Op, arrays: list[Array]) -> None:
+        """Let `op` take these arrays, laid out as those before."""
+        op.point(arrays)
+        for table in self.tables:
+            if op in table.ops:
+                table.point(op)
+
+    def linked_late(self, ops: list[Op], row: "Row", at: int) -> Call:
+        """Call `at` of `row`: it runs the ops, and links them when it first does.
+
+        `fit` never asks for it: its tables hold whole steps.
+        """
+        known: list[Call] = []
+        found = ref(row)  # a row that held itself would outlive its program
+
+        def run() -> None:
+            if not known:
+                table = self.link(ops)
+                self.tables.append(table)
+                place = (table.address, table.count, 0, self.members or 1, 0)
+                known.append((self.library.run, place))
+                calls = found()
+                assert calls is not None
+                calls[at] = known[0]
+            function, arguments = known[0]
+            function(*arguments)
+
+        return run, ()
+
+    def link(self, ops: Iterable[Op]) -> Table:
+        """A table of calls with the addresses of their functions."""
+        linked = joined(list(ops), self.crew)
+        for op in linked:
+            if isinstance(op.function, str):
+                op.function = self.library.address(op.function)
+        groups = [[op] for op in linked] if self.crew.threads == 1 else grouped(linked)
+        return Table(groups)
+
+
+class Linker:
+    """Makes ops of nodes, and tables of ops.
+
+    Args:
+        members: networks along the first axis of the arrays; None for one alone.
+        threads: how many may share a long loop; asked only where there is one.
+        crew: the threads that share the calls.
+        room: gives an array of (shape, dtype) that nobody else uses.
+    """
+
+    def __init__(
+        self,
+        members: int | None,
+        threads: Callable[[], int],
+        crew: Crew = ALONE,
+        room: Callable[[tuple[int, ...], np.dtype[Any]], Array] = np.empty,
+    ) -> None:
+        self.members, self.threads, self.crew = members, threads, crew
+        self._partial = Partial(crew, room)
+        self.most = MOST_ARRAYS  # that a loop may read and write
+        self._bodies: dict[str, str] = {}  # text -> name
+
+    def loop(
+        self,
+        run: list[Traced],
+        shape: tuple[int, ...],
+        array: Callable[[Traced], Array],
+        kept: set[Traced],
+        dtypes: Callable[[Traced], list[np.dtype[Any]]],
+    ) -> Op:
+        """The run as one loop."""
+        loop = Loop(run, shape, array, kept, dtypes, self.members)
+        name = self._bodies.setdefault(loop.body, f"loop{len(self._bodies)}")
+        op = loop.op(name)
+        by = op.strides[: len(op.arrays)]
+        apart = all(by[at] for at in op.written) and len(op.counts) > op.reduces
+        slow = sum(node.op in SLOW for node in run)
+        return self._divided(op, by if apart else [], shape, 1 + SLOWER * slow)
+
+    def _divided(
+        self, op: Op, by: list[int], shape: tuple[int, ...], cost: int = 1
+    ) -> Op:
+        """`op`, a loop over `shape`, with the parts of it; whole without `by`.
+
+        Args:
+            cost: of one element, as many times that of a simple one.
+        """
+        crew = self.crew
+        if crew.threads == 1 or not by:
+            return op
+        if shape[:1] == (crew.rows,) and op.counts[0] % crew.rows == 0:
+            op.share = share_rows(crew.rows, op.counts, by, crew)
+        else:
+            op.share = share_elements(op.counts, by, crew, cost)
+        return op
+
+    def ops(self, node: Traced, operands: list[Any], out: Array) -> list[Op]:
+        """What C does for a node that no loop takes; nothing where it cannot."""
+        if node.op == "matmul":
+            found = self.product(operands[0], operands[1], out)
+        elif node.op == "product_sum":
+            found = self.product(*with_ones(operands[0], node.options[0]), out)
+        elif isinstance(node.op, np.ufunc):
+            found = self.elementwise(node.op, operands, out)
+        else:
+            found = None
+        if found is None:
+            return []
+        if found.share is None or not any(found.share.apart):
+            return [found]
+        return [found, self._partial.sum(found.arrays[2], out)]
+
+    def elementwise(self, op: np.ufunc, operands: list[Any], out: Array) -> Op | None:
+        """NumPy's own inner loop over whole arrays; None where they do not fit it."""
+        arrays = [*operands, out]
+        if not out.flags.c_contiguous or not all(
+            x.size == 1 or (x.shape == out.shape and x.flags.c_contiguous)
+            for x in operands
+        ):
+            return None
+        kinds = [x.dtype.char for x in arrays]
+        found = inner_loop(op, f"{''.join(kinds[:-1])}->{kinds[-1]}")
+        if found is None:
+            return None
+        strides = [0 if x.size == 1 else x.itemsize for x in arrays]
+        split = self.members is not None and out.shape[:1] == (self.members,)
+        each = out.size // len(out) if split and out.size > 1 else 0
+        member = [each * stride for stride in strides]
+        made = Op(
+            found[0],
+            arrays,
+            [out.size],
+            strides,
+            found[1],
+            each,
+            member,
+            name=op.__name__,
+        )
+        return self._divided(made, strides, out.shape)
+
+    def product(self, a: Array, b: Array, out: Array) -> Op | None:
+        """`np.matmul`'s inner loop; None for more than one leading axis."""
+        found = inner_loop(np.matmul, f"{a.dtype.char}{b.dtype.char}->{out.dtype.char}")
+        if found is None or out.ndim > 3 or min(a.ndim, b.ndim) < 2:
+            return None
+        arrays = [a, b, out]
+        lead = [x.strides[0] if x.ndim == 3 and len(x) > 1 else 0 for x in arrays]
+        outer = len(out) if out.ndim == 3 else 1
+        split = out.ndim == 3 and outer == self.members
+        counts = [outer, *a.shape[-2:], b.shape[-1]]
+        strides = [*lead, *(s for x in arrays for s in x.strides[-2:])]
+        member = lead if split else []
+        share, arrays[2] = self._share(a, b, out)
+        return Op(
+            found[0],
+            arrays,
+            counts,
+            strides,
+            found[1],
+            int(split),
+            member,
+            name="matmul",
+            share=share,
+        )
+
+    def _share(self, a: Array, b: Array, out: Array) -> tuple[Share | None, Array]:
+        """(the parts of a product, where they go)."""
+        crew, none = self.crew, [0, 0, 0]
+        cut = cut_of(a, b, crew)
+        if cut == "rows":
+            by = [a.strides[0], 0, out.strides[0]]
+            return Share(crew.threads, 1, 1, by, none), out
+        if cut == "sum" and out.flags.c_contiguous:
+            parts = self._partial.of(out)
+            by = [a.strides[1], b.strides[0], 0]
+            return Share(crew.threads, 2, 1, by, [0, 0, parts.strides[0]]), parts
+        return None, out
+
+    # The program.
+
+    def spread(self, calls: dict[str, list[Any]], blocks: list[Array]) -> None:
+        """Give the parts of the buffers room, if calls of C are all that touch them."""
+        ops = [call for row in calls.values() for call in row]
+        if self.crew.threads > 1 and all(isinstance(op, Op) for op in ops):
+            spread(ops, blocks, self.crew.threads)
+
+    def text(self) -> str:
+        """The source of the program's own loops."""
+        bodies = [f"XPNET void {name}{body}" for body, name in self._bodies.items()]
+        return "\n".join(bodies)
+
+    @staticmethod
+    def whole(text: str) -> str:
+        """The library's source, of the text of its loops."""
+        return "\n".join([runtime(), text]) if text else runtime()
+
+    def link(
+        self, calls: dict[str, list[Any]], wait: bool, text: str
+    ) -> tuple[dict[str, list[Call]], Native]:
+        """(calls, each row of ops among them one call; what is machine code).
+
+        Args:
+            calls: of each segment, in order.
+            wait: for the compiler.
+            text: of the loops.
+
+        Raises:
+            NotCompiledError: the library must be compiled first, and `wait` is False.
+            BuildError: it cannot be.
+        """
+        made = build(self.whole(text))
+        if not (wait or made.done):
+            raise NotCompiledError(made)
+        library = Library(made.library())
+        if self.crew.threads > 1:
+            FOLLOWERS.join(library.loaded, self.crew.threads)
+        splits = self._splits(calls)
+        native = Native(library, {}, self.members, splits, self.crew, [])
+        found = {name: self._joined(row, native) for name, row in calls.items()}
+        for name, row in calls.items():
+            if all(isinstance(call, Op) and not self._long(call) for call in row):
+                native.ops[name] = list(row)
+        return found, native
+
+    def _joined(self, row: list[Any], native: Native) -> list[Call]:
+        found = Row()
+        ops: list[Op] = []
+
+        def close() -> None:
+            if ops:
+                found.append(native.linked_late(list(ops), found, len(found)))
+                ops.clear()
+
+        for call in row:
+            if isinstance(call, Op) and not self._long(call):
+                ops.append(call)
+            else:
+                close()
+                if isinstance(call, Op):
+                    call = self._shared(call, native)
+                found.append(call)
+        close()
+        return found
+
+    def _long(self, op: Op) -> bool:
+        """Whether threads are to share a loop of one network."""
+        return (
+            op.name.startswith("loop")
+            and self.crew.threads == 1
+            and not op.unit
+            and math.prod(op.counts) >= SHARED
+            and (len(op.counts) > 1 or not op.reduces)
+            and op.counts[0] >= self.threads() > 1
+        )
+
+    def _shared(self, op: Op, native: Native) -> Call:
+        """A loop by several threads: rows of it in place of networks."""
+        rows, threads = op.counts[0], self.threads()
+        first = op.strides[: len(op.arrays)]
+        cut = Op(op.function, op.arrays, op.counts, op.strides, 0, 1, first)
+        native.tables.append(native.link([cut]))
+        at, step = native.tables[-1].address, -(-rows // threads)
+        parts = [(at, 1, i, min(step, rows - i), 0) for i in range(0, rows, step)]
+        return shared, (native.library.run, parts)
+
+    def _splits(self, calls: dict[str, list[Any]]) -> bool:
+        """Whether no network's memory is touched by the calls of another one."""
+        if self.members is None:
+            return False
+        strides: dict[int, set[int]] = {}
+        written: set[int] = set()
+        for op in (call for row in calls.values() for call in row):
+            if not isinstance(op, Op) or not op.unit:
+                return False
+            written |= {op.owners[at] for at in op.written}
+            for owner, stride in zip(op.owners, op.member, strict=True):
+                strides.setdefault(owner, set()).add(stride)
+        return all(
+            len(strides[root]) == 1 and 0 not in strides[root] for root in written
+        )

@@ -1,0 +1,57 @@
+"""Room between the parts of a buffer, each of which another thread writes.
+
+A product of BLAS asks for memory behind its own rows before it needs it. Where those
+are the rows of another thread, that one has to get them back line by line as soon as
+it writes them again: 2.4 us for 80 KB on an AMD EPYC, twice what the loop over them
+took. So the rows of each part lie `ROOM` behind those of the part before, where every
+call of the program divides the buffer at the same place.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from xpnet.backend import Array
+from xpnet.compiler.buffers import ROOM
+from xpnet.compiler.c.call_table import Op
+from xpnet.trace.array import base
+
+Point = tuple[int, int]
+
+
+def spread(ops: Sequence[Op], blocks: Iterable[Array], threads: int) -> None:
+    """Move the parts of buffers apart.
+
+    Args:
+        ops: all calls that touch the buffers; their `Share` changes.
+        blocks: the buffers, each with `ROOM` behind each part to spare.
+        threads: parts that calls are divided into.
+    """
+    uses: dict[int, list[tuple[Op, int]]] = {id(base(block)): [] for block in blocks}
+    for op in ops:
+        for at, array in enumerate(op.arrays):
+            uses.get(id(base(array)), []).append((op, at))
+    for found in uses.values():
+        points = {_point(op, at, threads) for op, at in found}
+        if len(points) == 1 and None not in points:
+            for op, at in found:
+                _move(op, at)
+
+
+def _point(op: Op, at: int, threads: int) -> Point | None:
+    """(where the array begins, bytes of its first part); None where parts of the call
+    do not keep to parts of the array.
+    """
+    share, array = op.share, op.arrays[at]
+    if share is None or share.parts != threads or share.apart[at]:
+        return None
+    by, total = share.by[at], op.counts[share.cut]
+    if by * total != array.nbytes:
+        return None
+    return op.places[at], -(-total // share.grain // share.parts) * share.grain * by
+
+
+def _move(op: Op, at: int) -> None:
+    assert op.share is not None
+    apart = list(op.share.apart)
+    apart[at] = ROOM
+    op.share = replace(op.share, apart=apart)

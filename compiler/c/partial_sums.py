@@ -1,0 +1,180 @@
+"""Sums over the batch that each part computes its share of: where, and who adds them.
+
+The parts of all gradients lie as the gradients do, one beside the other. So the shares
+of a whole model are added in one pass, which also looks whether the sums are finite.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import Array
+from xpnet.backend.arrays import address
+from xpnet.compiler.buffers import ROOM
+from xpnet.compiler.c.call_table import Op, Span, span
+from xpnet.compiler.c.row_partition import share_elements
+from xpnet.compiler.row_partition import Crew
+from xpnet.trace.array import base
+
+GAP = 16  # elements: what lies so close together has only padding between, if at all
+LINE = 64  # bytes of a cache line: what one part writes without disturbing another
+
+Room = Callable[[tuple[int, ...], np.dtype[Any]], Array]
+
+
+class Partial:
+    """The memory of parts of sums.
+
+    Args:
+        crew: whose parts they are.
+        room: gives an array of (shape, dtype) that nobody else uses.
+    """
+
+    def __init__(self, crew: Crew, room: Room) -> None:
+        self._crew, self._room = crew, room
+        # id -> (memory, its parts, what of it has been given out)
+        self._shadows: dict[int, tuple[Array, Array, list[Span]]] = {}
+
+    def of(self, out: Array) -> Array:
+        """(threads, *out.shape): the parts of a sum that goes to `out`, contiguous.
+
+        Taken for good: they are added when all calls around are done.
+        """
+        threads, owner = self._crew.threads, base(out)
+        askew = address(owner) % LINE  # parts begin in a line where the sums do
+        if id(owner) not in self._shadows:
+            nbytes = -(-(askew + owner.nbytes) // LINE) * LINE + ROOM
+            shadow = self._room((threads, nbytes), np.dtype(np.uint8))
+            shadow[...] = 0
+            self._shadows[id(owner)] = owner, shadow, []
+        _, shadow, taken = self._shadows[id(owner)]
+        start = address(out) - address(owner) + askew
+        own = start, start + out.nbytes
+        if any(_meet(own, other) for other in taken):  # a buffer in use again
+            return self._room((threads, *out.shape), out.dtype)
+        taken.append(own)
+        parts = shadow[:, own[0] : own[1]]
+        return parts.view(out.dtype).reshape((threads, *out.shape))
+
+    def sum(self, parts: Array, out: Array) -> Op:
+        """What adds the parts."""
+        return _sum(parts.reshape((len(parts), -1)), out, self._crew, self._room)
+
+
+def _sum(parts: Array, out: Array, crew: Crew, room: Room) -> Op:
+    flags = room((crew.threads, LINE // 8), np.dtype(np.float64))
+    flags[...] = 0.0
+    op = Op(
+        f"xpnet_sum{8 * out.itemsize}",
+        [parts, out, flags],
+        [out.size, len(parts)],
+        [parts.strides[0]],
+        written=(1, 2),
+    )
+    by = [out.itemsize, out.itemsize, 0]
+    op.share = share_elements(op.counts[:1], by, crew, apart=[0, 0, LINE])
+    return op
+
+
+def is_sum(op: Op) -> bool:
+    """Whether it adds parts."""
+    return op.name.startswith("xpnet_sum")
+
+
+def watch(grads: Array, ops: Sequence[Op]) -> list[Array]:
+    """Arrays that are finite if and only if the flat `grads` are, when `ops` are done.
+
+    The flags of the sums that go there, and what else there is of them; all of them
+    where a sum has not the last word.
+    """
+    owner, covered, flags = id(base(grads)), [], []
+    for op in ops:
+        if is_sum(op) and op.owners[1] == owner:
+            covered.append(span(op.places[1], op.arrays[1]))
+            flags.append(op.arrays[2])
+        elif any(op.owners[at] == owner for at in op.written):
+            return [grads]
+    covered.sort()
+    if any(_meet(one, other) for one, other in pairwise(covered)):
+        return [grads]
+    flat = grads.reshape(-1)
+    start, width, rest, at = address(flat), flat.itemsize, [], 0
+    for first, stop in covered:
+        rest.append(flat[at : (first - start) // width])
+        at = (stop - start) // width
+    return [*flags, *(part for part in (*rest, flat[at:]) if part.size)]
+
+
+def joined(ops: Sequence[Op], crew: Crew) -> list[Op]:
+    """The same calls, with one for the sums of values that lie beside each other.
+
+    A sum waits until somebody touches the memory it goes to; its parts are nobody's.
+    """
+    found: list[Op] = []
+    waiting: list[Op] = []
+    for op in ops:
+        if waiting and _disturbs(op, waiting):
+            found += _in_one(waiting, ops, crew)
+            waiting = []
+        (waiting if is_sum(op) else found).append(op)
+    return found + _in_one(waiting, ops, crew)
+
+
+def _disturbs(op: Op, waiting: Sequence[Op]) -> bool:
+    if is_sum(op):  # of other parts, perhaps to the same place
+        own = span(op.places[1], op.arrays[1])
+        return any(_meet(own, span(w.places[1], w.arrays[1])) for w in waiting)
+    return any(total.owners[1] in op.owners for total in waiting)
+
+
+def _in_one(sums: Iterable[Op], ops: Sequence[Op], crew: Crew) -> list[Op]:
+    """Neighbours among the sums as one, the padding between them with them."""
+    found: list[list[Op]] = []
+    for op in sorted(sums, key=lambda op: op.places[1]):
+        if not (found and _follows(found[-1][-1], op, ops)):
+            found.append([])
+        found[-1].append(op)
+    return [row[0] if len(row) == 1 else _whole(row, crew) for row in found]
+
+
+def _follows(one: Op, other: Op, ops: Sequence[Op]) -> bool:
+    """Whether `other` lies behind `one`, its parts behind the parts, with nothing but
+    padding between: nothing that any of `ops` touches.
+    """
+    (parts, out), parts_ = one.arrays[:2], other.arrays[0]
+    between = one.places[1] + out.nbytes, other.places[1]
+    beside = (
+        one.function == other.function
+        and one.owners[:2] == other.owners[:2]
+        and parts.strides[0] == parts_.strides[0]
+        and other.places[0] - one.places[0] == other.places[1] - one.places[1]
+        and 0 <= between[1] - between[0] < GAP * out.itemsize
+    )
+    if not beside or between[0] == between[1]:
+        return beside
+    owner = one.owners[1]
+    return not any(
+        whose == owner and _meet(span(place, array), between)
+        for op in ops
+        for array, place, whose in zip(op.arrays, op.places, op.owners, strict=True)
+    )
+
+
+def _whole(ops: list[Op], crew: Crew) -> Op:
+    (parts, out, _), last = ops[0].arrays, ops[-1]
+    nbytes = last.places[1] + last.arrays[1].nbytes - ops[0].places[1]
+    count = nbytes // out.itemsize
+
+    def over(array: Array, shape: tuple[int, ...]) -> Array:
+        memory = base(array)
+        at = address(array) - address(memory)
+        strides = (*array.strides[: len(shape) - 1], out.itemsize)
+        return np.ndarray(shape, out.dtype, memory, at, strides)
+
+    return _sum(over(parts, (len(parts), count)), over(out, (count,)), crew, np.empty)
+
+
+def _meet(one: Span, other: Span) -> bool:
+    return one[0] < other[1] and other[0] < one[1]

@@ -1,0 +1,73 @@
+"""Programs that have been made before, in this process or in a file.
+
+What a tape becomes depends on its nodes and on how its leaves lie in memory, not on
+what they hold. So a program is kept as plain numbers under a hash of all that it
+depends on. Another network of the same shape, the next fold, the next run of a script
+get theirs from there. Files lie beside the libraries.
+"""
+
+import json
+import os
+from contextlib import suppress
+from threading import Lock
+
+from xpnet.common.cache import keep, kept
+from xpnet.compiler.c.cache_key import Recorded
+from xpnet.compiler.c.serialise import Made, program
+from xpnet.compiler.program import Program
+
+MOST = 256  # programs in this process
+_KNOWN: dict[str, Made] = {}
+_LOCK = Lock()
+
+
+def remember(key: str, made: Made) -> None:
+    """Keep a program that has become plain numbers."""
+    _keep(key, made)
+    _write(key, made)
+
+
+def remade(what: Recorded, wait: bool) -> Program | None:
+    """The program of a tape that has been known before; None where it is new.
+
+    Raises:
+        NotCompiledError, BuildError: see `Linker.link`.
+    """
+    made = _KNOWN.get(what.key) or _read(what.key)
+    return None if made is None else program(what, made, wait)
+
+
+def _keep(key: str, made: Made) -> None:
+    with _LOCK:
+        while len(_KNOWN) >= MOST:
+            del _KNOWN[next(iter(_KNOWN))]
+        _KNOWN[key] = made
+
+
+def _read(key: str) -> Made | None:
+    with suppress(OSError):
+        text = kept(_name(key))
+        if text is not None:
+            made: Made = json.loads(text)
+            _keep(key, made)
+            return made
+    return None
+
+
+def _write(key: str, made: Made) -> None:
+    with suppress(OSError):  # a full disk, say: the next process makes it anew
+        keep(_name(key), json.dumps(made, default=int).encode())
+
+
+def _name(key: str) -> str:
+    return f"{key}.program"
+
+
+def _after_fork() -> None:
+    """A thread of the parent may have held the lock."""
+    global _LOCK
+    _LOCK = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

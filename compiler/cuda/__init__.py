@@ -1,0 +1,40 @@
+"""CUDA kernels: written by hand, generated from a step's formulas, launched."""
+
+from xpnet.compiler.cuda.driver import Driver, Function, Module
+from xpnet.compiler.cuda.fusion import DevicePlan, can_join
+from xpnet.compiler.cuda.iteration_space import frame_of, padded
+from xpnet.compiler.cuda.kernel import Kernel
+from xpnet.compiler.cuda.kernel_writer import emit
+from xpnet.compiler.cuda.launch import (
+    LaunchError,
+    Parameter,
+    Signature,
+    Strided,
+    bind,
+    check_grid,
+    signatures,
+)
+from xpnet.compiler.cuda.module import Kernels, dot_parts, handwritten, is_dot
+
+__all__ = [
+    "DevicePlan",
+    "Driver",
+    "Function",
+    "Kernel",
+    "Kernels",
+    "LaunchError",
+    "Module",
+    "Parameter",
+    "Signature",
+    "Strided",
+    "bind",
+    "can_join",
+    "check_grid",
+    "dot_parts",
+    "emit",
+    "frame_of",
+    "handwritten",
+    "is_dot",
+    "padded",
+    "signatures",
+]

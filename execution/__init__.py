@@ -1,0 +1,1 @@
+"""Runs recorded steps: many of them, epochs of them, with or without Python."""

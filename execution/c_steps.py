@@ -1,0 +1,224 @@
+"""Whole training steps in C: gather, gradients, loss, a look at both, update.
+
+    for step in start .. stop - 1, for the networks first .. first + members - 1
+
+Where networks split, a few of them take all steps before the next few begin, so that
+their parameters stay in the cache; threads take turns. Nothing is locked in the
+meantime: Python goes on elsewhere.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import TypeGuard
+
+import numpy as np
+
+from xpnet.backend import Array
+from xpnet.backend.arrays import address
+from xpnet.backend.blas import one_thread
+from xpnet.compiler.c.call_table import Op, Table
+from xpnet.compiler.c.linker import Native
+from xpnet.compiler.c.partial_sums import watch
+from xpnet.compiler.c.row_partition import Share
+from xpnet.compiler.row_partition import ALONE, Crew
+
+NEEDED = ("gradients", "loss", "update")
+ALONE_NEEDED = ("gradients", "update")
+CALL, EACH = 5e-8, 1e-10  # seconds a call, and for each of its many alike things
+
+
+class Steps:
+    """Steps over batches of one size, as tables for C.
+
+    Args:
+        native: of the step's program; `possible(native)`.
+        first: calls in front of each step (`take`, `copy`).
+        loss: where the program leaves it, (1, 1) or (k, 1, 1).
+        losses: where it is kept: (steps,) or (steps, k).
+        grads: flat gradients, (n,) or (k, n).
+    """
+
+    def __init__(
+        self,
+        native: Native,
+        first: Sequence[Op | None],
+        loss: Array,
+        losses: Array,
+        grads: Array,
+    ) -> None:
+        self.native = native
+        ops, stacked = native.ops, native.members is not None
+        place = losses[0] if stacked else losses[:1]
+        keep = copy(loss, place, stacked, (0, losses.strides[0]))
+        taken = [op for op in first if op is not None]
+        self._before = native.link([*taken, *ops["gradients"], *ops["loss"], keep])
+        self._after = native.link(ops["update"])
+        self._held = (loss, losses, grads)
+        watched = [loss, *watch(grads, self._before.ops)]
+        self._watched = np.array([_watched(x, stacked) for x in watched], np.int64)
+        self._leg = _leg(self._before, self._watched, self._after)
+
+    @property
+    def seconds(self) -> float:
+        """About what a step of all networks takes, before one has been timed."""
+        done = [*self._before.ops, *self._after.ops]
+        return CALL * len(done) + EACH * sum(prod(op.counts) for op in done)
+
+    def run(self, start: int, stop: int, first: int, members: int) -> int:
+        """Take steps start .. stop - 1; `stop`, or the first whose numbers are not
+        finite, which has not had its update.
+        """
+        leg = address(self._leg)
+        taken: int = self.native.library.steps(leg, first, members, start, stop)
+        return taken
+
+    def leg(self, steps: int) -> list[int]:
+        """What `epochs` reads of them, so many in an epoch."""
+        return [*self._leg[:-1].tolist(), steps]
+
+    def update(self, step: int, first: int, members: int) -> None:
+        """The update of a step that was stopped before it."""
+        self.native.library.run(*_place(self._after), first, members, step)
+
+
+class Whole:
+    """One step of one network in C: gradients, a look at them, update.
+
+    Args:
+        native: of the step's program, whose gradients and update are calls of C.
+        grads: flat gradients, (n,).
+    """
+
+    def __init__(self, native: Native, grads: Array) -> None:
+        self._native, self._grads = native, grads
+        before, after = (native.link(native.ops[name]) for name in ALONE_NEEDED)
+        native.tables += [before, after]  # they follow where x is read in place
+        watched = watch(grads, before.ops)
+        self._watched = np.array([_watched(x, False) for x in watched], np.int64)
+        self._leg = _leg(before, self._watched, after)
+        self._address = address(self._leg)
+
+    def run(self) -> bool:
+        """Take it; False where the gradients are not finite, and had no update."""
+        with one_thread(self._native.crew.threads > 1):
+            taken: int = self._native.library.steps(self._address, 0, 1, 0, 1)
+        return taken == 1
+
+
+def whole(native: Native, grads: Array) -> Whole | None:
+    """The step as one call; None where parts of it are not C."""
+    if not all(name in native.ops for name in ALONE_NEEDED):
+        return None
+    return Whole(native, grads)
+
+
+class Epochs:
+    """Epochs in one call: the steps of each, batch size by batch size, and an end.
+
+    Args:
+        legs: (steps, how many of them an epoch has), all of one network.
+        closing: calls after each epoch; their arrays move from one to the next.
+    """
+
+    def __init__(self, legs: Sequence[tuple[Steps, int]], closing: list[Op]) -> None:
+        native = legs[0][0].native
+        self._run, self._closing = native.library.epochs, native.link(closing)
+        self._legs = np.array([steps.leg(count) for steps, count in legs], np.int64)
+        self._held = legs
+
+    @property
+    def seconds(self) -> float:
+        """Likewise, of an epoch."""
+        return sum(steps.seconds * count for steps, count in self._held)
+
+    def run(self, epochs: int) -> int:
+        """Take so many epochs; the steps taken before one whose numbers are not finite,
+        which has not had its update: all of them where all are.
+        """
+        legs = (address(self._legs), len(self._legs))
+        taken: int = self._run(*legs, *_place(self._closing), epochs)
+        return taken
+
+
+def possible(native: Native | None) -> TypeGuard[Native]:
+    """Whether a step is calls of C from end to end."""
+    return native is not None and all(name in native.ops for name in NEEDED)
+
+
+def take(
+    rows: Array,
+    index: Array,
+    out: Array,
+    which: Array | None,
+    step: int,
+    crew: Crew = ALONE,
+) -> Op | None:
+    """out = rows[index]; None where it is not a copy of whole rows.
+
+    Args:
+        rows: (samples, ...).
+        index: (batch,) int64, or lists of them (lists, batch), of step 0.
+        out: (batch, ...) or (k, batch, ...).
+        which: the list of each network, (k,) int64; None for one network alone.
+        step: bytes from one step's index to the next.
+        crew: the threads that share it.
+    """
+    stacked = which is not None
+    lists = np.zeros(1, np.int64) if which is None else which
+    fits = (
+        type(rows) is np.ndarray
+        and rows.dtype == out.dtype
+        and rows.flags.c_contiguous
+        and out[0].flags.c_contiguous
+        and out.shape[: 1 + stacked] == (*lists.shape[:stacked], index.shape[-1])
+        and index.strides[-1] == index.itemsize
+    )
+    if not fits:
+        return None
+    width = rows.itemsize * int(np.prod(rows.shape[1:], dtype=np.int64))
+    lead = [index.strides[0], out.strides[0]] if stacked else [0, 0]
+    made = Op(
+        "xpnet_take",
+        [rows, index, lists, out],
+        [len(lists), index.shape[-1], width],
+        lead,
+        unit=int(stacked),
+        member=[0, 0, lists.itemsize, lead[1]] if stacked else [],
+        step=[0, step, 0, 0],
+    )
+    if crew.threads > 1 and not stacked:
+        by = [0, index.itemsize, 0, width]
+        made.share = Share(crew.threads, 1, 1, by, [0] * len(by))
+    return made
+
+
+def copy(source: Array, out: Array, stacked: bool, step: tuple[int, int]) -> Op:
+    """out = source, contiguous arrays (of each network); step: bytes of each a step."""
+    count = len(source) if stacked else 1
+    lead = [source.strides[0], out.strides[0]] if stacked else [0, 0]
+    return Op(
+        "xpnet_copy",
+        [source, out],
+        [count, source.nbytes // count],
+        lead,
+        unit=int(stacked),
+        member=list(lead),
+        step=list(step),
+    )
+
+
+def _leg(before: Table, watched: Array, after: Table) -> Array:
+    """A `Leg` of runtime.c, but for its last number."""
+    parts = (address(watched), len(watched))
+    return np.array([*_place(before), *parts, *_place(after), 0], np.int64)
+
+
+def _place(table: Table) -> tuple[int, int]:
+    return table.address, table.count
+
+
+def _watched(array: Array, stacked: bool) -> tuple[int, int, int, int]:
+    """A row of `Watched` in runtime.c."""
+    count = len(array) if stacked else 1
+    stride = array.strides[0] if stacked else 0
+    return address(array), stride, array.size // count, array.itemsize

@@ -1,0 +1,126 @@
+"""The evaluation of a stack in C: threads take turns at a few networks.
+
+    for each part of the samples: gather, outputs and losses, keep both
+
+As in `tiles.py`, some networks go through all parts before the next few begin.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+
+from xpnet.backend import Array
+from xpnet.compiler import c as native
+from xpnet.compiler.c.call_table import Table
+from xpnet.execution import c_steps
+from xpnet.execution.network_blocks import balanced, in_cache, tile_by_tile
+from xpnet.execution.step import EvaluationStep
+
+
+@dataclass(eq=False)
+class Stage:
+    """Parts of equal size.
+
+    Attributes:
+        step: that evaluates one.
+        start: the first sample, as the networks count theirs.
+        count: how many parts.
+    """
+
+    step: EvaluationStep
+    start: int
+    count: int
+
+
+class EvaluationTiles:
+    """The stages of an evaluation as tables for C.
+
+    Args:
+        stages: one behind the other.
+        samples: (x, y), that the networks share.
+        rows: the numbers of each network's, (k, samples).
+        w: their weights, likewise, or None.
+        outputs: where they are kept, (k, samples, n).
+        totals: Σ w l of each part, (parts, k).
+        held: bytes of a network's parameters.
+        threads: that are to share the networks.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        samples: Sequence[Array],
+        rows: Array,
+        w: Array | None,
+        outputs: Array,
+        totals: Array,
+        held: int,
+        threads: int,
+    ) -> None:
+        self._samples, self._rows, self._w = samples, rows, w
+        self._outputs, self._totals, self._threads = outputs, totals, threads
+        self._count, self._which = len(rows), np.arange(len(rows))
+        self._programs = [stage.step.program for stage in stages]
+        self._tables: list[tuple[native.Native, Table, int]] = []
+        most, part = self._count, 0
+        for stage, program in zip(stages, self._programs, strict=True):
+            code = None if program is None else program.native
+            table = None if code is None else self._linked(stage, code, part)
+            if program is None or code is None or table is None:
+                self._tables = []
+                return
+            self._tables.append((code, table, stage.count))
+            part += stage.count
+            most = min(most, in_cache(program, stage.step.batch, held, self._count))
+        if not all(code.splits for code, _, _ in self._tables):
+            most = self._count
+        self._tile = balanced(self._count, most, threads)
+
+    @property
+    def possible(self) -> bool:
+        """Whether all of it is calls of C."""
+        return bool(self._tables)
+
+    def fits(self, stages: Sequence[Stage]) -> bool:
+        """Whether the stages still have the programs that these tables are made of."""
+        programs = zip(self._programs, stages, strict=True)
+        return all(program is stage.step.program for program, stage in programs)
+
+    def _linked(self, stage: Stage, code: native.Native, part: int) -> Table | None:
+        if "evaluate" not in code.ops:
+            return None
+        step, size = stage.step, stage.step.batch.samples
+        part_of = slice(stage.start, stage.start + size)
+        rows, targets = self._rows[:, part_of], (step.batch.x, step.batch.y_rows)
+        takes = [
+            c_steps.take(x, rows, out, self._which, rows[0].nbytes)
+            for x, out in zip(self._samples, targets, strict=True)
+        ]
+        if None in takes:
+            return None
+        if self._w is not None:
+            w = self._w[:, part_of]
+            takes.append(c_steps.copy(w, step.batch.w_rows, True, (w[0].nbytes, 0)))
+        out, total = self._outputs[:, part_of], self._totals[part]
+        kept = [
+            c_steps.copy(step.output, out, True, (0, out[0].nbytes)),
+            c_steps.copy(step.total, total, True, (0, total.nbytes)),
+        ]
+        first = [op for op in takes if op is not None]
+        return code.link([*first, *code.ops["evaluate"], *kept])
+
+    def run(self, pool: Executor | None) -> None:
+        """Fill outputs and totals.
+
+        Args:
+            pool: of threads - 1 other threads; None where there are none.
+        """
+
+        def take(first: int, members: int) -> None:
+            for code, table, parts in self._tables:
+                for part in range(parts):
+                    code.library.run(table.address, table.count, first, members, part)
+
+        tile_by_tile(take, self._count, self._tile, pool, self._threads)

@@ -1,0 +1,7 @@
+"""Many networks of one shape, trained at once."""
+
+from xpnet.stack.stack import Stack
+
+__all__ = [
+    "Stack",
+]

@@ -1,0 +1,81 @@
+"""The boundary of a stack: its trainers, and each network's rows."""
+
+from typing import Any
+
+import numpy as np
+
+from xpnet.common.arrays import as_host
+from xpnet.stack.gather import Rows
+from xpnet.training import inputs
+from xpnet.training.data import Samples
+from xpnet.training.trainer import Trainer
+
+
+def check_trainers(trainers: Any) -> list[Trainer]:
+    """A list of trainers with a model each."""
+    if not isinstance(trainers, list | tuple):
+        raise TypeError(f"Stack: expected a list of Trainers, got {trainers!r}")
+    if not trainers:
+        raise ValueError("Stack: expected at least one Trainer, got none")
+    for i, trainer in enumerate(trainers):
+        if not isinstance(trainer, Trainer):
+            raise TypeError(
+                f"Stack: expected a Trainer at position {i}, got {trainer!r}"
+            )
+        if trainer.eager:
+            raise ValueError(
+                f"Stack: network {i} has eager=True, but a stack is always recorded; "
+                "train that one alone"
+            )
+    models: dict[int, int] = {}
+    for i, trainer in enumerate(trainers):
+        first = models.setdefault(id(trainer.model), i)
+        if first != i:
+            raise ValueError(
+                f"Stack: networks {first} and {i} share one Sequential; make one for "
+                "each (model.copy())"
+            )
+    return list(trainers)
+
+
+def check_rows(rows: Any, name: str, count: int, members: int) -> list[Rows]:
+    """For each network the numbers of its samples, int64."""
+    if rows is None:
+        return [np.arange(count)] * members
+    if not isinstance(rows, list | tuple) or len(rows) != members:
+        got = len(rows) if hasattr(rows, "__len__") else type(rows).__name__
+        raise ValueError(
+            f"{name}: expected a list of {members} arrays of row numbers, one a "
+            f"network, got {got}"
+        )
+    known: dict[int, Rows] = {}  # those of one fold are one array, and stay one
+    found = []
+    for i, own in enumerate(rows):
+        if id(own) in known:
+            found.append(known[id(own)])
+            continue
+        array = as_host(own, name)
+        if array.ndim != 1 or array.dtype.kind not in "iu" or not array.size:
+            raise ValueError(
+                f"{name}: expected at least one whole number for network {i}, got "
+                f"{array.dtype} of shape {array.shape}; np.flatnonzero turns a mask "
+                "into row numbers"
+            )
+        if array.min() < 0 or array.max() >= count:
+            worst = array.min() if array.min() < 0 else array.max()
+            raise ValueError(
+                f"{name}: expected row numbers 0..{count - 1}, got {worst} for network "
+                f"{i}"
+            )
+        known[id(own)] = array.astype(np.int64)
+        found.append(known[id(own)])
+    return found
+
+
+def check_weighed(samples: Samples, rows: list[Rows], name: str) -> None:
+    """Raises ValueError where a network's rows have no weight."""
+    seen = set[int]()
+    for i, own in enumerate(rows):
+        if id(own) not in seen:
+            seen.add(id(own))
+            inputs.check_weighed(samples.host_w, own, f"the {name} of network {i}")

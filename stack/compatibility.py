@@ -1,0 +1,135 @@
+"""Which networks can be stacked, and the one model, rule and loss of a stack.
+
+Networks of one shape compute the same equations on arrays with one axis more. What may
+differ between them are numbers: of the update rule, of Dropout and the other layers, of
+the loss. Where they do, the stack's copy of the layer (rule, loss) holds a `PerMember`.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from xpnet.layers import Layer, Loss, Sequential
+from xpnet.optim import Optimizer
+from xpnet.trace import PerMember
+
+if TYPE_CHECKING:
+    from xpnet.training.trainer import Trainer
+
+T = TypeVar("T")
+UNLIMITED = (
+    "clip_value",
+    "clip_norm",
+    "max_norm",
+)  # None is a limit that is never reached
+OWN = ("learning_rate", "schedule", "slots")  # of each member's rule, kept beside it
+COLUMNS, MATRICES = 2, 3  # axes of what the numbers of a rule, of a layer meet
+
+
+def stack_key(trainer: "Trainer") -> tuple[Any, ...]:
+    """Equal for two trainers if, and only if, one stack can hold both.
+
+    A function of your own (an activation, an initialiser) counts as the same if it is
+    the same object.
+    """
+    model = trainer.model
+    parts: list[tuple[str, Any]] = [
+        ("dtype", trainer.dtype.name),
+        ("device", trainer.backend.device),
+        ("samples", model.sample_shape),
+        ("layers", len(model.layers)),
+    ]
+    for i, layer in enumerate(model.layers):
+        parts += _fixed(f"layer {i}", layer)
+    parts += _fixed("optimizer", trainer.optimizer)
+    parts.append(("gradient noise", bool(trainer.optimizer.gradient_noise)))
+    parts.append(("average", trainer.average is not None))
+    parts += _fixed("loss", trainer.loss_function)
+    parts += [("metrics", tuple(trainer.metrics.items()))]
+    return tuple(parts)
+
+
+def check_stackable(trainers: Sequence["Trainer"]) -> None:
+    """Raises ValueError naming the first setting that keeps two trainers apart."""
+    first = stack_key(trainers[0])
+    for i, trainer in enumerate(trainers[1:], 1):
+        for a, b in zip(first, stack_key(trainer), strict=False):
+            if a != b:
+                what = a[0] if a[0] == b[0] else f"{a[0]} and {b[0]}"
+                raise ValueError(
+                    f"a stack holds networks of one shape and kind: {what}: networks 0 "
+                    f"and {i} have {a[1]!r} and {b[1]!r}; train them in two stacks"
+                )
+
+
+def _fixed(where: str, thing: Any) -> list[tuple[str, Any]]:
+    """(name, value) of what must be the same in every network of a stack."""
+    rows: list[tuple[str, Any]] = [(where, type(thing).__name__)]
+    for name, value in thing.config().items():
+        if name not in OWN and not _may_differ(name, value):
+            rows.append((f"{where}: {name}", _Same(value)))
+    return rows
+
+
+def _may_differ(name: str, value: Any) -> bool:
+    return isinstance(value, float) or (value is None and name in UNLIMITED)
+
+
+class _Same:
+    """A setting: equal to another if it is of the same type and value."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Same) or type(self.value) is not type(other.value):
+            return False
+        return self.value is other.value or bool(self.value == other.value)
+
+    def __hash__(self) -> int:
+        return hash(repr(type(self.value)))
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+def stacked_model(trainers: Sequence["Trainer"]) -> Sequential:
+    """A built model of the trainers' layers, without arrays."""
+    bare = trainers[0].model.copy()
+    asarray = trainers[0].backend.asarray
+    for i, layer in enumerate(bare.layers):
+        peers = [trainer.model.layers[i] for trainer in trainers]
+        _merge(layer, peers, MATRICES, asarray)
+    return bare
+
+
+def stacked_optimizer(trainers: Sequence["Trainer"]) -> Optimizer:
+    """The trainers' rule; it keeps what any of them keeps."""
+    rules = [trainer.optimizer for trainer in trainers]
+    merged = copy.copy(max(rules, key=lambda rule: len(rule.slots)))
+    return _merge(merged, rules, COLUMNS, trainers[0].backend.asarray)
+
+
+def stacked_loss(trainers: Sequence["Trainer"]) -> Loss:
+    """The trainers' loss."""
+    losses = [trainer.loss_function for trainer in trainers]
+    merged = copy.copy(losses[0])
+    return _merge(merged, losses, MATRICES, trainers[0].backend.asarray)
+
+
+def _merge(into: T, peers: Sequence[Any], axes: int, asarray: Any) -> T:
+    """Let `into` have, where its peers' numbers differ, those of all."""
+    for name, value in list(vars(into).items()):
+        values = [vars(peer).get(name) for peer in peers]
+        if isinstance(value, Layer):
+            _merge(value, values, axes, asarray)
+        elif name in OWN or name.startswith("_") or not _numbers(name, values):
+            continue
+        elif any(other != values[0] for other in values):
+            limits = [float("inf") if v is None else v for v in values]
+            setattr(into, name, PerMember.of(limits, axes, asarray))
+    return into
+
+
+def _numbers(name: str, values: Sequence[Any]) -> bool:
+    return all(_may_differ(name, value) for value in values)

@@ -1,0 +1,327 @@
+"""Stack: networks of one shape that train together as one recorded program."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import Array
+from xpnet.backend.blas import one_thread
+from xpnet.common import (
+    check_flag,
+    check_optional_flag,
+    check_whole,
+    explains_arguments,
+)
+from xpnet.common.console import bar
+from xpnet.stack import evaluate as stacked_evaluation
+from xpnet.stack import memory as stack_memory
+from xpnet.stack.checks import check_rows, check_trainers, check_weighed
+from xpnet.stack.compatibility import check_stackable
+from xpnet.stack.evaluate import Evaluation
+from xpnet.stack.fit import Together, workers
+from xpnet.stack.gather import Rows
+from xpnet.stack.network import Member
+from xpnet.stack.parameters import Bank
+from xpnet.training import inputs
+from xpnet.training.callbacks import (
+    Callback,
+    check_callbacks,
+    check_monitors,
+    refuse_checkpoints,
+)
+from xpnet.training.data import Samples
+from xpnet.training.divergence import check_outputs, check_sound
+from xpnet.training.history import History
+from xpnet.training.inputs import DEFAULT_BATCH
+from xpnet.training.metrics import check_metrics
+from xpnet.training.trainer import Trainer
+
+AT_ONCE = 8192  # samples × networks that a prediction computes in one go
+
+
+@explains_arguments
+class Stack:
+    """k trainers, trained together: each ends as if it had been trained alone.
+
+        θᵢ ← ruleᵢ(θᵢ, ∂Jᵢ/∂θᵢ),  i = 1 ... k, in one call an operation
+
+    A step of a small network costs mostly its calls, and a stack makes them once for
+    all: a product of matrices (batch, n) is one of (k, batch, n), an update one formula
+    over (k, parameters). The networks may differ in seed, learning rate, schedule and
+    every other number of the update rule (momentum, penalties, decay, clipping), in
+    dropout rates and other numbers of layers and of the loss, in the samples they see
+    and in when they stop. Layers, widths, the kind of rule and of loss are common.
+
+    The trainers stay ordinary ones: between two calls each holds its own arrays, and
+    can be stepped, saved or put into another stack.
+
+        stack = xn.Stack([
+            xn.Trainer(xn.Sequential([xn.Dense(64, "relu"), xn.Dense(10)]),
+                       "softmax_cross_entropy", xn.Adam(rate), seed=seed)
+            for rate in (1e-3, 3e-3) for seed in range(5)
+        ])
+        stack.fit(x, y, epochs=20)
+        stack.trainers[3].predict(x)
+
+    Args:
+        trainers: with a model each, that differ only in what a stack allows.
+
+    Raises:
+        TypeError: something else than trainers.
+        ValueError: two that cannot be stacked, with the setting that keeps them apart.
+    """
+
+    def __init__(self, trainers: Sequence[Trainer]) -> None:
+        self.trainers = check_trainers(trainers)
+        built = [t.model.sample_shape for t in self.trainers if t.model.sample_shape]
+        if built:
+            self._build(built[0])
+        check_stackable(self.trainers)
+        self.errors: dict[int, ArithmeticError] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"trainers": self.trainers, "errors": self.errors}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["trainers"])  # type: ignore[misc]
+        self.errors = state["errors"]
+
+    def __len__(self) -> int:
+        return len(self.trainers)
+
+    def __getitem__(self, i: int) -> Trainer:
+        return self.trainers[i]
+
+    def __repr__(self) -> str:
+        return f"Stack of {len(self)}: {self.trainers[0]!r}, ..."
+
+    def _build(self, sample: Any) -> None:
+        for trainer in self.trainers:
+            trainer.build(sample)
+
+    @explains_arguments
+    def fit(
+        self,
+        x: Any,
+        y: Any,
+        epochs: int = 10,
+        batch_size: int | None = DEFAULT_BATCH,
+        rows: Sequence[Any] | None = None,
+        validation: tuple[Any, ...] | None = None,
+        validation_rows: Sequence[Any] | None = None,
+        callbacks: Sequence[Callback] | Callback = (),
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        shuffle: bool = True,
+        memory: float | None = None,
+        verbose: bool | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> list[History]:
+        """Train every network for `epochs` passes over its samples.
+
+        A network that a callback stops, or that diverges, is left as it is then; the
+        others go on. `errors[i]` is the DivergenceError of network i, and
+        `trainers[i].history.stopped` says why any of them ended early. Ctrl-C ends all
+        after the current step. The history's seconds are those of the whole stack.
+
+        Args:
+            x, y: as for `Trainer.fit`; kept once, whatever the number of networks.
+            epochs: passes of each network over its own samples.
+            batch_size: samples an update of a network; None for all. A network with
+                fewer samples takes all it has.
+            rows: for each network the numbers of the samples that it trains on, (n,)
+                whole numbers, repeated ones allowed; None for all samples.
+            validation: (x, y) or (x, y, sample_weight), evaluated after each epoch.
+            validation_rows: for each network the numbers of its samples in
+                `validation`, or, where that is None, in x.
+            callbacks: every network has its own copy of them.
+            sample_weight: (samples,), wᵢ ≥ 0.
+            class_weight: {label: weight}, or "balanced": over each network's rows.
+            shuffle: a new order each epoch, drawn from (seed, epoch) of each network.
+            memory: bytes that the stack may take; half of what is free unless given.
+                What does not fit is trained in several stacks, one after the other.
+            verbose: a bar; None shows it on a terminal only.
+            progress: called with 1 for each network and epoch, in place of the bar.
+
+        Returns:
+            The `History` of each network.
+
+        Raises:
+            ValueError, TypeError: unfit data or arguments.
+        """
+        epochs = check_whole("", "epochs", epochs, 1)
+        hooks = check_callbacks(callbacks)
+        refuse_checkpoints(hooks, "Stack.fit")
+        shuffle = check_flag("", "shuffle", shuffle)
+        verbose = check_optional_flag("", "verbose", verbose)
+        first = self.trainers[0]
+        validated = validation is not None or validation_rows is not None
+        check_monitors(hooks, History.of(first.metrics, validated))
+        for trainer in self.trainers:
+            trainer.check_outside_averages()
+        memory = stack_memory.check_memory(memory)
+        balanced = isinstance(class_weight, str)
+        samples = self._samples(x, y, sample_weight, None if balanced else class_weight)
+        own = check_rows(rows, "rows", samples.count, len(self))
+        check_weighed(samples, own, "rows")
+        size = inputs.check_batch_size(batch_size, max(map(len, own)))
+        held = self._held(validation, validation_rows, samples)
+        if held is not None:
+            self._check_metrics(*held, trial=True)
+        w, blocks = samples.w, [0] * len(self)
+        if balanced:
+            w, blocks = self._balanced(samples, own, class_weight)
+        members = [
+            Member(t, rows, None if held is None else held[1][i], blocks[i])
+            for i, (t, rows) in enumerate(zip(self.trainers, own, strict=True))
+        ]
+        for member in members:
+            member.callbacks = check_callbacks(deepcopy(callbacks))
+        run = Together(samples, held and held[0], size, shuffle, w, epochs)
+        fitting = stack_memory.room(first, samples, size, memory)
+        bar = _bar(progress, verbose, epochs * len(self))
+        with ExitStack() as alone, bar as run.progress:
+            for trainer in self.trainers:
+                alone.enter_context(trainer.model.access.training(apart=True))
+            run.all(members, fitting)
+        self.errors = {i: m.error for i, m in enumerate(members) if m.error}
+        return [trainer.history for trainer in self.trainers]
+
+    def _samples(
+        self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
+    ) -> Samples:
+        first = self.trainers[0]
+        with first.backend.active(), first.left_as_it_was():
+            samples = Samples(first, x, y, sample_weight, class_weight)
+        self._build(samples.x.shape[1:])
+        return samples
+
+    def _balanced(
+        self, samples: Samples, rows: list[Rows], name: str
+    ) -> tuple[Array, list[int]]:
+        """A block of weights a network, and where each begins: balanced in its rows."""
+        if not samples.labels:
+            raise ValueError(
+                "class_weight: expected y to hold class labels; use sample_weight with "
+                f"{type(self.trainers[0].loss_function).__name__}"
+            )
+        backend, width = samples.backend, self.trainers[0].model.n_outputs
+        table, known = np.zeros((len(self), samples.count)), samples.host_w
+        for line, own in zip(table, rows, strict=True):
+            y, w = samples.host_y[own], None if known is None else known[own]
+            line[own] = inputs.class_weights(name, y, width, backend, w)
+        if samples.host_w is not None:
+            table *= samples.host_w
+        with backend.active():
+            w = backend.asarray(table.reshape(-1), self.trainers[0].dtype)
+            if samples.w is None:
+                samples.w = backend.asarray(np.ones(samples.count), w.dtype)
+                samples.host_w = np.ones(samples.count)
+        return w, [i * samples.count for i in range(len(self))]
+
+    def _held(
+        self, validation: Any, rows: Sequence[Any] | None, samples: Samples
+    ) -> tuple[Samples, list[Rows]] | None:
+        """What is validated on: the samples, and each network's rows of them."""
+        if validation is None and rows is None:
+            return None
+        if validation is not None:
+            inputs.check_validation(validation)
+            with inputs.naming("validation"):
+                samples = self._samples(*validation)
+        own = check_rows(rows, "validation_rows", samples.count, len(self))
+        check_weighed(samples, own, "validation_rows")
+        return samples, own
+
+    def _check_metrics(self, samples: Samples, rows: list[Rows], trial: bool) -> None:
+        """Those of all networks are the same; one network's samples stand for all."""
+        first, own = self.trainers[0], rows[0]
+        w = None if samples.host_w is None else samples.host_w[own]
+        shapes = (samples.host_y[own], first.model.n_outputs, w)
+        check_metrics(first.metrics, *shapes, trial)
+
+    # Using what was learnt.
+
+    @explains_arguments
+    def evaluate(
+        self,
+        x: Any,
+        y: Any,
+        rows: Sequence[Any] | None = None,
+        sample_weight: Any = None,
+        batch_size: int | None = None,
+    ) -> list[dict[str, float]]:
+        """For each network {"loss": ..., metric: ...} over (x, y), or its rows of them.
+
+        Raises:
+            ValueError, TypeError: unfit data, weights that are NaN or infinite.
+        """
+        samples = self._samples(x, y, sample_weight)
+        own = check_rows(rows, "rows", samples.count, len(self))
+        check_weighed(samples, own, "rows")
+        self._check_metrics(samples, own, trial=False)
+        size = self._at_once(batch_size)
+        self._check_sound("evaluate")
+        bank, threads = Bank(self.trainers, training=False), workers(self.trainers)
+        with one_thread(threads > 1), ThreadPoolExecutor(threads) as pool:
+            scores = Evaluation(bank, samples, own, size, pool, threads).run()
+        bank.close()
+        return scores
+
+    @explains_arguments
+    def predict(
+        self, x: Any, rows: Sequence[Any] | None = None, batch_size: int | None = None
+    ) -> Any:
+        """The outputs of each network for x (samples, *sample): (k, samples, n).
+
+        Probabilities where the loss is a cross-entropy, the outputs themselves
+        elsewhere. With `rows`, the numbers of the samples that each network is to
+        predict, a list of k arrays (rows, n).
+
+        Raises:
+            ValueError, TypeError: unfit data, weights that are NaN or infinite.
+        """
+        first = self.trainers[0]
+        backend = first.backend
+        x = inputs.check_x(x, first.model.sample_shape, backend)
+        inputs.check_finite(x, "x", backend)
+        inputs.check_fits(x, "x", first.dtype)
+        self._build(x.shape[1:])
+        own = check_rows(rows, "rows", len(x), len(self))
+        if not isinstance(x, np.memmap) or not backend.is_host:
+            with backend.active():
+                x = backend.asarray(x, first.dtype)
+        size = self._at_once(batch_size)
+        self._check_sound("predict")
+        bank = Bank(self.trainers, training=False)
+        found = stacked_evaluation.predict(bank, x, own, size)
+        bank.close()
+        for i, (trainer, outputs) in enumerate(zip(self.trainers, found, strict=True)):
+            with np.errstate(over="ignore"):
+                check_outputs(trainer, outputs, f"predict: network {i}")
+        return np.stack(found) if rows is None else found
+
+    def _check_sound(self, what: str) -> None:
+        for i, trainer in enumerate(self.trainers):
+            check_sound(trainer, f"{what}: network {i}")
+
+    def _at_once(self, batch_size: int | None) -> int:
+        if batch_size is None:
+            return max(1, AT_ONCE // len(self))
+        return check_whole("", "batch_size", batch_size, 1)
+
+
+@contextmanager
+def _bar(
+    progress: Callable[[int], object] | None, verbose: bool | None, total: int
+) -> Iterator[Callable[[int], object]]:
+    """What is told of each network and epoch: the caller's function, or a bar."""
+    if progress is not None:
+        yield progress
+        return
+    with bar(total, verbose, unit="epoch") as advance:
+        yield advance

@@ -1,0 +1,178 @@
+"""The samples of one `fit`, checked, on the device, gathered batch by batch."""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xpnet.backend import ORDER, Array, generator
+from xpnet.compiler import Program, primitives
+from xpnet.execution.step import Batch, Kind
+from xpnet.training import inputs
+from xpnet.training.weights import scaled
+
+if TYPE_CHECKING:
+    from xpnet.training.trainer import Trainer
+
+
+class Samples:
+    """x, y and weights of a training or validation set.
+
+    Arrays in memory are converted to the model's dtype once, and copied to its device
+    once. A `np.memmap` stays where it is: only the rows of a batch are read.
+
+    Attributes:
+        count: number of samples.
+        labels: whether y holds labels.
+        by_count: whether the mean of an epoch weighs its batches by their samples, as
+            scikit-learn does, rather than by Σ w.
+    """
+
+    def __init__(
+        self,
+        trainer: "Trainer",
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+    ) -> None:
+        backend, loss = trainer.backend, trainer.loss_function
+        x = inputs.check_x(x, trainer.model.sample_shape, backend)
+        self.count = int(x.shape[0])
+        trainer.build(x.shape[1:])
+        width = trainer.model.n_outputs
+        inputs.check_finite(x, "x", backend)
+        y = inputs.check_y(y, self.count, loss, width, backend)
+        inputs.check_finite(y, "y", backend)
+        dtype = trainer.dtype
+        w = inputs.check_weights(sample_weight, self.count, backend)
+        self.labels = inputs.is_labels(y, loss)
+        if class_weight is not None:
+            if not self.labels:
+                raise ValueError(
+                    "class_weight: expected y to hold class labels; use sample_weight "
+                    f"with {type(loss).__name__}"
+                )
+            shares = inputs.class_weights(class_weight, y, width, backend, w)
+            shares = scaled(shares)  # neither overflows in the product
+            w = shares if w is None else backend.to_numpy(w) * shares
+            w = inputs.check_weights(w, self.count, backend)
+        self.backend = backend
+        inputs.check_fits(x, "x", dtype)
+        inputs.check_fits(y, "y", dtype)
+        self.x = self._here(x, dtype)
+        self.y = self._here(y, np.dtype(np.int32) if self.labels else dtype)
+        self.w = None if w is None else self._here(w, dtype)
+        self.by_count = trainer.by_count
+        self._gathers: dict[Batch, tuple[Program, Array]] = {}
+        self.host_y = backend.to_numpy(self.y)
+        self.host_w = None if self.w is None else backend.to_numpy(self.w)
+
+    def _here(self, values: Array, dtype: np.dtype[Any]) -> Array:
+        if self.backend.is_host and isinstance(values, np.memmap):
+            return values
+        with self.backend.active():
+            array = self.backend.asarray(values, dtype)
+            if self.backend.is_host or array.flags.c_contiguous:
+                return array
+            return array.copy()  # kernels read rows that lie one after the other
+
+    def kind(self, size: int) -> Kind:
+        """The kind of a batch of `size` samples."""
+        return Kind((size, *self.x.shape[1:]), self.labels, self.w is not None)
+
+    def gather(self, rows: Array, batch: Batch) -> None:
+        """Copy samples `rows` (whole numbers on the device) into `batch`."""
+        program, indices = self.gathering(batch)
+        indices[...] = rows
+        program.run("gather")
+
+    def gathering(self, batch: Batch) -> tuple[Program, Array]:
+        """The program that fills `batch`, and the row numbers that it reads."""
+        if batch not in self._gathers:
+            self._gathers[batch] = self._record(batch)
+        return self._gathers[batch]
+
+    def pairs(self, batch: Batch, w: Array = None) -> list[tuple[Array, Array]]:
+        """(all samples, where a batch goes) of x, y and the weights (or `w`)."""
+        w = self.w if w is None else w
+        pairs = [(self.x, batch.x), (self.y, batch.y_rows)]
+        return pairs if w is None else [*pairs, (w, batch.w_rows)]
+
+    def _record(self, batch: Batch) -> tuple[Program, Array]:
+        indices = self.backend.zeros((batch.samples,), np.int64)
+        calls = [
+            primitives.take(self.backend, rows, indices, out)
+            for rows, out in self.pairs(batch)
+        ]
+        return Program({"gather": calls}, {}, 0, [indices]), indices
+
+    @property
+    def total(self) -> float:
+        """Σ w of all samples; their number where w is not given."""
+        if self.host_w is None:
+            return float(self.count)
+        return float(np.add.reduceat(self.host_w.astype(np.float64), [0])[0])
+
+    def weights(self, rows: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
+        """What the mean of an epoch weighs its batches of `size` of `rows` with.
+
+        Σ w of each, (..., samples) to (..., batches); the number of samples where w is
+        not given, or `by_count`.
+        """
+        *lead, count = rows.shape
+        if self.host_w is None or self.by_count:
+            found = sizes(count, size)
+            return np.broadcast_to(found, (*lead, len(found)))
+        starts = np.arange(0, count, size)
+        w = self.host_w[rows].astype(np.float64)
+        return np.add.reduceat(w, starts, axis=-1)
+
+
+@lru_cache(64)
+def sizes(count: int, size: int) -> np.ndarray[Any, Any]:
+    """Samples of each batch of an epoch; not to be written to."""
+    found = np.minimum(size, count - np.arange(0, count, size)).astype(np.float64)
+    found.flags.writeable = False
+    return found
+
+
+class Orders:
+    """The order of the samples in every epoch: permutations drawn from (seed, epoch).
+
+    The epoch is the highest word of Philox's counter: no epoch needs those before it.
+
+    Args:
+        seed: of the training.
+        batch_size: samples that are in one batch anyway are left as they are.
+        shuffle: whether any are shuffled.
+    """
+
+    def __init__(self, seed: int, batch_size: int, shuffle: bool = True) -> None:
+        self._batch_size, self._shuffle = batch_size, shuffle
+        self._draw = generator(seed, ORDER)
+        self._start: Any = self._draw.bit_generator.state
+
+    def of(self, epoch: int, count: int) -> np.ndarray[Any, Any]:
+        """The row numbers 0 .. count - 1 as epoch 0, 1, ... takes them."""
+        if not self._shuffle or count <= self._batch_size:
+            return np.arange(count)
+        self._start["state"]["counter"][-1] = epoch
+        self._draw.bit_generator.state = self._start
+        return self._draw.permutation(count)
+
+    def write(self, epoch: int, orders: np.ndarray[Any, Any]) -> None:
+        """Those of epoch, epoch + 1, ... as the rows of `orders`."""
+        count = orders.shape[1]
+        if not self._shuffle or count <= self._batch_size:
+            orders[...] = np.arange(count)
+            return
+        for i, order in enumerate(orders, epoch):
+            order[...] = self.of(i, count)
+
+
+def mean_loss(losses: Array, weights: Array) -> Array:
+    """Σ w l / Σ w over an epoch's batches, (..., batches) to (...); 0 where Σ w is."""
+    total = np.add.reduce(weights, axis=-1)
+    weighted = np.add.reduce(losses.astype(np.float64) * weights, axis=-1)
+    return np.where(total > 0.0, weighted, 0.0) / np.where(total > 0.0, total, 1.0)
