@@ -1,1 +1,1 @@
-"""What is fast and what is not: xpnet beside its rivals, measured the same way."""
+"""xpnet beside its rivals, measured the same way; hostile trials of xpnet."""

@@ -1,4 +1,4 @@
-"""The cases that every rival runs: nets, data and weights, the same to the bit."""
+"""The cases that every rival runs: nets, data and weights, bit-identical."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -45,7 +45,7 @@ class Case:
         return x, rng.integers(0, self.sizes[-1], self.batch)
 
     def weights(self) -> list[tuple[Array, Array]]:
-        """(W, b) a layer: He's normal weights, biases of 0."""
+        """(W, b) per layer: He's normal weights, biases of 0."""
         rng = np.random.default_rng(2)
         return [
             (
@@ -78,5 +78,5 @@ def cases(
     optimizers: tuple[str, ...] = ("sgd", "adam"),
     nets: tuple[int, ...] = tuple(range(len(NETS))),
 ) -> list[Case]:
-    """The nets of these numbers with every update rule."""
+    """The nets of these numbers with each of the update rules."""
     return [Case(*NETS[i], rule) for i in nets for rule in optimizers]

@@ -1,4 +1,4 @@
-"""What the pytest-benchmark suite shares: device, threads, the machine's facts."""
+"""What the pytest-benchmark suite shares: device, threads, facts about the machine."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,34 +8,34 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from xpnet.backend import Backend, get_backend
-from xpnet.benchmarks.machine import facts, overrides
-from xpnet.benchmarks.options import cores
+from xpnet.benchmarks.machine import facts
+from xpnet.common.machine import cores, overrides
 
-GPU_CALLS = 100  # queued before the device is waited for
+GPU_CALLS = 100  # queued before the host waits for the device
 Timed = Callable[[Callable[[], object]], None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """--device cuda runs everything on the GPU."""
+    """Add --device; `--device cuda` runs everything on the GPU."""
     parser.addoption("--device", default="cpu", help="cpu, cuda or cuda:1 [cpu]")
 
 
 def pytest_benchmark_update_machine_info(
     config: pytest.Config, machine_info: dict[str, Any]
 ) -> None:
-    """BLAS, core type, threads, versions of NumPy, CuPy and CUDA, TF32, overrides."""
+    """Add BLAS, core type, threads, versions of NumPy and CUDA, TF32, overrides."""
     machine_info["xpnet"] = {**facts(), "overrides": overrides()}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here is warmed up."""
+    """Warm up every benchmark."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.benchmark(warmup=True))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`threads`: all cores and 1; a GPU has no such choice."""
+    """Run with all cores and with 1; on a GPU only once."""
     if "threads" not in metafunc.fixturenames:
         return
     host = metafunc.config.getoption("--device") == "cpu"
@@ -45,13 +45,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """Of --device; DeviceError, with the reason, where it does not work."""
+    """The backend of --device; DeviceError with the reason if it does not work."""
     return get_backend(request.config.getoption("--device"))
 
 
 @pytest.fixture
 def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    """BLAS and compiled loops limited to this many threads."""
+    """The number of threads that BLAS and compiled loops are limited to."""
     count: int = getattr(request, "param", None) or cores()
     with threadpool_limits(count, "blas"):
         yield count
@@ -59,7 +59,7 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @pytest.fixture
 def timed(benchmark: Any, backend: Backend) -> Timed:
-    """Time a function: calibrated on the host, queued and waited for on a GPU."""
+    """Time a function; on a GPU, queue many calls and wait for the last."""
 
     def device(function: Callable[[], object]) -> None:
         def queue() -> None:

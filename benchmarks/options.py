@@ -1,38 +1,63 @@
-"""What the commands of the benchmarks share: their options, checked at once."""
+"""The options that the commands of the benchmarks share, and the record they write."""
 
 import argparse
-import os
-from collections.abc import Collection
+import shlex
+import sys
+from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Any
 
+from xpnet.benchmarks.record import new_record, write
 from xpnet.benchmarks.timing import Timing
+from xpnet.benchmarks.worker import Answer
 from xpnet.common import check_file, choose
+from xpnet.common.machine import cores
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+class Command:
+    """The command line of a part that `xpnet bench` does not hold.
 
+    Args:
+        part: the module of the command, and its results' key in the record.
+        rivals: that it knows.
+        rounds: if none are asked for.
+    """
 
-def add_timing(parser: argparse.ArgumentParser, how: Timing) -> None:
-    """--threads, --warm-up, --rounds, --seconds and --json."""
-    add = parser.add_argument
-    add("--threads", type=int, default=cores(), help="of BLAS and loops [%(default)s]")
-    add("--warm-up", type=float, default=how.warm_up, help="seconds [%(default)s]")
-    add("--rounds", type=int, default=how.rounds, help="[%(default)s]")
-    add("--seconds", type=float, default=how.seconds, help="a rival and round")
-    add("--json", metavar="FILE", help="write the record there")
+    def __init__(self, part: str, rivals: Collection[str], rounds: int) -> None:
+        self.part, self.rivals = part, rivals
+        self.parser = argparse.ArgumentParser(f"python -m xpnet.benchmarks.{part}")
+        self.add = self.parser.add_argument
+        self.add("--rivals", default=",".join(rivals), help="[%(default)s]")
+        self.add("--threads", type=int, default=cores(), help="[%(default)s]")
+        self.add("--rounds", type=int, default=rounds, help="[%(default)s]")
+        self.add("--json", metavar="FILE", help="write the record there")
 
+    def run(
+        self,
+        arguments: list[str] | None,
+        measure: Callable[[tuple[str, ...], Any], list[Answer]],
+        text: Callable[[Answer], str],
+    ) -> None:
+        """Measure what the arguments ask for, print it, write the record.
 
-def timing(options: Any) -> Timing:
-    """The options' Timing; ValueError for what is out of range or unwritable."""
-    if options.threads < 1:
-        raise ValueError(f"--threads: expected at least 1, got {options.threads}")
-    if options.json:
-        check_file(options.json, "--json")
-    return Timing(options.warm_up, options.rounds, options.seconds)
+        Args:
+            arguments: of the command line; None: those of the process.
+            measure: (rivals, options) -> results.
+            text: of a result.
+        """
+        arguments = sys.argv[1:] if arguments is None else arguments
+        options: Any = self.parser.parse_args(arguments)
+        how = Timing(0.0, options.rounds)
+        names = names_in(options.rivals, self.rivals, "rivals")
+        if options.json:
+            check_file(options.json, "--json")
+            command = shlex.join([*self.parser.prog.split(), *arguments])
+            record = new_record(command, how, options.threads)
+        results = measure(names, options)
+        for result in results:
+            print(f"\n{text(result)}")
+        if options.json:
+            write(record | {self.part: results}, Path(options.json))
 
 
 def names_in(text: str, table: Collection[str], what: str) -> tuple[str, ...]:

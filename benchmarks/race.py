@@ -1,32 +1,142 @@
 """A race: every rival on every case, in interleaved rounds.
 
-    python -m xpnet.benchmarks.race --json FILE     # --help for the rest
-
-In each round every rival has the machine for a moment, one after the other, so that
-what slows the machine slows all. A rival's figure is the median of its rounds; ratios
-are medians of the rounds' ratios. Before it is timed, each must reach the same loss as
-hand-written NumPy after 20 steps from the same weights, to 1e-4, and then runs for as
-long as all others to warm up.
+In each round every rival runs alone for a moment, one after the other, so that what
+slows the machine slows all of them. A rival's figure is the median of its rounds;
+ratios are medians of the rounds' ratios. Before a rival is timed, it must reach the
+loss of hand-written NumPy after 20 steps from the same weights, to 1e-4; then it warms
+up for as long as all others.
 """
 
-import argparse
-import shlex
-import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
-from xpnet.benchmarks.cases import NETS, RATES, Case, cases
-from xpnet.benchmarks.options import add_timing, names_in, numbers_in, timing
-from xpnet.benchmarks.process import Answer, Worker
-from xpnet.benchmarks.record import new_record, write
-from xpnet.benchmarks.rivals import RIVALS
-from xpnet.benchmarks.summary import add_summaries
+from xpnet.benchmarks.cases import Case
+from xpnet.benchmarks.process import NoAnswerError, Process
+from xpnet.benchmarks.step import CHECKED_STEPS
+from xpnet.benchmarks.summary import Row, add_summaries, explain
 from xpnet.benchmarks.tables import race_table
 from xpnet.benchmarks.timing import Timing
+from xpnet.benchmarks.worker import Answer
 
 AGREE = 1e-4
-Show = Callable[[Answer], None]
+Rows = dict[str, Row]
+
+
+class Rivals:
+    """A process per rival; after a failure it is started again for the next case.
+
+    Args:
+        starts: rival -> what starts its process.
+        end: time limit, on `time.monotonic()`.
+        patience: time limit of an answer, in seconds.
+    """
+
+    def __init__(
+        self,
+        starts: Mapping[str, Callable[[], Process]],
+        end: float = math.inf,
+        patience: float = math.inf,
+    ) -> None:
+        self.starts, self.end, self.patience = starts, end, patience
+        self.processes: dict[str, Process] = {}
+        self.greetings: Rows = {}
+
+    def race(
+        self,
+        case: Case,
+        how: Timing,
+        reference: Callable[[Case], float] | None = None,
+    ) -> Rows:
+        """The rivals' rows for one case.
+
+        A row holds what the rival answered when it was prepared and warmed up, and
+        "rounds", its timed answers. A rival that did not get as far has one of
+        "missing", "failed" and "differs", with the reason.
+
+        Args:
+            case: the network and its batch.
+            how: the time for warming up and for the rounds.
+            reference: the loss after the checked steps; the rivals are then prepared
+                at the same time. None: the loss of the rival "numpy", and the rivals
+                are prepared one after the other.
+        """
+        rows: Rows = {name: {} for name in self.starts}
+        if self.end <= time.monotonic():
+            return rows
+        self._start(rows)
+        request = {"prepare": case.to_dict()}
+        chosen, loss = running(rows), None
+        if reference is not None:
+            for name in chosen:
+                self.processes[name].send(request)
+            loss = reference(case)
+        for name in chosen:
+            if reference is None:
+                self.processes[name].send(request)
+            rows[name] |= self._receive(name)
+        if reference is None:
+            loss = rows.get("numpy", {}).get("loss20")
+        check_losses(rows, loss)
+        for name in running(rows):
+            self.processes[name].send({"warm": how.warm_up})
+            rows[name] |= self._receive(name) | {"rounds": []}
+        for _ in range(how.rounds):
+            for name in running(rows):
+                self.processes[name].send({"time": how.seconds})
+                answer = self._receive(name)
+                if "failed" in answer:
+                    rows[name] |= answer
+                else:
+                    rows[name]["rounds"].append(answer)
+        return rows
+
+    def close(self) -> None:
+        """End the processes."""
+        for process in self.processes.values():
+            process.close()
+        self.processes = {}
+
+    def _start(self, rows: Rows) -> None:
+        """Start the missing processes, all at once."""
+        fresh = [name for name in self.starts if name not in self.processes]
+        for name in fresh:
+            self.processes[name] = self.starts[name]()
+        for name in fresh:
+            self.greetings[name] = self._receive(name)
+        for name, row in rows.items():
+            row |= self.greetings[name]
+
+    def _receive(self, name: str) -> Answer:
+        """The answer of a rival; after a failure its process is closed."""
+        process = self.processes[name]
+        try:
+            answer = process.receive(min(self.patience, self.end - time.monotonic()))
+        except NoAnswerError as error:
+            answer = {"failed": str(error)}
+        if "failed" in answer:
+            process.close()
+            del self.processes[name]
+        return answer
+
+
+def running(rows: Rows) -> list[str]:
+    """The rivals that have no reason to be left out."""
+    reasons = {"missing", "failed", "differs"}
+    return [name for name, row in rows.items() if not reasons & row.keys()]
+
+
+def check_losses(rows: Rows, expected: float | None) -> None:
+    """Mark a rival as different if its loss is not the expected one."""
+    if expected is None:
+        return
+    for row in rows.values():
+        loss = row.get("loss20")
+        if loss is not None and not abs(loss - expected) <= AGREE * max(1.0, expected):
+            row["differs"] = (
+                f"loss {loss:.6f} after {CHECKED_STEPS} steps, not {expected:.6f}"
+            )
 
 
 def race(
@@ -34,112 +144,41 @@ def race(
     chosen: list[Case],
     threads: int,
     how: Timing,
-    show: Show | None = None,
+    show: Callable[[Answer], None] | None = None,
 ) -> list[Answer]:
-    """A result a case: {"net", "optimizer", "threads", "rivals": {name: ...}}."""
-    workers = {name: Worker(name, threads) for name in names}
+    """A result per case: {"net", "optimizer", "threads", "rivals": {name: row}}."""
+    starts = {
+        name: partial(Process, ["step", name, str(threads)], threads) for name in names
+    }
+    rivals = Rivals(starts)
     results = []
     try:
         for case in chosen:
-            for name in [n for n, worker in workers.items() if not worker.alive]:
-                workers[name].close()
-                workers[name] = Worker(name, threads)
-            rows = one(workers, case, how)
+            rows = summarised(rivals.race(case, how))
             head = {**case.to_dict(), "net": case.net, "threads": threads}
             results.append({**head, "timing": how.to_dict(), "rivals": rows})
             if show:
                 show(results[-1])
     finally:
-        for worker in workers.values():
-            worker.close()
+        rivals.close()
     return results
 
 
-def one(workers: dict[str, Worker], case: Case, how: Timing) -> dict[str, Answer]:
-    """The rivals' rows for one case."""
-    rows = {name: _prepared(worker, case) for name, worker in workers.items()}
-    check_losses(rows)
-    for name in _running(rows):
-        _ask(rows[name], workers[name], {"warm": how.warm_up})
-    for name in _running(rows):
-        rows[name]["rounds_us"] = []
-    for _ in range(how.rounds):
-        for name in _running(rows):
-            answer = _ask(rows[name], workers[name], {"time": how.seconds})
-            if "us" in answer:
-                rows[name]["rounds_us"].append(answer["us"])
+def summarised(rows: Rows) -> Rows:
+    """The rows as a record holds them: notes, rounds, medians and ratios."""
     for row in rows.values():
-        if "note" in row:
-            row.pop("rounds_us", None)
+        rounds = row.pop("rounds", [])
+        if "differs" in row:
+            row["failed"] = row.pop("differs")
+        if explain(row, row):
+            for key in ("missing", "failed"):
+                row.pop(key, None)
+        else:
+            row["rounds_us"] = [answer["us"] for answer in rounds]
     add_summaries(rows, "us")
     return rows
 
 
-def _running(rows: dict[str, Answer]) -> list[str]:
-    return [name for name, row in rows.items() if "note" not in row]
-
-
-def _prepared(worker: Worker, case: Case) -> Answer:
-    if "missing" in worker.hello:
-        return {"note": f"not installed: {worker.hello['missing']}"}
-    row: Answer = {"versions": worker.hello.get("versions", {})}
-    answer = _ask(row, worker, {"prepare": case.to_dict()})
-    return row | {k: v for k, v in answer.items() if k != "failed"}
-
-
-def _ask(row: Answer, worker: Worker, request: Answer) -> Answer:
-    """The answer; a failure becomes the row's note."""
-    answer = worker.ask(request)
-    if "failed" in answer:
-        row["note"] = f"left out: {answer['failed']}"
-    elif "warm" in request:
-        row |= answer
-    return answer
-
-
-def check_losses(rows: dict[str, Answer]) -> None:
-    """Leave out who computes something else than hand-written NumPy."""
-    expected = rows.get("numpy", {}).get("loss20")
-    if expected is None:
-        return
-    for row in rows.values():
-        loss = row.get("loss20")
-        if loss is not None and not abs(loss - expected) <= AGREE * max(1.0, expected):
-            row["note"] = (
-                f"left out: loss {loss:.6f} after 20 steps, not {expected:.6f}"
-            )
-
-
 def print_result(result: Answer) -> None:
-    """The table of one case."""
+    """Print the table of one case."""
     print(f"\n{race_table(result).text()}", flush=True)
-
-
-def parser() -> argparse.ArgumentParser:
-    """Its options."""
-    parser = argparse.ArgumentParser(description="Every rival in interleaved rounds.")
-    add = parser.add_argument
-    add("--rivals", default=",".join(RIVALS), help="[%(default)s]")
-    add("--optimizers", default=",".join(RATES), help="[%(default)s]")
-    add("--nets", default="0,1,2,3,4", help="by number [%(default)s]")
-    add_timing(parser, Timing())
-    return parser
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Run the race that the options ask for."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    options: Any = parser().parse_args(arguments)
-    names = names_in(options.rivals, RIVALS, "rivals")
-    rules = names_in(options.optimizers, RATES, "optimizers")
-    nets = numbers_in(options.nets, "nets", 0, len(NETS) - 1)
-    how = timing(options)
-    command = shlex.join(["python", "-m", "xpnet.benchmarks.race", *arguments])
-    record = new_record(command, how, options.threads) if options.json else {}
-    results = race(names, cases(rules, nets), options.threads, how, print_result)
-    if options.json:
-        write(record | {"results": results}, Path(options.json))
-
-
-if __name__ == "__main__":
-    main()

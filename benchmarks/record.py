@@ -1,8 +1,9 @@
 """A record: everything that was measured, and on what, as one JSON object.
 
 {"format": 1, "date", "command", "load_before", "machine", "overrides", "timing",
- "results": [...], "breakdown": [...], "sweep": [...], "cold": [...],
- "accuracy": [...]}
+ "results": [...], "sweep": [...], "cold": [...], "accuracy": [...]}
+
+Older records hold a part "breakdown" too, which is kept and not shown.
 """
 
 import json
@@ -11,17 +12,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from xpnet.benchmarks.machine import facts_of_workers, overrides
+from xpnet.benchmarks.process import run_once
 from xpnet.benchmarks.timing import Timing
+from xpnet.common.machine import overrides
 
 Record = dict[str, Any]
 FORMAT = 1
-PARTS = ("results", "breakdown", "sweep", "cold", "accuracy")
+PARTS = ("results", "sweep", "cold", "accuracy")
 HEAD = ("date", "command", "load_before", "machine", "overrides", "timing")
 
 
 def new_record(command: str, how: Timing, threads: int) -> Record:
-    """What is known before anything is measured."""
+    """The record before anything is measured."""
     return {
         "format": FORMAT,
         "date": time.strftime("%Y-%m-%d"),
@@ -34,8 +36,22 @@ def new_record(command: str, how: Timing, threads: int) -> Record:
     }
 
 
+def facts_of_workers(threads: int) -> dict[str, Any]:
+    """The facts as the rivals' processes see them, without overrides.
+
+    Raises:
+        RuntimeError: the process failed.
+    """
+    found = run_once(threads, "machine")
+    for kind in ("failed", "missing"):
+        if kind in found:
+            raise RuntimeError(f"no facts about the machine: {found[kind]}")
+    del found["wall"]
+    return found
+
+
 def write(record: Record, file: Path) -> None:
-    """As indented JSON."""
+    """Write the record as indented JSON."""
     file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
@@ -43,7 +59,7 @@ def read(file: str | Path) -> Record:
     """The record in `file`.
 
     Raises:
-        ValueError: it holds something else.
+        ValueError: the file holds something else.
     """
     expected = f"{file}: expected a record that `xpnet bench --json FILE` wrote"
     try:

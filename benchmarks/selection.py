@@ -1,42 +1,47 @@
 """Seconds of a grid search with cross-validation: settings × folds of a small network.
 
-    python -m xpnet.benchmarks.selection     # --help for the rest
+    python -m xpnet.benchmarks.selection     # --help for the options
 
 Each search is a fresh process; the clock runs from the first network built to the last
-score (imports are not counted, compilers are). Rivals take turns, a seed a round. The
-mean validation accuracy over all networks must be that of a loop over `Trainer` to one
-percent; who computes something else is left out, and the table says so.
+score: imports do not count, compilers do. Rivals take turns, a seed per round. The mean
+validation accuracy over all networks must be that of a loop over `Trainer` to one
+percent; a rival whose accuracy differs is left out, and the table says so.
 """
 
-import argparse
 import importlib
 import json
-import os
-import shlex
 import statistics
-import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from xpnet.benchmarks.fresh import ask, finish, note
-from xpnet.benchmarks.options import cores, names_in
-from xpnet.benchmarks.record import new_record, write
+from xpnet.benchmarks.options import Command
+from xpnet.benchmarks.process import run_once
 from xpnet.benchmarks.study import Digits, Study
-from xpnet.benchmarks.summary import measured
-from xpnet.benchmarks.timing import Timing
-from xpnet.common import check_file
+from xpnet.benchmarks.summary import add_summaries, measured, take_turns
+from xpnet.benchmarks.tables import Row, Table, inverse, threads_of
+from xpnet.benchmarks.worker import Answer, Served
 
-Answer = dict[str, Any]
+# name: (label, package, function of a module in `rivals`)
 SEARCHERS = {
-    "xpnet": "xpnet, one stack",
-    "estimators": "xpnet.sklearn, GridSearch",
-    "loop": "xpnet, a loop over Trainer",
-    "torch": "PyTorch, torch.func.vmap",
-    "sklearn": "scikit-learn, GridSearchCV(n_jobs=2)",
+    "xpnet": ("xpnet, one stack", "xpnet", "select_xpnet.search"),
+    "estimators": (
+        "xpnet.sklearn, GridSearch",
+        "xpnet",
+        "select_sklearn.search_xpnet",
+    ),
+    "loop": ("xpnet, a loop over Trainer", "xpnet", "select_xpnet.search_in_a_loop"),
+    "torch": ("PyTorch, torch.func.vmap", "torch", "select_torch.search"),
+    "sklearn": (
+        "scikit-learn, GridSearchCV(n_jobs=2)",
+        "sklearn",
+        "select_sklearn.search",
+    ),
 }
 AGREE, ROUNDS = 0.01, 5
+COLUMNS = ("", "seconds", "IQR", "this / xpnet", "accuracy", "best")
 
 
 def measure(
@@ -44,34 +49,24 @@ def measure(
 ) -> Answer:
     """{"what", "threads", "study", "rivals": {name: row}}."""
     study = study or Study()
-    rows: dict[str, Answer] = {name: {"rounds_s": []} for name in names}
+    kept = {"seconds": "rounds_s", "accuracy": "accuracy", "best": "best"}
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "data.npz"
-        for seed in range(rounds):
+        files = [Path(folder) / f"{seed}.npz" for seed in range(rounds)]
+        for seed, file in enumerate(files):
             study.write_data(file, seed)
-            for name, row in rows.items():
-                if "note" not in row:
-                    _one(row, search(name, study, file, seed, threads))
+
+        def ask(name: str, seed: int) -> Answer:
+            return search(name, study, files[seed], seed, threads)
+
+        rows = take_turns(names, rounds, ask, kept)
     check_accuracies(rows)
-    finish(rows)
-    head = {
-        "what": study.what,
-        "threads": threads,
-        "study": json.loads(study.to_json()),
-    }
+    add_summaries(rows, "s")
+    head = {"what": study.what, "threads": threads, "study": asdict(study)}
     return {**head, "rivals": rows}
 
 
-def _one(row: Answer, answer: Answer) -> None:
-    if not note(row, answer):
-        row["rounds_s"].append(answer["seconds"])
-        row.setdefault("accuracy", []).append(statistics.mean(answer["accuracies"]))
-        row.setdefault("best", []).append(max(answer["accuracies"]))
-        row["version"] = answer["version"]
-
-
 def check_accuracies(rows: dict[str, Answer]) -> None:
-    """Leave out who learns something else than the loop over trainers."""
+    """Leave out a rival whose accuracy is not that of the loop over trainers."""
     first = rows.get("loop", rows.get("xpnet", {}))
     if "accuracy" not in first:
         return
@@ -85,82 +80,47 @@ def check_accuracies(rows: dict[str, Answer]) -> None:
 
 
 def search(name: str, study: Study, file: Path, seed: int, threads: int) -> Answer:
-    """What a process of its own says of one search."""
-    place = ("--data", str(file), "--seed", str(seed))
-    what = ("--search", name, "--study", study.to_json())
-    return ask(threads, "selection", *what, *place)
+    """One search in its own process."""
+    plain = json.dumps(asdict(study))
+    return run_once(threads, "selection", name, plain, str(file), str(seed))
 
 
-def serve(name: str, study: Study, file: str, seed: int) -> Answer:
-    """One search in this process."""
-    try:
-        module = importlib.import_module(f"xpnet.benchmarks.rivals.select_{name}")
-        data = Digits.read(file)
-        began = time.perf_counter()
-        accuracies = module.search(study, data, seed)
-        seconds = time.perf_counter() - began
-    except ImportError as error:
-        return {"missing": str(error)}
-    except Exception as error:
-        return {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
-    return {"seconds": seconds, "accuracies": accuracies, "version": module.version()}
+def serve(name: str, study: str, file: str, seed: str) -> Served:
+    """One search in this process; the answer is the greeting."""
+    _, package, function = SEARCHERS[name]
+    module, _, function = function.partition(".")
+    rival: Any = importlib.import_module(f"xpnet.benchmarks.rivals.{module}")
+    settings, data = Study.from_dict(json.loads(study)), Digits.read(file)
+    began = time.perf_counter()
+    accuracies = getattr(rival, function)(settings, data, int(seed))
+    seconds = time.perf_counter() - began
+    version = importlib.import_module(package).__version__
+    found = {"accuracy": statistics.mean(accuracies), "best": max(accuracies)}
+    return {"seconds": seconds, "version": str(version), **found}, None
 
 
-def text(result: Answer) -> str:
-    """The table."""
-    head = f"{'':38}{'seconds':>9}{'IQR':>8}{'this / xpnet':>14}"
-    head += f"{'accuracy':>10}{'best':>8}"
-    lines = [f"{result['what']}, {result['threads']} threads", head]
+def table(result: Answer) -> Table:
+    """A row per rival: seconds, their spread, ratio, mean and best accuracy."""
+    rows = []
     for name, row in result["rivals"].items():
-        label = f"{SEARCHERS[name]:38}"
+        label = SEARCHERS[name][0]
         if "note" in row:
-            lines.append(f"{label}  {row['note']}")
+            rows.append(Row(name, label, (), row["note"]))
             continue
-        ratio = row.get("xpnet_over_this")
-        times = f"{1.0 / ratio:.1f}" if ratio else ""
-        lines.append(
-            f"{label}{row['s']:>9.2f}{row['iqr_s']:>8.2f}{times:>14}"
-            f"{statistics.mean(row['accuracy']):>10.4f}"
-            f"{statistics.mean(row['best']):>8.4f}"
-        )
-    return "\n".join(lines)
-
-
-def parser() -> argparse.ArgumentParser:
-    """Its options."""
-    found = argparse.ArgumentParser(description="A grid search, in fresh processes.")
-    add = found.add_argument
-    add("--rivals", default=",".join(SEARCHERS), help="[%(default)s]")
-    add("--threads", type=int, default=cores(), help="[%(default)s]")
-    add("--rounds", type=int, default=ROUNDS, help="[%(default)s]")
-    add("--json", metavar="FILE", help="write the record there")
-    for name in ("--search", "--study", "--data"):
-        add(name, help=argparse.SUPPRESS)  # one search, for the process itself
-    add("--seed", type=int, default=0, help=argparse.SUPPRESS)
-    return found
+        times = (f"{row['s']:.2f}", f"{row['iqr_s']:.2f}", inverse(row))
+        accuracy, best = statistics.mean(row["accuracy"]), statistics.mean(row["best"])
+        rows.append(Row(name, label, (*times, f"{accuracy:.4f}", f"{best:.4f}")))
+    return Table(f"{result['what']}, {threads_of(result)}", COLUMNS, tuple(rows))
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Measure what the options ask for; or search, in a process of its own."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    options = parser().parse_args(arguments)
-    if options.search:
-        answers = os.fdopen(os.dup(1), "w")
-        os.dup2(2, 1)  # what a library prints must not mix with the answer
-        study = Study.from_json(options.study)
-        answer = serve(options.search, study, options.data, options.seed)
-        print(json.dumps(answer), file=answers, flush=True)
-        return
-    how = Timing(0.0, options.rounds)
-    names = names_in(options.rivals, SEARCHERS, "rivals")
-    if options.json:
-        check_file(options.json, "--json")
-    command = shlex.join(["python", "-m", "xpnet.benchmarks.selection", *arguments])
-    record = new_record(command, how, options.threads) if options.json else {}
-    result = measure(names, options.threads, options.rounds)
-    print(f"\n{text(result)}")
-    if options.json:
-        write(record | {"selection": [result]}, Path(options.json))
+    """Measure what the options ask for."""
+
+    def chosen(names: tuple[str, ...], options: Any) -> list[Answer]:
+        return [measure(names, options.threads, options.rounds)]
+
+    command = Command("selection", SEARCHERS, ROUNDS)
+    command.run(arguments, chosen, lambda result: table(result).text())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""The model selection that rivals do: settings × folds of one network on the digits."""
+"""What rivals search: settings × folds of one network on the digits."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ class Study:
 
     Attributes:
         rates, penalties: values of learning_rate and l2.
-        folds: stratified.
-        hidden, epochs, batch: of every network.
+        folds: number of stratified folds.
+        hidden, epochs, batch: units, passes and batch size of every network.
     """
 
     rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3, 1e-2)
@@ -40,28 +39,22 @@ class Study:
 
     @property
     def what(self) -> str:
-        """It in words."""
+        """The study in words."""
         return (
             f"{len(self.settings)} settings × {self.folds} folds of 64-{self.hidden}-10"
             f" on digits, {self.epochs} epochs, batch {self.batch}"
         )
 
-    def to_json(self) -> str:
-        """As text, for another process."""
-        return json.dumps(asdict(self))
-
     @classmethod
-    def from_json(cls, text: str) -> "Study":
-        """What `to_json` gave."""
-        values: dict[str, Any] = json.loads(text)
-        lists = ("rates", "penalties")
+    def from_dict(cls, values: dict[str, Any]) -> "Study":
+        """The study of these fields; lists become tuples."""
         typed: dict[str, Any] = {
-            k: tuple(v) if k in lists else v for k, v in values.items()
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
         }
         return cls(**typed)
 
     def write_data(self, file: Path, seed: int) -> None:
-        """The digits and the folds, so that all have the same."""
+        """Write the digits and the folds; every rival loads them."""
         from xpnet.data import datasets
         from xpnet.selection import k_folds
 
@@ -84,7 +77,7 @@ class Digits:
 
     @classmethod
     def read(cls, file: str) -> "Digits":
-        """What `Study.write_data` wrote."""
+        """Read what `Study.write_data` wrote."""
         with np.load(file) as arrays:
             count = sum(name.startswith("train") for name in arrays.files)
             folds = [(arrays[f"train{i}"], arrays[f"test{i}"]) for i in range(count)]

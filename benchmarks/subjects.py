@@ -1,4 +1,4 @@
-"""xpnet's networks for a case, as the race and the pytest suite time them."""
+"""The networks of xpnet that the race and the pytest suite time."""
 
 import numpy as np
 
@@ -23,7 +23,7 @@ def rule(case: Case) -> xn.Optimizer:
 
 
 def steady(backend: Backend) -> bool:
-    """The value of `jit` with which a network is at once what it ends as."""
+    """The value of `jit` with which a network runs in its final form from the start."""
     return backend.is_host and can_compile()
 
 
@@ -42,18 +42,18 @@ def trainer(
     return made
 
 
-def stacked(case: Case, members: int, backend: Backend) -> TrainingStep:
-    """A step of `members` networks at once, their batches in place."""
+def stacked(case: Case, networks: int, backend: Backend) -> TrainingStep:
+    """A step of several networks at once, with their batches in place."""
     net = model(case.sizes)
-    seeds = tuple(range(members))
-    net.allocate(backend, np.dtype("float32"), seeds, (members,))
+    seeds = tuple(range(networks))
+    net.allocate(backend, np.dtype("float32"), seeds, (networks,))
     assert net.buffers is not None
-    at_work = Rule(rule(case), net.buffers)
-    at_work.write(case.rate, 1)
+    update = Rule(rule(case), net.buffers)
+    update.write(case.rate, 1)
     x, y = case.data()
-    kind = Kind((members, *x.shape), True, False)
-    step = TrainingStep(net, SoftmaxCrossEntropy(), at_work, kind, jit=steady(backend))
+    kind = Kind((networks, *x.shape), True, False)
+    step = TrainingStep(net, SoftmaxCrossEntropy(), update, kind, jit=steady(backend))
     with backend.active():
-        backend.upload(step.batch.x, np.broadcast_to(x, (members, *x.shape)))
-        backend.upload(step.batch.y_rows, np.broadcast_to(y, (members, *y.shape)))
+        backend.upload(step.batch.x, np.broadcast_to(x, (networks, *x.shape)))
+        backend.upload(step.batch.y_rows, np.broadcast_to(y, (networks, *y.shape)))
     return step

@@ -1,26 +1,25 @@
-"""A record's results as tables: for the terminal, Markdown and the page alike."""
+"""The results of a record as tables, for terminal, Markdown and page."""
 
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
 from xpnet.benchmarks.rivals import RIVALS
-from xpnet.benchmarks.words import RULES
+from xpnet.benchmarks.worker import Answer
 
-Answer = dict[str, Any]
-BREAKDOWN = ("", "calls", "µs in the step", "µs alone", "in the step / floor")
+RULES = {"sgd": "SGD", "adam": "Adam"}
 STEP = ("µs a step", "IQR", "xpnet / this", "this / floor")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A rival's cells, or the note why there are none.
+    """A rival's cells, or a note why there are none.
 
     Attributes:
-        name: key of the rival; "" where the row is no rival's.
+        name: key of the rival; "" if the row is about something else.
         label: what the reader sees.
-        cells: one a column after the label.
-        note: what stands in place of the cells, or beside them.
+        cells: one per column after the label.
+        note: stands in place of the cells, or beside them.
     """
 
     name: str
@@ -31,14 +30,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A heading, the columns' names (the label's first) and rows."""
+    """A title, the names of the columns (the label's first) and rows."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
 
     def text(self) -> str:
-        """For a terminal: labels left, figures right."""
+        """The table for a terminal: labels left, figures right."""
         head = Row("", self.columns[0], self.columns[1:])
         full = [row for row in (head, *self.rows) if row.cells]
         first = max(len(row.label) for row in (head, *self.rows))
@@ -87,7 +86,7 @@ def threads_of(result: Answer) -> str:
 
 
 def race_table(result: Answer) -> Table:
-    """A row a rival: the step's time, its spread, and the two ratios."""
+    """A row per rival: the step's time, its spread, and the two ratios."""
     rows = []
     for name, row in result["rivals"].items():
         label = RIVALS.get(name, name)
@@ -109,30 +108,14 @@ def _ratio(row: Answer, key: str) -> str:
     return figure(row[key]) if key in row else ""
 
 
-def breakdown_table(result: Answer) -> Table:
-    """A row a kind of call: how many, their time in the step, and alone."""
-    title = race_title(result)
-    if "note" in result:
-        return Table(title, BREAKDOWN, (Row("", "xpnet", (), result["note"]),))
-    floor, step = result["floor"], result["step"]
-    rows = [
-        Row("", kind, (str(row["calls"]), *_times(row["us"], row["alone_us"], floor)))
-        for kind, row in result["kinds"].items()
-    ]
-    rest = step - sum(row["us"] for row in result["kinds"].values())
-    rows.append(Row("", "the rest: checks, Python", ("", *_times(rest, None, floor))))
-    rows.append(Row("", "whole step", ("", *_times(step, None, floor))))
-    rows.append(Row("", "floor", ("", "", figure(floor), "1.00")))
-    return Table(title, BREAKDOWN, tuple(rows))
-
-
-def _times(inside: float, alone: float | None, floor: float) -> tuple[str, ...]:
-    shown = "" if alone is None else figure(alone)
-    return f"{inside:.2f}", shown, f"{inside / floor:.2f}"
+def inverse(row: Answer) -> str:
+    """The rival's time over xpnet's."""
+    ratio = row.get("xpnet_over_this")
+    return f"{1.0 / ratio:.1f}" if ratio else ""
 
 
 def sweep_tables(results: list[Answer]) -> list[Table]:
-    """A table an axis: a row a width or batch, a column a rival, µs a step."""
+    """µs per step: a table per axis, a row per width or batch, a column per rival."""
     tables = []
     for axis in dict.fromkeys(r["axis"] for r in results):
         chosen = [r for r in results if r["axis"] == axis]
@@ -148,7 +131,7 @@ def sweep_tables(results: list[Answer]) -> list[Table]:
 
 
 def sweep_title(results: list[Answer]) -> str:
-    """What is swept, and what stays."""
+    """What varies, and what stays the same."""
     net = (
         f"hidden width w of 784-w-10, batch {results[0]['batch']}"
         if results[0]["axis"] == "width"
@@ -159,7 +142,7 @@ def sweep_title(results: list[Answer]) -> str:
 
 
 def training_table(result: Answer) -> Table:
-    """A row a rival: seconds, their spread, ratio, epochs and accuracy."""
+    """A row per rival: seconds, their spread, ratio, epochs and accuracy."""
     rows = []
     for name, row in result["rivals"].items():
         label = RIVALS.get(name, name).split(",")[0]

@@ -1,25 +1,33 @@
-"""Whole trainings that rivals do from the start of a process to its end."""
+"""Whole trainings: what is trained, and one rival's training in its own process.
 
+The worker prints {"seconds", "epochs", "accuracy", "version"}; `seconds` runs from
+building the network to its last step, without imports.
+"""
+
+import importlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from xpnet.benchmarks.cases import Array
+from xpnet.benchmarks.worker import Answer, Served
 
 
 @dataclass(frozen=True)
 class Task:
-    """A network of one hidden layer to be trained with Adam and softmax cross-entropy.
+    """A network of one hidden layer, trained with Adam and softmax cross-entropy.
 
     Attributes:
         name: "xor", "digits" or "accuracy".
-        what: it in words.
+        what: the task in words.
         sizes: widths, input first.
         activation: of the hidden layer, "tanh" or "relu".
         rate: Adam's learning rate.
-        batch: samples a step.
-        epochs: passes over the data; the most there may be where `target` is set.
+        batch: samples per step.
+        epochs: passes over the data; with a `target`, the largest number of them.
         target: validation accuracy at which training ends, or None.
     """
 
@@ -33,7 +41,7 @@ class Task:
     target: float | None = None
 
     def write_data(self, file: Path) -> None:
-        """x, y to train on and xv, yv to validate on, so that all load the same."""
+        """Write x, y to train on and xv, yv to validate on; every rival loads them."""
         from xpnet.data import datasets, split
 
         if self.name == "xor":
@@ -56,7 +64,7 @@ class Data:
 
     @classmethod
     def read(cls, file: str) -> "Data":
-        """What `Task.write_data` wrote."""
+        """Read what `Task.write_data` wrote."""
         with np.load(file) as arrays:
             return cls(**{name: arrays[name] for name in ("x", "y", "xv", "yv")})
 
@@ -82,3 +90,29 @@ ACCURACY = Task(
     0.97,
 )
 TASKS = {task.name: task for task in (XOR, DIGITS, ACCURACY)}
+
+
+def train(module: Any, task: Task, data: Data, seed: int) -> Answer:
+    """Train until the epochs are done or the target is reached."""
+    began = time.perf_counter()
+    fit, predict = module.learner(task, data, seed)
+    if task.target is None:
+        fit(task.epochs)
+        seconds, epochs = time.perf_counter() - began, task.epochs
+        accuracy = float((predict(data.xv) == data.yv).mean())
+        return {"seconds": seconds, "epochs": epochs, "accuracy": accuracy}
+    for epoch in range(1, task.epochs + 1):
+        fit(1)
+        accuracy = float((predict(data.xv) == data.yv).mean())
+        if accuracy >= task.target:
+            seconds = time.perf_counter() - began
+            return {"seconds": seconds, "epochs": epoch, "accuracy": accuracy}
+    return {"failed": f"{accuracy:.4f} after {task.epochs} epochs"}
+
+
+def serve(name: str, task: str, file: str, seed: str) -> Served:
+    """Train the network of one rival; the answer is the greeting."""
+    module = importlib.import_module(f"xpnet.benchmarks.rivals.train_{name}")
+    answer = train(module, TASKS[task], Data.read(file), int(seed))
+    package: Any = importlib.import_module(name)
+    return answer | {"version": str(package.__version__)}, None

@@ -38,7 +38,7 @@ def test_update(
     rule.write(1e-3, 1)
     kind = Kind((32, SIZES[0]), True, False)
     step = TrainingStep(net, SoftmaxCrossEntropy(), rule, kind, jit=steady(backend))
-    # Zeros may run faster than numbers.
+    # Zeros could be faster than other numbers.
     noise = np.random.default_rng(0).standard_normal(net.buffers.grads.shape)
     backend.upload(net.buffers.grads, noise.astype(np.float32))
     before = backend.to_numpy(net.buffers.params).copy()
@@ -50,7 +50,7 @@ def test_update(
 def test_loss_and_gradient(
     benchmark: Any, timed: Timed, backend: Backend, threads: int, name: str
 ) -> None:
-    """Both in one program, as they stand in a step."""
+    """Both in one program, as in a step."""
     benchmark.group = "loss and gradient, 1024 x 10"
     loss, rng = LOSSES[name](), np.random.default_rng(0)
     z = backend.asarray(rng.standard_normal((1024, 10)).astype(np.float32))
@@ -70,7 +70,7 @@ def test_loss_and_gradient(
 
 @pytest.mark.parametrize("batch", [32, 128, 1024], ids="batch={}".format)
 def test_gather(benchmark: Any, timed: Timed, backend: Backend, batch: int) -> None:
-    """Rows in random order into a fixed buffer."""
+    """Copy rows in random order into a fixed buffer."""
     benchmark.group = "gather of rows of 784, out of 10,000"
     rng = np.random.default_rng(0)
     values = rng.standard_normal((10_000, 784)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""How long every rival is warmed up and timed."""
+"""How long a race warms up and times every rival."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Timing:
-    """The same for all.
+    """The same for all rivals.
 
     Attributes:
         warm_up: seconds that a rival runs before it is timed.
-        rounds: how often each is timed.
+        rounds: how often it is timed.
         seconds: of one rival in one round.
     """
 

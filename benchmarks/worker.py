@@ -1,136 +1,65 @@
-"""One rival in a process of its own: reads a request a line, answers a line.
+"""The process of a measurement: it reads a request per line and writes an answer.
 
-Requests and answers are JSON:
+    python -m xpnet.benchmarks.worker MODULE ARGUMENT...
 
-    {"prepare": case}   {"loss0", "loss20", "first_us"}
-    {"warm": seconds}   {"warm_up_steps", "state"}
-    {"time": seconds}   {"us": median microseconds a step, "series": of how many}
-    {"quit": true}
+imports xpnet.benchmarks.MODULE and calls its `serve(*arguments)`, which returns a
+greeting and, if it takes requests, a function from a request to its answer. Greeting,
+requests and answers are JSON objects, one per line. A failure is an answer too:
+{"missing": why} where a package is not installed, {"failed": why} otherwise.
 
-Two frameworks in one process fight over the cores; idle, a worker waits in a read.
+This file imports little, because the start of a process is measured too.
 """
 
 import importlib
 import json
 import os
-import statistics
 import sys
-import time
+import traceback
 from collections.abc import Callable
-from importlib import metadata
 from typing import Any
 
-from xpnet.benchmarks.cases import Case
-
-CHECKED_STEPS = 20
-IMPORTED = ("jax", "sklearn", "thinc")  # first used when a case is prepared
 Answer = dict[str, Any]
+Handler = Callable[[Answer], Answer]
+Served = tuple[Answer, Handler | None]
 
 
-class Server:
-    """Answers requests for one rival.
-
-    Args:
-        module: with `prepare(case)`.
-    """
-
-    def __init__(self, module: Any) -> None:
-        self.module = module
-        self.step: Callable[[], object] = lambda: None
-        self.state: Callable[[], str] | None = None
-
-    def answer(self, request: Answer) -> Answer:
-        """What a request asks for."""
-        if "prepare" in request:
-            return self.prepare(Case.from_dict(request["prepare"]))
-        if "warm" in request:
-            return self.warm(request["warm"])
-        return measure(self.step, request["time"])
-
-    def prepare(self, case: Case) -> Answer:
-        """Build the rival's step and run the checked steps."""
-        self.step, self.state = lambda: None, None  # the last case's memory goes first
-        step, loss, *state = self.module.prepare(case)
-        answer: Answer = {"loss0": loss() if loss else None}
-        began = time.perf_counter()
-        step()
-        answer["first_us"] = 1e6 * (time.perf_counter() - began)
-        for _ in range(CHECKED_STEPS - 1):
-            step()
-        answer["loss20"] = loss() if loss else None
-        self.step, self.state = step, state[0] if state else None
-        return answer
-
-    def warm(self, seconds: float) -> Answer:
-        """Run the step for `seconds`; compilers that wait for work get it here."""
-        steps, end = 0, time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            self.step()
-            steps += 1
-        answer: Answer = {"warm_up_steps": steps}
-        return answer | ({"state": self.state()} if self.state else {})
+def explained(error: Exception) -> str:
+    """The error's type, its message, and the last line of xpnet that it passed."""
+    words = " ".join(str(error).split())[:300]
+    caught, *inner = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in inner if "xpnet" in frame.filename.split(os.sep)]
+    last = (own or inner or [caught])[-1]
+    place = f"{os.path.basename(last.filename)}:{last.lineno}"
+    return f"{type(error).__name__}: {words} ({place})"
 
 
-def measure(step: Callable[[], object], seconds: float) -> Answer:
-    """Median microseconds a step over short series that fill `seconds`."""
-    began = time.perf_counter()
-    step()
-    once = time.perf_counter() - began
-    series = max(1, min(1000, int(0.005 / max(once, 1e-7))))
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while not times or time.perf_counter() < end:
-        began = time.perf_counter()
-        for _ in range(series):
-            step()
-        times.append((time.perf_counter() - began) / series)
-    return {"us": 1e6 * statistics.median(times), "series": len(times)}
+def start(module: str, *arguments: str) -> Served:
+    """The greeting and the handler; the handler is None if there is nothing to ask."""
+    try:
+        found: Any = importlib.import_module(f"xpnet.benchmarks.{module}")
+        served: Served = found.serve(*arguments)
+    except ImportError as error:
+        return {"missing": str(error)}, None
+    except Exception as error:
+        return {"failed": explained(error)}, None
+    return served
 
 
-def versions(packages: tuple[str, ...]) -> dict[str, str]:
-    """Installed versions; a package that is not there is left out."""
-    found = {}
-    for package in packages:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def limit_threads(name: str, threads: int) -> None:
-    """What the environment's variables do not settle."""
-    if name.startswith("torch"):
-        import torch
-
-        torch.set_num_threads(threads)
-    if name in IMPORTED:
-        importlib.import_module(name)
-
-
-def main() -> None:
-    """Serve requests until told to quit."""
-    name, threads = sys.argv[1], int(sys.argv[2])
+def main(arguments: list[str]) -> None:
+    """Answer requests until there are no more."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a library prints must not mix with the answers
-    try:
-        module = importlib.import_module(f"xpnet.benchmarks.rivals.{name}_")
-        limit_threads(name, threads)
-        hello: Answer = {"versions": versions(module.PACKAGES)}
-    except ImportError as error:
-        module, hello = None, {"missing": str(error)}
-    print(json.dumps(hello), file=answers)
-    server = Server(module)
+    greeting, handler = start(*arguments)
+    print(json.dumps(greeting), file=answers)
+    if handler is None:
+        return
     for line in sys.stdin:
-        request = json.loads(line)
-        if "quit" in request:
-            break
         try:
-            answer = server.answer(request)
+            answer = handler(json.loads(line))
         except Exception as error:
-            answer = {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
+            answer = {"failed": explained(error)}
         print(json.dumps(answer), file=answers)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,6 +1,6 @@
 """The small networks whose every tensor is compared with NumPy's.
 
-A row a layer, an activation, a loss, an update rule. Sizes are odd, so that no block of
+A row per layer, activation, loss and update rule. Sizes are odd, so that no block of
 threads is full.
 """
 
@@ -38,7 +38,7 @@ class Case:
         loss: the loss.
         rule: makes the update rule.
         sample: shape of a sample.
-        labels: whether targets are labels rather than rows.
+        labels: whether targets are labels; otherwise they are rows.
         weighted: whether samples have weights.
     """
 
@@ -88,52 +88,40 @@ def _dense(activation: str = "relu") -> list[Layer]:
     return [Dense(WIDTH, activation=activation)]
 
 
-def layer_cases() -> list[Case]:
-    """Every layer of the table, between dense ones."""
-    loss = SoftmaxCrossEntropy()
-    return [
+_SQUARED, _SOFTMAX = LOSSES["mean_squared_error"](), SoftmaxCrossEntropy()
+TABLES: dict[str, list[Case]] = {
+    "layers": [
         Case(
             f"layer {name}",
             layers,
-            loss,
+            _SOFTMAX,
             sample=(3, 7) if name == "Flatten" else (INPUTS,),
             labels=True,
         )
         for name, layers in LAYER_ROWS.items()
-    ]
-
-
-def activation_cases() -> list[Case]:
-    """Every activation of the table."""
-    loss = LOSSES["mean_squared_error"]()
-    return [
-        Case(f"activation {name}", partial(_dense, name), loss) for name in ACTIVATIONS
-    ]
-
-
-def loss_cases() -> list[Case]:
-    """Every loss of the table, with rows of targets and weights, labels without."""
-    rows = [
-        Case(f"loss {name}", _dense, loss, weighted=True)
-        for name, loss in LOSS_ROWS.items()
-    ]
-    labelled = [
-        Case(f"loss {name}, labels", _dense, loss, labels=True)
-        for name, loss in LOSS_ROWS.items()
-        if loss.targets == "classes"
-    ]
-    return rows + labelled
-
-
-def rule_cases() -> list[Case]:
-    """Every update rule of the table, with its penalties and clipping."""
-    loss = SoftmaxCrossEntropy()
-    return [
-        Case(f"optimizer {name}", _dense, loss, rule, labels=True)
+    ],
+    "activations": [
+        Case(f"activation {name}", partial(_dense, name), _SQUARED)
+        for name in ACTIVATIONS
+    ],
+    "losses": [
+        *(
+            Case(f"loss {name}", _dense, loss, weighted=True)
+            for name, loss in LOSS_ROWS.items()
+        ),
+        *(
+            Case(f"loss {name}, labels", _dense, loss, labels=True)
+            for name, loss in LOSS_ROWS.items()
+            if loss.targets == "classes"
+        ),
+    ],
+    "optimizers": [
+        Case(f"optimizer {name}", _dense, _SOFTMAX, rule, labels=True)
         for name, rule in RULE_ROWS.items()
-    ]
+    ],
+}
 
 
 def all_cases() -> list[Case]:
-    """The four tables."""
-    return [*layer_cases(), *activation_cases(), *loss_cases(), *rule_cases()]
+    """The cases of all tables."""
+    return [case for table in TABLES.values() for case in table]

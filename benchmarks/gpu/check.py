@@ -1,13 +1,13 @@
-"""The whole check: each part in a process of its own, within a time, into one record.
+"""The whole check: each part in its own process, for a limited time, into one record.
 
-Parts that compare run side by side, those that measure time one after the other.
+Parts that compare run at the same time, parts that are timed one after the other.
 
 {"format": 1, "kind": "gpu-check", "date", "command", "seconds", "verdict", "device",
  "clocks": {"before", "after"}, "machine", "parts": [{"part", "title", "judged",
  "seconds", "lines": [{"name", "verdict", "note", "figures"}, ...]}, ...]}
 
-The record is written anew after every part, and every net of the last, so that whatever
-ends the check leaves what it has found.
+The record is written after every part, and after every net of the last one, so that a
+check that is stopped leaves its results.
 """
 
 import json
@@ -20,15 +20,15 @@ from typing import Any
 
 from xpnet.backend import Backend
 from xpnet.benchmarks.cases import NETS, cases
-from xpnet.benchmarks.gpu.contest import Contest, chosen, ours
+from xpnet.benchmarks.gpu.contest import chosen, contest, ours
 from xpnet.benchmarks.gpu.facts import clocks, device_facts
 from xpnet.benchmarks.gpu.parts import PARTS, QUICK_NETS
-from xpnet.benchmarks.gpu.process import WORKER, NoAnswerError, Process
 from xpnet.benchmarks.gpu.report import contest_text, head_text, part_text, tail_text
+from xpnet.benchmarks.gpu.serve import LOST
 from xpnet.benchmarks.gpu.verdicts import FAILED, OK, Line
-from xpnet.benchmarks.gpu.worker import LOST
-from xpnet.benchmarks.options import cores
-from xpnet.commands.info import collect
+from xpnet.benchmarks.machine import collect
+from xpnet.benchmarks.process import WORKER, NoAnswerError, Process
+from xpnet.common.machine import cores
 
 Record = dict[str, Any]
 FORMAT = 1
@@ -43,11 +43,11 @@ class GpuCheck:
 
     Args:
         backend: the device.
-        out: where the record is written; None for nowhere.
-        minutes: that it may take.
+        out: the file of the record; None: the record is not written.
+        minutes: time limit.
         quick: fewer sizes, and no rivals.
-        command: that starts a worker.
-        show: is given each part's text.
+        command: starts a worker.
+        show: prints the text of a part.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class GpuCheck:
         }
 
     def run(self) -> bool:
-        """All parts; whether everything that is judged is right."""
+        """Run all parts; True if every comparison that counts is right."""
         self.show(head_text(self.record))
         untimed = [name for name, part in PARTS.items() if not part.timed]
         with ThreadPoolExecutor(cores()) as pool:
@@ -99,7 +99,7 @@ class GpuCheck:
         return right
 
     def timed(self, name: str) -> tuple[list[Line], float]:
-        """The lines of a part and the seconds that they took."""
+        """The lines of a part, and its seconds."""
         began = time.monotonic()
         lines = list(self.lines_of(name))
         return lines, time.monotonic() - began
@@ -110,11 +110,11 @@ class GpuCheck:
         self.show(part_text(self.record["parts"][-1]))
 
     def left(self) -> float:
-        """Seconds until the check must be over."""
+        """Seconds until the time limit of the check."""
         return self.seconds - (time.monotonic() - self.began)
 
     def lines_of(self, name: str) -> Iterator[Line]:
-        """A line a check of a part, whatever becomes of its process."""
+        """A line per check of a part, even if its process ends or hangs."""
         own = PARTS[name].seconds * self.seconds / TEN_MINUTES
         allowed = min(self.left(), own * (QUICK_SHARE if self.quick else 1.0))
         end = time.monotonic() + allowed
@@ -124,7 +124,8 @@ class GpuCheck:
         try:
             while at < len(names):
                 if process is None:
-                    process = Process(["part", name, *quick], self.command, 1)
+                    start = ["gpu.serve", "part", name, *quick]
+                    process = Process(start, 1, self.command)
                     greeting = process.receive(end - time.monotonic())
                     if "checks" not in greeting:
                         yield Line(names[at], FAILED, next(iter(greeting.values())))
@@ -158,15 +159,15 @@ class GpuCheck:
         lines: list[Line] = []
 
         def found(of_one: list[Line]) -> None:
-            if lines:  # what the record says of the nets before
+            if lines:  # replaces what the record says of the nets before
                 self.record["parts"].pop()
             lines.extend(of_one)
             seconds = time.monotonic() - began
             self.add(CONTEST, "steps of whole nets", True, lines, seconds)
             self.show(contest_text(of_one))
 
-        contest = Contest(chosen(self.quick), end, self.command)
-        contest.run(cases(("adam",), nets), found)
+        names = chosen(self.quick)
+        contest(names, cases(("adam",), nets), end, found, self.command)
 
     def add(
         self, name: str, title: str, judged: bool, lines: list[Line], seconds: float

@@ -1,4 +1,4 @@
-"""How long work on a device takes: for the device, for the host that asks, in all."""
+"""How long work on a device takes: on the device, to enqueue, and in all."""
 
 import time
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from xpnet.backend import Backend
 
 Work = Callable[[], object]
 ROUNDS = 7
-SPAN = 0.02  # seconds of work that a round is worth
-LONGEST = 2000  # pieces of work in a round
+SPAN = 0.02  # seconds of work per round
+LONGEST = 2000  # pieces of work per round, at most
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Times:
 
     Attributes:
         device: between two marks in the device's queue, before and after the work.
-        enqueue: until the host had asked for all of it.
-        wall: until it was done.
+        enqueue: until the host has queued all of the work.
+        wall: until the work is done.
     """
 
     device: float
@@ -30,32 +30,32 @@ class Times:
 
 
 class Clock(Protocol):
-    """Times work that is put into the queue of a device."""
+    """Times work that is queued on a device."""
 
     def time(self, work: Work, count: int) -> Times:
-        """`work` called `count` times, the device idle before and after."""
+        """Time `count` calls of `work`; the device is idle before and after."""
 
 
 class HostClock:
-    """By the host's clock alone: for a device without marks."""
+    """Times by the host's clock alone, for a device without events."""
 
     def __init__(self, synchronize: Callable[[], None]) -> None:
         self.synchronize = synchronize
 
     def time(self, work: Work, count: int) -> Times:
-        """The device's time is that until all is done."""
+        """Time `count` calls of `work`; the device's time is the wall time."""
         self.synchronize()
         began = time.perf_counter()
         for _ in range(count):
             work()
-        asked = time.perf_counter() - began
+        enqueued = time.perf_counter() - began
         self.synchronize()
         wall = time.perf_counter() - began
-        return Times(wall, asked, wall)
+        return Times(wall, enqueued, wall)
 
 
 class EventClock:
-    """By two CUDA events in CuPy's current stream.
+    """Times by two CUDA events in CuPy's current stream.
 
     Args:
         cupy: the module, or another's with `cuda.Event` and `cuda.get_elapsed_time`.
@@ -65,7 +65,7 @@ class EventClock:
         self.cuda = cupy.cuda
 
     def time(self, work: Work, count: int) -> Times:
-        """The device's time is that between the events."""
+        """Time `count` calls of `work`; the device's time is between the events."""
         first, last = self.cuda.Event(), self.cuda.Event()
         first.record()
         first.synchronize()
@@ -74,14 +74,14 @@ class EventClock:
         for _ in range(count):
             work()
         last.record()
-        asked = time.perf_counter() - began
+        enqueued = time.perf_counter() - began
         last.synchronize()
         wall = time.perf_counter() - began
-        return Times(self.cuda.get_elapsed_time(first, last) / 1e3, asked, wall)
+        return Times(self.cuda.get_elapsed_time(first, last) / 1e3, enqueued, wall)
 
 
 def clock_of(backend: Backend) -> Clock:
-    """Events where the device has them."""
+    """An EventClock if the device has events, otherwise a HostClock."""
     cuda = getattr(backend.xp, "cuda", None)
     if hasattr(cuda, "Event"):
         return EventClock(backend.xp)
@@ -91,13 +91,13 @@ def clock_of(backend: Backend) -> Clock:
 def measure(
     clock: Clock, work: Work, seconds: float = 0.2, steps: int = 1
 ) -> dict[str, Any]:
-    """Microseconds a step: medians over rounds, the device's smallest and largest.
+    """Microseconds per step: medians over rounds, the device's minimum and maximum.
 
     Args:
-        clock: that measures.
+        clock: measures the time.
         work: enqueues `steps` steps.
-        seconds: for all rounds together, after one to warm up and find the count.
-        steps: that a piece of work holds.
+        seconds: of all rounds together; a first one warms up and gives the count.
+        steps: per piece of work.
 
     Returns:
         {"gpu_us", "gpu_min_us", "gpu_max_us", "enqueue_us", "wall_us", "rounds"}.

@@ -1,4 +1,4 @@
-"""What the parts of a step cost on the device: launches, copies, matrix products."""
+"""The cost of a step's parts on the device: launches, copies, matrix products."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,14 +11,19 @@ import numpy as np
 from xpnet.backend import Backend
 from xpnet.benchmarks.cases import NETS
 from xpnet.benchmarks.gpu.clock import Clock, measure
-from xpnet.benchmarks.gpu.verdicts import DIFFERS, OK, SAFETY, Check, Figures, Host
+from xpnet.benchmarks.gpu.verdicts import (
+    SAFETY,
+    Check,
+    DifferenceError,
+    Figures,
+    Host,
+    need_driver,
+)
 from xpnet.compiler import Call, primitives
 from xpnet.compiler.cuda.graph import Graph
-from xpnet.compiler.drivers import driver_of
 
-Results = tuple[str, str, Figures]
 NOTHING = 'extern "C" __global__ void nothing() {}'
-NODES = 100  # of the graph that the time of a node comes from
+NODES = 100  # of the larger graph
 COPIES = {"1 MiB": 1 << 20, "64 MiB": 64 << 20, "1 GiB": 1 << 30}
 PRECISIONS = ("float32", "tf32")
 # Half a unit in the last place of what is multiplied.
@@ -38,7 +43,7 @@ class Device:
 
 
 def launch_checks(device: Device) -> list[Check]:
-    """A kernel that does nothing: launched, and as the nodes of a graph."""
+    """An empty kernel: launched, and as the nodes of a graph."""
     return [
         Check("a kernel launched", partial(time_launch, device)),
         Check("a node of a graph", partial(time_nodes, device)),
@@ -46,26 +51,24 @@ def launch_checks(device: Device) -> list[Check]:
 
 
 def empty_call(backend: Backend) -> Call:
-    """One thread that does nothing."""
-    driver = driver_of(backend)
-    if driver is None:
-        raise RuntimeError(f"{backend.device} has no driver, so no kernels of ours")
+    """A launch of one thread that does nothing."""
+    driver = need_driver(backend)
     function = driver.load(NOTHING).function("nothing")
     return driver.launch, (function, (1, 1, 1), (1, 1, 1), ())
 
 
-def time_launch(device: Device) -> Results:
+def time_launch(device: Device) -> Figures:
     """One launch after the other."""
     with device.backend.active():
         function, arguments = empty_call(device.backend)
-        return OK, "", measure(device.clock, partial(function, *arguments))
+        return measure(device.clock, partial(function, *arguments))
 
 
-def time_nodes(device: Device) -> Results:
-    """A graph of one node and one of many: what a launch costs, and each node more."""
+def time_nodes(device: Device) -> Figures:
+    """A graph of one node and one of many: the cost of a launch, and of a node more."""
     with device.backend.active():
         call = empty_call(device.backend)
-        call[0](*call[1])  # a kernel is loaded when it is first launched
+        call[0](*call[1])  # the first launch of a kernel loads it
         times = []
         for nodes in (1, NODES):
             graph = Graph([call], device.backend, nodes)
@@ -73,14 +76,14 @@ def time_nodes(device: Device) -> Results:
     one, many = times
     figures = {f"graph_{key}": value for key, value in one.items()}
     node = (many["gpu_us"] - one["gpu_us"]) / (NODES - 1)
-    return OK, "", {"node_us": node, "nodes": NODES, **figures}
+    return {"node_us": node, "nodes": NODES, **figures}
 
 
 # Copies.
 
 
 def copy_checks(device: Device, largest: int = 1 << 30) -> list[Check]:
-    """From the device to itself, and from the host, up to `largest` bytes."""
+    """Copies within the device and from the host, up to `largest` bytes."""
     sizes = {name: size for name, size in COPIES.items() if size <= largest}
     within = [
         Check(f"copy of {name}", partial(time_copy, device, size))
@@ -95,23 +98,23 @@ def copy_checks(device: Device, largest: int = 1 << 30) -> list[Check]:
     ]
 
 
-def time_copy(device: Device, nbytes: int) -> Results:
-    """Bytes read and written, a second."""
+def time_copy(device: Device, nbytes: int) -> Figures:
+    """Bytes read and written per second."""
     backend = device.backend
     with backend.active():
         source, target = (backend.zeros((nbytes // 4,), np.float32) for _ in range(2))
         function, arguments = primitives.copy(backend, target, source)
         figures = measure(device.clock, partial(function, *arguments))
-    return OK, "", figures | {"GB_per_s": 2 * nbytes / figures["gpu_us"] / 1e3}
+    return figures | {"GB_per_s": 2 * nbytes / figures["gpu_us"] / 1e3}
 
 
-def time_upload(device: Device, nbytes: int) -> Results:
-    """Bytes a second from pageable memory of the host."""
+def time_upload(device: Device, nbytes: int) -> Figures:
+    """Bytes per second from pageable memory of the host."""
     backend, host = device.backend, np.zeros(nbytes // 4, np.float32)
     with backend.active():
         target = backend.zeros(host.shape, np.float32)
         figures = measure(device.clock, partial(target.set, host))
-    return OK, "", figures | {"GB_per_s": nbytes / figures["wall_us"] / 1e3}
+    return figures | {"GB_per_s": nbytes / figures["wall_us"] / 1e3}
 
 
 # Products.
@@ -119,7 +122,7 @@ def time_upload(device: Device, nbytes: int) -> Results:
 
 @dataclass(frozen=True)
 class Product:
-    """(m, k) @ (k, n); a letter t says that an operand is a transposed view."""
+    """(m, k) @ (k, n); `transposed` names the operand that is a transposed view."""
 
     m: int
     k: int
@@ -159,8 +162,8 @@ def product_checks(device: Device, nets: int = len(NETS)) -> list[Check]:
     ]
 
 
-def time_product(device: Device, product: Product, precision: str) -> Results:
-    """The time of a product, and whether it is as exact as its precision says."""
+def time_product(device: Device, product: Product, precision: str) -> Figures:
+    """The time of a product, and its error, which its precision bounds."""
     backend = device.backend.with_precision(precision)
     rng = np.random.default_rng(3)
     m, k, n = product.m, product.k, product.n
@@ -174,13 +177,14 @@ def time_product(device: Device, product: Product, precision: str) -> Results:
     figures["TFLOP_per_s"] = product.operations / figures["gpu_us"] / 1e6
     error, bound = _error(found, a, b, precision)
     figures |= {"error": error, "bound": bound}
-    if error <= bound:
-        return OK, "", figures
-    return DIFFERS, f"off by {error:.2g} where {bound:.2g} is {precision}", figures
+    if not error <= bound:
+        note = f"off by {error:.2g} where {bound:.2g} is {precision}"
+        raise DifferenceError(note, figures)
+    return figures
 
 
 def _here(backend: Backend, a: Host, b: Host, transposed: str) -> tuple[Any, Any]:
-    """The operands on the device, laid out as a step has them."""
+    """The operands on the device, in the layout that a step has."""
     left = backend.asarray(a if transposed != "a" else np.ascontiguousarray(a.T))
     right = backend.asarray(b if transposed != "b" else np.ascontiguousarray(b.T))
     return left.T if transposed == "a" else left, (
@@ -189,7 +193,7 @@ def _here(backend: Backend, a: Host, b: Host, transposed: str) -> tuple[Any, Any
 
 
 def _error(found: Host, a: Host, b: Host, precision: str) -> tuple[float, float]:
-    """(max error of some rows, 8 √k ε s): rows suffice, all are computed alike."""
+    """(max error of some rows, 8 √k ε s); the other rows are computed likewise."""
     rows = np.unique(np.linspace(0, len(a) - 1, CHECKED_ROWS).astype(int))
     exact = a[rows].astype(np.float64) @ b.astype(np.float64)
     error = float(np.abs(found[rows] - exact).max())

@@ -1,13 +1,12 @@
-"""What the record says of the GPU: what it is, how fast it is clocked now."""
+"""Facts about the GPU for the record: its properties and its clocks."""
 
 import csv
 import io
-import os
 import subprocess
 from typing import Any
 
 from xpnet.backend import Backend
-from xpnet.benchmarks.machine import CUDA_VARIABLES
+from xpnet.benchmarks.machine import cuda_variables
 
 Facts = dict[str, Any]
 PROPERTIES = {
@@ -22,7 +21,7 @@ SMI = (
 
 
 def device_facts(backend: Backend) -> Facts:
-    """Name, architecture, memory, and what the environment asks of products."""
+    """Name, architecture, memory, precision, and the variables that change products."""
     runtime = backend.xp.cuda.runtime
     properties: Facts = runtime.getDeviceProperties(backend.ordinal)
     name = properties["name"]
@@ -33,12 +32,11 @@ def device_facts(backend: Backend) -> Facts:
         "precision": backend.precision,
     }
     found |= {k: properties[v] for k, v in PROPERTIES.items() if v in properties}
-    found["variables"] = {k: os.environ[k] for k in CUDA_VARIABLES if k in os.environ}
-    return found
+    return found | {"variables": cuda_variables()}
 
 
 def clocks() -> dict[str, str]:
-    """What nvidia-smi says of clocks, power and temperature of the first GPU."""
+    """Clocks, power and temperature of the first GPU, by nvidia-smi."""
     query = f"--query-gpu={','.join(SMI)}"
     command = ["nvidia-smi", query, "--format=csv,noheader"]
     try:

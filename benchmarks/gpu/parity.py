@@ -1,25 +1,22 @@
 """Every layer, loss and update rule on a device against NumPy, tensor by tensor.
 
-A case is trained for a few steps by three: the device, NumPy in float32 and NumPy in
-float64. After every half of a step all take over the numbers of one of them, so that
-what differs is the rounding of that half and nothing grows. The two NumPys tell how far
-rounding carries each tensor (see `Bound`); the device is compared with the one of its
+A case is trained for a few steps on the device, by NumPy in float32 and by NumPy in
+float64. After every half of a step all three take over the numbers of one, so that the
+differences are the rounding of that half alone. The two NumPy results show how far
+rounding moves each tensor (see `Bound`); the device is compared with the one of its
 dtype.
 """
 
-from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from xpnet.backend import Array, Backend, Shape, get_backend
-from xpnet.benchmarks.gpu.cases import BATCH, OUTPUTS, Case, all_cases
+from xpnet.benchmarks.gpu.cases import BATCH, OUTPUTS, TABLES, Case, all_cases
 from xpnet.benchmarks.gpu.verdicts import (
-    DIFFERS,
-    OK,
     Bound,
     Check,
+    DifferenceError,
     Figures,
     Host,
     distance,
@@ -32,11 +29,10 @@ STEPS = 3
 DTYPES = ("float32", "float64")
 LEADS: tuple[Shape, ...] = ((), (3,))
 Tensors = dict[str, Host]
-Results = tuple[str, str, Figures]
 
 
 class Subject:
-    """A case at work on one device in one dtype."""
+    """The training of a case on one device in one dtype."""
 
     def __init__(
         self, case: Case, backend: Backend, dtype: str, lead: Shape, eager: bool = False
@@ -63,12 +59,12 @@ class Subject:
                 self.write(step.batch.w_rows, w)
 
     def write(self, array: Array, values: Host) -> None:
-        """Copy host values into an array of this subject."""
+        """Copy host values into an array on the device."""
         with self.backend.active():
             self.backend.upload(array, values)
 
     def read(self, array: Array) -> Host:
-        """A host copy of an array of this subject."""
+        """A host copy of an array on the device."""
         with self.backend.active():
             return np.array(self.backend.to_numpy(array))
 
@@ -104,19 +100,19 @@ class Subject:
         }
 
     def arrays(self) -> list[Array]:
-        """All that a step starts from."""
+        """The arrays that a step starts from."""
         buffers = self.buffers
         arrays = [buffers.params, buffers.grads, buffers.state, *self.rule.slots]
         return [array for array in arrays if array.size]
 
     def follow(self, other: "Subject") -> None:
-        """Take over everything from `other`."""
+        """Copy all of these arrays from `other`."""
         for mine, theirs in zip(self.arrays(), other.arrays(), strict=True):
             self.write(mine, other.read(theirs))
 
 
 def data(case: Case, lead: Shape) -> tuple[Host, Host, Host]:
-    """x, y and weights of one batch, values that float32 holds exactly."""
+    """x, y and weights of one batch, exact in float32."""
     rng = np.random.default_rng(7)
     x = rng.standard_normal((*lead, BATCH, *case.sample)).astype(np.float32)
     w = rng.uniform(0.1, 2.0, (*lead, BATCH)).astype(np.float32)
@@ -127,14 +123,14 @@ def data(case: Case, lead: Shape) -> tuple[Host, Host, Host]:
 
 
 class Comparison:
-    """The device's tensors against NumPy's; remembers the worst, relative to bounds."""
+    """The device's tensors against NumPy's; keeps the worst, relative to its bound."""
 
     def __init__(self, dtype: str) -> None:
         self.dtype = dtype
         self.worst: tuple[float, str] = (0.0, "none")
 
     def add(self, where: str, terms: int, ours: Tensors, by: list[Tensors]) -> None:
-        """Compare tensors that came through sums of `terms`; `by`: float32, float64."""
+        """Compare tensors that are sums of `terms` with `by`, float32 and float64."""
         narrow, wide = by
         for name, values in ours.items():
             bound = Bound(self.dtype, terms).of(narrow[name], wide[name])
@@ -145,18 +141,22 @@ class Comparison:
                 words = f"{name} {where}: off by {apart:.2g}, bound {bound:.2g}"
                 self.worst = (float(share), words)
 
-    def result(self) -> Results:
-        """The verdict, what was worst, and its share of the bound."""
+    def result(self) -> Figures:
+        """The worst tensor and its share of the bound.
+
+        Raises:
+            DifferenceError: it is out of bounds.
+        """
         share, words = self.worst
         if share > 1.0:
-            return DIFFERS, words, {}
-        return OK, "", {"share_of_bound": round(share, 4), "worst": words}
+            raise DifferenceError(words)
+        return {"share_of_bound": round(share, 4), "worst": words}
 
 
 def compare(
     case: Case, backend: Backend, dtype: str, lead: Shape, eager: bool
-) -> Results:
-    """Train the case for STEPS on the device beside NumPy."""
+) -> Figures:
+    """Train the case for STEPS steps on the device and with NumPy."""
     host = get_backend("cpu")
     narrow, wide = (Subject(case, host, d, lead) for d in DTYPES)
     device = Subject(case, backend, dtype, lead, eager)
@@ -182,23 +182,16 @@ def compare(
 
 
 def checks(
-    backend: Backend,
-    eager: bool = False,
-    quick: bool = False,
-    cases: list[Case] | None = None,
+    backend: Backend, eager: bool = False, quick: bool = False, table: str = ""
 ) -> list[Check]:
-    """Every case × dtype × stack of networks; quick: one network, float32."""
-    chosen = all_cases() if cases is None else cases
-    return list(_checks(backend, eager, quick, chosen))
-
-
-def _checks(
-    backend: Backend, eager: bool, quick: bool, cases: list[Case]
-) -> Iterator[Check]:
-    for case in cases:
-        for dtype in DTYPES[:1] if quick else DTYPES:
-            for lead in LEADS[:1] if quick else LEADS:
-                stacked = f", {lead[0]} stacked" if lead else ""
-                name = f"{case.name}, {dtype}{stacked}"
-                run: Any = partial(compare, case, backend, dtype, lead, eager)
-                yield Check(name, run)
+    """Every case of a table, or of all, × dtype × stack; quick: no stack, float32."""
+    chosen = TABLES[table] if table else all_cases()
+    return [
+        Check(
+            f"{case.name}, {dtype}" + (f", {lead[0]} stacked" if lead else ""),
+            partial(compare, case, backend, dtype, lead, eager),
+        )
+        for case in chosen
+        for dtype in (DTYPES[:1] if quick else DTYPES)
+        for lead in (LEADS[:1] if quick else LEADS)
+    ]

@@ -1,4 +1,4 @@
-"""The parts of a check that have a process each: what they find out, and how long."""
+"""The parts of a check; each runs in its own process for a limited time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,23 +7,22 @@ from xpnet.backend import Backend
 from xpnet.benchmarks.cases import NETS
 from xpnet.benchmarks.gpu import cases, costs, parity, steps
 from xpnet.benchmarks.gpu.clock import clock_of
-from xpnet.benchmarks.gpu.verdicts import Check
-from xpnet.compiler.drivers import driver_of
+from xpnet.benchmarks.gpu.verdicts import Check, need_driver
 
 QUICK_NETS = 3  # of the five
 QUICK_REPLAYS = 100
-UNTIMED = 150.0  # seconds of ten minutes, for all of them side by side
+UNTIMED = 150.0  # seconds of ten minutes, for all of them at the same time
 
 
 @dataclass(frozen=True)
 class Part:
-    """Checks over one thing.
+    """Checks of one kind.
 
     Attributes:
         title: what the reader sees.
-        checks: of a backend; the second argument asks for the quick ones.
-        seconds: of ten minutes.
-        timed: whether it measures time, so that nothing else may run beside it.
+        checks: (backend, whether only the quick ones) -> checks.
+        seconds: its share of ten minutes.
+        timed: whether it measures time, so that nothing else may run at the same time.
         judged: whether the exit status depends on it.
     """
 
@@ -38,15 +37,14 @@ def _without_driver(backend: Backend) -> Backend:
     return replace(backend, driver=False)
 
 
-def _kernels(what: str, made: Callable[[], list[cases.Case]]) -> Part:
-    """Own kernels: their compiling takes long, so that each table is a part."""
+def _kernels(table: str) -> Part:
+    """Own kernels on a table of cases; compiling them takes long, so each is a part."""
 
     def checks(backend: Backend, quick: bool) -> list[Check]:
-        if driver_of(backend) is None:
-            raise RuntimeError(f"{backend.device} has no driver, so no kernels of ours")
-        return parity.checks(backend, quick=quick, cases=made())
+        need_driver(backend)
+        return parity.checks(backend, quick=quick, table=table)
 
-    return Part(f"own kernels against NumPy: {what}", checks)
+    return Part(f"own kernels against NumPy: {table}", checks)
 
 
 def _device(backend: Backend) -> costs.Device:
@@ -54,10 +52,7 @@ def _device(backend: Backend) -> costs.Device:
 
 
 PARTS: dict[str, Part] = {
-    "kernels-layers": _kernels("layers", cases.layer_cases),
-    "kernels-activations": _kernels("activations", cases.activation_cases),
-    "kernels-losses": _kernels("losses", cases.loss_cases),
-    "kernels-optimizers": _kernels("optimizers", cases.rule_cases),
+    **{f"kernels-{table}": _kernels(table) for table in cases.TABLES},
     "calls": Part(
         "recorded CuPy calls against NumPy",
         lambda b, quick: parity.checks(_without_driver(b), quick=quick),
@@ -66,9 +61,9 @@ PARTS: dict[str, Part] = {
         "CuPy run eagerly against NumPy",
         lambda b, quick: parity.checks(_without_driver(b), True, quick),
     ),
-    "graphs": Part("graphs against the same calls, to the bit", steps.graph_checks),
+    "graphs": Part("graphs against the same calls, bit by bit", steps.graph_checks),
     "replays": Part(
-        "replays amid other work, to the bit",
+        "replays between other work, bit by bit",
         lambda b, quick: steps.replay_checks(
             b, QUICK_REPLAYS if quick else steps.REPLAYS
         ),

@@ -8,7 +8,7 @@ from xpnet.benchmarks.gpu.verdicts import OK, Line
 from xpnet.benchmarks.tables import Row, Table, figure
 
 Facts = dict[str, Any]
-# Figures worth a column, with their heading.
+# Figures that have a column, with its heading.
 COLUMNS = {
     "gpu_us": "GPU µs",
     "graph_gpu_us": "graph of 1, GPU µs",
@@ -32,12 +32,12 @@ def head_text(record: Facts) -> str:
         f"{device['device']}: {device['name']}, {device['architecture']}, {gib}"
         f"strict {device['precision']}\n"
         f"{', '.join(f'{k} {v}' for k, v in versions.items())}\n"
-        f"{now or 'nvidia-smi says nothing of clocks'}"
+        f"{now or 'nvidia-smi reports no clocks'}"
     )
 
 
 def part_text(part: Facts) -> str:
-    """Its verdicts counted, those that are not "ok" in full, its figures."""
+    """A part: its verdicts counted, those other than "ok" in full, its figures."""
     counts = Counter(line["verdict"] for line in part["lines"])
     words = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
     lines = [f"\n{part['title']}: {words or 'nothing'} ({part['seconds']:.0f} s)"]
@@ -57,7 +57,7 @@ def part_text(part: Facts) -> str:
 
 
 def _figures(lines: list[Facts]) -> list[str]:
-    """A table of the figures, where there are any that have a column."""
+    """A table of the figures that have a column, if there are any."""
     timed = [line for line in lines if COLUMNS.keys() & line.get("figures", {}).keys()]
     if not timed:
         return []
@@ -79,7 +79,7 @@ def _cell(value: float | None) -> str:
 
 
 def contest_text(lines: list[Line]) -> str:
-    """The rivals on one net, the quickest of xpnet's ways as 1."""
+    """The rivals on one net; the fastest way of xpnet counts as 1."""
     net = lines[0].name.partition(": ")[0]
     timed = {line.name.partition(": ")[2]: line for line in lines}
     own = [

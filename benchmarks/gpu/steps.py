@@ -1,9 +1,9 @@
 """Whole trainings on the device: as graphs and call by call, beside NumPy.
 
-- *Graphs.* The same `fit` with no graph, one step a graph and several steps a graph
-  must leave the same bits in every parameter and every loss.
-- *Replays.* A graph that is launched many times, while other work takes and gives back
-  memory in between, must leave the same bits as its calls without a graph.
+- *Graphs.* The same `fit` without graphs, with one step per graph and with several
+  must give bit-identical parameters and losses.
+- *Replays.* A graph that is launched many times, while other work allocates and frees
+  memory in between, must give the bits of its calls without a graph.
 - *Lock-step.* `diagnosis/lockstep.py`, over 100 steps.
 """
 
@@ -17,16 +17,15 @@ import numpy as np
 
 from xpnet.backend import Backend, get_backend
 from xpnet.benchmarks.gpu.verdicts import (
-    DIFFERS,
-    OK,
     Check,
+    DifferenceError,
     Figures,
     Host,
     identical,
+    need_driver,
 )
 from xpnet.compiler import Call
 from xpnet.compiler.cuda.graph import Graph
-from xpnet.compiler.drivers import driver_of
 from xpnet.data import datasets
 from xpnet.diagnosis.lockstep import Lockstep, Problem, Way
 from xpnet.execution.step import Kind
@@ -34,17 +33,16 @@ from xpnet.layers import BatchNorm, Dense, Dropout, Layer, Sequential
 from xpnet.optim import SGD, Adam, Optimizer
 from xpnet.training.trainer import Trainer
 
-Results = tuple[str, str, Figures]
 SAMPLES, INPUTS, CLASSES, BATCH = 150, 21, 5, 32  # 4 batches of 32 and one of 22
 EPOCHS = 3
 REPLAYS = 1000
 LOCKSTEPS = 100
-TOGETHER = 4  # steps a graph
+TOGETHER = 4  # steps per graph
 
 
 @dataclass(frozen=True)
 class Training:
-    """A network and the way it is trained."""
+    """A network and how it is trained."""
 
     name: str
     layers: Callable[[], list[Layer]]
@@ -52,7 +50,7 @@ class Training:
     weighted: bool = False
 
     def trainer(self, backend: Backend, dtype: str, together: int) -> Trainer:
-        """A trainer of it with `together` steps a graph, 0 for none."""
+        """A trainer with `together` steps per graph; 0: without graphs."""
         return Trainer(
             Sequential([*self.layers(), Dense(CLASSES)]),
             "softmax_cross_entropy",
@@ -89,7 +87,7 @@ def data() -> tuple[Host, Host, Host]:
 
 
 def left(trainer: Trainer) -> dict[str, Host]:
-    """All that training has changed, on the host."""
+    """Host copies of the arrays that training changes."""
     backend, buffers = trainer.backend, trainer.model.buffers
     assert buffers is not None
     arrays = {"parameters": buffers.params, "running statistics": buffers.state}
@@ -98,22 +96,21 @@ def left(trainer: Trainer) -> dict[str, Host]:
         return {k: np.array(backend.to_numpy(v)) for k, v in arrays.items()}
 
 
-def first_difference(a: dict[str, Host], b: dict[str, Host]) -> str:
-    """The first tensor that is not equal to the bit; empty where all are."""
+def compare_bits(a: dict[str, Host], b: dict[str, Host]) -> None:
+    """Raise a DifferenceError for the first tensor that is not bit-identical."""
     for name, values in a.items():
         if not identical(values, b[name]):
             apart = np.abs(values.astype(float) - b[name].astype(float)).max()
-            return f"{name} differ by up to {apart:.2g}"
-    return ""
+            raise DifferenceError(f"{name} differ by up to {apart:.2g}")
 
 
 def fitted(
     training: Training, backend: Backend, dtype: str, together: int
 ) -> dict[str, Host]:
-    """What `fit` leaves, and the loss of every epoch.
+    """The arrays after `fit`, and the loss of every epoch.
 
     Raises:
-        RuntimeError: the steps were not captured, though they were to be.
+        RuntimeWarning: the steps could not be captured.
     """
     trainer = training.trainer(backend, dtype, together)
     x, y, w = data()
@@ -126,26 +123,20 @@ def fitted(
 
 def compare_graphs(
     training: Training, backend: Backend, dtype: str, together: int
-) -> Results:
-    """With `together` steps a graph, and without graphs."""
-    _needs_driver(backend)
+) -> Figures:
+    """`fit` with `together` steps per graph, and without graphs."""
+    need_driver(backend)
     with_graphs = fitted(training, backend, dtype, together)
-    without = fitted(training, backend, dtype, 0)
-    difference = first_difference(with_graphs, without)
-    return (DIFFERS, difference, {}) if difference else (OK, "", {})
-
-
-def _needs_driver(backend: Backend) -> None:
-    if driver_of(backend) is None:
-        raise RuntimeError(f"{backend.device} has no driver, so there are no graphs")
+    compare_bits(with_graphs, fitted(training, backend, dtype, 0))
+    return {}
 
 
 def graph_checks(backend: Backend, quick: bool = False) -> list[Check]:
-    """Every training × dtype × steps a graph."""
+    """Every training × dtype × steps per graph."""
     rows = TRAININGS[::2] if quick else TRAININGS
     return [
         Check(
-            f"{row.name}, {dtype}, {together} to a graph",
+            f"{row.name}, {dtype}, {together} per graph",
             partial(compare_graphs, row, backend, dtype, together),
         )
         for row in rows
@@ -160,7 +151,7 @@ def graph_checks(backend: Backend, quick: bool = False) -> list[Check]:
 def step_calls(trainer: Trainer) -> list[Call]:
     """The calls of one recorded step on one batch, which is in place.
 
-    They have run once: a capture needs what they load then.
+    They have run once, because a capture needs what the first run loads.
     """
     x, y, w = (a[:BATCH] for a in data())
     trainer.step(x, y, w)
@@ -174,7 +165,7 @@ def step_calls(trainer: Trainer) -> list[Call]:
 
 
 def _run(trainer: Trainer, calls: list[Call], count: int) -> None:
-    """The calls, one after the other, `count` times."""
+    """Run the calls in order, `count` times."""
     with trainer.backend.active(), np.errstate(all="ignore"):
         for _ in range(count):
             for function, arguments in calls:
@@ -182,7 +173,7 @@ def _run(trainer: Trainer, calls: list[Call], count: int) -> None:
 
 
 def replayed(training: Training, backend: Backend, dtype: str, count: int) -> Any:
-    """What `count` launches of a graph leave, other work in between."""
+    """The arrays after `count` launches of a graph, with other work in between."""
     trainer = training.trainer(backend, dtype, 0)
     calls = step_calls(trainer)
     with backend.active():
@@ -194,7 +185,7 @@ def replayed(training: Training, backend: Backend, dtype: str, count: int) -> An
 
 
 def _other_work(backend: Backend) -> Iterator[None]:
-    """Takes memory of many sizes, fills it with NaN, gives most of it back."""
+    """Allocate memory of many sizes, fill it with NaN, free most of it."""
     rng = np.random.default_rng(5)
     kept: list[Any] = []
     while True:
@@ -209,20 +200,18 @@ def _other_work(backend: Backend) -> Iterator[None]:
 
 def compare_replays(
     training: Training, backend: Backend, dtype: str, count: int
-) -> Results:
-    """`count` launches amid other work, and as many runs of the calls."""
-    _needs_driver(backend)
+) -> Figures:
+    """`count` launches between other work, and as many runs of the calls."""
+    need_driver(backend)
     with_graph = replayed(training, backend, dtype, count)
     trainer = training.trainer(backend, dtype, 0)
-    calls = step_calls(trainer)
-    _run(trainer, calls, count)
-    difference = first_difference(with_graph, left(trainer))
-    figures = {"replays": count}
-    return (DIFFERS, difference, figures) if difference else (OK, "", figures)
+    _run(trainer, step_calls(trainer), count)
+    compare_bits(with_graph, left(trainer))
+    return {"replays": count}
 
 
 def replay_checks(backend: Backend, count: int = REPLAYS) -> list[Check]:
-    """The trainings that have most to lose, in float32."""
+    """Every training, in float32."""
     return [
         Check(
             f"{count} replays, {row.name}",
@@ -235,7 +224,7 @@ def replay_checks(backend: Backend, count: int = REPLAYS) -> list[Check]:
 # Lock-step.
 
 
-def compare_lockstep(backend: Backend, dtype: str, rule: str, steps: int) -> Results:
+def compare_lockstep(backend: Backend, dtype: str, rule: str, steps: int) -> Figures:
     """NumPy and the device on the digits."""
     x, y = datasets.digits()
     problem = Problem(x / 16, y, (64, 32), 10, optimizer=rule)
@@ -244,14 +233,12 @@ def compare_lockstep(backend: Backend, dtype: str, rule: str, steps: int) -> Res
     figures: Figures = {"steps": found.steps, "drift": found.drift}
     if found.largest is not None:
         figures["share_of_bound"] = round(found.largest.share, 4)
-    if found.first is None:
-        return OK, "", figures
     first = found.first
-    note = (
-        f"{first.tensor} in step {first.step}: off by {first.size:.2g}, "
-        f"bound {first.bound:.2g}"
-    )
-    return DIFFERS, note, figures
+    if first is not None:
+        where = f"{first.tensor} in step {first.step}"
+        note = f"{where}: off by {first.size:.2g}, bound {first.bound:.2g}"
+        raise DifferenceError(note, figures)
+    return figures
 
 
 def lockstep_checks(backend: Backend, steps: int = LOCKSTEPS) -> list[Check]:

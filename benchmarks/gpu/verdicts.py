@@ -1,13 +1,15 @@
-"""A verdict a line: what was checked, how it came out, and the figures it gave."""
+"""Verdicts: what was checked, how it came out, and the figures it gave."""
 
 import math
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from xpnet.backend import Backend
+from xpnet.benchmarks.worker import explained
+from xpnet.compiler.drivers import driver_of
 
 Figures = dict[str, Any]
 Host = np.ndarray[Any, Any]
@@ -17,7 +19,7 @@ SAFETY = 8.0  # both sides round, and functions are a few units off in the last 
 
 @dataclass
 class Line:
-    """How one check came out.
+    """The result of one check.
 
     Attributes:
         name: of the check, within its part.
@@ -43,42 +45,64 @@ class Line:
         return cls(**values)
 
 
-def told(error: Exception) -> str:
-    """Its type, its words, and the last place in xpnet's sources that it came by."""
-    words = " ".join(str(error).split())[:300]
-    caught, *inner = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in inner if "xpnet" in Path(frame.filename).parts]
-    last = (own or inner or [caught])[-1]
-    place = f"{Path(last.filename).name}:{last.lineno}"
-    return f"{type(error).__name__}: {words} ({place})"
+class DifferenceError(Exception):
+    """A comparison came out wrong.
+
+    Args:
+        note: what differs.
+        figures: what was measured all the same.
+    """
+
+    def __init__(self, note: str, figures: Figures | None = None) -> None:
+        super().__init__(note)
+        self.figures = figures or {}
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to find out; `run` gives (verdict, note, figures)."""
+    """One comparison or measurement.
+
+    Attributes:
+        name: within its part.
+        run: returns figures; raises DifferenceError where the device is wrong.
+    """
 
     name: str
-    run: Callable[[], tuple[str, str, Figures]]
+    run: Callable[[], Figures]
 
     def line(self) -> Line:
-        """Find out; what it raises is a verdict too."""
+        """Run it; an error is a verdict too."""
         try:
-            return Line(self.name, *self.run())
+            return Line(self.name, OK, "", self.run())
+        except DifferenceError as found:
+            return Line(self.name, DIFFERS, str(found), found.figures)
         except Exception as error:
-            return Line(self.name, FAILED, told(error))
+            return Line(self.name, FAILED, explained(error))
+
+
+def need_driver(backend: Backend) -> Any:
+    """The driver that runs xpnet's own kernels.
+
+    Raises:
+        RuntimeError: the backend has none.
+    """
+    driver = driver_of(backend)
+    if driver is None:
+        raise RuntimeError(f"{backend.device} has no driver, so no kernels of xpnet's")
+    return driver
 
 
 @dataclass(frozen=True)
 class Bound:
-    """How far a tensor computed in `dtype` may be from NumPy's.
+    """The largest allowed distance of a tensor in `dtype` from NumPy's.
 
         max |a - b|  ≤  8 ε max(√n s, κ)
 
     ε is the machine epsilon of `dtype`, s the tensor's largest entry, n the number of
     terms in the sums on the way to it (see `diagnosis/lockstep.py` for 8 √n ε s). κ is
-    how strongly the tensor multiplies rounding, as NumPy itself shows it: the distance
-    of its float32 result from its float64 result, in units of float32's ε. A sum whose
-    terms cancel, such as the gradient of a bias before BatchNorm, is all rounding.
+    the factor by which the tensor magnifies rounding, as NumPy shows it: the distance
+    between its float32 and float64 results, in units of float32's ε. A sum whose terms
+    cancel, such as the gradient of a bias before BatchNorm, consists of rounding alone.
     """
 
     dtype: str
@@ -95,7 +119,7 @@ class Bound:
 
 
 def distance(a: Host, b: Host) -> float:
-    """max |a - b|; infinite where one is not finite and they are not equal."""
+    """max |a - b|; infinite if an entry is not finite and differs from its partner."""
     if a.shape != b.shape:
         return math.inf
     a, b = a.astype(np.float64), b.astype(np.float64)
@@ -106,5 +130,5 @@ def distance(a: Host, b: Host) -> float:
 
 
 def identical(a: Host, b: Host) -> bool:
-    """Whether they are equal to the bit."""
+    """Whether two arrays are bit-identical."""
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()

@@ -1,9 +1,10 @@
-"""The rivals: a module each with `prepare(case) -> (step, loss)`.
+"""The rivals; each is a module with `prepare(case) -> (step, loss)`.
 
-`step()` does one update on the case's batch; `loss()` gives the mean loss of that batch
-at the weights of now; a third function may say what state the rival is in. Each runs in
-a process of its own. The modules `train_...` train a whole network instead: `learner`
-gives `fit(epochs)` and `predict(x)` for a `Task`.
+`step()` does one update on the case's batch; `loss()` returns the mean loss of that
+batch at the present weights; a third function may describe the state of the rival. Each
+rival runs in its own process. The modules `train_...` train a whole network: `learner`
+returns `fit(epochs)` and `predict(x)` for a `Task`. The modules `select_...` search the
+grid of a `Study`.
 """
 
 RIVALS = {

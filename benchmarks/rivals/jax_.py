@@ -11,9 +11,9 @@ BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 
 def parts(case: Case) -> tuple[Any, ...]:
-    """(update, state at the start, x, y, loss of a state), nothing compiled yet.
+    """(update, initial state, x, y, loss of a state), not yet compiled.
 
-    update(state, x, y) gives (new state, loss).
+    update(state, x, y) returns (new state, loss).
     """
     import jax
     import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Hand-written NumPy: what a careful person writes for exactly this network.
+"""Hand-written NumPy: what a careful programmer writes for exactly this network.
 
 Preallocated buffers, `out=` everywhere, one flat array of parameters, targets one-hot
 beforehand, no checks, no loss.
@@ -17,7 +17,7 @@ BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 
 def eps_before_correction(step: int) -> float:
-    """eps of `step` = 1, 2, ... for a rule that adds it to √v before the correction.
+    """The eps of step 1, 2, ... for a rule that adds it to √v before the correction.
 
     p - η √(1-β₂ᵗ)/(1-β₁ᵗ) m / (√v + eps_t) is Adam as the paper and PyTorch have it.
     """
@@ -25,7 +25,7 @@ def eps_before_correction(step: int) -> float:
 
 
 def flat_views(case: Case, flat: Array) -> list[tuple[Array, Array]]:
-    """(W, b) a layer as views of one array."""
+    """(W, b) per layer, as views of one array."""
     views, at = [], 0
     for n, m in zip(case.sizes, case.sizes[1:], strict=False):
         W = flat[at : at + n * m].reshape(n, m)
@@ -92,12 +92,12 @@ class Net:
                 np.multiply(d, self.mask[i - 1], out=d)
 
     def sgd(self) -> None:
-        """P ← p - η g."""
+        """One step of gradient descent, p ← p - η g."""
         np.multiply(self.g, self.case.rate, out=self.t1)
         np.subtract(self.p, self.t1, out=self.p)
 
     def adam(self) -> None:
-        """Adam's update, its corrections in two numbers."""
+        """Adam's update, with its corrections in two numbers."""
         p, g, m, v, t1, t2 = self.p, self.g, self.m, self.v, self.t1, self.t2
         root = math.sqrt(1 - BETA2**self.steps)
         np.multiply(m, BETA1, out=m)
@@ -120,7 +120,7 @@ class Net:
         self.update()
 
     def loss(self) -> float:
-        """The mean cross-entropy at the weights of now."""
+        """The mean cross-entropy at the present weights."""
         z = self.forward().astype(np.float64)
         z -= z.max(axis=1, keepdims=True)
         log_sum = np.log(np.exp(z).sum(axis=1))

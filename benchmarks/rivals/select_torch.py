@@ -12,13 +12,8 @@ from xpnet.benchmarks.study import Digits, Study
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 
-def version() -> str:
-    """Of the library."""
-    return str(torch.__version__)
-
-
 def initial(study: Study, members: int) -> list[Any]:
-    """W, b, V, c of every network: He in front of the ReLU, Glorot behind it."""
+    """W, b, V, c of every network: He before the ReLU, Glorot after it."""
     hidden, std = study.hidden, math.sqrt(2.0 / (study.hidden + 10))
     return [
         torch.randn(members, 64, hidden) * math.sqrt(2.0 / 64),
@@ -40,7 +35,7 @@ def objective(params: Any, x: Any, y: Any) -> Any:
 
 
 class Adam:
-    """Adam on every network at once, rate and penalty one a network."""
+    """Adam on all networks at once, with a rate and a penalty per network."""
 
     def __init__(self, params: list[Any], rates: Any, penalties: Any) -> None:
         self.params, self.rates, self.penalties = params, rates, penalties
@@ -65,7 +60,7 @@ class Adam:
 def search(study: Study, data: Digits, seed: int) -> list[float]:
     """Mean validation accuracy of each setting.
 
-    Folds that differ by a sample leave it out in turn, so that all batches are equal.
+    Folds of unequal size leave out a random sample, so that all batches are equal.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier, one `partial_fit` on the whole batch a step."""
+"""scikit-learn's MLPClassifier, one `partial_fit` on the whole batch per step."""
 
 import warnings
 from collections.abc import Callable
@@ -18,7 +18,7 @@ def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
     warnings.filterwarnings("ignore")
     x, y = case.data()
     if case.sizes[-1] < 3:
-        raise ValueError("it has one output for two classes, so another network")
+        raise ValueError("it has one output for two classes, which is another network")
     net = MLPClassifier(
         case.sizes[1:-1],
         solver=case.optimizer,
@@ -30,7 +30,7 @@ def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
         shuffle=False,
     )
     classes = np.arange(case.sizes[-1])
-    net.partial_fit(x, y, classes=classes)  # makes the arrays; its step is undone below
+    net.partial_fit(x, y, classes=classes)  # makes the arrays; its step is undone
     for i, (W, b) in enumerate(case.weights()):
         net.coefs_[i][...], net.intercepts_[i][...] = W, b
     rule = net._optimizer

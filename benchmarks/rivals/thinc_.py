@@ -41,7 +41,7 @@ def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
         return e / e.sum(axis=1, keepdims=True)
 
     def step() -> None:
-        # SGD does not read it.
+        # SGD does not read eps.
         rule.eps = th.constant(eps_before_correction(next(steps)))
         z, backprop = model.begin_update(x)
         backprop((softmax(z) - target) / len(y))

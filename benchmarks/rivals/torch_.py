@@ -1,4 +1,4 @@
-"""PyTorch as its tutorials write it, with the fused Adam."""
+"""PyTorch as in its tutorials, with the fused Adam."""
 
 from collections.abc import Callable
 from typing import Any

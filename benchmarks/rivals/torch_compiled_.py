@@ -10,7 +10,7 @@ PACKAGES = ("torch",)
 
 
 def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
-    """torch.compile of model and loss; the optimiser's step as it comes."""
+    """torch.compile of model and loss; the optimiser's step is not compiled."""
     import torch
 
     model, rule, loss, x, y = parts(case)

@@ -14,11 +14,6 @@ BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 tree = jax.tree_util
 
 
-def version() -> str:
-    """Of the library."""
-    return str(jax.__version__)
-
-
 def initial(task: Task, rng: np.random.Generator) -> tuple[Any, ...]:
     """(parameters, m, v, t)."""
     gain = 1 if task.activation == "tanh" else 2

@@ -11,11 +11,6 @@ from xpnet.benchmarks.tasks import Data, Task
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
 
-def version() -> str:
-    """Of the library."""
-    return np.__version__
-
-
 class Net:
     """Two layers and Adam."""
 

@@ -4,16 +4,10 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
-import sklearn
 from sklearn.neural_network import MLPClassifier
 
 from xpnet.benchmarks.cases import Array
 from xpnet.benchmarks.tasks import Data, Task
-
-
-def version() -> str:
-    """Of the library."""
-    return str(sklearn.__version__)
 
 
 def learner(

@@ -9,11 +9,6 @@ from xpnet.benchmarks.cases import Array
 from xpnet.benchmarks.tasks import Data, Task
 
 
-def version() -> str:
-    """Of the library."""
-    return str(torch.__version__)
-
-
 def learner(
     task: Task, data: Data, seed: int
 ) -> tuple[Callable[[int], None], Callable[[Array], Array]]:

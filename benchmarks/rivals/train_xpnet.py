@@ -7,11 +7,6 @@ from xpnet.benchmarks.cases import Array
 from xpnet.benchmarks.tasks import Data, Task
 
 
-def version() -> str:
-    """Of the library."""
-    return xn.__version__
-
-
 def learner(
     task: Task, data: Data, seed: int
 ) -> tuple[Callable[[int], None], Callable[[Array], Array]]:

@@ -1,4 +1,4 @@
-"""xpnet without compiled loops: what there is where Numba is not installed."""
+"""xpnet without compilation: its steps are NumPy calls."""
 
 from xpnet.benchmarks.cases import Case
 from xpnet.benchmarks.rivals.xpnet_ import Prepared

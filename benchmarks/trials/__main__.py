@@ -1,4 +1,4 @@
-"""Run the trials, print a row for each, exit with 1 where a fault was seen."""
+"""Run the trials, print a row for each, exit with 1 if there was a fault."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ def run(trial: Trial, tries: int, seed: int) -> dict[str, Any]:
     """A row of the table: the trial, its tries, its faults, its seconds."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="xpnet-trial-") as folder:
-        faults = dict(trial.run(tries, Path(folder), seed))
+        faults = trial.run(tries, Path(folder), seed)
     seconds = round(time.perf_counter() - began, 1)
     return {
         "trial": trial.name,

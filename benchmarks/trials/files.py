@@ -1,20 +1,23 @@
 """Models, ensembles and checkpoints on disk: killed writers, two at once, flipped bits.
 
-Every network of these trials holds one number in all its arrays, and it is in its notes
-too: a mix of two saves is seen at once.
+Every network of these trials holds one number in all its arrays and in its notes, so
+that a mix of two saves is detected.
 """
 
-import signal
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from typing import IO
 
 import numpy as np
 
-from xpnet.benchmarks.trials.trial import Trial
-from xpnet.benchmarks.trials.writes import running
+from xpnet.benchmarks.trials.trial import (
+    flipped,
+    killed,
+    read_all,
+    read_line,
+    running,
+    trial,
+)
 from xpnet.layers import Dense, Sequential
 from xpnet.selection.ensemble import Ensemble, load_saved
 from xpnet.training.folder import PART
@@ -99,7 +102,7 @@ print("finished", digest.hexdigest(), flush=True)
 
 
 def network(number: int) -> Trainer:
-    """One whose arrays and notes hold `number`."""
+    """A network whose arrays and notes hold `number`."""
     trainer = Trainer(Sequential([Dense(64), Dense(8)]), "mean_squared_error", "adam")
     trainer.build(32)
     for array in (*trainer.parameters().values(), *trainer.rule.slots):
@@ -116,7 +119,7 @@ def of(number: int, kind: str) -> Trainer | Ensemble:
 
 
 def whole(folder: Path) -> bool:
-    """Whether what is loaded is of one number."""
+    """Whether everything that is loaded holds one number."""
     found = load_saved(folder, "cpu")
     members = [found] if isinstance(found, Trainer) else found.stack.trainers
     numbers = {trainer.notes["number"] for trainer in members}
@@ -126,43 +129,96 @@ def whole(folder: Path) -> bool:
     return len(numbers) == 1
 
 
-def left(folder: Path) -> int:
-    """Files in the folder that its description does not need."""
+def left_behind(folder: Path) -> Iterator[str]:
+    """A fault per file in the folder that model.json does not name."""
     text = "".join(path.read_text() for path in folder.glob("*.json"))
     needed = set(PART.findall(text))
     names = {path.name for path in folder.iterdir() if path.suffix != ".json"}
-    return len(names - needed)
+    yield from ("left behind" for _ in names - needed)
 
 
-def kill_savers(kind: str) -> Callable[[int, Path, int], dict[str, int]]:
-    """SIGKILL amid saves of this kind, at a random moment."""
-
-    def run(tries: int, folder: Path, seed: int) -> dict[str, int]:
-        random, place = Random(seed), folder / "model"
-        of(0, "network").save(place)
-        faults = {"lost": 0, "mixed": 0, "left behind": 0}
-        for i in range(tries):
-            code = (WRITER, str(place), kind, str(1000 * (i + 1)))
-            with running(*code) as process:
-                time.sleep(random.uniform(0.0, 0.1))
-                process.send_signal(signal.SIGKILL)
-            try:
-                faults["mixed"] += not whole(place)
-            except (OSError, ValueError):
-                faults["lost"] += 1
-            of(i, "network").save(place)
-            faults["left behind"] += left(place)
-        return faults
-
-    return run
+def _kill_savers(kind: str, tries: int, folder: Path, seed: int) -> Iterator[str]:
+    random, place = Random(seed), folder / "model"
+    of(0, "network").save(place)
+    for i in range(tries):
+        killed(random, 0.1, WRITER, str(place), kind, str(1000 * (i + 1)))
+        try:
+            if not whole(place):
+                yield "mixed"
+        except (OSError, ValueError):
+            yield "lost"
+        of(i, "network").save(place)
+        yield from left_behind(place)
 
 
-def two_writers(tries: int, folder: Path, seed: int) -> dict[str, int]:
+@trial("save", 200, 1, "lost", "mixed", "left behind")
+def kill_savers(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """A process is killed while it saves a network."""
+    return _kill_savers("network", tries, folder, seed)
+
+
+@trial("ensemble", 200, 1, "lost", "mixed", "left behind")
+def kill_both(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """A process is killed while it saves networks over ensembles and back."""
+    return _kill_savers("both", tries, folder, seed)
+
+
+@trial("checkpoint", 200, 1, "lost", "another end", "left behind")
+def kill_trainings(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """A training is killed while it keeps checkpoints, and goes on.
+
+    A training that reaches its end must have the bits of one that was never stopped;
+    then the next one begins.
+    """
+    random, run = Random(seed), 0
+    straight = _straight(folder)
+    place, before = folder / "run 0", 0
+    for _ in range(tries):
+        end = killed(random, 0.2, TRAINER, str(place), "0.002").split()
+        try:
+            found = read_run(place)
+            steps = 0 if found is None else found.rows[0]["steps_done"]
+            if steps < before:
+                yield "lost"
+            before = steps
+        except (OSError, ValueError):
+            yield "lost"
+        if "finished" in end:
+            if end[-1] != straight:
+                yield "another end"
+            yield from left_behind(place)
+            run, before = run + 1, 0
+            place = folder / f"run {run}"
+
+
+@trial("resume", 30, 1, "another end", "left behind")
+def stop_and_go_on(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """A training that was killed twice ends with the bits of one that was not."""
+    random, straight = Random(seed), _straight(folder)
+    for i in range(tries):
+        place = folder / f"run {i}"
+        for _ in range(2):
+            killed(random, 0.1, TRAINER, str(place), "0.004")
+        with running(TRAINER, str(place), "0.004") as process:
+            end = read_all(process).split()
+        if end != ["finished", straight]:
+            yield "another end"
+        yield from left_behind(place)
+
+
+def _straight(folder: Path) -> str:
+    """The hash of a training that is never stopped."""
+    with running(TRAINER, str(folder / "none"), "0") as process:
+        return read_all(process).split()[-1]
+
+
+@trial(
+    "writers", 300, 2, "without a model", "left behind", "failed saves", "failed reads"
+)
+def two_writers(tries: int, folder: Path, seed: int) -> Iterator[str]:
     """Two processes save into one folder at the same time; a third one reads it."""
     random, place = Random(seed), folder / "model"
     of(0, "network").save(place)
-    names = ("without a model", "left behind", "failed saves", "failed reads")
-    faults = dict.fromkeys(names, 0)
     with (
         running(READER, str(place)) as reader,
         running(ON_CALL, str(place), "1000000") as first,
@@ -171,123 +227,36 @@ def two_writers(tries: int, folder: Path, seed: int) -> dict[str, int]:
         for _ in range(tries):
             for process in (first, second):
                 kind = random.choice(["network", "ensemble"])
-                print(kind, file=_pipe(process.stdin), flush=True)
+                print(kind, file=process.stdin, flush=True)
             for process in (first, second):
-                faults["failed saves"] += _pipe(process.stdout).readline() != "saved\n"
+                if read_line(process) != "saved\n":
+                    yield "failed saves"
             try:
-                faults["without a model"] += not whole(place)
+                if not whole(place):
+                    yield "without a model"
             except (OSError, ValueError):
-                faults["without a model"] += 1
-            faults["left behind"] += left(place)
+                yield "without a model"
+            yield from left_behind(place)
         (folder / "stop").touch()
-        _, failed = _pipe(reader.stdout).readline().split()
-        faults["failed reads"] = int(failed)
-    return faults
+        _, failed = read_line(reader).split()
+        yield from ["failed reads"] * int(failed)
 
 
-def _pipe(pipe: IO[str] | None) -> IO[str]:
-    assert pipe is not None
-    return pipe
-
-
-def flip(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """Bits of model.json are flipped, one at a time: all of them, or every nth."""
+@trial("flips", 1 << 20, 100, "silent", "crashed", "file not named")
+def flip(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """A bit of model.json is flipped: each bit in turn, or every nth."""
     path = network(7).save(folder / "model") / "model.json"
     text = path.read_bytes()
-    faults = {"silent": 0, "crashed": 0, "file not named": 0}
     for i in range(tries):
         bit = i * 8 * len(text) // tries if tries < 8 * len(text) else i
         if bit >= 8 * len(text):
             break
-        flipped = bytearray(text)
-        flipped[bit // 8] ^= 1 << (bit % 8)
-        path.write_bytes(flipped)
+        path.write_bytes(flipped(text, bit))
         try:
             load_saved(path.parent, "cpu")
-            faults["silent"] += 1
+            yield "silent"
         except ValueError as error:
-            faults["file not named"] += "model.json" not in str(error)
+            if "model.json" not in str(error):
+                yield "file not named"
         except Exception:
-            faults["crashed"] += 1
-    return faults
-
-
-def kill_trainings(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """SIGKILL amid a training with checkpoints, at a random moment; it goes on.
-
-    A training that has ended must have ended in the bits of one that was never stopped,
-    and the next one begins.
-    """
-    random, run = Random(seed), 0
-    straight = _straight(folder)
-    faults = {"lost": 0, "another end": 0, "left behind": 0}
-    place, before = folder / "run 0", 0
-    for _ in range(tries):
-        with running(TRAINER, str(place), "0.002") as process:
-            time.sleep(random.uniform(0.0, 0.2))
-            process.send_signal(signal.SIGKILL)
-            end = _pipe(process.stdout).read().split()
-        try:
-            found = read_run(place)
-            steps = 0 if found is None else found.rows[0]["steps_done"]
-            faults["lost"] += steps < before
-            before = steps
-        except (OSError, ValueError):
-            faults["lost"] += 1
-        if "finished" in end:
-            faults["another end"] += end[-1] != straight
-            faults["left behind"] += left(place)
-            run, before = run + 1, 0
-            place = folder / f"run {run}"
-    return faults
-
-
-def stop_and_go_on(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """A training is killed twice and then let end: in the same bits?"""
-    random, straight = Random(seed), _straight(folder)
-    faults = {"another end": 0, "left behind": 0}
-    for i in range(tries):
-        place = folder / f"run {i}"
-        for kill in (True, True, False):
-            with running(TRAINER, str(place), "0.004") as process:
-                if kill:
-                    time.sleep(random.uniform(0.0, 0.1))
-                    process.send_signal(signal.SIGKILL)
-                end = _pipe(process.stdout).read().split()
-        faults["another end"] += end != ["finished", straight]
-        faults["left behind"] += left(place)
-    return faults
-
-
-def _straight(folder: Path) -> str:
-    """How the training ends that is never stopped."""
-    with running(TRAINER, str(folder / "none"), "0") as process:
-        return _pipe(process.stdout).read().split()[-1]
-
-
-FILES = [
-    Trial("save", "a process is killed while it saves", kill_savers("network"), 200, 1),
-    Trial(
-        "ensemble",
-        "a process is killed while it saves networks over ensembles and back",
-        kill_savers("both"),
-        200,
-        1,
-    ),
-    Trial(
-        "checkpoint",
-        "a training is killed while it keeps checkpoints, and goes on",
-        kill_trainings,
-        200,
-        1,
-    ),
-    Trial(
-        "resume",
-        "a training that was killed ends as one that was not",
-        stop_and_go_on,
-        30,
-        1,
-    ),
-    Trial("writers", "two processes save into one folder", two_writers, 300, 2),
-    Trial("flips", "a bit of model.json is flipped", flip, 1 << 20, 100),
-]
+            yield "crashed"

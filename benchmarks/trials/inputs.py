@@ -1,15 +1,14 @@
-"""Data files that are damaged, and targets that are easily taken for something else."""
+"""Damaged data files, and targets whose kind is easily mistaken."""
 
 import gzip
 import io
 import struct
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from xpnet.benchmarks.trials.trial import Trial
+from xpnet.benchmarks.trials.trial import trial
 from xpnet.data import load_data
 from xpnet.data.target import encode_target
 
@@ -50,7 +49,7 @@ FORMATS: dict[str, Callable[[Generator], bytes]] = {
 
 
 def _damaged(data: bytes, draw: Generator) -> bytes:
-    """A few bytes altered, taken out, put in or cut off."""
+    """`data` with a few bytes changed, deleted, inserted or cut off."""
     found = bytearray(data)
     for _ in range(int(draw.integers(1, 5))):
         at, end = sorted(draw.integers(0, len(found) + 1, 2).tolist())
@@ -70,9 +69,10 @@ def _damaged(data: bytes, draw: Generator) -> bytes:
     return bytes(found)
 
 
-def damage_files(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """Each damaged file loads, or is refused in one line that names it."""
-    draw, faults = np.random.default_rng(seed), Counter[str]()
+@trial("files", 5000, 150, "another message")
+def damage_files(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """A damaged data file loads, or is refused in one line that names it."""
+    draw = np.random.default_rng(seed)
     names = list(FORMATS)
     for i in range(tries):
         name = names[i % len(names)]
@@ -82,15 +82,16 @@ def damage_files(tries: int, folder: Path, seed: int) -> dict[str, int]:
             load_data(path, has_target="images" not in name)
         except ValueError as error:
             text = str(error)
-            faults["another message"] += not (text.isprintable() and name in text)
+            if not (text.isprintable() and name in text):
+                yield "another message"
         except Exception as error:
-            faults[f"{type(error).__name__} of {name}"] += 1
-    return {"another message": 0, **faults}
+            yield f"{type(error).__name__} of {name}"
 
 
-def guess_targets(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """Counts, measurements, codes and rows: taken for what they are, or asked about."""
-    draw, faults = np.random.default_rng(seed), Counter[str]()
+@trial("targets", 5000, 140, "counts as classification")
+def guess_targets(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """Counts, measurements, codes and rows are told apart, or the task is asked for."""
+    draw = np.random.default_rng(seed)
     for i in range(tries):
         n, k = int(draw.integers(100, 1000)), int(draw.integers(3, 9))
         kinds: dict[str, tuple[np.ndarray, str]] = {
@@ -110,11 +111,5 @@ def guess_targets(tries: int, folder: Path, seed: int) -> dict[str, int]:
         except ValueError as error:
             asks = "name the task" in str(error) and "counts" in name
             taken = task if asks else "error"
-        faults[f"{name} as {taken}"] += taken != task
-    return {"counts as classification": 0, **faults}
-
-
-INPUTS = [
-    Trial("files", "a data file is damaged", damage_files, 5000, 150),
-    Trial("targets", "the kind of a target is told", guess_targets, 5000, 140),
-]
+        if taken != task:
+            yield f"{name} as {taken}"

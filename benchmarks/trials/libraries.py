@@ -1,39 +1,40 @@
-"""Compiled code in the cache: changed files, killed compilers, forks, two at a time."""
+"""Compiled code in the cache: changed files, killed compilers, forks."""
 
 import os
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
-from xpnet.benchmarks.trials.trial import Trial
-from xpnet.benchmarks.trials.writes import running
+from xpnet.benchmarks.trials.trial import flipped, killed, last_line, running, trial
 from xpnet.common import cache
 from xpnet.compiler.c import build
 
-# A training in C whose result is known: prints "begun", waits for a line, trains.
-TRAINING = """
-import sys, numpy as np, xpnet as xn
-x = np.linspace(-1.0, 1.0, 60, dtype=np.float32).reshape(20, 3)
-def fit(jit):
+FIT = """
+import multiprocessing, sys, threading, time, warnings
+import numpy as np, xpnet as xn
+from xpnet.compiler.c import build
+x, y = np.linspace(-1.0, 1.0, 60, dtype=np.float32).reshape(20, 3), np.arange(20) % 2
+def fit(jit, epochs):
     model = xn.Sequential([xn.Dense(8, "tanh"), xn.Dense(2)])
     t = xn.Trainer(model, "softmax_cross_entropy", "adam", device="cpu", jit=jit)
-    t.fit(x, np.arange(20) % 2, 3, 5)
+    t.fit(x, y, epochs, 5)
     return t
-t = fit(True)
+"""
+# A training in C whose result is known: prints "begun", waits for a line, trains.
+TRAINING = (
+    FIT
+    + """
+t = fit(True, 3)
 print("begun", flush=True)
 sys.stdin.readline()
-t.fit(x, np.arange(20) % 2, 200, 5)
-plain = fit(False)
-plain.fit(x, np.arange(20) % 2, 200, 5)
+t.fit(x, y, 200, 5)
+plain = fit(False, 3)
+plain.fit(x, y, 200, 5)
 assert t.newest.program.native is not None
 print("equal" if np.array_equal(t.predict(x), plain.predict(x)) else "other")
 """
+)
 
 COMPILING = """
 import sys
@@ -42,31 +43,26 @@ print("begun", flush=True)
 build.Build(sys.argv[1]).library()
 """
 
-# Trainings in children of a process whose compiler is at work, and in one whose thread
-# waits for it.
-FORKING = """
-import multiprocessing, sys, threading, time, warnings
-import numpy as np, xpnet as xn
-from xpnet.compiler.c import build
+# Trainings in children of a process whose compiler is running, or whose thread waits
+# for the compiler.
+FORKING = (
+    FIT
+    + """
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)
 build.WORTH = 0.0
-x = np.linspace(-1.0, 1.0, 60, dtype=np.float32).reshape(20, 3)
-def fit(jit):
-    model = xn.Sequential([xn.Dense(8, "tanh"), xn.Dense(2)])
-    t = xn.Trainer(model, "softmax_cross_entropy", "adam", device="cpu", jit=jit)
-    t.fit(x, np.arange(20) % 2, 20, 5)
-    return t.predict(x)
+def predicted(jit):
+    return fit(jit, 20).predict(x)
 def child(jit):
-    found = fit(jit)
+    found = predicted(jit)
     assert not build._REFUSED, build._REFUSED
     return found
 if __name__ == "__main__":
     found, threads = [], []
     if sys.argv[1] == "began":
-        found.append(fit(None))
+        found.append(predicted(None))
     else:
-        threads.append(threading.Thread(target=lambda: found.append(fit(True))))
+        threads.append(threading.Thread(target=lambda: found.append(predicted(True))))
         threads[0].start()
         while not any(one._compiling for one in build._BUILDS.values()):
             time.sleep(0.001)
@@ -74,15 +70,16 @@ if __name__ == "__main__":
         found += pool.map(child, [True, None])
     for thread in threads:
         thread.join()
-    found += [fit(True), fit(False)]
+    found += [predicted(True), predicted(False)]
     assert not build._REFUSED, build._REFUSED
     print("equal" if all(np.array_equal(one, found[-1]) for one in found) else "other")
 """
+)
 
 
 @contextmanager
 def own_cache(folder: Path) -> Iterator[Path]:
-    """`folder` is the cache of this process and of those it starts."""
+    """Make `folder` the cache of this process and of those it starts."""
     before = os.environ.get("XPNET_CACHE_DIR")
     os.environ["XPNET_CACHE_DIR"] = str(folder)
     cache.cache_directory.cache_clear()
@@ -96,57 +93,27 @@ def own_cache(folder: Path) -> Iterator[Path]:
         cache.cache_directory.cache_clear()
 
 
-def python(code: str, *arguments: str, patience: float = 120.0) -> str:
-    """The last line that a fresh process prints, or how it ended."""
-    environment = {**os.environ, "XPNET_JIT": "1"}
-    try:
-        run = subprocess.run(
-            [sys.executable, "-c", code, *arguments],
-            env=environment,
-            input="\n",
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=patience,
-        )
-    except subprocess.TimeoutExpired:
-        return "hangs"
-    if run.returncode < 0:
-        return "crash"
-    if run.returncode:
-        return (run.stderr.strip().splitlines() or ["error"])[-1]
-    return run.stdout.strip().splitlines()[-1]
-
-
-def counted(faults: tuple[str, ...], seen: Counter[str]) -> dict[str, int]:
-    """{fault: how often}: those named, and whatever else is not "equal"."""
-    found = dict.fromkeys(faults, 0)
-    return found | {what: n for what, n in seen.items() if what != "equal"}
-
-
 def change(data: bytes, random: Random, which: int) -> bytes:
-    """One bit of `data` turned, or, now and then, some of it cut off.
+    """One bit of `data` flipped; every 20th time `data` is cut off instead.
 
-    The first and the last 2,000 bits are turned one after the other, then random ones.
+    The first and the last 2,000 bits are flipped one after the other, then random ones.
     """
     if which % 20 == 19:
         return data[: random.randrange(len(data))]
     bits, few = 8 * len(data), 2000
     ends = [*range(min(few, bits)), *range(max(bits - few, 0), bits)]
-    at = ends[which] if which < len(ends) else random.randrange(bits)
-    changed = bytearray(data)
-    changed[at // 8] ^= 1 << at % 8
-    return bytes(changed)
+    return flipped(data, ends[which] if which < len(ends) else random.randrange(bits))
 
 
-def turn_bits(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """Files of a training changed, read again; now and then by a process that trains.
+@trial("bits", 20_000, 40, "silent", "crash", "other")
+def change_files(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """Files in the cache are changed and read again; every 400th time a process trains.
 
-    The first try is one of these, and every 400th.
+    The first try is one of those.
     """
-    random, seen = Random(seed), Counter[str]()
+    random = Random(seed)
     with own_cache(folder / "cache") as place:
-        python(TRAINING)
+        last_line(TRAINING)
         whole = {p.name: p.read_bytes() for p in sorted(place.iterdir())}
         names = [name for name in whole if name.endswith(".so")] or [*whole]
         for which in range(tries):
@@ -154,54 +121,48 @@ def turn_bits(tries: int, folder: Path, seed: int) -> dict[str, int]:
             name = random.choice([*whole] if others else names)
             (place / name).write_bytes(change(whole[name], random, which))
             if which % 400 == 0:
-                seen[python(TRAINING)] += 1
+                yield from _unequal(last_line(TRAINING))
             content = cache.kept(name)
             if content is not None and not whole[name].startswith(content):
-                seen["silent"] += 1
+                yield "silent"
             (place / name).write_bytes(whole[name])
             (place / name).chmod(0o600)
-    return counted(("silent", "crash", "other"), seen)
 
 
-def cut_while_loaded(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """Libraries and programs cut off and overwritten in processes that run them."""
-    random, seen = Random(seed), Counter[str]()
+def _unequal(end: str) -> Iterator[str]:
+    """How a training ended, if not with the right answer."""
+    if end != "equal":
+        yield end
+
+
+@trial("cuts", 40, 1, "crash", "other")
+def cut_while_loaded(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """Libraries and programs are cut off while processes run them."""
+    random = Random(seed)
     with own_cache(folder / "cache") as place:
         for _ in range(tries):
-            with subprocess.Popen(
-                [sys.executable, "-c", TRAINING],
-                env={**os.environ, "XPNET_JIT": "1"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-            ) as process:
-                assert process.stdin is not None
-                assert process.stdout is not None
-                process.stdout.readline()
+            with running(TRAINING, jit=True) as process:
                 for path in place.glob("*.*"):
                     os.truncate(path, random.randrange(path.stat().st_size))
                 said, _ = process.communicate("\n")
-                seen["crash" if process.returncode else said.strip()] += 1
-    return counted(("crash", "other"), seen)
+                yield from _unequal("crash" if process.returncode else said.strip())
 
 
-def kill_compilers(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """SIGKILL amid compiling; the next process compiles, and removes what is left."""
-    random, seen = Random(seed), Counter[str]()
+@trial("compilers", 200, 1, "lost", "left behind")
+def kill_compilers(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """A process is killed while it compiles; the next one compiles and tidies up."""
+    random = Random(seed)
     with own_cache(folder / "cache") as place:
         for which in range(tries):
             text = f"int numbers[{1 + which}]; {WORK}"
-            with running(COMPILING, text) as process:
-                time.sleep(random.uniform(0.0, 0.4))
-                process.send_signal(signal.SIGKILL)
+            killed(random, 0.4, COMPILING, text)
             cache._SWEPT.clear()  # as in a new process
             try:
                 build.Build(text).library()
             except build.BuildError:
-                seen["lost"] += 1
-            seen["left behind"] += sum(1 for _ in place.glob("part-*"))
-            seen["left behind"] += sum(1 for _ in place.glob(".*.part"))
-    return counted(("lost", "left behind"), seen)
+                yield "lost"
+            parts = (*place.glob("part-*"), *place.glob(".*.part"))
+            yield from ("left behind" for _ in parts)
 
 
 WORK = "\n".join(
@@ -210,18 +171,10 @@ WORK = "\n".join(
 )
 
 
-def fork(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """Trainings in children of a process that compiles, in turns of two kinds."""
-    seen = Counter[str]()
+@trial("forks", 40, 2, "hangs", "crash", "other")
+def fork(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """Processes fork while they compile, and train; in turns of two kinds."""
     for which in range(tries):
         with own_cache(folder / f"cache{which}"):
-            seen[python(FORKING, ("began", "waits")[(which + seed) % 2])] += 1
-    return counted(("hangs", "crash", "other"), seen)
-
-
-LIBRARIES = [
-    Trial("bits", "files in the cache are changed", turn_bits, 20_000, 40),
-    Trial("cuts", "a library is cut off while it runs", cut_while_loaded, 40, 1),
-    Trial("compilers", "a process is killed while it compiles", kill_compilers, 200, 1),
-    Trial("forks", "processes fork while they compile", fork, 40, 2),
-]
+            kind = ("began", "waits")[(which + seed) % 2]
+            yield from _unequal(last_line(FORKING, kind))

@@ -1,13 +1,14 @@
-"""Numbers at the edges: units of weights, curves beside scikit-learn's, dead runs."""
+"""Extreme weights, loss curves beside scikit-learn's, runs that do not learn."""
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import xpnet as xn
-from xpnet.benchmarks.trials.trial import Trial
+from xpnet.benchmarks.trials.trial import trial
 
 Values = np.ndarray[Any, Any]
 ROUNDING = {"float32": 1e-3, "float64": 1e-9}
@@ -28,7 +29,7 @@ def _network(draw: np.random.Generator, dtype: str) -> xn.Trainer:
 
 
 def _trained(seed: int, w: Values, dtype: str) -> Values:
-    """What training with these weights comes to, by `fit` and by `step`."""
+    """Parameters and losses after training with these weights, by `fit` and `step`."""
     draw = np.random.default_rng(seed)
     x, y = draw.normal(size=(len(w), 3)), draw.integers(0, 3, len(w))
     trainer = _network(draw, dtype)
@@ -41,9 +42,9 @@ def _trained(seed: int, w: Values, dtype: str) -> Values:
     return np.concatenate([*parts, np.asarray(rest)])
 
 
-def scale_weights(tries: int, folder: Path, seed: int) -> dict[str, int]:
+@trial("weights", 500, 6, "changed", "refused")
+def scale_weights(tries: int, folder: Path, seed: int) -> Iterator[str]:
     """Weights in a unit of 10^-300 to 10^300 train as in a unit of 1."""
-    changed, refused = 0, 0
     for i in range(tries):
         draw = np.random.default_rng(seed + i)
         w = draw.random(int(draw.integers(5, 40))) + 0.01
@@ -52,20 +53,20 @@ def scale_weights(tries: int, folder: Path, seed: int) -> dict[str, int]:
         try:
             wanted, found = (_trained(seed + i, u * w, dtype) for u in (1.0, unit))
         except (ArithmeticError, ValueError):
-            refused += 1
+            yield "refused"
             continue
         far = ROUNDING[dtype]
-        changed += not np.allclose(found, wanted, rtol=far, atol=far)
-    return {"changed": changed, "refused": refused}
+        if not np.allclose(found, wanted, rtol=far, atol=far):
+            yield "changed"
 
 
-def follow_curves(tries: int, folder: Path, seed: int) -> dict[str, int]:
+@trial("curves", 100, 2, "curves", "epochs")
+def follow_curves(tries: int, folder: Path, seed: int) -> Iterator[str]:
     """Fits with random weights have scikit-learn's curve and number of epochs."""
     from sklearn.neural_network import MLPClassifier, MLPRegressor
 
     import xpnet.sklearn as own
 
-    curves, epochs = 0, 0
     for i in range(tries):
         draw = np.random.default_rng(seed + i)
         n, labels = int(draw.integers(60, 200)), bool(draw.integers(2))
@@ -93,11 +94,12 @@ def follow_curves(tries: int, folder: Path, seed: int) -> dict[str, int]:
             warnings.simplefilter("ignore")
             theirs.fit(x, y, w)
             ours.fit(x, y, w)
-        epochs += theirs.n_iter_ != ours.n_iter_
+        if theirs.n_iter_ != ours.n_iter_:
+            yield "epochs"
         common = min(theirs.n_iter_, ours.n_iter_)
         one, other = theirs.loss_curve_[:common], ours.loss_curve_[:common]
-        curves += not np.allclose(one, other, rtol=1e-5)
-    return {"curves": curves, "epochs": epochs}
+        if not np.allclose(one, other, rtol=1e-5):
+            yield "curves"
 
 
 def _data(kind: str, draw: np.random.Generator) -> tuple[Values, Values]:
@@ -108,15 +110,15 @@ def _data(kind: str, draw: np.random.Generator) -> tuple[Values, Values]:
     return x, np.digitize(level, np.quantile(level, [0.2, 0.4, 0.6, 0.8]))
 
 
-def see_the_doctor(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """Runs that learn are healthy; with shuffled targets, briefly or for long, none."""
-    alarms, missed = 0, 0
+@trial("doctor", 60, 1, "false alarms", "missed")
+def diagnose(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """The doctor finds runs that learn healthy, and runs on shuffled targets not."""
     for i in range(tries):
         draw = np.random.default_rng(seed + i)
         kind = str(draw.choice(["numbers", "labels"]))
         x, y = _data(kind, draw)
-        for sick in (False, True):
-            if sick:
+        for shuffled in (False, True):
+            if shuffled:
                 y = draw.permutation(y)
             model = xn.Sequential(
                 [xn.Dense(128, "relu"), xn.Dense(5 if y.ndim == 1 else 1)]
@@ -124,17 +126,9 @@ def see_the_doctor(tries: int, folder: Path, seed: int) -> dict[str, int]:
             loss = "softmax_cross_entropy" if y.ndim == 1 else "mean_squared_error"
             trainer = xn.Trainer(model, loss, xn.Adam(3e-3), "cpu", seed=i)
             parts, held = xn.split(x, y, (0.7, 0.3), seed=i)
-            epochs = int(draw.choice([1, 100])) if sick else 10
+            epochs = int(draw.choice([1, 100])) if shuffled else 10
             trainer.fit(*parts, epochs, 32, held, verbose=False, diagnose=True)
             found = trainer.history.diagnosis
             assert found is not None
-            alarms += not sick and not found.healthy
-            missed += sick and found.healthy
-    return {"false alarms": alarms, "missed": missed}
-
-
-NUMBERS = [
-    Trial("weights", scale_weights.__doc__ or "", scale_weights, 500, 6),
-    Trial("curves", follow_curves.__doc__ or "", follow_curves, 100, 2),
-    Trial("doctor", see_the_doctor.__doc__ or "", see_the_doctor, 60, 1),
-]
+            if found.healthy is shuffled:
+                yield "missed" if shuffled else "false alarms"

@@ -1,19 +1,18 @@
-"""A search with a file is killed, its file is damaged, a second search comes."""
+"""A search with a file: it is killed, its file is damaged, a second search starts."""
 
 import signal
 import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 
-from xpnet.benchmarks.trials.trial import Trial
-from xpnet.benchmarks.trials.writes import running
+from xpnet.benchmarks.trials.trial import flipped, running, trial
 from xpnet.layers import Dense, Sequential
 from xpnet.optim import Adam
 from xpnet.selection import grid_search
@@ -44,7 +43,7 @@ def make(learning_rate: float, hidden: int, seed: int = 0) -> Trainer:
 
 
 def search(file: Path | None, space: Space = SPACE) -> Results:
-    """18 networks in six stacks, a line of the file each."""
+    """Search with 18 networks in six stacks; each network is a line of the file."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 4))
     y = rng.integers(0, 3, 60)
@@ -53,42 +52,42 @@ def search(file: Path | None, space: Space = SPACE) -> Results:
 
 
 def scores(results: Results) -> list[Any]:
-    """Of every setting on every part."""
+    """The scores of every setting on every fold."""
     return [trial.scores for trial in results.trials]
 
 
-def kill_searches(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """SIGKILL amid a search at a random moment, then the same search to its end."""
+@trial("searches", 200, 1, "other scores", "lines lost", "left behind")
+def kill_searches(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """A search is killed at a random moment, then run again to its end."""
     random, wanted = Random(seed), scores(search(None))
-    mixed = lost = left = 0
     for number in range(tries):
         file = folder / f"search-{number}.jsonl"
         with running(SEARCHER, str(file)) as process:
-            # From before its first line to after its last one.
+            # Between the time before its first line and the time after its last one.
             lines, wait = random.randint(0, 19), random.uniform(0.0, 0.005)
-            while process.poll() is None and _lines(file) < lines:
+            while process.poll() is None and len(_whole(file)) < lines:
                 time.sleep(0.0002)
             time.sleep(wait)
             process.send_signal(signal.SIGKILL)
         before = _whole(file)
-        mixed += scores(search(file)) != wanted
-        lost += not set(before) <= set(_whole(file)) or _lines(file) != 19
-        left += list(folder.iterdir()) != [file]
+        if scores(search(file)) != wanted:
+            yield "other scores"
+        if not set(before) <= set(_whole(file)) or len(_whole(file)) != 19:
+            yield "lines lost"
+        if list(folder.iterdir()) != [file]:
+            yield "left behind"
         file.unlink(missing_ok=True)
-    return {"other scores": mixed, "lines lost": lost, "left behind": left}
 
 
 def _whole(file: Path) -> list[bytes]:
+    """The complete lines of a file."""
     lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
     return [line for line in lines if line.endswith(b"\n")]
 
 
-def _lines(file: Path) -> int:
-    return len(_whole(file))
-
-
-def flip_bits(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """One bit of the file is another one: every bit in turn, in a random order."""
+@trial("search bits", 15_000, 30, "wrong scores", "crashes", "other lines lost")
+def flip_bits(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """A bit of a search's file flips: every bit in turn, in a random order."""
     file = folder / "search.jsonl"
     search(file, FEW)
     content = file.read_bytes()
@@ -96,46 +95,37 @@ def flip_bits(tries: int, folder: Path, seed: int) -> dict[str, int]:
     with Store.open(file, mark) as store:
         wanted = dict(store.rows)
     order = Random(seed).sample(range(8 * len(content)), 8 * len(content))
-    wrong = crashes = lost = 0
     for number in range(tries):
-        bit = order[number % len(order)]
-        damaged = bytearray(content)
-        damaged[bit // 8] ^= 1 << bit % 8
-        file.write_bytes(damaged)
+        file.write_bytes(flipped(content, order[number % len(order)]))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 with Store.open(file, mark) as store:
-                    wrong += any(wanted.get(k) != row for k, row in store.rows.items())
-                    # A line's end that has gone takes two lines with it.
-                    lost += len(store.rows) < len(wanted) - 2
+                    found = dict(store.rows)
         except Exception:
-            crashes += 1
-    return {"wrong scores": wrong, "crashes": crashes, "other lines lost": lost}
+            yield "crashes"
+            continue
+        if any(wanted.get(key) != row for key, row in found.items()):
+            yield "wrong scores"
+        if len(found) < len(wanted) - 2:  # a lost line end takes two lines with it
+            yield "other lines lost"
 
 
-def search_twice(tries: int, folder: Path, seed: int) -> dict[str, int]:
+@trial("search twice", 20, 1, "damaged", "unclear errors")
+def search_twice(tries: int, folder: Path, seed: int) -> Iterator[str]:
     """Two processes search with one file at once, then a third one."""
-    del seed
-    wanted, damaged, unclear = scores(search(None)), 0, 0
+    wanted = scores(search(None))
     for number in range(tries):
         file = folder / f"search-{number}.jsonl"
         command = [sys.executable, "-c", SEARCHER, str(file)]
         pipe: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        both = [subprocess.Popen(command, **pipe) for _ in range(2)]
-        for process in both:
+        for process in [subprocess.Popen(command, **pipe) for _ in range(2)]:
             error = process.communicate()[1]
-            if process.returncode:
-                unclear += "in use by another search" not in error
+            if process.returncode and "in use by another search" not in error:
+                yield "unclear errors"
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
-            damaged += scores(search(file)) != wanted or bool(told)
+            found = scores(search(file))
+        if found != wanted or told:
+            yield "damaged"
         file.unlink()
-    return {"damaged": damaged, "unclear errors": unclear}
-
-
-SEARCHES = [
-    Trial("searches", "a search is killed and run again", kill_searches, 200, 1),
-    Trial("search bits", "a bit of a search's file flips", flip_bits, 15_000, 30),
-    Trial("search twice", "two searches have one file", search_twice, 20, 1),
-]

@@ -5,30 +5,31 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import xpnet as xn
-from xpnet.benchmarks.trials.trial import Trial
+from xpnet.benchmarks.trials.trial import trial
 
 THREADS, ROWS, FEATURES, CLASSES = 4, 32, 20, 5
 Call = Callable[[Any], Any]
+CALLS = ("predict", "evaluate", "step")
 
 
 def side_by_side(works: Iterable[Callable[[], None]]) -> None:
-    """Run each in a thread of its own; waits for all, and raises what one raised."""
+    """Run each in its own thread, wait for all, and raise the first error."""
     errors: list[BaseException] = []
 
-    def kept(work: Callable[[], None]) -> None:
+    def guarded(work: Callable[[], None]) -> None:
         try:
             work()
         except BaseException as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=kept, args=(work,)) for work in works]
+    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -37,8 +38,10 @@ def side_by_side(works: Iterable[Callable[[], None]]) -> None:
         raise errors[0]
 
 
-def wrong_answers(call: Call, inputs: Sequence[Any], calls: int) -> int:
-    """How many of so many calls a thread, each with its own input, answer wrongly."""
+def wrong_answers(
+    fault: str, call: Call, inputs: Sequence[Any], calls: int
+) -> Iterator[str]:
+    """The fault per wrong answer; each thread calls with its own input."""
     wanted = [call(x) for x in inputs]
     wrong = [0] * len(inputs)
 
@@ -50,7 +53,7 @@ def wrong_answers(call: Call, inputs: Sequence[Any], calls: int) -> int:
         return run
 
     side_by_side(map(work, range(len(inputs))))
-    return sum(wrong)
+    yield from [fault] * sum(wrong)
 
 
 def trained(seed: int, **options: Any) -> tuple[xn.Trainer, list[Any], Any]:
@@ -73,30 +76,32 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-def predict(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """`tries` predictions a thread."""
-    faults = {}
+FAULTS = tuple(f"wrong{way}" for way in WAYS)
+
+
+@trial("predict", 2000, 20, *FAULTS)
+def predict(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """Four threads predict on one trainer."""
     for way, options in WAYS.items():
         trainer, inputs, _ = trained(seed, **options)
-        faults[f"wrong{way}"] = wrong_answers(trainer.predict, inputs, tries)
-    return faults
+        yield from wrong_answers(f"wrong{way}", trainer.predict, inputs, tries)
 
 
-def evaluate(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """`tries` evaluations a thread."""
-    faults = {}
+@trial("evaluate", 2000, 20, *FAULTS)
+def evaluate(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """Four threads evaluate on one trainer."""
     for way, options in WAYS.items():
         trainer, inputs, y = trained(seed, **options)
 
         def scores(x: Any, trainer: xn.Trainer = trainer, y: Any = y) -> list[float]:
             return list(trainer.evaluate(x, y).values())
 
-        faults[f"wrong{way}"] = wrong_answers(scores, inputs, tries)
-    return faults
+        yield from wrong_answers(f"wrong{way}", scores, inputs, tries)
 
 
-def predict_together(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """`tries` predictions and evaluations of a stack a thread."""
+@trial("stack", 200, 3, "wrong predictions", "wrong scores")
+def predict_together(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """Four threads predict and evaluate on one stack."""
     trainers = [trained(seed + i)[0] for i in range(3)]
     _, inputs, y = trained(seed)
     stack = xn.Stack(trainers)
@@ -104,14 +109,13 @@ def predict_together(tries: int, folder: Path, seed: int) -> dict[str, int]:
     def scores(x: Any) -> list[float]:
         return [v for row in stack.evaluate(x, y) for v in row.values()]
 
-    return {
-        "wrong predictions": wrong_answers(stack.predict, inputs, tries),
-        "wrong scores": wrong_answers(scores, inputs, tries),
-    }
+    yield from wrong_answers("wrong predictions", stack.predict, inputs, tries)
+    yield from wrong_answers("wrong scores", scores, inputs, tries)
 
 
-def predict_proba(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """`tries` calls of an estimator a thread, also of a fresh copy."""
+@trial("proba", 2000, 4, "wrong", "wrong of a copy")
+def predict_proba(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """Four threads call `predict_proba` of one classifier, and of a fresh copy."""
     from xpnet.sklearn import MLPClassifier
 
     _, inputs, y = trained(seed)
@@ -120,17 +124,16 @@ def predict_proba(tries: int, folder: Path, seed: int) -> dict[str, int]:
         warnings.simplefilter("ignore")
         fitted.fit(inputs[0], y)
     fresh = copy.deepcopy(fitted)
-    return {
-        "wrong": wrong_answers(fitted.predict_proba, inputs, tries),
-        "wrong of a copy": wrong_answers(fresh.predict_proba, inputs, tries),
-    }
+    yield from wrong_answers("wrong", fitted.predict_proba, inputs, tries)
+    yield from wrong_answers("wrong of a copy", fresh.predict_proba, inputs, tries)
 
 
-def saves(tries: int, folder: Path, seed: int) -> dict[str, int]:
-    """`tries` saves beside a training; each must hold one moment of it.
+@trial("saves", 300, 5, "torn", "not refused", "one moment alone")
+def saves(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """A trainer is saved during its training; each save must hold one moment of it.
 
-    The loss |t - z| of targets out of reach has the same gradient in every step, and
-    all outputs are alike: what each weight is after s steps is known.
+    The targets are so far away that the loss |t - z| has the same gradient in every
+    step, so each weight after s steps is known.
     """
     width, rows, last = 512, 64, 10**9
     x, y = np.ones((rows, 1)), np.full((rows, width), 1e6)
@@ -142,7 +145,6 @@ def saves(tries: int, folder: Path, seed: int) -> dict[str, int]:
     thread = threading.Thread(
         target=lambda: trainer.fit(x, y, last, rows // 4, verbose=False)
     )
-    faults = {"torn": 0, "not refused": 0, "one moment alone": 0}
     moments = set()
     thread.start()
     while trainer.steps_done < 2:
@@ -150,7 +152,8 @@ def saves(tries: int, folder: Path, seed: int) -> dict[str, int]:
     for _ in range(tries):
         trainer.save(folder / "model")
         saved = xn.Trainer.load(folder / "model", device="cpu")
-        faults["torn"] += not _one_moment(saved, unit)
+        if not _one_moment(saved, unit):
+            yield "torn"
         moments.add(saved.steps_done)
         for refused in (
             lambda: trainer.set_parameters({"0.b": np.zeros(width)}),
@@ -159,17 +162,17 @@ def saves(tries: int, folder: Path, seed: int) -> dict[str, int]:
         ):
             try:
                 refused()
+                yield "not refused"
             except RuntimeError:
-                continue
-            faults["not refused"] += 1
+                pass
     trainer.stop = "enough"
     thread.join()
-    faults["one moment alone"] += len(moments) == 1 < tries
-    return faults
+    if len(moments) == 1 < tries:
+        yield "one moment alone"
 
 
 def _one_moment(saved: xn.Trainer, unit: float) -> bool:
-    """Whether all its weights and momenta are those after `steps_done` steps."""
+    """Whether all weights and momenta are those after `steps_done` steps."""
     steps, found = saved.steps_done, saved.parameters()
     momentum = saved.rule.slots[0][: found["0.b"].size]
     arrays = [found["0.W"], found["0.b"], momentum]
@@ -185,13 +188,13 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def lengths(tries: int, folder: Path, seed: int) -> dict[str, int]:
+@trial("lengths", 1000, 8, *(f"{name} too large" for name in CALLS))
+def lengths(tries: int, folder: Path, seed: int) -> Iterator[str]:
     """Batches of 1 to `tries` samples take 1.2 times the memory of one, at most."""
     rng = np.random.default_rng(seed)
     x, y = rng.standard_normal((tries, 512), np.float32), rng.integers(0, 10, tries)
-    faults = {}
-    sets: dict[str, list[Any]] = {"predict": [x], "evaluate": [x, y], "step": [x, y]}
-    for name, given in sets.items():
+    for name in CALLS:
+        given = (x,) if name == "predict" else (x, y)
         model = xn.Sequential([xn.Dense(512, "relu"), xn.Dense(10)])
         trainer = xn.Trainer(model, "softmax_cross_entropy", device="cpu")
         call = getattr(trainer, name)
@@ -199,15 +202,5 @@ def lengths(tries: int, folder: Path, seed: int) -> dict[str, int]:
         one = resident()
         for n in range(1, tries + 1):
             call(*(values[:n] for values in given))
-        faults[f"{name} too large"] = int(resident() > 1.2 * one)
-    return faults
-
-
-THREADED = [
-    Trial("predict", "four threads predict on one trainer", predict, 2000, 20),
-    Trial("evaluate", "four threads evaluate on one trainer", evaluate, 2000, 20),
-    Trial("stack", "four threads predict on one stack", predict_together, 200, 3),
-    Trial("proba", "four threads ask one classifier", predict_proba, 2000, 4),
-    Trial("saves", "a trainer is saved beside its training", saves, 300, 5),
-    Trial("lengths", "batches of every length up to a thousand", lengths, 1000, 8),
-]
+        if resident() > 1.2 * one:
+            yield f"{name} too large"

@@ -1,6 +1,6 @@
 """A worker of `gpu-check` whose device is the stand-in, its kernels run by fibers.
 
-    python -m tests.benchmarks.gpu_worker part NAME quick
+    python -m tests.benchmarks.gpu_worker gpu.serve part NAME quick
 
 Of every part it has the first checks alone, so that all parts take seconds.
 """
@@ -9,7 +9,8 @@ import sys
 from dataclasses import replace
 
 from tests.cuda.fibers import fiber_backend
-from xpnet.benchmarks.gpu import parts, worker
+from xpnet.benchmarks import worker
+from xpnet.benchmarks.gpu import parts, serve
 from xpnet.benchmarks.gpu.rivals import xpnet_
 
 COMMAND = (sys.executable, "-m", "tests.benchmarks.gpu_worker")
@@ -29,8 +30,8 @@ def few(name):
 def main(arguments):
     """As `worker.main`, on another device."""
     backend = fiber_backend()
-    worker.first_gpu = xpnet_.device = lambda: backend
-    worker.PARTS = {name: few(name) for name in parts.PARTS}
+    serve.first_gpu = xpnet_.device = lambda: backend
+    serve.PARTS = {name: few(name) for name in parts.PARTS}
     xpnet_.LONGEST = 20
     worker.main(arguments)
 

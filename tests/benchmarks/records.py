@@ -48,24 +48,6 @@ def training(task, what, factor=1.0):
     return {"task": task, "what": what, "threads": 2, "rivals": rows}
 
 
-def breakdown(sizes, batch, optimizer, factor=1.0):
-    kinds = {
-        kind: {"calls": n, "us": n * factor, "alone_us": 0.75 * n * factor}
-        for kind, n in (("products", 5), ("sums", 3), ("update", 1))
-    }
-    case = Case(sizes, batch, optimizer)
-    return {
-        **case.to_dict(),
-        "net": case.net,
-        "threads": 2,
-        "step": 10.5 * factor,
-        "floor": 4.25 * factor,
-        "kinds": kinds,
-        "calls_without_jit": 39,
-        "smallest_call_us": 0.5,
-    }
-
-
 def record():
     sweep = [
         result((784, w, 10), 128, factor=w / 10, axis="width", value=w)
@@ -101,10 +83,6 @@ def record():
         "results": [
             result((64, 32, 10), 32),
             result((784, 128, 10), 128, "sgd", factor=12.345),
-        ],
-        "breakdown": [
-            breakdown((64, 32, 10), 32, "adam"),
-            {**breakdown((784, 128, 10), 128, "sgd"), "note": "failed: no memory"},
         ],
         "sweep": sweep,
         "cold": [training("xor", "XOR"), training("digits", "digits", 1.7)],

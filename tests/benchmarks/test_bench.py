@@ -1,6 +1,7 @@
 """`xpnet bench`: what it writes, and what it refuses."""
 
 import json
+import sys
 
 import pytest
 
@@ -8,6 +9,7 @@ from tests.benchmarks.records import record
 from tests.cli.files import xpnet
 from xpnet.benchmarks.page import page
 from xpnet.benchmarks.record import read
+from xpnet.benchmarks.timing import Timing
 from xpnet.commands import bench
 
 SHORT = ("--threads", "1", "--rounds", "2", "--seconds", "1e-4", "--warm-up", "0")
@@ -64,6 +66,7 @@ def test_a_record_is_printed(file, capsys):
         (("--rivals", ""), "--rivals"),
         (("--optimizers", "adm"), "adam"),
         (("--parts", "colt"), "cold"),
+        (("--parts", "breakdown"), "accuracy, cold, race, sweep"),
         (("--nets", "5"), "from 0 to 4"),
         (("--nets", "-1"), "--nets"),
         (("--nets", "a"), "--nets"),
@@ -117,6 +120,34 @@ def test_options_that_measure_do_not_go_with_a_record(file, capsys):
     status, _, err = xpnet(capsys, "bench", "--from", file, "--full")
     assert status == 2
     assert "--full" in err
+
+
+def test_without_matplotlib_a_page_is_refused_before_any_work(
+    no_work, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    drawn = tmp_path / "p.html"
+    status, out, err = xpnet(capsys, "bench", "--html", drawn)
+    assert (status, out) == (2, "")
+    assert err == (
+        "xpnet: error: plots need matplotlib: pip install 'matplotlib>=3.9'\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rounds_and_rivals_that_are_asked_for_hold_for_every_part():
+    from xpnet.cli import _parser
+
+    asked = ["bench", "--full", "--rounds", "2", "--rivals", "jax", "--warm-up", "0.5"]
+    plan = bench._plan(_parser().parse_args(asked))
+    assert plan.rounds == {"cold": 2, "accuracy": 2}
+    assert plan.sweep == Timing(0.5, 2, 0.1)
+    assert plan.race == Timing(0.5, 2, 0.3)
+    assert plan.swept == plan.rivals == ("xpnet", "products", "numpy", "jax")
+    default = bench._plan(_parser().parse_args(["bench", "--full"]))
+    assert default.rounds == {"cold": 7, "accuracy": 9}
+    assert (default.sweep.rounds, default.race.rounds) == (3, 9)
+    assert "jax" not in default.swept
 
 
 def test_full_means_everything():

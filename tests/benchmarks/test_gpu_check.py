@@ -11,18 +11,22 @@ from types import SimpleNamespace
 import pytest
 
 from tests.benchmarks.gpu_worker import COMMAND
+from tests.benchmarks.scripts import script
 from tests.cli.files import xpnet
 from tests.cuda.fibers import fiber_backend, needs_compiler
 from tests.standin import cupy, standin_backend
 from xpnet.backend import DeviceError
+from xpnet.benchmarks import worker
 from xpnet.benchmarks.cases import Case
-from xpnet.benchmarks.gpu import check, contest, facts, report, worker
+from xpnet.benchmarks.gpu import check, facts, report, serve
+from xpnet.benchmarks.gpu import contest as contest_module
 from xpnet.benchmarks.gpu.check import GpuCheck
-from xpnet.benchmarks.gpu.contest import Contest, chosen, ours
+from xpnet.benchmarks.gpu.contest import chosen, contest, expected_loss, ours
 from xpnet.benchmarks.gpu.parts import PARTS
-from xpnet.benchmarks.gpu.process import NoAnswerError, Process
 from xpnet.benchmarks.gpu.rivals import RIVALS
 from xpnet.benchmarks.gpu.verdicts import DIFFERS, FAILED, MISSING, OK, Line
+from xpnet.benchmarks.process import NoAnswerError, Process
+from xpnet.benchmarks.timing import Timing
 from xpnet.commands import gpu_check
 
 pytestmark = pytest.mark.usefixtures("standin")
@@ -38,23 +42,11 @@ def named(monkeypatch):
     monkeypatch.setattr(runtime, "getDeviceProperties", read, raising=False)
 
 
-def script(body):
-    """A worker that answers as `body` says, given `arguments` and `ask(answer)`."""
-    text = (
-        "import json, os, sys, time\n"
-        "arguments = sys.argv[1:]\n"
-        "def say(answer): print(json.dumps(answer), flush=True)\n"
-        "requests = (json.loads(line) for line in sys.stdin)\n"
-        f"{body}"
-    )
-    return (sys.executable, "-c", text)
-
-
 # A process.
 
 
 def test_a_process_answers_and_keeps_its_order():
-    process = Process([], script("say({'n': 0})\nfor r in requests: say(r)"))
+    process = Process([], 1, script("say({'n': 0})\nfor r in requests: say(r)"))
     try:
         assert process.receive(20.0) == {"n": 0}
         process.send({"n": 1})
@@ -65,17 +57,17 @@ def test_a_process_answers_and_keeps_its_order():
 
 
 def test_a_process_that_ends_or_hangs_says_so():
-    ended = Process([], script("os._exit(11)"))
+    ended = Process([], 1, script("os._exit(11)"))
     with pytest.raises(NoAnswerError, match="ended with status 11"):
         ended.receive(20.0)
     with pytest.raises(NoAnswerError, match="ended with status 11"):
         ended.ask({"n": 1}, 20.0)
     ended.close()
-    talks = Process([], script("sys.exit('x' * 9000 + '\\nno such library\\n')"))
+    talks = Process([], 1, script("sys.exit('x' * 9000 + '\\nno such library\\n')"))
     with pytest.raises(NoAnswerError, match=r"status 1 \(no such library\)"):
         talks.receive(20.0)
     talks.close()
-    hangs = Process([], script("time.sleep(60)"))
+    hangs = Process([], 1, script("time.sleep(60)"))
     began = time.monotonic()
     with pytest.raises(NoAnswerError, match="no answer within 0 s"):
         hangs.receive(0.2)
@@ -133,7 +125,7 @@ for r in requests:
 
 def test_a_failure_after_which_the_device_answers_no_more_is_told(monkeypatch):
     backend = standin_backend()
-    _, answer = worker.serve_part("graphs", True, backend)
+    _, answer = serve.serve_part("graphs", True, backend)
     assert "lost" not in answer({"run": 0})  # no driver: a failure, no fault
 
     def fault(device):
@@ -170,7 +162,7 @@ def test_a_part_that_does_not_start_is_one_line(checker, body, note):
 # Rivals.
 
 RACING = """
-name = arguments[1]
+name = arguments[2]
 if 'JAX' in name:
     say({'missing': 'ModuleNotFoundError: jax'}); sys.exit()
 if name == 'PyTorch, compiled': os._exit(1)
@@ -179,7 +171,8 @@ for r in requests:
     if 'prepare' in r:
         loss = LOSS + (0.1 if name == 'PyTorch, eager' else 0.0)
         if name == 'PyTorch, CUDA graph': say({'failed': 'RuntimeError: capture'})
-        else: say({'loss': loss, 'seconds': 1.0, 'facts': {'nodes': 7}})
+        else: say({'loss20': loss, 'seconds': 1.0, 'facts': {'nodes': 7}})
+    elif 'warm' in r: say({})
     else:
         us = 20.0 + 5 * len(name)
         say({k: us for k in
@@ -188,13 +181,13 @@ for r in requests:
 
 
 def racing(case):
-    return script(RACING.replace("LOSS", repr(contest.expected_loss(case))))
+    return script(RACING.replace("LOSS", repr(expected_loss(case))))
 
 
 def test_every_rival_has_a_line_whatever_becomes_of_it():
     shown = []
-    race = Contest(list(RIVALS), time.monotonic() + 60.0, racing(SMALL))
-    found = race.run([SMALL], shown.append)
+    end = time.monotonic() + 60.0
+    found = contest(list(RIVALS), [SMALL], end, shown.append, racing(SMALL))
     assert shown == [found]
     verdicts = {line.name.removeprefix("6-5-3, 8: "): line for line in found}
     assert list(verdicts) == list(RIVALS)
@@ -221,8 +214,8 @@ def test_every_rival_has_a_line_whatever_becomes_of_it():
 
 
 def test_without_time_every_rival_has_a_line_too():
-    race = Contest(["xpnet, own kernels"], time.monotonic() - 1.0, racing(SMALL))
-    (line,) = race.run([SMALL], lambda found: None)
+    names, end = ["xpnet, own kernels"], time.monotonic() - 1.0
+    (line,) = contest(names, [SMALL], end, lambda found: None, racing(SMALL))
     assert (line.verdict, line.note) == (FAILED, "no time was left")
     assert "failed: no time was left" in report.contest_text([line])
 
@@ -234,9 +227,9 @@ def test_a_rival_that_hangs_is_started_anew_for_the_next_net(tmp_path):
         f"    if not os.path.exists({str(mark)!r}):\n"
         f"        open({str(mark)!r}, 'w').close(); os._exit(5)\n"
         "    if 'prepare' in r:",
-    ).replace("LOSS", repr(contest.expected_loss(SMALL)))
-    race = Contest(["xpnet, own kernels"], time.monotonic() + 60.0, script(body))
-    first, second = race.run([SMALL, SMALL], lambda found: None)
+    ).replace("LOSS", repr(expected_loss(SMALL)))
+    names, end, show = ["xpnet, own kernels"], time.monotonic() + 60.0, lambda _: None
+    first, second = contest(names, [SMALL, SMALL], end, show, script(body))
     assert (first.verdict, second.verdict) == (FAILED, OK)
     assert "status 5" in first.note
 
@@ -245,18 +238,18 @@ def test_a_rival_that_hangs_is_started_anew_for_the_next_net(tmp_path):
 
 
 def test_a_part_is_served(monkeypatch):
-    monkeypatch.setattr(worker, "first_gpu", standin_backend)
-    greeting, answer = worker.start(["part", "lockstep", "quick"])
+    monkeypatch.setattr(serve, "first_gpu", standin_backend)
+    greeting, answer = worker.start("gpu.serve", "part", "lockstep", "quick")
     assert greeting["checks"][0] == "20 steps, sgd, float32"
     assert answer({"run": 0})["verdict"] == OK
 
 
 def test_a_rival_is_served(monkeypatch):
     monkeypatch.setattr("xpnet.benchmarks.gpu.rivals.xpnet_.device", standin_backend)
-    greeting, answer = worker.start(["rival", "xpnet, CuPy's calls"])
+    greeting, answer = worker.start("gpu.serve", "rival", "xpnet, CuPy's calls")
     assert "numpy" in greeting["versions"]
     prepared = answer({"prepare": SMALL.to_dict()})
-    assert prepared["loss"] == pytest.approx(contest.expected_loss(SMALL), rel=1e-4)
+    assert prepared["loss20"] == pytest.approx(expected_loss(SMALL), rel=1e-4)
     assert prepared["seconds"] > 0.0
     assert answer({"time": 0.01})["gpu_us"] > 0.0
 
@@ -265,20 +258,22 @@ def test_what_cannot_be_served_is_told(monkeypatch):
     def missing():
         raise DeviceError("device='cuda' cannot be used")
 
-    monkeypatch.setattr(worker, "first_gpu", missing)
-    greeting, answer = worker.start(["part", "graphs"])
+    monkeypatch.setattr(serve, "first_gpu", missing)
+    greeting, answer = worker.start("gpu.serve", "part", "graphs")
     told = r"DeviceError: device='cuda' cannot be used \(\w+\.py:\d+\)"
     assert re.fullmatch(told, greeting["failed"])
     assert answer is None
-    monkeypatch.setattr(worker, "first_gpu", standin_backend)
-    assert "no driver" in worker.start(["part", "kernels-losses"])[0]["failed"]
+    monkeypatch.setattr(serve, "first_gpu", standin_backend)
+    assert (
+        "no driver" in worker.start("gpu.serve", "part", "kernels-losses")[0]["failed"]
+    )
     monkeypatch.setitem(sys.modules, "torch", None)
-    assert "missing" in worker.start(["rival", "PyTorch, eager"])[0]
+    assert "missing" in worker.start("gpu.serve", "rival", "PyTorch, eager")[0]
 
 
 def test_a_worker_keeps_what_libraries_print_out_of_its_answers():
     done = subprocess.run(
-        [*COMMAND, "part", "eager", "quick"],
+        [*COMMAND, "gpu.serve", "part", "eager", "quick"],
         input='{"run": 0}\n{"run": 99}\n',
         capture_output=True,
         text=True,
@@ -298,8 +293,7 @@ def test_the_whole_check_from_the_command_line(named, monkeypatch, tmp_path, cap
     monkeypatch.setattr(gpu_check, "get_backend", lambda name: backend)
     monkeypatch.setattr(gpu_check, "GpuCheck", partial(GpuCheck, command=COMMAND))
     monkeypatch.setattr(check, "QUICK_NETS", 1)
-    monkeypatch.setattr(contest, "ROUNDS", 1)
-    monkeypatch.setattr(contest, "SECONDS", 0.01)
+    monkeypatch.setattr(contest_module, "TIMING", Timing(0.0, 1, 0.01))
     out = tmp_path / "gpu.json"
     status, text, err = xpnet(capsys, "gpu-check", "--quick", "--out", out)
     record = json.loads(out.read_text())
@@ -375,14 +369,14 @@ def test_the_record_holds_every_net_that_was_raced(named, monkeypatch, tmp_path)
     """A check that is stopped in its last part has not run for nothing."""
     out, nets = tmp_path / "gpu.json", []
 
-    def run(self, cases, show):
+    def run(names, cases, end, show, command):
         for case in cases:
             show([Line(f"{case.net}: xpnet, own kernels", FAILED, "x")])
             parts = json.loads(out.read_text())["parts"]
             assert [part["part"] for part in parts] == ["nets"]
             nets.append(len(parts[0]["lines"]))
 
-    monkeypatch.setattr(Contest, "run", run)
+    monkeypatch.setattr(check, "contest", run)
     GpuCheck(standin_backend(), out, show=lambda text: None)._contest()
     assert nets == [1, 2, 3, 4, 5]
 

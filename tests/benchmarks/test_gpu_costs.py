@@ -16,9 +16,10 @@ from xpnet.benchmarks.gpu import clock, costs
 from xpnet.benchmarks.gpu.clock import EventClock, HostClock, clock_of, measure
 from xpnet.benchmarks.gpu.contest import expected_loss
 from xpnet.benchmarks.gpu.rivals import RIVALS, jax_, torch_, xpnet_
-from xpnet.benchmarks.gpu.rivals.subject import CHECKED, TOGETHER, Subject
-from xpnet.benchmarks.gpu.verdicts import DIFFERS, FAILED, OK
+from xpnet.benchmarks.gpu.rivals.subject import TOGETHER, Subject
+from xpnet.benchmarks.gpu.verdicts import DIFFERS, FAILED, OK, Check
 from xpnet.benchmarks.race import AGREE
+from xpnet.benchmarks.step import CHECKED_STEPS
 
 pytestmark = pytest.mark.usefixtures("standin")
 SMALL = Case((6, 5, 3), 8, "adam")
@@ -172,9 +173,11 @@ def rounding(bits):
 @pytest.mark.parametrize("product", costs.products()[5:11], ids=str)
 def test_products_that_are_not_strict_are_found(briefly, product, bits, verdict):
     device = on(rounding(bits))
-    found, note, figures = costs.time_product(device, product, "float32")
-    assert found == verdict, figures
-    assert ("where" in note) == (verdict == DIFFERS)
+    check = Check("x", lambda: costs.time_product(device, product, "float32"))
+    line = check.line()
+    assert line.verdict == verdict, line
+    assert ("where" in line.note) == (verdict == DIFFERS)
+    assert line.figures["error"] >= 0.0
 
 
 # Whole nets.
@@ -224,7 +227,7 @@ def test_what_warming_up_pytorch_changed_is_undone():
     work = torch_._eager(model, rule, objective, x, y)
     work()
     torch_.reset(model, rule, before)
-    for _ in range(CHECKED):
+    for _ in range(CHECKED_STEPS):
         work()
     loss = float(objective(model(x), y).detach())
     assert loss == pytest.approx(expected_loss(SMALL), rel=AGREE)

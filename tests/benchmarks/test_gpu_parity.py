@@ -17,6 +17,7 @@ from xpnet.benchmarks.gpu.verdicts import (
     OK,
     Bound,
     Check,
+    DifferenceError,
     Line,
     distance,
     identical,
@@ -40,7 +41,7 @@ def named(checks, *words):
 
 def test_every_row_of_the_librarys_tables_has_a_case():
     assert set(cases.LAYER_ROWS) == set(LAYERS)
-    assert {c.name for c in cases.activation_cases()} == {
+    assert {c.name for c in cases.TABLES["activations"]} == {
         f"activation {name}" for name in ACTIVATIONS
     }
     assert set(LOSSES) <= set(cases.LOSS_ROWS)
@@ -84,8 +85,14 @@ def test_what_a_check_raises_is_its_verdict():
     said = "RuntimeError: cudaErrorIllegalAddress: an illegal access"
     assert line.note.startswith(f"{said} (test_gpu_parity.py:")
     assert Line.from_dict(line.to_dict()) == line
-    fine = Check("b", lambda: (OK, "", {"gpu_us": 1.0})).line()
+    fine = Check("b", lambda: {"gpu_us": 1.0}).line()
+    assert (fine.verdict, fine.figures) == (OK, {"gpu_us": 1.0})
     assert Line.from_dict(fine.to_dict()) == fine
+
+    def wrong():
+        raise DifferenceError("loss: off", {"steps": 3})
+
+    assert Check("c", wrong).line() == Line("c", DIFFERS, "loss: off", {"steps": 3})
 
 
 # Parity.

@@ -3,17 +3,22 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+pytest.importorskip("matplotlib", reason="the page needs matplotlib")
+
 from tests.benchmarks.records import record, result
 from xpnet.benchmarks import report as report_module
-from xpnet.benchmarks.page import page
+from xpnet.benchmarks.page import LOOKS, VARIABLES, page
+from xpnet.benchmarks.record import read as read_record
 from xpnet.benchmarks.report import report
 from xpnet.benchmarks.rivals import RIVALS
 from xpnet.benchmarks.tables import figure, race_table, training_table
 
 VOID = {"meta", "link", "br"}
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 DIGITS = 0.006  # three digits are shown
 
 
@@ -45,7 +50,7 @@ class Reader(HTMLParser):
             self.cell = ""
 
     def handle_startendtag(self, tag, attributes):
-        pass
+        self.ids += [value for name, value in attributes if name == "id"]
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
@@ -81,9 +86,37 @@ def test_every_picture_has_a_text_alternative(read):
             assert name in read.ids
 
 
-def test_the_page_loads_nothing_from_elsewhere():
+def test_the_page_loads_nothing_from_elsewhere(read):
     text = page(record())
-    assert not re.search(r"(?:https?:)?//|@import|url\(|<script|<img|<iframe", text)
+    outside = r"(?:https?:)?//|@import|url\((?!#)|<script|<img|<iframe"
+    assert not re.search(outside, text)
+    inside = re.findall(r'(?:url\(|href=")#([^)"]+)', text)
+    assert inside
+    assert set(inside) <= set(read.ids)
+
+
+def test_pictures_take_the_colours_and_the_font_of_the_page():
+    text = page(record())
+    assert "prefers-color-scheme: dark" in text
+    for color, name in VARIABLES.items():
+        assert color not in text
+        assert len(re.findall(f"--{name}: #", text)) == 2  # light and dark
+        assert f"var(--{name})" in text.partition("<svg")[2]
+    assert "font-family" not in text
+    for rival in ("numpy", "torch"):
+        assert LOOKS[rival].color.lower() in text
+
+
+def test_pictures_show_the_figures_of_the_record(read):
+    pictures = "".join(read.texts)
+    for race in record()["results"]:
+        for name in ("numpy", "torch"):
+            row = race["rivals"][name]
+            assert figure(1 / row["xpnet_over_this"]) in pictures
+            assert f"{LOOKS[name].short} {figure(row['over_floor'])}" in pictures
+    for point in record()["sweep"]:
+        shown = f"{figure(point['rivals']['torch']['us'])} at {point['value']}"
+        assert shown in pictures
 
 
 def test_the_numbers_of_the_page_are_those_of_the_record(read):
@@ -118,7 +151,7 @@ def test_the_sweeps_of_the_page_are_those_of_the_record(read):
 
 
 def test_a_page_of_a_quick_record_leaves_out_what_was_not_measured():
-    short = record() | {"breakdown": [], "sweep": [], "cold": [], "accuracy": []}
+    short = record() | {"sweep": [], "cold": [], "accuracy": []}
     read = Reader(page(short))
     assert len(read.pictures) == 4
     assert "97%" not in "".join(read.texts)
@@ -128,9 +161,7 @@ def test_a_page_of_a_quick_record_leaves_out_what_was_not_measured():
 def test_a_page_needs_no_particular_rival(kept):
     one = result((64, 32, 10), 32)
     one["rivals"] = {name: one["rivals"][name] for name in kept}
-    read = Reader(
-        page(record() | {"results": [one], "breakdown": [], "sweep": [], "cold": []})
-    )
+    read = Reader(page(record() | {"results": [one], "sweep": [], "cold": []}))
     assert any(RIVALS[kept[0]] in text for text in read.texts)
 
 
@@ -174,6 +205,20 @@ def test_markdown_tables_have_equally_many_cells_in_every_row():
             count = len(re.findall(r"(?<!\\)\|", line))
             assert not before.startswith("|") or count == width
             width = count
+
+
+@pytest.mark.parametrize("file", sorted(RESULTS.glob("*.json")), ids=lambda p: p.stem)
+def test_every_committed_record_can_be_read_and_reported(file):
+    kept = read_record(file)
+    text = report(kept, file.name)
+    for race in kept["results"]:
+        assert race_table(race).markdown() in text
+
+
+def test_the_documents_are_the_report_of_the_newest_record():
+    document = (RESULTS.parents[1] / "docs" / "benchmarks.md").read_text("utf-8")
+    (name,) = re.findall(r"from `([^`]+)`", document)
+    assert report(read_record(RESULTS / name), name) == document
 
 
 def test_the_report_is_printed_from_a_file(tmp_path, capsys):

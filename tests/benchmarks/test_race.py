@@ -1,30 +1,17 @@
-"""Every rival computes the same thing, and who does not is named."""
+"""Every rival computes the same thing; one that does not is named."""
 
 import pytest
 
+from tests.benchmarks.scripts import script
 from xpnet.benchmarks.cases import Case, cases
-from xpnet.benchmarks.process import ENDED, Worker
-from xpnet.benchmarks.race import AGREE, check_losses, one, race
+from xpnet.benchmarks.process import Process
+from xpnet.benchmarks.race import AGREE, Rivals, check_losses, race, summarised
+from xpnet.benchmarks.record import new_record
 from xpnet.benchmarks.rivals import RIVALS
 from xpnet.benchmarks.timing import Timing
 
 AT_ONCE = Timing(0.0, 1, 1e-4)
 REQUIRED = ("xpnet", "xpnet_nojit", "products", "numpy")  # they need nothing
-
-
-class Scripted:
-    """A worker whose answers are given beforehand."""
-
-    def __init__(self, loss=1.0, times=(), missing=None):
-        self.hello = {"missing": missing} if missing else {"versions": {}}
-        self.loss, self.times = loss, list(times)
-
-    def ask(self, request):
-        if "prepare" in request:
-            return {"loss0": self.loss, "loss20": self.loss}
-        if "warm" in request:
-            return {"warm_up_steps": 1}
-        return {"us": self.times.pop(0)} if self.times else {"failed": "out of memory"}
 
 
 @pytest.fixture(scope="module")
@@ -64,39 +51,61 @@ def test_a_rival_that_is_not_installed_is_a_row_that_says_so(tmp_path, monkeypat
 def test_a_rival_with_another_loss_is_left_out():
     rows = {"numpy": {"loss20": 1.0}, "a": {"loss20": 1.001}, "b": {"loss20": 1.00005}}
     rows |= {"c": {"loss20": float("nan")}, "products": {"loss20": None}}
-    check_losses(rows)
-    assert {name for name, row in rows.items() if "note" in row} == {"a", "c"}
-    assert rows["a"]["note"] == ("left out: loss 1.001000 after 20 steps, not 1.000000")
+    check_losses(rows, 1.0)
+    assert {name for name, row in rows.items() if "differs" in row} == {"a", "c"}
+    found = summarised(rows)
+    assert found["a"]["note"] == (
+        "left out: loss 1.001000 after 20 steps, not 1.000000"
+    )
+
+
+# A rival whose loss and times are given; after its times it fails, or its process ends.
+GIVEN = """
+times = TIMES
+say({'versions': {}})
+for r in requests:
+    if 'prepare' in r: say({'loss0': 2.0, 'loss20': 1.0})
+    elif 'warm' in r: say({'warm_up_steps': 1})
+    elif times: say({'us': times.pop(0)})
+    else: END
+"""
+
+
+def given(times, end="say({'failed': 'out of memory'})"):
+    body = GIVEN.replace("TIMES", repr(times)).replace("END", end)
+    return lambda: Process([], 1, script(body))
 
 
 def test_a_rival_that_fails_while_it_is_timed_leaves_the_others_alone():
-    workers = {
-        "xpnet": Scripted(times=[10.0, 20.0, 30.0]),
-        "numpy": Scripted(times=[20.0, 40.0, 30.0]),
-        "torch": Scripted(times=[5.0]),
-        "jax": Scripted(missing="jax"),
-    }
-    rows = one(workers, Case((2, 3, 2), 4, "sgd"), Timing(0.0, 3, 0.1))
-    assert rows["torch"]["note"] == "left out: out of memory"
-    assert "us" not in rows["torch"]
-    assert rows["jax"]["note"] == "not installed: jax"
-    assert rows["numpy"]["us"] == 30.0
-    assert rows["numpy"]["xpnet_over_this"] == 0.5
-
-
-def test_a_worker_that_has_ended_answers_that_it_failed():
-    worker = Worker("products", 1)
-    assert "versions" in worker.hello
-    worker.process.kill()
-    worker.process.wait()
-    assert worker.ask({"time": 0.1}) == {"failed": ENDED}
-    assert not worker.alive
-    worker.close()
+    rivals = Rivals(
+        {
+            "xpnet": given([10.0, 20.0, 30.0]),
+            "numpy": given([20.0, 40.0, 30.0]),
+            "torch": given([5.0]),
+            "thinc": given([], "os._exit(7)"),
+            "jax": lambda: Process([], 1, script("say({'missing': 'jax'})")),
+        }
+    )
+    try:
+        case, how = Case((2, 3, 2), 4, "sgd"), Timing(0.0, 3, 0.1)
+        rows = summarised(rivals.race(case, how))
+        assert rows["torch"]["note"] == "left out: out of memory"
+        assert "us" not in rows["torch"]
+        assert "rounds_us" not in rows["torch"]
+        assert rows["thinc"]["note"] == "left out: its process ended with status 7"
+        assert rows["jax"] == {"note": "not installed: jax"}
+        assert rows["numpy"]["us"] == 30.0
+        assert rows["numpy"]["rounds_us"] == [20.0, 40.0, 30.0]
+        assert rows["numpy"]["xpnet_over_this"] == 0.5
+        # The next case finds a new process in place of one that failed.
+        again = rivals.race(case, Timing(0.0, 1, 0.1))
+        assert again["torch"]["rounds"] == [{"us": 5.0}]
+        assert again["jax"] == {"missing": "jax"}
+    finally:
+        rivals.close()
 
 
 def test_workers_run_without_blas_overrides(monkeypatch):
-    from xpnet.benchmarks.record import new_record
-
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
     record = new_record("xpnet bench", AT_ONCE, 1)
     assert record["overrides"]["set"]["OPENBLAS_CORETYPE"] == "Prescott"

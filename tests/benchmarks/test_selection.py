@@ -1,8 +1,11 @@
 """Grid searches in fresh processes."""
 
+import json
+from dataclasses import asdict
+
 import pytest
 
-from xpnet.benchmarks import selection
+from xpnet.benchmarks import selection, worker
 from xpnet.benchmarks.study import Study
 
 SMALL = Study(rates=(1e-2,), penalties=(0.0, 1e-4), folds=2, epochs=15)
@@ -31,7 +34,7 @@ def test_the_stack_computes_what_the_loop_computes(small):
 
 
 def test_the_table_says_who_was_how_fast_and_who_was_left_out(small):
-    lines = selection.text(small).splitlines()
+    lines = selection.table(small).text().splitlines()
     assert lines[0].startswith("2 settings × 2 folds of 64-64-10 on digits, 15 epochs")
     assert len(lines) == 2 + len(selection.SEARCHERS)
     rows = {"loop": {"accuracy": [0.9]}, "torch": {"accuracy": [0.85]}}
@@ -43,14 +46,14 @@ def test_the_table_says_who_was_how_fast_and_who_was_left_out(small):
 
 
 def test_a_study_goes_through_text():
-    assert Study.from_json(SMALL.to_json()) == SMALL
+    assert Study.from_dict(json.loads(json.dumps(asdict(SMALL)))) == SMALL
     assert len(Study().settings) == 16
 
 
 def test_a_search_that_fails_is_a_row_that_says_so(tmp_path, monkeypatch):
-    answer = selection.serve("loop", SMALL, str(tmp_path / "none.npz"), 0)
+    study, file = json.dumps(asdict(SMALL)), str(tmp_path / "none.npz")
+    answer, _ = worker.start("selection", "loop", study, file, "0")
     assert answer["failed"].startswith("FileNotFoundError")
-    assert "missing" in selection.serve("nobody", SMALL, "", 0)
     monkeypatch.setattr(selection, "search", lambda *_: {"failed": "no memory"})
     result = selection.measure(("loop",), 1, 2, SMALL)
     assert result["rivals"]["loop"] == {"note": "left out: no memory"}

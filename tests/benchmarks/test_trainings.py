@@ -2,14 +2,14 @@
 
 import pytest
 
-from xpnet.benchmarks import accuracy, cold
+from xpnet.benchmarks import trainings
 from xpnet.benchmarks.rivals import TRAINERS
 from xpnet.benchmarks.tasks import ACCURACY, XOR, Data
 
 
 @pytest.fixture(scope="module")
 def xor():
-    (result,) = cold.measure(TRAINERS, 1, 1, (XOR,))
+    (result,) = trainings.measure("cold", TRAINERS, 1, 1, (XOR,))
     return result
 
 
@@ -26,16 +26,16 @@ def test_a_rival_learns_xor_in_a_process_of_its_own(xor, name):
 
 
 def test_training_ends_at_the_target():
-    (result,) = accuracy.measure(("xpnet", "numpy"), 1, 1)
+    (result,) = trainings.measure("accuracy", ("xpnet", "numpy"), 1, 1)
     for row in result["rivals"].values():
         assert row["accuracy"][0] >= ACCURACY.target
         assert 1 < row["epochs"][0] < ACCURACY.epochs
 
 
 def test_a_training_that_fails_is_a_row_that_says_so(monkeypatch):
-    monkeypatch.setattr(cold, "train", lambda *_: {"failed": "no memory"})
-    (result,) = cold.measure(("numpy",), 1, 3, (XOR,))
-    assert result["rivals"]["numpy"] == {"note": "left out: no memory", "epochs": []}
+    monkeypatch.setattr(trainings, "run_once", lambda *_: {"failed": "no memory"})
+    (result,) = trainings.measure("cold", ("numpy",), 1, 3, (XOR,))
+    assert result["rivals"]["numpy"] == {"note": "left out: no memory"}
 
 
 def test_validation_samples_are_not_trained_on(tmp_path):

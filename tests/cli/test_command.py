@@ -13,8 +13,7 @@ import pytest
 
 import xpnet as xn
 from tests.cli.files import QUICK, ROOT, command, flowers, run, write_csv, xpnet
-from xpnet.commands import info
-from xpnet.common import cache
+from xpnet.common import cache, machine
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 
@@ -223,7 +222,7 @@ def test_predictions_may_be_read_in_part(tmp_path, capsys):
 
 @pytest.fixture
 def clean(monkeypatch):
-    for name in info.SLOWING:
+    for name in machine.SLOWING:
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
@@ -250,7 +249,7 @@ def test_info_names_device_blas_and_versions(clean, capsys):
     assert record["processor"] in out
 
 
-@pytest.mark.parametrize("name", info.SLOWING)
+@pytest.mark.parametrize("name", machine.SLOWING)
 def test_info_warns_of_what_slows_the_blas(name, clean, capsys):
     clean.setenv(name, "PRESCOTT")
     assert f"warning     {name}=PRESCOTT overrides" in xpnet(capsys, "info")[1]
@@ -258,7 +257,7 @@ def test_info_warns_of_what_slows_the_blas(name, clean, capsys):
     assert warning.endswith(f"`unset {name}`")
     clean.setenv(name, "")
     assert "warning" not in xpnet(capsys, "info")[1]
-    assert name in info.SLOWING
+    assert name in machine.SLOWING
     assert os.environ[name] == ""
 
 

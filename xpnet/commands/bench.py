@@ -2,29 +2,25 @@
 
 import shlex
 from argparse import Namespace
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from xpnet.benchmarks import accuracy, breakdown, cold, sweep
+from xpnet.benchmarks import sweep, trainings
 from xpnet.benchmarks.cases import NETS, RATES, cases
-from xpnet.benchmarks.options import cores, names_in, numbers_in
+from xpnet.benchmarks.options import names_in, numbers_in
 from xpnet.benchmarks.page import page
 from xpnet.benchmarks.race import print_result, race
 from xpnet.benchmarks.record import Record, new_record, read, write
+from xpnet.benchmarks.report import sections
 from xpnet.benchmarks.rivals import RIVALS, TRAINERS
-from xpnet.benchmarks.tables import (
-    breakdown_table,
-    race_table,
-    sweep_tables,
-    training_table,
-)
+from xpnet.benchmarks.tables import training_table
 from xpnet.benchmarks.timing import Timing
 from xpnet.common import check_file
+from xpnet.common.machine import cores
 from xpnet.data.files import existing_file
+from xpnet.training.plots import need_matplotlib
 
-PARTS = ("race", "breakdown", "sweep", "cold", "accuracy")
+PARTS = ("race", "sweep", "cold", "accuracy")
 QUICK = Timing(2.5, 5, 0.1)
 FULL = Timing(3.0, 9, 0.3)
 QUICK_NETS = (0, 2, 3)  # of the five; a round of the largest alone takes seconds
@@ -45,25 +41,39 @@ MEASURING = (
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured, and how long."""
+    """What is measured, and for how long.
+
+    Attributes:
+        parts: of PARTS.
+        nets: their numbers.
+        rivals: of the race, the cold starts and the accuracy.
+        swept: the rivals of the sweep.
+        optimizers: update rules; the sweep takes the last one.
+        threads: numbers of threads; all parts but the race take the largest.
+        race, sweep: how long they warm up and time a rival.
+        rounds: trainings per rival of "cold" and "accuracy".
+    """
 
     parts: tuple[str, ...]
     nets: tuple[int, ...]
     rivals: tuple[str, ...]
+    swept: tuple[str, ...]
     optimizers: tuple[str, ...]
     threads: tuple[int, ...]
-    how: Timing
+    race: Timing
+    sweep: Timing
+    rounds: dict[str, int]
 
     @property
     def estimate(self) -> float:
         """Seconds that warming up and timing take, if every rival is installed."""
-        count = len(self.nets) * len(self.optimizers) * len(self.threads)
-        total = (
-            self.how.estimate(len(self.rivals), count) if "race" in self.parts else 0
-        )
+        total = 0.0
+        if "race" in self.parts:
+            count = len(self.nets) * len(self.optimizers) * len(self.threads)
+            total += self.race.estimate(len(self.rivals), count)
         if "sweep" in self.parts:
             points = len(sweep.WIDTHS) + len(sweep.BATCHES)
-            total += sweep.SHORT.estimate(len(sweep.SWEPT), points)
+            total += self.sweep.estimate(len(self.swept), points)
         return total
 
 
@@ -72,6 +82,8 @@ def run(options: Namespace) -> int:
     for flag in ("json", "html"):
         if getattr(options, flag):
             check_file(getattr(options, flag), f"--{flag}")
+    if options.html:
+        need_matplotlib()
     if options.source:
         existing_file(options.source)
         return _from(options)
@@ -109,9 +121,10 @@ def _plan(options: Namespace) -> Plan:
     default, nets = (FULL, tuple(range(len(NETS)))) if options.full else (QUICK, None)
     rivals = tuple(n for n in RIVALS if options.full or n != SLOW_TO_START)
     rules = tuple(RATES) if options.full else ("adam",)
+    swept: tuple[str, ...] = sweep.SWEPT
     if options.rivals is not None:
         chosen = (*NEEDED, *names_in(options.rivals, RIVALS, "rivals"))
-        rivals = tuple(n for n in RIVALS if n in chosen)
+        rivals = swept = tuple(n for n in RIVALS if n in chosen)
     if options.optimizers is not None:
         rules = names_in(options.optimizers, RATES, "optimizers")
     if options.nets is not None:
@@ -122,47 +135,44 @@ def _plan(options: Namespace) -> Plan:
     threads: tuple[int, ...] = (cores(),)
     if options.threads is not None:
         threads = numbers_in(options.threads, "threads", 1, None)
-    numbers = [
-        getattr(default, n) if getattr(options, n) is None else getattr(options, n)
-        for n in ("warm_up", "rounds", "seconds")
-    ]
-    return Plan(parts, nets or QUICK_NETS, rivals, rules, threads, Timing(*numbers))
+    race, short = _timing(options, default), _timing(options, sweep.SHORT)
+    rounds = {
+        part: count if options.rounds is None else race.rounds
+        for part, count in trainings.ROUNDS.items()
+    }
+    nets = nets or QUICK_NETS
+    return Plan(parts, nets, rivals, swept, rules, threads, race, short, rounds)
+
+
+def _timing(options: Namespace, default: Timing) -> Timing:
+    """The default with what the options set."""
+    given = {name: getattr(options, name) for name in ("warm_up", "rounds", "seconds")}
+    return replace(default, **{k: v for k, v in given.items() if v is not None})
 
 
 def _measured(plan: Plan, command: str) -> Record:
     """Every part of the plan; tables are printed as they come."""
     threads = max(plan.threads)
-    record = new_record(command, plan.how, threads)
+    record = new_record(command, plan.race, threads)
     print(f"timing and warming up take at least {plan.estimate:.0f} s", flush=True)
     if "race" in plan.parts:
-        chosen, names = cases(plan.optimizers, plan.nets), list(plan.rivals)
+        chosen, names = cases(plan.optimizers, plan.nets), plan.rivals
         for n in plan.threads:
-            record["results"] += race(names, chosen, n, plan.how, print_result)
-    if "breakdown" in plan.parts:
-        chosen = cases(plan.optimizers, plan.nets)
-        record["breakdown"] = breakdown.measure(chosen, threads, breakdown.show)
+            record["results"] += race(names, chosen, n, plan.race, print_result)
     if "sweep" in plan.parts:
-        names = [n for n in sweep.SWEPT if n in plan.rivals]
-        how, rule = sweep.SHORT, plan.optimizers[-1]
-        record["sweep"] = sweep.sweep(tuple(names), rule, threads, how, print_result)
+        names, how, rule = plan.swept, plan.sweep, plan.optimizers[-1]
+        record["sweep"] = sweep.sweep(names, rule, threads, how, print_result)
     trainers = tuple(n for n in TRAINERS if n in plan.rivals)
-    measures: dict[str, tuple[Callable[..., Any], int]] = {
-        "cold": (cold.measure, cold.ROUNDS),
-        "accuracy": (accuracy.measure, accuracy.ROUNDS),
-    }
-    for part, (measure, rounds) in measures.items():
+    for part, rounds in plan.rounds.items():
         if part in plan.parts:
-            record[part] = measure(trainers, threads, rounds)
+            record[part] = trainings.measure(part, trainers, threads, rounds)
             for result in record[part]:
                 print(f"\n{training_table(result).text()}", flush=True)
     return record
 
 
 def _print(record: Record) -> None:
-    tables = [race_table(result) for result in record["results"]]
-    tables += [breakdown_table(result) for result in record["breakdown"]]
-    tables += sweep_tables(record["sweep"])
-    tables += [training_table(r) for r in (*record["cold"], *record["accuracy"])]
+    tables = [table for section in sections(record) for table in section.tables]
     print("\n\n".join(table.text() for table in tables))
 
 

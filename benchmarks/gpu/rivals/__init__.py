@@ -1,7 +1,7 @@
-"""The ways to take a step on a GPU: a module each with `prepare(case) -> Subject`.
+"""The ways to take a step on a GPU; each module has `prepare(case, way) -> Subject`.
 
-Each runs in a process of its own, in strict float32, on the same batch and from the
-same weights. `RIVALS` gives the module and the argument of its `prepare`.
+Each rival runs in its own process, in strict float32, on the same batch and from the
+same weights. `RIVALS` gives its module and its way.
 """
 
 RIVALS = {

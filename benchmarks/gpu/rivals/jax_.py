@@ -1,6 +1,6 @@
 """JAX's step on a GPU: one jit, and a scan over several steps. Strict float32.
 
-JAX has no events: its device's time is that until the results are ready.
+JAX has no events: the device's time runs until the results are ready.
 """
 
 import importlib
@@ -16,10 +16,10 @@ PACKAGES = ("jax", "jaxlib")
 
 
 def prepare(case: Case, way: str, device: str = "gpu") -> Subject:
-    """The case's network, and its step in this way.
+    """The case's network; `way` is "jit" or "scan".
 
     Raises:
-        RuntimeError: JAX that is installed without support for the GPU.
+        RuntimeError: the installed JAX does not support the GPU.
     """
     jax: Any = importlib.import_module("jax")
     jax.config.update("jax_default_matmul_precision", "highest")
@@ -37,7 +37,7 @@ def prepare(case: Case, way: str, device: str = "gpu") -> Subject:
 
 
 def _scan(update: Callable[..., Any]) -> Callable[..., Any]:
-    """`update` TOGETHER times in one program, its losses in one array."""
+    """TOGETHER updates in one program, their losses in one array."""
     import jax
 
     def several(state: Any, x: Any, y: Any) -> Any:

@@ -1,13 +1,13 @@
-"""What every rival gives: a step to be timed, and how to see that it is right."""
+"""What every rival provides: a step to time, and its loss to check."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from xpnet.benchmarks.gpu.clock import Clock
+from xpnet.benchmarks.step import CHECKED_STEPS
 
-CHECKED = 20  # steps after which losses are compared
-TOGETHER = 20  # steps a graph or a scan, where there are several
+TOGETHER = 20  # steps per graph or scan, if there are several
 
 
 @dataclass
@@ -15,12 +15,12 @@ class Subject:
     """A network on the device.
 
     Attributes:
-        work: enqueues `steps` updates and waits for nothing.
-        steps: updates a piece of work.
-        loss: of the batch at the weights of now.
-        clock: that its device is timed with.
-        check: takes exactly CHECKED updates; None: `work` as often as it takes.
-        facts: what else the record should say.
+        work: enqueues `steps` updates without waiting.
+        steps: updates per piece of work.
+        loss: of the batch at the present weights.
+        clock: measures the device's time.
+        check: takes exactly CHECKED_STEPS updates; None: `work`, repeated, does.
+        facts: further entries of the record.
     """
 
     work: Callable[[], object]
@@ -31,9 +31,9 @@ class Subject:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def take_checked_steps(self) -> None:
-        """The first CHECKED updates."""
+        """Take the first CHECKED_STEPS updates."""
         if self.check is not None:
             self.check()
             return
-        for _ in range(CHECKED // self.steps):
+        for _ in range(CHECKED_STEPS // self.steps):
             self.work()

@@ -15,7 +15,7 @@ WARM_UP = 3  # steps before a capture, as PyTorch's documentation has it
 
 
 def prepare(case: Case, way: str, device: str = "cuda") -> Subject:
-    """The case's network, and its step in this way."""
+    """The case's network; `way` is "eager", "compiled" or "graph"."""
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -32,7 +32,7 @@ def prepare(case: Case, way: str, device: str = "cuda") -> Subject:
 
 
 def clock(device: str) -> Clock:
-    """PyTorch's events in its current stream; on the CPU the host's clock."""
+    """A clock by PyTorch's events in its current stream; on the CPU, by the host."""
     import torch
 
     if device == "cpu":
@@ -56,13 +56,13 @@ def _eager(model: Any, rule: Any, objective: Any, x: Any, y: Any) -> Callable[[]
 def _compiled(
     model: Any, rule: Any, objective: Any, x: Any, y: Any
 ) -> Callable[[], None]:
-    """Forward and backward compiled, with CUDA graphs where it finds that they pay."""
+    """Forward and backward compiled; PyTorch may use CUDA graphs."""
     import torch
 
     def whole(x: Any, y: Any) -> Any:
         return objective(model(x), y)
 
-    # Of the next net it would compile kernels for any shape, which are slower.
+    # Otherwise the next net gets kernels for any shape, which are slower.
     forward: Any = torch.compile(whole, mode="reduce-overhead", dynamic=False)
 
     def work() -> None:
@@ -74,7 +74,7 @@ def _compiled(
 
 
 def _graph(model: Any, rule: Any, objective: Any, x: Any, y: Any) -> Callable[[], None]:
-    """The whole step captured; what warming up has changed is undone."""
+    """The whole step as a graph; the changes of its warm-up are undone."""
     import torch
 
     cuda: Any = torch.cuda
@@ -95,7 +95,7 @@ def _graph(model: Any, rule: Any, objective: Any, x: Any, y: Any) -> Callable[[]
 
 
 def reset(model: Any, rule: Any, before: list[Any]) -> None:
-    """Parameters as they were, the rule's arrays at 0, in the same memory."""
+    """Restore the parameters and set the rule's arrays to 0, in the same memory."""
     import torch
 
     with torch.no_grad():

@@ -1,8 +1,8 @@
 """xpnet's step on a GPU: as CuPy's calls, as own kernels, as graphs of them.
 
-The first two replay a recorded step call by call on a batch that lies in its place.
-Graphs are those of `fit`: each step also gathers its batch, reads its learning rate
-from a table and keeps its loss, and a piece of work is an epoch.
+The first two replay a recorded step call by call on a batch that is in place. Graphs
+are those of `fit`: each step also gathers its batch, reads its learning rate from a
+table and keeps its loss, and a piece of work is an epoch.
 """
 
 import warnings
@@ -15,9 +15,10 @@ import numpy as np
 from xpnet.backend import Backend, get_backend
 from xpnet.benchmarks.cases import Case
 from xpnet.benchmarks.gpu.clock import clock_of
-from xpnet.benchmarks.gpu.rivals.subject import CHECKED, TOGETHER, Subject
+from xpnet.benchmarks.gpu.rivals.subject import TOGETHER, Subject
+from xpnet.benchmarks.gpu.verdicts import need_driver
+from xpnet.benchmarks.step import CHECKED_STEPS
 from xpnet.benchmarks.subjects import trainer
-from xpnet.compiler.drivers import driver_of
 from xpnet.training.cuda_graphs import Captured
 from xpnet.training.data import Samples
 from xpnet.training.trainer import Trainer
@@ -33,13 +34,13 @@ def device() -> Backend:
 
 
 def prepare(case: Case, way: str) -> Subject:
-    """A Trainer with the case's weights, and its step in this way."""
+    """A Trainer with the case's weights; `way` is its entry in `RIVALS`."""
     warnings.simplefilter("error", RuntimeWarning)  # "steps run call by call"
     backend = device()
     if way == "calls":
         backend = replace(backend, driver=False)
-    elif driver_of(backend) is None:
-        raise RuntimeError(f"{backend.device} has no driver, so no kernels of ours")
+    else:
+        need_driver(backend)
     made = trainer(case, backend)
     if way in ("calls", "kernels"):
         return _call_by_call(made, case)
@@ -69,7 +70,7 @@ def _graphs(made: Trainer, case: Case) -> Subject:
     x, _ = case.data()
     steps = min(LONGEST, max(TOGETHER, LARGEST // x.nbytes // TOGETHER * TOGETHER))
     work, nodes = _epoch(made, case, steps)
-    check, _ = _epoch(made, case, CHECKED)
+    check, _ = _epoch(made, case, CHECKED_STEPS)
     return Subject(
         work, _loss(made, case), clock_of(made.backend), steps, check, {"nodes": nodes}
     )
