@@ -16,7 +16,7 @@ FACE = ROOT / "xpnet"
 ROOMS = (
     *("common", "backend", "trace", "compiler", "data", "layers", "optim"),
     *("execution", "training", "stack", "diagnosis", "selection", "estimators"),
-    *("xpnet", "benchmarks", "gallery", "examples", "commands"),
+    *("xpnet", "benchmarks", "lessons", "commands"),
 )
 
 Graph = dict[str, set[str]]

@@ -1,4 +1,4 @@
-"""From an estimator's parameters to layers."""
+"""The layers of an estimator, and their initial weights."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -23,7 +23,7 @@ def hidden_sizes(sizes: Any) -> list[int]:
     """The widths of the hidden layers from one number or several.
 
     Raises:
-        ValueError: a width that is no whole number above 0.
+        ValueError: a width that is not a whole number above 0.
     """
     listed = isinstance(sizes, Iterable) and not isinstance(sizes, str | bytes)
     several = list(sizes) if listed else [sizes]
@@ -34,16 +34,16 @@ def hidden_sizes(sizes: Any) -> list[int]:
 
 
 def each(value: Any, name: str, layers: int) -> list[Any]:
-    """One value a hidden layer: `value` itself everywhere, or a list of as many.
+    """One value per hidden layer: `value` for all, or a list with one each.
 
     Raises:
-        ValueError: a list of another length.
+        ValueError: the list has not one value per layer.
     """
     if not isinstance(value, list | tuple):
         return [value] * layers
     if len(value) != layers:
         raise ValueError(
-            f"{name}: expected one value or {layers}, one a hidden layer; got "
+            f"{name}: expected one value or {layers}, one per hidden layer; got "
             f"{len(value)}"
         )
     return list(value)
@@ -52,17 +52,17 @@ def each(value: Any, name: str, layers: int) -> list[Any]:
 def architecture(
     sizes: Any, activation: Any, dropout: Any, batch_norm: Any, outputs: int
 ) -> Sequential:
-    """Dense, BatchNorm, activation, Dropout a hidden layer; last a Dense of logits.
+    """Dense, BatchNorm, activation, Dropout per hidden layer, and a Dense of logits.
 
     Args:
         sizes: widths of the hidden layers.
-        activation: name, function or `ActivationFunction`, or one a hidden layer.
-        dropout: rate, or one a hidden layer.
-        batch_norm: whether, or one answer a hidden layer.
+        activation: name, function or `ActivationFunction`, or one per hidden layer.
+        dropout: rate, or one per hidden layer.
+        batch_norm: True or False, or one per hidden layer.
         outputs: width of the last layer.
 
     Raises:
-        ValueError, TypeError: what does not fit, or is misspelt.
+        ValueError, TypeError: an unknown name or an unfit value.
     """
     widths = hidden_sizes(sizes)
     n = len(widths)
@@ -92,12 +92,12 @@ def _hidden(width: int, function: Any, normed: bool) -> list[Layer]:
 
 
 def draw(trainer: Trainer, activation: Any, rng: np.random.RandomState) -> None:
-    """Start the weights of a built trainer as scikit-learn starts them.
+    """Initialise the weights of a built trainer as scikit-learn does.
 
         W, b ~ U(-r, r),  r = √(6 / (n_in + n_out)),  √(2 / ...) with "logistic"
 
-    In the same order, so that the same `random_state` gives the same numbers. Glorot
-    and Bengio, AISTATS 2010.
+    They are drawn in the same order, so the same `random_state` gives the same numbers.
+    Glorot and Bengio, AISTATS 2010.
     """
     buffers, model = trainer.model.buffers, trainer.model
     assert buffers is not None

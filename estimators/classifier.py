@@ -1,5 +1,6 @@
 """MLPClassifier: scikit-learn's, on xpnet's training."""
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,16 @@ from sklearn.utils.multiclass import (
 )
 
 from xpnet.common.arrays import refuse_masked
-from xpnet.estimators.base import MLP, Values, dense
+from xpnet.estimators.base import MLP
+from xpnet.estimators.data import Values, dense
 from xpnet.estimators.losses import classification_loss
 from xpnet.layers import Loss
-from xpnet.optim import LBFGS, Optimizer
 from xpnet.training import metrics
 from xpnet.training.inputs import balanced
 
 
 def _subset_accuracy(p: Values, target: Values, weights: Values | None = None) -> float:
-    """Share of samples all of whose yes/no answers are right (subset accuracy)."""
+    """Subset accuracy: the share of samples whose labels are all right."""
     right = ((p > 0.5) == (target > 0.5)).all(axis=1)
     return float(np.average(right, weights=weights))
 
@@ -31,111 +32,42 @@ def _subset_accuracy(p: Values, target: Values, weights: Values | None = None) -
 accuracy = metrics.Metric(_subset_accuracy, True, "accuracy")
 
 
+@dataclass(eq=False, repr=False, match_args=False)
 class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     """A multilayer perceptron that classifies, in scikit-learn's terms.
 
         J = Σ w l / Σ w + ½ (alpha / Σ w) Σ W²  over each batch, l the log-loss
 
     A drop-in for `sklearn.neural_network.MLPClassifier`, trained by a `Trainer`.
-    Labels may be text; y of 0 and 1 with several columns holds several labels a sample.
+    Labels may be text. A y of 0 and 1 with several columns is multilabel.
 
-    As in scikit-learn are the parameters, the objective, the update rules "adam" and
-    "sgd", the initial weights and held-out samples of a `random_state`, the stopping
-    rule and its warnings: with shuffle=False the weights are the same. The orders of
-    the samples are xpnet's own, and so is L-BFGS. coefs_ are copies: writing into them
+    The parameters, the objective, the update rules "adam" and "sgd", the initial
+    weights and held-out samples of a `random_state`, the stopping rule and its warnings
+    are those of scikit-learn: with shuffle=False the weights are the same. The orders
+    of the samples and L-BFGS are xpnet's own. coefs_ are copies: writing into them
     changes no prediction.
 
     Args:
-        hidden_layer_sizes: width of each hidden layer.
-        activation: a name ("logistic" is sigmoid), a function f(z), an
-            `ActivationFunction`, or a list of one a hidden layer.
-        solver: "adam", "sgd" or any name of `optim.OPTIMIZERS`, each at
-            learning_rate_init; an `Optimizer`, which keeps its own rate and momenta;
-            "lbfgs" or an `LBFGS`, which takes all samples at once and at most max_fun
-            evaluations.
-        alpha: L2 penalty, divided by the samples of each batch (by Σ w with weights):
-            ½ (alpha / Σ w) Σ W². It is added to an `Optimizer`'s own penalties.
-        batch_size: samples an update; "auto" is min(200, samples).
-        learning_rate: "constant"; "invscaling": learning_rate_init / (t + 1)^power_t
-            after t samples; "adaptive": divided by 5 each time the stopping rule would
-            end training. For solver="sgd".
-        max_iter: epochs, or iterations of L-BFGS, at most.
-        shuffle: whether each epoch has an order of its own.
-        random_state: of the initial weights, the orders, the held-out samples, masks.
-        tol, n_iter_no_change: training ends when the objective has not fallen by tol,
-            or the held-out score not risen by it, for more epochs in a row than this.
-        verbose: a table row an epoch.
-        warm_start: whether `fit` goes on from the weights of the fit before.
-        momentum, nesterovs_momentum: of solver="sgd"; momentum in [0, 1).
-        early_stopping: whether the score of held-out samples decides, and the weights
-            of the best score are kept.
-        validation_fraction: share of the samples that is held out for it.
-        beta_1, beta_2, epsilon: of the rules that have them.
         loss: "log_loss", "softmax_cross_entropy", "binary_cross_entropy" or a `Loss`,
             such as SoftmaxCrossEntropy(label_smoothing=0.1).
         class_weight: {label: weight} or "balanced", Σ w / (classes · Σ w of the class);
             multiplies sample_weight.
-        dropout: rate after each hidden layer, or a list of one a layer.
-        batch_norm: whether each hidden layer has a `BatchNorm` in front of its
-            activation, or a list of one answer a layer.
-        callbacks: xpnet's, such as `ReduceOnPlateau`; "val_" curves need `validation`
-            or early_stopping.
-        device: "cpu", "cuda", "cuda:1", "auto" (a GPU if one works).
-        dtype: "float32" or "float64"; None for that of X, as in scikit-learn. float32
-            moves half the bytes.
+        {parameters}
 
     Attributes:
         classes_: the labels.
-        coefs_, intercepts_: W (n_in, n_out) and b (n_out,) of each layer, copies.
-        loss_, best_loss_, loss_curve_: the objective, penalty included, by epoch.
         validation_scores_, best_validation_score_: accuracies with early_stopping,
             else None.
-        history_: the `History`: loss, val_ curves, rates and seconds of every epoch.
-        n_iter_, t_: epochs of this fit; samples seen in all.
-        n_layers_, n_outputs_, out_activation_: the shape of the network.
-        n_features_in_, feature_names_in_: of X.
+        {attributes}
 
     Raises (in `fit`):
         ValueError, TypeError: unfit data or parameters, a training that diverged.
     """
 
-    def __init__(
-        self,
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
-        *,
-        solver: str | Optimizer | LBFGS = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: Any = None,
-        tol: float = 1e-4,
-        verbose: bool = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        loss: str | Loss = "log_loss",
-        class_weight: Any = None,
-        dropout: Any = 0.0,
-        batch_norm: Any = False,
-        callbacks: Any = (),
-        device: Any = "auto",
-        dtype: Any = None,
-    ):
-        for name, value in locals().items():
-            if name not in ("self", "__class__"):
-                setattr(self, name, value)
+    hidden_layer_sizes: Any = (100,)
+    activation: Any = "relu"
+    loss: str | Loss = field(default="log_loss", kw_only=True)
+    class_weight: Any = field(default=None, kw_only=True)
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None
@@ -147,8 +79,8 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
             y: labels (samples,) of any kind, or 0 and 1 (samples, labels).
             sample_weight: (samples,), wᵢ ≥ 0.
             validation: (X, y) or (X, y, sample_weight), scored after every epoch: the
-                curves are in `history_`, and early_stopping watches them instead of
-                a share of X.
+                curves are in `history_`, and early_stopping uses them instead of a
+                share of X.
 
         Raises:
             ValueError, TypeError: unfit data or parameters, a training that diverged.
@@ -164,10 +96,10 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
 
         Args:
             X, y, sample_weight: as for `fit`.
-            classes: all labels that will ever come; needed in the first call.
+            classes: all labels of all calls; required in the first call.
 
         Raises:
-            ValueError: a first call without classes, a label that is none of them.
+            ValueError: a first call without classes, or a label that is not in them.
         """
         first = _check_partial_fit_first_call(self, classes)
         if isinstance(self.class_weight, str):
@@ -185,7 +117,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         self, X: Any, y: Any, w: Any, fresh: bool, incremental: bool
     ) -> tuple[Values, Values, Any]:
         X, y, w = self._checked(X, y, w, fresh, False)
-        labels = y  # which may be sparse, and what predict gives is then
+        labels = y  # may be sparse, then `predict` returns sparse labels too
         y = dense(y)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -195,12 +127,12 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
             w = shares if w is None else w * shares
         if self._loss().targets == "classes":
             return X, np.searchsorted(self.classes_, y), w
-        if y.ndim == 1 and len(self.classes_) == 2:  # the binarizer asks a lot
+        if y.ndim == 1 and len(self.classes_) == 2:  # faster than the binarizer
             return X, (y == self.classes_[-1])[:, None].astype(X.dtype), w
         return X, dense(self._label_binarizer.transform(y)).astype(X.dtype), w
 
     def _shares(self, y: Values, w: Values | None) -> Values:
-        """What class_weight makes of each sample; Π over the columns of several."""
+        """The class weight of each sample; multilabel: Π over the columns."""
         if self.class_weight != "balanced":
             if y.ndim == 2:
                 return np.asarray(compute_sample_weight(self.class_weight, y))
@@ -249,13 +181,14 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         return data.y if single else None
 
     def predict(self, X: Any) -> Values:
-        """The most probable label of each sample; 0 and 1 (samples, labels) of several.
+        """The most probable label of each sample.
 
-        After a `fit` to a sparse y, several labels come as a sparse matrix too.
+        Multilabel: 0 and 1, (samples, labels); a sparse matrix after a `fit` to a
+        sparse y.
 
         Raises:
             NotFittedError: before `fit`.
-            ValueError: another number of features than in `fit`.
+            ValueError: not the number of features of `fit`.
         """
         p = self._outputs(X)
         if p.shape[1] == 1:
@@ -268,7 +201,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> Values:
         """Probabilities (samples, classes), in the order of `classes_`.
 
-        With several labels a sample, each column is the probability of that label.
+        Multilabel: each column is the probability of that label.
 
         Raises:
             NotFittedError, ValueError: as `predict`.

@@ -1,4 +1,4 @@
-"""When an estimator stops, as scikit-learn's MLP does, and the curves it keeps."""
+"""The stopping rules of scikit-learn's MLP, and the curves of an estimator."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from xpnet.backend import Array
 from xpnet.training.callbacks import Callback
 from xpnet.training.trainer import Trainer
 
-SMALLEST_RATE = 1e-6  # below which "adaptive" gives up
+SMALLEST_RATE = 1e-6  # "adaptive" stops below
 FLAT = 2.2e-9  # scipy's ftol for L-BFGS-B: 1e7 float64 roundings
 
 
 class Curves:
-    """What the epochs of an estimator have shown; it outlives one fit.
+    """Losses and scores of an estimator's epochs, over several fits.
 
     Attributes:
         losses: the objective of each epoch, the penalty included.
-        scores: on the held-out samples, where there are any.
+        scores: on the held-out samples, if there are any.
         best_loss, best_score: so far.
         waited: epochs without improvement.
         samples: seen so far.
@@ -31,21 +31,21 @@ class Curves:
 
 
 class Convergence(Callback):
-    """Ends training when the objective, or the held-out score, stands still.
+    """Ends training when the objective, or the held-out score, no longer improves.
 
         loss > best loss - tol,   or   score < best score + tol
 
-    for more than `patience` epochs in a row. The weights of the best score are put back
-    at the end. The objective of an epoch is the mean over its samples of what their
-    batches have, Σ w l / Σ w + ½ (alpha / Σ w) Σ W² (see `Ridge`): scikit-learn weighs
-    batches by their samples, not by Σ w.
+    for more than `patience` epochs in a row. The weights of the best score are restored
+    at the end. The objective of an epoch is the mean over its batches, weighted by
+    their numbers of samples, of Σ w l / Σ w + ½ (alpha / Σ w) Σ W² (see `Ridge`), as in
+    scikit-learn.
 
     Args:
         curves: of the estimator.
         settings: its parameters.
         count: samples of an epoch.
         monitor: the curve of the held-out score; "" for none.
-        outputs: what the loss of an epoch is divided by.
+        outputs: divisor of the loss of an epoch.
     """
 
     def __init__(
@@ -61,18 +61,18 @@ class Convergence(Callback):
         self._best: tuple[Array, ...] | None = None
 
     def patient_for(self, trainer: Trainer) -> float:
-        """As many epochs as it waits at least before it acts."""
+        """The least number of epochs before it acts."""
         if self.monitor or self.rates == "invscaling":
             return 1
         return float(self.patience - self.curves.waited + 1)
 
     def on_fit_begin(self, trainer: Trainer) -> None:
-        """The weights as they start are the best so far."""
+        """Take the initial weights as the best so far."""
         if self.monitor:
             self._best = trainer.snapshot(self._best)
 
     def on_epoch_end(self, trainer: Trainer, row: dict[str, float]) -> None:
-        """Note the epoch; stop, or lower the rate, when patience runs out."""
+        """Record the epoch; stop, or lower the rate, when patience runs out."""
         curves = self.curves
         curves.samples += self.count
         curves.losses.append(row["loss"] / self.outputs)
@@ -113,17 +113,17 @@ class Convergence(Callback):
         )
 
     def on_fit_end(self, trainer: Trainer) -> None:
-        """Put the best weights back."""
+        """Restore the best weights."""
         if self._best is not None:
             trainer.restore(self._best)
             self._best = None
 
 
 class Flatness(Callback):
-    """Ends L-BFGS as scipy's L-BFGS-B ends: a flat objective, or too many calls.
+    """Ends L-BFGS as scipy's L-BFGS-B does: at a flat objective or after `most` calls.
 
-    (fₖ - fₖ₊₁) / max(|fₖ|, |fₖ₊₁|, 1) ≤ 2.2e-9. The tolerance of the gradient is the
-    minimiser's own.
+    Flat: (fₖ - fₖ₊₁) / max(|fₖ|, |fₖ₊₁|, 1) ≤ 2.2e-9. The minimiser itself tests the
+    gradient.
 
     Args:
         most: evaluations of the objective.

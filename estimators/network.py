@@ -1,4 +1,4 @@
-"""The trainer behind a fitted estimator, which can be copied and put into a file."""
+"""The trainer of a fitted estimator, which can be copied and pickled."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,14 +11,13 @@ Maker = Callable[[], Trainer]
 class Network:
     """A built trainer, or what is needed to make it again.
 
-    A trainer holds programs over arrays of its device, which cannot be kept. What is
-    kept are its arrays (weights, statistics, the update rule's) on the host and its
-    counters; `maker` gives a fresh trainer of the same architecture when the first
-    prediction asks for it.
+    A trainer holds programs over arrays of its device, which cannot be pickled. Pickled
+    are its arrays (weights, statistics, those of the update rule) on the host and its
+    counters. The first prediction after unpickling calls `maker`.
 
     Args:
-        trainer: a built one.
-        maker: what makes a fresh, unbuilt one: a bound method of the estimator.
+        trainer: a built trainer.
+        maker: makes a new, unbuilt trainer of the same architecture.
     """
 
     def __init__(self, trainer: Trainer, maker: Maker) -> None:
@@ -29,7 +28,7 @@ class Network:
     @property
     def trainer(self) -> Trainer:
         """The trainer itself."""
-        kept = self._kept  # first: several threads may ask, and one may be done
+        kept = self._kept  # first: another thread may set the trainer meanwhile
         if self._trainer is None:
             self._trainer = self._made(kept)
             self._kept = {}

@@ -1,4 +1,4 @@
-"""scikit-learn's alpha: a penalty whose weight follows the size of each batch."""
+"""scikit-learn's alpha: an L2 penalty divided by the weights of each batch."""
 
 import copy
 from functools import cache, lru_cache
@@ -14,14 +14,14 @@ Values = np.ndarray[Any, Any]
 
 
 class Shares:
-    """1 / Σ w of every batch of an epoch; Σ w is the batch's size without weights.
+    """1 / Σ w of every batch of an epoch; without weights Σ w is the batch size.
 
     Args:
         count: samples of an epoch.
         batch_size: samples of a batch; the last may be shorter.
-        first: updates that were done before.
-        epoch: epochs likewise.
-        seed: what the orders of the samples are drawn from; None for no shuffling.
+        first: number of updates before this fit.
+        epoch: number of epochs before this fit.
+        seed: of the orders of the samples; None for no shuffling.
         weights: (count,), of the samples, or None.
     """
 
@@ -62,7 +62,7 @@ class Shares:
 
 @lru_cache(maxsize=64)
 def even(count: int, batch_size: int, first: int) -> Shares:
-    """Of samples without weights: networks of as many have the same."""
+    """`Shares` without weights, shared by networks with the same arguments."""
     return Shares(count, batch_size, first, 0, None, None)
 
 
@@ -71,15 +71,13 @@ class Ridge(Optimizer):
 
         J = Σ w l / Σ w + ½ (alpha / Σ w) Σ W²
 
-    over each batch, as in scikit-learn's MLP. It is a part of another rule, see
-    `ridged`. The penalty is one of the step's numbers, and a step that has been
-    recorded takes every value of it.
+    over each batch, as in scikit-learn's MLP. It is mixed into another rule, see
+    `ridged`. The penalty is a number of the step, so a recorded step takes every value.
 
     Attributes:
         alpha: the penalty.
-        shares: of the batches to come.
-        outputs: what reported losses are divided by in the end: it does not divide the
-            penalty.
+        shares: 1 / Σ w of the batches of this fit.
+        outputs: divisor of reported losses, which does not divide the penalty.
     """
 
     reports_penalty = True
@@ -89,7 +87,7 @@ class Ridge(Optimizer):
 
     @property
     def penalizes(self) -> bool:
-        """Weights are treated otherwise than biases."""
+        """True: the rule differs between weights and biases."""
         return True
 
     def scalars(self, rate: float, t: int) -> dict[str, float]:
@@ -124,7 +122,7 @@ class Ridge(Optimizer):
         return (0.5 * self.outputs) * ridge * square
 
     def config(self) -> dict[str, Any]:
-        """The rule's arguments, and what makes the numbers of two networks differ."""
+        """The rule's arguments, and what may differ between networks."""
         shares = self.shares
         own = {
             "alpha": self.alpha,
@@ -139,7 +137,7 @@ def _kind(rule: Any) -> Any:
 
 
 def ridged(rule: Optimizer, alpha: float) -> Optimizer:
-    """A copy of `rule` with scikit-learn's alpha; the rule itself where that is 0."""
+    """A copy of `rule` with scikit-learn's alpha; the rule itself if alpha is 0."""
     if alpha == 0.0:
         return rule
     found: Any = copy.copy(rule)

@@ -1,4 +1,4 @@
-"""Adam and momentum in the forms of scikit-learn, which are also Keras'."""
+"""Adam and momentum in the forms of scikit-learn and Keras."""
 
 from xpnet.backend import Array
 from xpnet.optim import SGD, Adam

@@ -11,14 +11,14 @@ from sklearn.utils.metadata_routing import get_routing_for_object
 
 from xpnet.common.arrays import refuse_masked
 from xpnet.estimators.base import MLP
-from xpnet.estimators.pool import POOL, Pool
+from xpnet.estimators.prefit import PREFIT, PrefitCache
 
 
-class Drawn:
-    """A splitter whose folds are drawn already.
+class FixedSplits:
+    """A splitter with given folds.
 
     Args:
-        cv: what it stands for, and what it asks for likewise.
+        cv: the splitter that drew them, whose metadata it requests.
         splits: the folds.
     """
 
@@ -31,29 +31,28 @@ class Drawn:
         return iter(self.splits)
 
     def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """How many there are."""
+        """The number of folds."""
         del X, y, groups
         return len(self.splits)
 
     def get_metadata_routing(self) -> Any:
-        """What the splitter asks for."""
+        """The metadata that `cv` requests."""
         return get_routing_for_object(self.cv)
 
 
 class GridSearch(GridSearchCV):  # type: ignore[misc]
-    """Every setting on every fold, as GridSearchCV has it, in stacks of networks.
+    """GridSearchCV that trains settings × folds in stacks of networks.
 
-    What GridSearchCV would loop over, settings × folds of one architecture, is trained
-    as one `Stack` on shared data. Every network ends as it would have ended alone, so
-    `cv_results_`, `best_estimator_`, `best_params_`, `best_score_` are those of
-    GridSearchCV over the same estimator, to rounding. `mean_fit_time` is the stack's
-    time divided by its networks.
+    All settings and folds of one architecture train as one `Stack` on shared data. Each
+    network ends as it would alone, so `cv_results_`, `best_estimator_`, `best_params_`
+    and `best_score_` are those of GridSearchCV over the same estimator, to rounding.
+    `mean_fit_time` is the stack's time divided by its networks.
 
     Settings that change shapes (hidden_layer_sizes, activation, solver, batch_size,
-    max_iter) give a stack each; rates, momenta, alpha, dropout rates, seeds, tol and
-    early stopping with its share of the samples are stacked. What cannot be is trained
-    one by one, and a warning says why: L-BFGS, folds that lack a class,
-    class_weight="balanced", estimators that are not xpnet's.
+    max_iter) need a stack for each value; rates, momenta, alpha, dropout rates, seeds,
+    tol and early stopping share one. Other fits are trained one by one, with a warning
+    that says why: L-BFGS, folds that lack a class, class_weight="balanced", estimators
+    of other libraries.
 
     Args:
         estimator: an `MLPClassifier` or `MLPRegressor`.
@@ -62,7 +61,7 @@ class GridSearch(GridSearchCV):  # type: ignore[misc]
         scoring, refit, verbose, error_score, return_train_score: as for GridSearchCV.
 
     Attributes:
-        stacked_: how many fits were done in stacks.
+        stacked_: the number of fits in stacks.
         cv_results_, best_estimator_ and the others: as GridSearchCV's.
 
     Raises (in `fit`):
@@ -101,53 +100,53 @@ class GridSearch(GridSearchCV):  # type: ignore[misc]
         Args:
             X, y: as for the estimator.
             params: sample_weight for the fits, groups for the splitter, and what
-                metadata routing, where it is enabled, hands on to them.
+                metadata routing, if enabled, passes to them.
         """
         for name, values in {"X": X, "y": y, **params}.items():
             refuse_masked(values, name)
         self._validate_params()
-        self._get_scorers()  # a misspelt one is told before any work
+        self._get_scorers()  # raises for a misspelt one before any work
         X, y = indexable(X, y)
         cv, routed = self.cv, self._get_routed_params_for_fit(params)
         folds = check_cv(cv, y, classifier=is_classifier(self.estimator))
         splits = list(folds.split(X, y, **routed.splitter.split))
         given = dict(routed.estimator.fit)
-        pool = Pool(X, y, given.pop("sample_weight", None))
-        self._fill(pool, splits, set(given))
-        pool.warn()
-        token = POOL.set(pool)
+        prefits = PrefitCache(X, y, given.pop("sample_weight", None))
+        self._fill(prefits, splits, set(given))
+        prefits.warn()
+        token = PREFIT.set(prefits)
         try:
-            self.cv = Drawn(cv, splits)  # which must not shuffle again
+            self.cv = FixedSplits(cv, splits)  # not to shuffle again
             super().fit(X, y, **params)
         finally:
             self.cv = cv
-            POOL.reset(token)
-        self.stacked_ = sum(seconds > 0.0 for seconds in pool.seconds)
-        pool.warn_of_unused()
+            PREFIT.reset(token)
+        self.stacked_ = sum(seconds > 0.0 for seconds in prefits.seconds)
+        prefits.warn_of_unused()
         return self
 
-    def _fill(self, pool: Pool, splits: list[Any], other: set[str]) -> None:
+    def _fill(self, prefits: PrefitCache, splits: list[Any], other: set[str]) -> None:
         estimator = self.estimator
         if not isinstance(estimator, MLP):
-            pool.reasons.append(
+            prefits.reasons.append(
                 f"expected an MLPClassifier or MLPRegressor of xpnet, got a "
                 f"{type(estimator).__name__}"
             )
         elif other:
-            pool.reasons.append(f"fit is given {', '.join(sorted(other))}")
+            prefits.reasons.append(f"fit is given {', '.join(sorted(other))}")
         else:
             settings = [
                 clone(estimator).set_params(**clone(row, safe=False))
                 for row in ParameterGrid(self.param_grid)
             ]
-            pool.train(settings, [train for train, _ in splits])
+            prefits.fit_many(settings, [train for train, _ in splits])
 
     def _format_results(
         self, settings: Any, n_splits: int, out: Any, *more: Any, **options: Any
     ) -> Any:
         """The table, with the time of the stacks in it."""
-        pool = POOL.get()
-        if pool is not None and len(pool.seconds) == len(out):
-            for row, seconds in zip(out, pool.seconds, strict=True):
+        prefits = PREFIT.get()
+        if prefits is not None and len(prefits.seconds) == len(out):
+            for row, seconds in zip(out, prefits.seconds, strict=True):
                 row["fit_time"] += seconds
         return super()._format_results(settings, n_splits, out, *more, **options)

@@ -1,4 +1,4 @@
-"""How parameters move: update rules, learning rates, remedies, minimisers."""
+"""Update rules, learning-rate schedules, weight averages and minimisers."""
 
 from xpnet.optim.adam_variants import Adamax, Nadam, RAdam
 from xpnet.optim.adaptive import Adadelta, Adagrad, RMSprop

@@ -11,7 +11,7 @@ from xpnet.optim.schedules import Schedule
 
 
 class Adamax(Adam):
-    """Adam with the largest gradient in the place of the root mean square.
+    """Adam with the largest gradient instead of the root mean square.
 
         m ← β₁ m + (1 - β₁) g
         u ← max(β₂ u, |g| + eps)
@@ -81,7 +81,7 @@ class Nadam(Adam):
     ):
         super().__init__(learning_rate, beta1, beta2, eps, **common)
         self.momentum_decay = self._check("momentum_decay", momentum_decay)
-        self._product = (0, 1.0)  # t and Π of the newest step
+        self._product = (0, 1.0)  # the last step t and its Π
 
     def _momentum(self, t: int) -> float:
         """μ of step t."""
@@ -89,7 +89,7 @@ class Nadam(Adam):
         return float(self.beta1 * warm)
 
     def _momenta(self, t: int) -> float:
-        """Π of step t: from the step before where that was the last one asked for."""
+        """Π of step t, from that of the previous step if it was computed last."""
         done, product = self._product
         if done > t:
             done, product = 0, 1.0
@@ -99,7 +99,7 @@ class Nadam(Adam):
         return product
 
     def scalars(self, rate: float, t: int) -> dict[str, float]:
-        """The rate; the rates of g and m, and eps, with the corrections in them."""
+        """The rate; the rates of g and m, and eps, corrected."""
         root = math.sqrt(1.0 - self.beta2**t)
         now, ahead, product = self._momentum(t), self._momentum(t + 1), self._momenta(t)
         return {
@@ -121,7 +121,7 @@ class Nadam(Adam):
 
 
 class RAdam(Adam):
-    """Adam that starts as plain momentum, until v rests on enough gradients.
+    """Adam that starts as plain momentum, until v is a mean of enough gradients.
 
         m ← β₁ m + (1 - β₁) g
         v ← β₂ v + (1 - β₂) g²
@@ -151,7 +151,7 @@ class RAdam(Adam):
     def update(
         self, p: Array, g: Array, *slots: Array, rate: Array, **scalars: Array
     ) -> tuple[Array, ...]:
-        """The equations above: the host's numbers choose between the two."""
+        """The equations above; `scalars` choose between the two cases."""
         m, v = slots
         m = self.beta1 * m + (1.0 - self.beta1) * g
         v = self.beta2 * v + (1.0 - self.beta2) * (g * g)

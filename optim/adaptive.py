@@ -16,9 +16,9 @@ class Adagrad(Optimizer):
         s ← s + g²
         p ← p - η g / (√s + eps)
 
-    Steps only ever shrink; rare features keep long ones. eps stands outside the root,
-    as in PyTorch; in Keras and optax inside, √(s + eps), and their s starts at 0.1,
-    here and in PyTorch at 0. PyTorch's `lr_decay` is a schedule here. Duchi, Hazan,
+    Steps can only shrink; those of rare features stay long. eps is outside the root,
+    and s starts at 0, as in PyTorch; in Keras and optax eps is inside, √(s + eps), and
+    s starts at 0.1. PyTorch's `lr_decay` is a schedule here. Duchi, Hazan,
     Singer (2011), JMLR 12, pages 2121-2159.
 
     Args:
@@ -67,12 +67,12 @@ class Adadelta(Optimizer):
 
     u is the mean square of past steps, so the learning rate has no unit and is 1 in
     the paper and in PyTorch (Keras: 0.001, which moves a thousand times less). eps
-    stands inside both roots everywhere. Zeiler (2012), arXiv:1212.5701.
+    is inside both roots everywhere. Zeiler (2012), arXiv:1212.5701.
 
     Args:
         learning_rate: η.
         rho: ρ in [0, 1).
-        eps: starts the first steps, whose u is 0; in squared units.
+        eps: makes the first steps, when u is 0; in squared units.
         common: `l1`, `l2`, `weight_decay`, `clip_value`, `clip_norm` of `Optimizer`.
 
     Raises:
@@ -112,10 +112,10 @@ class RMSprop(Optimizer):
         d = g / (√v + eps)                           (centered: √(v - m²))
         b ← μ b + d,  p ← p - η b                    (without momentum p ← p - η d)
 
-    Nothing is corrected for starting at 0, so the first steps are long, about
-    η / √(1 - ρ). eps stands outside the root, as in PyTorch; in Keras and optax inside,
-    √(v + eps). Their momentum holds η: b ← μ b + η d, p ← p - b. v - m², a variance,
-    is kept from falling below 0 by rounding, which the three do not do. Tieleman,
+    There is no correction for the start at 0, so the first steps are long, about
+    η / √(1 - ρ). eps is outside the root, as in PyTorch; in Keras and optax inside,
+    √(v + eps). Their momentum includes η: b ← μ b + η d, p ← p - b. v - m², a variance,
+    is at least 0 here; in the other three it may fall below 0 by rounding. Tieleman,
     Hinton (2012), Coursera lecture 6.5; centered: Graves (2013), arXiv:1308.0850.
 
     Args:

@@ -1,4 +1,4 @@
-"""The average of the weights along the way of a training."""
+"""The average of the weights during a training."""
 
 from dataclasses import dataclass
 
@@ -11,16 +11,16 @@ from xpnet.common import check_number, check_whole, explains_arguments
 class WeightAverage:
     """θ̄ ← θ̄ + w (θ - θ̄) after each update, w = max(1 - decay, 1/k) at the k-th.
 
-    With decay < 1 the exponential moving average, θ̄ ← decay θ̄ + (1 - decay) θ, once
-    k > 1 / (1 - decay); until then the mean of all so far, which needs no correction
-    for where it started. With decay = 1 the mean of every θ after step `start`: Polyak
-    and Juditsky, SIAM J. Control Optim. 30 (1992), as tail averaging. The running
-    statistics of a BatchNorm are averaged likewise (Izmailov et al. (2018),
-    arXiv:1803.05407, compute them anew from the data).
+    With decay < 1 it is the exponential moving average, θ̄ ← decay θ̄ + (1 - decay) θ,
+    once k > 1 / (1 - decay); until then the mean of all θ so far, which needs no
+    correction for its start. With decay = 1 it is the mean of every θ after step
+    `start`: Polyak and Juditsky, SIAM J. Control Optim. 30 (1992), as tail averaging.
+    The running statistics of a BatchNorm are averaged in the same way (Izmailov et al.
+    (2018), arXiv:1803.05407, compute them again from the data).
 
     Args:
         decay: share of θ̄ that an update keeps, in [0, 1].
-        start: updates before the first that counts; until then θ̄ = θ.
+        start: number of updates to skip; until then θ̄ = θ.
 
     Raises:
         ValueError: decay outside [0, 1], start below 0.
@@ -38,7 +38,7 @@ class WeightAverage:
         object.__setattr__(self, "start", check_whole(kind, "start", self.start, 0))
 
     def weight(self, t: int) -> float:
-        """How much of the new θ enters at update t = 1, 2, ..."""
+        """w, the weight of the new θ, at update t = 1, 2, ..."""
         return max(1.0 - self.decay, 1.0 / max(t - self.start, 1))
 
     @staticmethod

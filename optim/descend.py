@@ -18,8 +18,8 @@ def descend(
 
         xₜ = rule(xₜ₋₁, ∂f/∂x at xₜ₋₁)
 
-    Every entry of x counts as a weight: penalties and decay apply to all. A path that
-    runs away is followed into infinity without a warning.
+    Every entry of x is a weight: penalties and decay apply to all. A path may
+    diverge to infinity, without a warning.
 
     Args:
         rule: an `Optimizer`, or the name of one with its defaults.

@@ -1,4 +1,4 @@
-"""Selection, crossover and mutation: a search that keeps many points."""
+"""A genetic algorithm: selection, crossover and mutation of many points."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ class GeneticAlgorithm(Minimizer):
         child:   each weight from one parent or the other, evenly
         mutation: w ← w + mutation_scale · N(0, 1), with probability mutation_rate
 
-    The `elite` best live on unchanged, so the best never gets worse. The first
+    The `elite` best survive unchanged, so the best never gets worse. The first
     population is the start and guesses around it. Weights are real numbers, not bits:
     Montana and Davis (1989), "Training feedforward neural networks using genetic
     algorithms"; tournaments: Goldberg and Deb (1991); uniform crossover: Syswerda
@@ -30,8 +30,8 @@ class GeneticAlgorithm(Minimizer):
         mutation_rate: probability, in [0, 1], for each weight of each child.
         mutation_scale: standard deviation of a mutation, in units of x.
         tournament: members that compete to be a parent.
-        elite: members that live on, fewer than the population.
-        seed: of all that is drawn.
+        elite: members that survive, fewer than the population.
+        seed: of all random numbers.
 
     Raises:
         ValueError: a number out of its range.
@@ -76,7 +76,7 @@ class GeneticAlgorithm(Minimizer):
             values = np.concatenate([values[: self.elite], found])
 
     def _children(self, rng: np.random.Generator, members: Vector) -> Vector:
-        """The next generation but its elite, from members sorted by value."""
+        """The next generation without its elite, from members sorted by value."""
         count, n = self.population - self.elite, members.shape[1]
         # Sorted members: the best of a tournament is its smallest place.
         drawn = rng.integers(self.population, size=(2, count, self.tournament))

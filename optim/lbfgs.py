@@ -1,4 +1,4 @@
-"""L-BFGS: a quasi-Newton method whose memory is a few steps."""
+"""L-BFGS: a quasi-Newton method that uses the last few steps."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ PATIENCE = 20  # iterations without progress beyond rounding
 
 @explains_arguments
 class LBFGS(Minimizer):
-    """Newton's direction, with the Hessian guessed from the last steps.
+    """Newton's direction, with the Hessian estimated from the last steps.
 
         d = -H g,   H from the pairs s = x₊ - x, y = g₊ - g, ρ = 1 / sᵀy:
             q ← g;  newest to oldest: a = ρ sᵀq, q ← q - a y
@@ -25,13 +25,13 @@ class LBFGS(Minimizer):
 
     Full batch: the objective must give the same value for the same weights. Nocedal
     and Wright (2006), algorithms 7.4 and 7.5; see `line_search` for α. PyTorch's
-    `LBFGS` has a learning rate, and searches no lines unless line_search_fn is
-    "strong_wolfe"; optax's searches them; Keras has no such method. Liu and Nocedal
+    `LBFGS` has a learning rate, and a line search only with line_search_fn
+    "strong_wolfe"; optax's has a line search; Keras has no such method. Liu and Nocedal
     (1989), Mathematical Programming 45.
 
     Args:
-        memory: pairs that are kept.
-        tolerance: the iteration ends where no entry of the gradient is larger.
+        memory: number of pairs.
+        tolerance: the iteration ends when no entry of the gradient is larger.
         c1, c2: of the Wolfe conditions, 0 < c1 < c2 < 1.
         max_evaluations: of the objective in one line search.
 
@@ -62,7 +62,7 @@ class LBFGS(Minimizer):
         )
 
     def iterate(self, objective: Objective, start: Vector) -> Iterator[Iterate]:
-        """The start, then a point an iteration."""
+        """The start, then one point per iteration."""
         value, g = objective.slope(start)
         check_begun("LBFGS", value + float(np.abs(g).sum()))
         here = Trial(0.0, value, 0.0, start, g)
@@ -71,7 +71,7 @@ class LBFGS(Minimizer):
         yield Iterate(here.x, here.value, 0.0, note)
         while not note:
             found = self._search(objective, here, pairs)
-            if found is None and pairs:  # the guess misled: the gradient does not
+            if found is None and pairs:  # -H g failed: try the gradient alone
                 pairs.clear()
                 found = self._search(objective, here, pairs)
             if found is None:
@@ -94,7 +94,7 @@ class LBFGS(Minimizer):
     def _search(
         self, objective: Objective, here: Trial, pairs: deque[Pair]
     ) -> Trial | None:
-        """A lower point along -H g; None where there is none."""
+        """A lower point along -H g, or None."""
         d = -_two_loops(here.g, pairs)
         slope = float(here.g @ d)
         if not slope < 0.0:
@@ -105,7 +105,7 @@ class LBFGS(Minimizer):
             value, g = objective.slope(x)
             return Trial(alpha, value, float(g @ d), x, g)
 
-        # Newton's step is 1; a gradient has no such scale, so at most a unit of x.
+        # Newton's step is 1. A gradient has no scale: move x by at most 1.
         first = 1.0 if pairs else min(1.0, 1.0 / float(np.abs(here.g).sum()))
         start = Trial(0.0, here.value, slope, here.x, here.g)
         noise, most = _noise(objective, here), self.max_evaluations
@@ -131,7 +131,7 @@ def _noise(objective: Objective, here: Trial) -> float:
 
 
 def _remember(pairs: deque[Pair], old: Trial, new: Trial) -> None:
-    """Keep the step's pair where the curvature along it is positive."""
+    """Keep the step's pair if the curvature along it is positive."""
     s, y = new.x - old.x, new.g - old.g
     curvature = float(s @ y)
     if curvature > np.finfo(np.float64).eps * float(y @ y):

@@ -1,13 +1,13 @@
 """A step length that satisfies the strong Wolfe conditions.
 
     φ(α) = f(x + α d)
-    φ(α) ≤ φ(0) + c₁ α φ'(0)          f falls as much as the slope promises
-    |φ'(α)| ≤ c₂ |φ'(0)|              and the slope has been used up
+    φ(α) ≤ φ(0) + c₁ α φ'(0)          f falls by a share of what the slope predicts
+    |φ'(α)| ≤ c₂ |φ'(0)|              the slope has become flat
 
 Nocedal and Wright, Numerical Optimization (2nd edition, 2006), algorithms 3.5 and 3.6,
 with cubic interpolation (3.59) kept within the inner 80% of the interval. Close to the
-minimum the differences of φ are rounding; there φ may rise by that much, and the slopes
-decide (Hager and Zhang, SIAM J. Optim. 16, 2005, call this the approximate conditions).
+minimum the differences of φ are rounding; there φ may rise by that much, and only the
+slopes decide (the approximate conditions of Hager and Zhang, SIAM J. Optim. 16, 2005).
 """
 
 import math
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from xpnet.optim.minimizer import Vector
 
-LONGEST = 1e20  # beyond this f falls for ever
+LONGEST = 1e20  # the largest α: f is unbounded below
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class LineSearch:
     Attributes:
         at: α → Trial.
         start: the trial of α = 0.
-        noise: how much φ may rise by rounding.
+        noise: the most that φ may rise by rounding.
         c1, c2: the constants of the conditions.
-        most: evaluations at most.
+        most: the most evaluations.
     """
 
     at: Callable[[float], Trial]
@@ -55,9 +55,9 @@ class LineSearch:
     most: int
 
     def run(self, first: float) -> Trial | None:
-        """A trial that satisfies both conditions; else one that lies clearly lower.
+        """Algorithm 3.5: a trial that satisfies both conditions.
 
-        None where there is neither. Algorithm 3.5.
+        Else one that is clearly lower than the start, or None.
         """
         before, alpha = self.start, first
         for i in range(self.most):

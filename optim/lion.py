@@ -16,14 +16,14 @@ class Lion(Optimizer):
         m ← β₂ m + (1 - β₂) g
 
     Steps have no unit of the gradient: η is 3 to 10 times smaller than Adam's, and
-    weight_decay as much larger. A gradient that is 0 but for rounding moves its
-    parameter as far as any other. Keras and optax have the same form, optax with
-    weight_decay = 0.001 unless told otherwise; PyTorch has no such rule. Chen et al.
+    weight_decay as much larger. A gradient that is 0 up to rounding moves its parameter
+    as far as any other. Keras and optax have the same form, optax with a default
+    weight_decay of 0.001; PyTorch has no such rule. Chen et al.
     (2023), arXiv:2302.06675, algorithm 2.
 
     Args:
         learning_rate: η.
-        beta1: β₁ in [0, 1), how much the step follows m rather than g.
+        beta1: β₁ in [0, 1), the weight of m against g in the step.
         beta2: β₂ in [0, 1), of the running mean.
         common: `l1`, `l2`, `weight_decay`, `clip_value`, `clip_norm` of `Optimizer`.
 

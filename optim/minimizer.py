@@ -1,9 +1,8 @@
-"""Methods that look at the objective as a whole, not at one gradient after another.
+"""Minimisers: methods that evaluate the whole objective, several times per iteration.
 
-An update rule (`Optimizer`) is an elementwise formula. What is here evaluates the
-objective as often as it likes in one iteration: line searches, guesses, grids,
-populations. The vectors are NumPy's, in float64 on the host, whatever the objective
-computes with.
+An update rule (`Optimizer`) is an elementwise formula. A minimiser searches: along
+lines, at random, on a grid, with a population. Its vectors are NumPy's, in float64 on
+the host, whatever the objective computes with.
 """
 
 import math
@@ -20,7 +19,7 @@ Function = Callable[[Vector], Any]
 
 
 class StartError(ValueError):
-    """An objective that is not finite where a method starts."""
+    """The objective is not finite at the start."""
 
 
 class Objective:
@@ -28,7 +27,7 @@ class Objective:
 
     Attributes:
         epsilon: the relative rounding of f.
-        evaluations: how often f, or f with its gradient, has been asked for.
+        evaluations: number of evaluations of f, or of f with its gradient.
     """
 
     epsilon = float(np.finfo(np.float64).eps)
@@ -65,13 +64,13 @@ class _Plain(Objective):
 
 @dataclass(frozen=True)
 class Iterate:
-    """Where a method is after an iteration.
+    """The state of a method after an iteration.
 
     Attributes:
         x: the best point so far, (n,).
         value: f there.
         step: α of a line search; NaN for methods without one.
-        note: why the method goes no further; empty while it does.
+        note: why the method ends here; "" if it continues.
     """
 
     x: Vector
@@ -82,13 +81,13 @@ class Iterate:
 
 @dataclass(frozen=True)
 class Minimum:
-    """What `Minimizer.minimize` found.
+    """The result of `Minimizer.minimize`.
 
     Attributes:
         path: the points, the start first, (iterations + 1, n).
         values: f at each, (iterations + 1,).
-        evaluations: how often f was asked for in all.
-        stopped: why the method ended before its last step; empty if it did not.
+        evaluations: number of evaluations of f.
+        stopped: why the method ended before its last step; "" if it did not.
     """
 
     path: Vector
@@ -111,13 +110,13 @@ class Minimizer:
     """A method that minimises an objective from a start.
 
     Attributes:
-        uses_gradient: whether it asks for slopes rather than values.
+        uses_gradient: whether it evaluates gradients.
     """
 
     uses_gradient = False
 
     def iterate(self, objective: Objective, start: Vector) -> Iterator[Iterate]:
-        """The start, then an iterate an iteration; the one with a note is the last."""
+        """The start, then one iterate per iteration; the last has a note."""
         raise NotImplementedError(f"{type(self).__name__}.iterate")
 
     def minimize(
@@ -129,11 +128,11 @@ class Minimizer:
             f: of x (n,), a number.
             gradient: ∂f/∂x of x (n,), (n,); None for methods that need none.
             start: x₀ (n,).
-            steps: iterations at most.
+            steps: the most iterations.
 
         Raises:
-            ValueError, TypeError: a start that is no vector, a missing gradient or one
-                of another shape, f not finite at the start.
+            ValueError, TypeError: the start is no vector, the gradient is missing or of
+                another shape, f is not finite at the start.
         """
         name = type(self).__name__
         steps = check_whole("", "steps", steps, 1)
@@ -154,7 +153,7 @@ class Minimizer:
 
 
 def check_start(start: Any) -> Vector:
-    """`start` as a vector of its own in float64.
+    """A copy of `start` as a vector in float64.
 
     Raises:
         ValueError: another shape, or not finite.
@@ -168,7 +167,7 @@ def check_start(start: Any) -> Vector:
 
 
 def check_begun(name: str, value: float) -> None:
-    """Raises StartError where `value`, of the objective at the start, is not finite."""
+    """Raises StartError if `value`, of the objective at the start, is not finite."""
     if not math.isfinite(value):
         raise StartError(
             f"{name}: the objective is {value} at the start; start elsewhere"

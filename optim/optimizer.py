@@ -1,8 +1,8 @@
-"""What an update rule is: one elementwise formula over the flat parameters.
+"""Optimizer, the base of update rules: one elementwise formula over all parameters.
 
 A step is a chain: clip the gradient, add noise to it, add the penalties, shrink the
-weights (decoupled decay), apply the rule. All of it is elementwise over the flat
-buffers but the norm, so it is recorded once and replayed as one formula.
+weights (decoupled decay), apply the rule. Except the norm, all of it is elementwise
+over the flat buffers, so it is recorded once and replayed as one formula.
 """
 
 import inspect
@@ -44,12 +44,12 @@ class Optimizer:
 
     Raises:
         ValueError: a rate or limit not above 0, a negative penalty or noise.
-        TypeError: an argument that the rule has not, with the nearest that it has.
+        TypeError: an unknown argument; the closest valid name is suggested.
     """
 
     slots: tuple[str, ...] = ()
     reports_penalty = False  # whether `penalty` joins the reported loss
-    squares: tuple[str, ...] = ()  # those of the slots that never are below 0
+    squares: tuple[str, ...] = ()  # the slots that are never below 0
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Optimizer:
 
     @property
     def penalizes(self) -> bool:
-        """Whether weights are treated otherwise than biases."""
+        """Whether the rule differs between weights and biases."""
         return bool(self.l1 or self.l2 or self.weight_decay)
 
     def penalize(self, p: Array, g: Array, rate: Array) -> tuple[Array, Array]:
@@ -133,7 +133,7 @@ class Optimizer:
         return p, g
 
     def penalty(self, weights: Array, scalars: dict[str, Array]) -> Array:
-        """What joins the reported loss of a step, (..., 1, 1).
+        """The penalty to add to the reported loss of a step, (..., 1, 1).
 
         Args:
             weights: (..., n), all that penalties apply to.
@@ -156,7 +156,7 @@ class Optimizer:
             params, grads, slots: (..., n), the flat buffers.
             scalars: arrays (..., 1), or of no axes for one network.
             penalized: weights are the first `penalized` of n.
-            noise: (..., n), what is added to the clipped gradient.
+            noise: (..., n), added to the clipped gradient.
         """
         n = params.shape[-1]
         g = self.clip(grads)
@@ -176,7 +176,7 @@ class Optimizer:
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """The constructor's arguments, those of `Optimizer` too, and their defaults."""
+        """The defaults of all arguments, those of `Optimizer` included."""
         return {
             name: parameter.default
             for kind in (Optimizer, cls)

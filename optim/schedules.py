@@ -1,9 +1,8 @@
 """Learning rates as functions of the step: `schedule(t)`, for t = 0, 1, ...
 
 A schedule is any function of a whole number; those below can be saved with a model.
-A step is one update, on one batch: an epoch has ⌈samples / batch size⌉ of them. The
-rate that waits for a plateau needs to see the validation loss: `ReduceOnPlateau` among
-the callbacks.
+A step is one update, on one batch: an epoch has ⌈samples / batch size⌉ steps. The rate
+that falls on a plateau needs the validation loss: it is the callback `ReduceOnPlateau`.
 """
 
 import math
@@ -113,7 +112,7 @@ class WarmUp:
 
     Args:
         after: the schedule that follows, or a constant rate.
-        steps: updates until its first rate is reached.
+        steps: updates until the first rate of `after`.
     """
 
     after: "Schedule | float"
@@ -155,8 +154,8 @@ def rate_at(schedule: Schedule, step: int) -> float:
     """The rate of `step` = 0, 1, ..., which may be 0.
 
     Raises:
-        TypeError: the schedule gives something else than a number.
-        ValueError: it gives a negative rate, an infinite one or NaN.
+        TypeError: the schedule returns something other than a number.
+        ValueError: it returns a negative or infinite rate, or NaN.
     """
     try:
         rate: Any = schedule(step)
@@ -193,7 +192,7 @@ def schedule_config(schedule: Schedule) -> dict[str, Any]:
     """A schedule of the table as plain values.
 
     Raises:
-        ValueError: a schedule of your own, which a file cannot hold.
+        ValueError: a schedule that is not in the table cannot be saved.
     """
     name = type(schedule).__name__
     if SCHEDULES.get(name) is not type(schedule):

@@ -1,8 +1,8 @@
-"""Methods that need no gradient: they show what a gradient is worth.
+"""Searches without a gradient, to compare with methods that use one.
 
-Their cost grows with the number of weights n as no gradient's does: a random direction
-of n has a component of about 1/√n along the gradient, a grid of k points an axis kⁿ
-points in all.
+Their cost grows with the number of weights n, that of a gradient step does not: a
+random direction has a component of about 1/√n along the gradient, and a grid of k
+points per axis has kⁿ points.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from xpnet.backend import generator
 from xpnet.common import check_flag, check_number, check_whole, explains_arguments
 from xpnet.optim.minimizer import Iterate, Minimizer, Objective, Vector, check_begun
 
-SEARCH = 100  # the stream of the generator: apart from weights and orders
+SEARCH = 100  # number of the random stream, other than those of weights and orders
 
 
 @explains_arguments
@@ -50,7 +50,7 @@ class RandomSearch(Minimizer):
         self.seed = check_whole("", "seed", seed, 0)
 
     def iterate(self, objective: Objective, start: Vector) -> Iterator[Iterate]:
-        """The start, then the best so far after each handful of guesses."""
+        """The start, then the best so far after each `guesses` guesses."""
         rng = generator(self.seed, SEARCH)
         x, value = start, objective.value(start)
         check_begun("RandomSearch", value)
@@ -71,19 +71,19 @@ class GridSearch(Minimizer):
 
         x = start + a u + b v,   a, b ∈ {-radius, ..., radius}, size points each
 
-    An iteration is one line of the grid (one b), so there are `size` of them. u and v
-    are two axes, or, where none are named and n > 2, two orthonormal directions drawn
-    at random: a random plane through weight space, as of Li, Xu, Taylor, Studer and
-    Goldstein (2018), arXiv:1712.09913.
+    An iteration is one line of the grid (one b), so there are `size` iterations. u and
+    v are two axes, or, without `axes` and for n > 2, two random orthonormal directions:
+    a random plane through weight space, as in Li, Xu, Taylor, Studer and Goldstein
+    (2018), arXiv:1712.09913.
 
     Args:
-        size: points along each side; an odd one has the start in its middle.
+        size: points along each side; an odd number includes the start.
         radius: half a side, in units of x.
-        axes: (i, j), the places in x of the two weights that are varied.
+        axes: (i, j), indices in x of the two weights to vary.
         seed: of the directions.
 
     Raises:
-        ValueError: fewer than 2 points a side, a radius not above 0, axes that x does
+        ValueError: fewer than 2 points per side, a radius not above 0, axes that x does
             not have.
     """
 

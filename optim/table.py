@@ -1,4 +1,4 @@
-"""The closed tables: update rules, which a saved model may name, and minimisers."""
+"""The tables: update rules, which a saved model names, and minimisers."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,7 +28,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
     "radam": RAdam,
     "lion": Lion,
 }
-# Lessons know these by names of their own; they are settings of a rule above.
+# More names, of a rule above with a setting.
 VARIANTS: dict[str, Callable[..., Optimizer]] = {
     "momentum": partial(SGD, momentum=0.9),
     "nesterov": partial(SGD, momentum=0.9, nesterov=True),
@@ -46,7 +46,7 @@ def get_optimizer(optimizer: str | Optimizer) -> Optimizer:
     """The rule of that name with its defaults; an `Optimizer` as it is.
 
     Raises:
-        ValueError, TypeError: no rule, with the nearest; a minimiser, with its use.
+        ValueError, TypeError: no rule (the nearest is suggested), or a minimiser.
     """
     if isinstance(optimizer, Optimizer):
         return optimizer
@@ -64,7 +64,7 @@ def get_minimizer(method: str | Minimizer) -> Minimizer:
     """The minimiser of that name with its defaults; a `Minimizer` as it is.
 
     Raises:
-        ValueError, TypeError: no minimiser, with the nearest; a rule, with its use.
+        ValueError, TypeError: no minimiser (the nearest is suggested), or a rule.
     """
     if isinstance(method, Minimizer):
         return method

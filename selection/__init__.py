@@ -1,4 +1,4 @@
-"""Choosing: cross-validation, searches, ensembles, calibration."""
+"""Model selection: cross-validation, searches, ensembles, calibration."""
 
 from xpnet.selection.calibration import (
     Reliability,

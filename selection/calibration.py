@@ -1,4 +1,4 @@
-"""Calibration: does a network that says 90% turn out right nine times in ten?"""
+"""Calibration: is a network that predicts 90% right nine times in ten?"""
 
 import math
 from dataclasses import dataclass
@@ -20,9 +20,8 @@ class Reliability:
 
     Attributes:
         edges: (bins + 1,) of the bins, from 0 to 1.
-        confidence: (bins,) mean probability of the class that was predicted.
-        accuracy: (bins,) share of right predictions; NaN, as `confidence`, in an empty
-            bin.
+        confidence: (bins,) mean probability of the predicted class; NaN in empty bins.
+        accuracy: (bins,) share of right predictions; NaN in empty bins.
         count: (bins,) samples.
     """
 
@@ -46,7 +45,8 @@ class Reliability:
         """The reliability diagram; saved to `path` if one is given."""
         from xpnet.selection.plots import plot_reliability
 
-        return plot_reliability(self, path)
+        arrays = self.edges, self.confidence, self.accuracy, self.count
+        return plot_reliability(*arrays, self.error, path)
 
 
 @explains_arguments
@@ -56,7 +56,7 @@ def reliability(p: Any, y: Any, bins: int = 15) -> Reliability:
     Args:
         p: probabilities (samples, classes); (samples,) or (samples, 1) of "yes".
         y: labels (samples,), whole numbers; 0 and 1 of any type for one column.
-        bins: how many.
+        bins: their number.
 
     Raises:
         ValueError: no probabilities, labels of another length or out of range.
@@ -89,9 +89,9 @@ def expected_calibration_error(p: Any, y: Any, bins: int = 15) -> float:
 @explains_arguments
 @dataclass(frozen=True)
 class Temperature:
-    """Probabilities made less (T > 1) or more sure: softmax(z / T), z = ln p.
+    """Probabilities made less (T > 1) or more confident: softmax(z / T), z = ln p.
 
-    One number, so that the order of the classes, and the accuracy, stay as they are.
+    The order of the classes, and so the accuracy, stays the same.
     Guo et al. (2017), as above.
 
     Attributes:
@@ -107,7 +107,7 @@ class Temperature:
         check_number("Temperature", self.value, "value > 0", lambda t: t > 0.0)
 
     def __call__(self, p: Any) -> Values:
-        """The probabilities p, in the form that they came in, at this temperature.
+        """The probabilities p at this temperature, in the shape of p.
 
         Raises:
             ValueError, TypeError: no probabilities.
@@ -122,8 +122,8 @@ class Temperature:
     def fit(cls, p: Any, y: Any) -> "Temperature":
         """The T with the smallest mean -ln p(label) on held-out samples.
 
-        Fit it on samples that the network was not trained on, and report what it does
-        on others. -ln p is convex in 1/T, so that bisection on its slope finds T.
+        Fit it on samples that the network was not trained on, and measure its effect on
+        others. -ln p is convex in 1/T, so bisection on its slope finds T.
 
         Args:
             p, y: as for `reliability`, which raises the same.
@@ -140,7 +140,7 @@ class Temperature:
         low, high = math.log(1e-2), math.log(1e2)
         for _ in range(60):
             middle = (low + high) / 2.0
-            # Too hot where more of 1/T would still help.
+            # T is too large if a larger 1/T would still lower the loss.
             low, high = (low, middle) if slope(middle) < 0.0 else (middle, high)
         return cls(math.exp((low + high) / 2.0))
 

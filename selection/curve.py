@@ -12,10 +12,10 @@ class LearningCurve:
     """Scores over training-set sizes.
 
     Attributes:
-        results: all trainings.
+        results: of all trainings.
         sizes: numbers of training samples.
         test, train: {name: (sizes, folds)} scores of held-out and of training samples;
-            NaN where a network diverged.
+            NaN for a network that diverged.
     """
 
     def __init__(self, results: Results, sizes: list[int], folds: int) -> None:
@@ -47,4 +47,6 @@ class LearningCurve:
         """Mean and spread of both scores against the size; saved if `path` is given."""
         from xpnet.selection.plots import plot_learning_curve
 
-        return plot_learning_curve(self, path)
+        name = self.results.monitor
+        parts = self.train[name], self.test[name]
+        return plot_learning_curve(self.sizes, *parts, name, path)

@@ -1,4 +1,4 @@
-"""Ensembles: the average of several networks, and how far they disagree."""
+"""Ensembles: the mean of several networks, and their disagreement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,20 +25,20 @@ from xpnet.training.sealed import check_keys, difference, parse
 from xpnet.training.trainer import Trainer
 
 Values = np.ndarray[Any, Any]
-TINY = 1e-30  # p ln p is 0 where p is
+TINY = 1e-30  # stands for p = 0 in p ln p
 
 
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
-    """How sure an ensemble is of each sample, (samples,) or (samples, n).
+    """The uncertainty of an ensemble about each sample, (samples,) or (samples, n).
 
     Attributes:
         total: classes: the entropy of the mean probabilities, in nats, H[p̄]; numbers:
             the standard deviation over the members, in units of y.
-        disagreement: classes: what of it comes from members that contradict each
-            other, H[p̄] - mean H[pᵢ], the mutual information of label and member;
-            numbers: the same as `total`.
-        noise: classes: mean H[pᵢ], what each member is unsure of by itself; numbers: 0.
+        disagreement: classes: the part of it from the differences between members,
+            H[p̄] - mean H[pᵢ], the mutual information of label and member; numbers: the
+            same as `total`.
+        noise: classes: mean H[pᵢ], the mean uncertainty of one member; numbers: 0.
 
     Depeweg et al. (2018), arXiv:1710.07283.
     """
@@ -50,10 +50,10 @@ class Uncertainty:
 
 @explains_arguments
 class Ensemble:
-    """Networks that answer together: p̄ = (1/k) Σᵢ pᵢ.
+    """Networks whose predictions are averaged: p̄ = (1/k) Σᵢ pᵢ.
 
-    Members trained from different seeds make different mistakes; their mean is better
-    than they are, and their disagreement says where it is not to be trusted.
+    Members trained from different seeds make different mistakes. Their mean is better
+    than each of them, and their disagreement shows where the mean is uncertain.
     Lakshminarayanan, Pritzel, Blundell (2017), arXiv:1612.01474.
 
         stack = xn.Stack([make(seed=seed) for seed in range(8)])
@@ -62,9 +62,9 @@ class Ensemble:
         ensemble.predict(xt), ensemble.uncertainty(xt).disagreement
 
     Args:
-        members: a `Stack`, or trainers that could be one.
-        scaler: of the inputs, applied before the networks see them.
-        y_scaler: undone on what they predict.
+        members: a `Stack`, or trainers that can be stacked.
+        scaler: applied to the inputs.
+        y_scaler: its inverse is applied to the predictions.
 
     Raises:
         ValueError, TypeError: members that cannot be stacked.
@@ -88,11 +88,11 @@ class Ensemble:
 
     @property
     def targets(self) -> str:
-        """What the networks predict: "classes", "binary" or "values"."""
+        """The kind of the targets: "classes", "binary" or "values"."""
         return self.stack[0].loss_function.targets
 
     def scaled(self, x: Any) -> Any:
-        """x as the networks see it."""
+        """x as the networks get it."""
         if self.scaler is None:
             return x
         first = self.stack[0]
@@ -101,7 +101,7 @@ class Ensemble:
         return self.scaler.transform(x.reshape(len(x), -1)).reshape(x.shape)
 
     def member_predictions(self, x: Any, batch_size: int | None = None) -> Values:
-        """What each member predicts for x (samples, *sample): (k, samples, n)."""
+        """The predictions of each member for x (samples, *sample): (k, samples, n)."""
         outputs: Values = self.stack.predict(self.scaled(x), batch_size=batch_size)
         if self.y_scaler is not None:
             outputs = np.stack([self.y_scaler.inverse(p) for p in outputs])
@@ -115,7 +115,7 @@ class Ensemble:
         """Labels (samples,) of the most probable class; yes/no as 0 and 1.
 
         Raises:
-            ValueError: networks that do not classify.
+            ValueError: the networks do not classify.
         """
         if self.targets == "values":
             raise ValueError(
@@ -128,7 +128,7 @@ class Ensemble:
         return answers[:, 0] if answers.shape[1] == 1 else answers
 
     def uncertainty(self, x: Any, batch_size: int | None = None) -> Uncertainty:
-        """How sure the ensemble is of each sample, and why not."""
+        """The uncertainty about each sample, and its two sources."""
         p = self.member_predictions(x, batch_size).astype(np.float64)
         if self.targets == "values":
             spread = p.std(axis=0)
@@ -137,7 +137,7 @@ class Ensemble:
         return Uncertainty(total, np.maximum(total - noise, 0.0), noise)
 
     def _entropy(self, p: Values) -> Values:
-        """-Σ p ln p over the classes, or over yes and no of each question."""
+        """-Σ p ln p over the classes, or over yes and no of each output."""
         if self.targets == "classes":
             return np.asarray(-(p * np.log(np.maximum(p, TINY))).sum(axis=-1))
         q = 1.0 - p
@@ -148,8 +148,8 @@ class Ensemble:
         """{metric: value} of the mean prediction, and "loss", -ln p̄ of the label or
         mean square error.
 
-        The loss is that of the averaged probabilities (or outputs), which is never
-        above the mean of the members' losses.
+        The loss is that of the mean probabilities (or outputs), which is never above
+        the mean of the members' losses.
 
         Raises:
             ValueError, TypeError: unfit data, as `Trainer.evaluate`.
@@ -194,7 +194,7 @@ class Ensemble:
     def score(self, x: Any, y: Any, rows: Any, sample_weight: Any) -> dict[str, float]:
         """`evaluate` on some rows of x and y, with the loss that searches report.
 
-        That is the mean of the members' own losses, of scaled y where y is scaled.
+        That is the mean of the members' own losses, of scaled y if y is scaled.
         """
         x, y, w = self._checked(x, y, sample_weight)
         (rows,) = check_rows([rows], "rows", len(x), 1)
@@ -209,10 +209,10 @@ class Ensemble:
     # Files.
 
     def save(self, directory: str | Path) -> Path:
-        """Write all members and the scaling into `directory`, in one step.
+        """Write all members and the scalers into `directory`, in one step.
 
-        As `Trainer.save`, whose model it replaces, and which replaces it: `directory`
-        holds what was saved last.
+        It replaces a model of `Trainer.save`, and the other way round: `directory` has
+        what was saved last.
 
         Raises:
             ValueError, OSError: as `Trainer.save`.
@@ -237,7 +237,8 @@ class Ensemble:
 
         Raises:
             FileNotFoundError: there is none.
-            ValueError: a damaged one, with the file and the entry; a single network.
+            ValueError: it is damaged (the message has the file and the entry), or it is
+                a single network.
         """
         folder = check_path(directory, "load: directory")
         found = _load(folder, device, prefer_old=True)
@@ -256,19 +257,19 @@ def load_saved(
 
     Raises:
         FileNotFoundError: there is neither.
-        ValueError: a damaged one, with the file and the entry.
+        ValueError: it is damaged; the message has the file and the entry.
     """
     return _load(check_path(directory, "load: directory"), device, prefer_old=False)
 
 
 def _load(folder: Path, device: str | Backend, prefer_old: bool) -> Trainer | Ensemble:
-    """What `folder` holds.
+    """The network or ensemble in `folder`.
 
     Args:
-        folder: where to look.
+        folder: of the model.
         device: of the networks.
-        prefer_old: whether an ensemble in the older form is meant where a single
-            network in the older form is there too.
+        prefer_old: whether to take the ensemble if `folder` has an ensemble and a
+            network in the older form.
     """
     backend = get_backend(device)
     old = (folder / ENSEMBLE).is_file()
@@ -279,8 +280,8 @@ def _load(folder: Path, device: str | Backend, prefer_old: bool) -> Trainer | En
         if not prefer_old:
             raise ValueError(
                 f"{folder} holds a network, {MODEL}, and an ensemble, {ENSEMBLE}; an "
-                "older xpnet wrote one over the other; remove the one that is not "
-                "meant, or use xpnet.Trainer.load or xpnet.Ensemble.load"
+                "older xpnet wrote one over the other; remove the wrong one, or "
+                "use xpnet.Trainer.load or xpnet.Ensemble.load"
             )
         return _load_old(folder, backend)
     if saved.kind == "trainer":
@@ -302,7 +303,7 @@ def _load_old(folder: Path, backend: Backend) -> Ensemble:
 
 
 def _scalers(path: Path, entries: dict[str, Any]) -> list[Scaler | None]:
-    """Those of the inputs and of the targets."""
+    """The scalers of the inputs and of the targets."""
     found = []
     for name in ("scaler", "y_scaler"):
         values = entries[name]

@@ -1,4 +1,4 @@
-"""Folds: which samples train and which are held out, again and again."""
+"""Folds: pairs of training and test rows."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -23,25 +23,25 @@ def k_folds(
     repeats: int = 1,
     seed: int = 0,
 ) -> list[Fold]:
-    """[(train, test), ...]: every sample is in the test part of one fold a repeat.
+    """[(train, test), ...]: each sample is in one test part per repeat.
 
     Sizes of test parts differ by at most one, or by as little as groups allow. The same
     arguments give the same folds on every machine. Kohavi, "A study of cross-validation
     and bootstrap" (IJCAI 1995).
 
     Args:
-        samples: how many there are.
+        samples: their number.
         folds: k from 2 to `samples`, or "leave_one_out" for k = samples.
-        stratify: (samples,) classes whose shares each fold keeps: a class's members in
-            the test parts differ by at most one.
-        groups: (samples,) labels of what must not be torn apart (patients, writers):
-            no group is in both parts of a fold.
-        repeats: how often, each time in another order.
-        seed: of the order.
+        stratify: (samples,) classes: their shares are the same in each fold, numbers
+            per test part differ by at most one.
+        groups: (samples,) labels of groups (patients, writers): no group is in both
+            parts of a fold.
+        repeats: the number of times, each in another order.
+        seed: of the orders.
 
     Raises:
-        ValueError: more folds than samples, groups, or members of a class; labels of
-            another length; stratify together with groups.
+        ValueError: more folds than samples, groups, or members of a class; not one
+            label per sample; stratify together with groups.
     """
     samples = check_whole("", "samples", samples, 2)
     repeats = check_whole("", "repeats", repeats, 1)
@@ -55,7 +55,7 @@ def k_folds(
     k = check_whole("", "folds", folds, 2)
     if k > samples:
         raise ValueError(
-            f"folds: expected at most one a sample, {samples}, got {k}; hint: "
+            f"folds: expected at most {samples}, one per sample, got {k}; hint: "
             "'leave_one_out' holds out one at a time"
         )
     if stratify is not None and groups is not None:
@@ -65,25 +65,20 @@ def k_folds(
         )
     found: list[Fold] = []
     for repeat in range(repeats):
-        rng = np.random.Generator(
-            np.random.Philox(np.random.SeedSequence((seed, repeat)))
-        )
-        if groups is not None:
-            part = _grouped(_codes(groups, samples, "groups"), k, rng)
-        elif stratify is not None:
-            part = _stratified(_codes(stratify, samples, "stratify"), stratify, k, rng)
-        else:
-            part = np.empty(samples, np.int64)
-            part[rng.permutation(samples)] = np.arange(samples) % k
-        found += [_fold(part, i) for i in range(k)]
+        seeds = np.random.SeedSequence((seed, repeat))
+        rng = np.random.Generator(np.random.Philox(seeds))
+        part = _test_parts(samples, k, stratify, groups, rng)
+        tests = (part == i for i in range(k))
+        found += [(np.flatnonzero(~test), np.flatnonzero(test)) for test in tests]
     return found
 
 
 def check_folds(folds: Any, samples: int) -> list[Fold]:
-    """Folds of the caller's own: (train, test) pairs of row numbers.
+    """The caller's folds: (train, test) pairs of row numbers, checked.
 
     Raises:
-        ValueError: not pairs, rows that there are not, or rows in both parts.
+        TypeError: no iterable.
+        ValueError: not pairs, unknown rows, or rows in both parts.
     """
     found: list[Fold] = []
     if not isinstance(folds, Iterable):
@@ -118,8 +113,17 @@ def check_folds(folds: Any, samples: int) -> list[Fold]:
     return found
 
 
-def _fold(part: Indices, i: int) -> Fold:
-    return np.flatnonzero(part != i), np.flatnonzero(part == i)
+def _test_parts(
+    samples: int, k: int, stratify: Any, groups: Any, rng: np.random.Generator
+) -> Indices:
+    """The number 0 ... k - 1 of the test part of each sample."""
+    if groups is not None:
+        return _grouped(_codes(groups, samples, "groups"), k, rng)
+    if stratify is not None:
+        return _stratified(_codes(stratify, samples, "stratify"), stratify, k, rng)
+    part = np.empty(samples, np.int64)
+    part[rng.permutation(samples)] = np.arange(samples) % k
+    return part
 
 
 def _codes(labels: Any, samples: int, name: str) -> Indices:
@@ -130,18 +134,18 @@ def _codes(labels: Any, samples: int, name: str) -> Indices:
 def _stratified(
     codes: Indices, labels: Any, k: int, rng: np.random.Generator
 ) -> Indices:
-    """Test part of each sample: the members of each class are dealt out in turn."""
+    """Test part of each sample: the members of each class in turn."""
     counts = np.bincount(codes)
     if counts.min() < k:
         name = np.unique(np.asarray(labels))[counts.argmin()].item()
         raise ValueError(
-            f"folds: expected at least {k} samples of every class, one a fold, got "
+            f"folds: expected at least {k} samples of every class, one per fold, got "
             f"{counts.min()} of class {name!r}; hint: fewer folds, stratify=False, or "
             "drop or merge rare classes"
         )
     order = rng.permutation(len(codes))
-    # A stable sort keeps the random order inside each class; dealing goes on from one
-    # class to the next, so that fold sizes differ by one at most.
+    # A stable sort keeps the random order inside each class. The turns continue from
+    # one class to the next, so that fold sizes differ by at most one.
     by_class = order[np.argsort(codes[order], kind="stable")]
     part = np.empty(len(codes), np.int64)
     part[by_class] = np.arange(len(codes)) % k
@@ -153,7 +157,7 @@ def _grouped(codes: Indices, k: int, rng: np.random.Generator) -> Indices:
     counts = np.bincount(codes)
     if len(counts) < k:
         raise ValueError(
-            f"folds: expected at least {k} groups, one a fold, got {len(counts)}; "
+            f"folds: expected at least {k} groups, one per fold, got {len(counts)}; "
             "hint: fewer folds"
         )
     order = rng.permutation(len(counts))

@@ -1,9 +1,9 @@
-"""What a network is, as a SHA-256: equal only where a training gives the same scores.
+"""Identifies a network by a SHA-256: equal only if a training gives the same scores.
 
-A file of a search is read by another process, after its script may have been edited. So
-values count rather than objects, and of a function its code, defaults, closure and the
-global names that it uses. Functions and classes of installed libraries count by their
-names, and xpnet and NumPy by their versions.
+Another process may read the file of a search after its script was edited. So the digest
+is of values, not of objects; of a function it covers the code, defaults, closure and
+the global names that it uses. Functions and classes of installed libraries are
+identified by their names, and xpnet and NumPy by their versions.
 """
 
 import hashlib
@@ -23,26 +23,26 @@ from xpnet.training.callbacks import Callback
 from xpnet.training.trainer import Trainer
 
 LIBRARIES = sys.stdlib_module_names | {"cupy", "numpy", "scipy", "sklearn", "xpnet"}
-WITHOUT_VALUE = (IOBase, type(Lock()), type(RLock()))  # they decide no score
+WITHOUT_VALUE = (IOBase, type(Lock()), type(RLock()))  # no score depends on them
 PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 
 
 def identity(value: Any) -> str:
-    """The SHA-256 of what `value` is, in hexadecimal digits.
+    """The SHA-256 of `value` in hexadecimal digits.
 
     Raises:
-        ValueError: something in it that no two processes can compare, with its name.
+        ValueError: two processes cannot compare a part of it; the message names it.
     """
     return _Digest().of(value).hex()
 
 
 def network(trainer: Trainer) -> str:
-    """The identity of a trainer that has been made and not been trained yet."""
+    """The identity of a new, untrained trainer."""
     return identity(_parts(trainer))
 
 
 def _parts(trainer: Trainer) -> list[Any]:
-    """Everything of it that decides what a training gives."""
+    """Everything that the result of a training depends on."""
     model, device = trainer.model, trainer.backend.device.split(":")[0]
     layers = list[Any](model.layers)
     parts: list[Any] = [
@@ -68,11 +68,11 @@ def _version(package: str) -> str:
 
 
 class _Digest:
-    """One traversal; an object that is met again is not walked again."""
+    """One traversal, which visits each object once."""
 
     def __init__(self) -> None:
         self._known: dict[int, bytes] = {}
-        self._kept: list[Any] = []  # so that no id is given twice
+        self._kept: list[Any] = []  # so that no id is reused
         self._path: list[str] = []
 
     def of(self, value: Any) -> bytes:
@@ -90,7 +90,7 @@ class _Digest:
         return self._known[id(value)]
 
     def _walked(self, value: Any) -> Iterator[str | bytes]:
-        """The digests of its parts, behind a word for what it is."""
+        """Its kind and the digests of its parts."""
         if isinstance(value, np.ndarray):
             yield from self._array(value)
         elif type(value) in (list, tuple):
@@ -135,7 +135,7 @@ class _Digest:
             yield hashlib.sha256(flat.view(np.uint8).data).digest()
 
     def _code(self, code: CodeType) -> Iterator[str | bytes]:
-        """What it does; where it stands in which file does not count."""
+        """The code itself, without its file and line numbers."""
         yield from ("code", code.co_code, code.co_exceptiontable)
         names = (code.co_names, code.co_varnames, code.co_freevars, code.co_consts)
         yield from map(self.of, names)
@@ -155,7 +155,7 @@ class _Digest:
                 yield from (name, self.of(known[name]))
 
     def _class(self, kind: type) -> Iterator[str | bytes]:
-        """Its name; of a class of your own, all that its body and its bases' hold."""
+        """Its name; for a class of no library also its attributes and its bases'."""
         yield from ("class", _name(kind))
         for base in kind.__mro__:
             if _of_a_library(base):
@@ -165,22 +165,22 @@ class _Digest:
                 value = _plain_function(value)
                 held = not (isroutine(value) or isdatadescriptor(value))
                 held = held and not name.startswith(("__", "_abc"))
-                # What a callback's class holds may be what it counts.
+                # An attribute of a callback's class may be a counter.
                 if isinstance(value, FunctionType) or (
                     held and not issubclass(kind, Callback)
                 ):
                     yield from (name, self.of(value))
 
     def _object(self, value: Any) -> Iterator[str | bytes]:
-        """Its class and state, as a pickle would hold them."""
+        """Its class and state, as pickle gets them."""
         try:
             state = value.__reduce_ex__(4)
         except Exception as error:
             named = [n for n in self._path[::-1] if not n.startswith("builtins.")]
             where = " in ".join(named)
             raise ValueError(
-                f"file: {where} cannot be told from another one when the search is run "
-                f"again ({error}); make it without that, or leave file out"
+                f"file: {where} cannot be compared when the search is run again "
+                f"({error}); make it without that, or leave file out"
             ) from None
         yield from ("object", self.of(type(value)))
         if isinstance(state, str):  # the name of something global
@@ -191,7 +191,7 @@ class _Digest:
 
 
 def _sha(*parts: str | bytes) -> bytes:
-    """Of the parts and of where each ends."""
+    """The digest of the parts and of their lengths."""
     digest = hashlib.sha256()
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
@@ -200,7 +200,7 @@ def _sha(*parts: str | bytes) -> bytes:
 
 
 def _names(code: CodeType) -> Iterable[str]:
-    """The global names that it may use, and functions within it."""
+    """The names that the code and its inner functions may use."""
     yield from code.co_names
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
@@ -208,7 +208,7 @@ def _names(code: CodeType) -> Iterable[str]:
 
 
 def _plain_function(value: Any) -> Any:
-    """What a method, a static one or a property of a class body really is."""
+    """The function of a method, a static method or a property."""
     if isinstance(value, classmethod | staticmethod):
         return value.__func__
     if isinstance(value, cached_property):
@@ -217,7 +217,7 @@ def _plain_function(value: Any) -> Any:
 
 
 def _compiled(function: Any) -> bool:
-    """Whether it has a name and no code that could be looked at."""
+    """Whether it has a name but no Python code."""
     return hasattr(function, "__qualname__") and not hasattr(function, "__self__")
 
 

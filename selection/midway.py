@@ -1,9 +1,9 @@
-"""A stack that is being trained, in a file beside that of its search.
+"""The state of a stack in training, in a file beside that of its search.
 
     SHA-256 of the rest, a line of JSON, the arrays of all networks as NumPy's npz
 
-Only a search without callbacks goes on amid a stack: what a callback has seen is its
-own. The numbers are those of a training that was never stopped.
+Only a search without callbacks continues a stack, since the state of a callback is not
+saved. The numbers are those of an uninterrupted training.
 """
 
 import hashlib
@@ -20,17 +20,17 @@ from xpnet.common.console import warn
 from xpnet.common.files import write_whole
 from xpnet.training.trainer import Trainer
 
-WORK = 2e11  # parameters × samples between two saves: half a minute, about
-STEP = 1e5  # of them in the time that a step takes at least
-LARGEST = 1 << 28  # bytes that are worth being written
+WORK = 2e11  # parameters × samples between two saves, about half a minute
+STEP = 1e5  # the same for the least time of a step
+LARGEST = 1 << 28  # the most bytes to save
 
 
-def stretch(trainers: Sequence[Trainer], steps: int, samples: int) -> int:
-    """Epochs between two saves, from what there is to do: the same on every machine.
+def epochs_between_saves(trainers: Sequence[Trainer], steps: int, samples: int) -> int:
+    """Epochs between two saves by the work of one: the same on every machine.
 
     Args:
         trainers: built.
-        steps, samples: of an epoch, of all of them together.
+        steps, samples: of all of them in one epoch.
     """
     size = max(sum(a.size for a in _arrays(t)) for t in trainers)
     if size * trainers[0].dtype.itemsize * len(trainers) > LARGEST:
@@ -39,7 +39,7 @@ def stretch(trainers: Sequence[Trainer], steps: int, samples: int) -> int:
 
 
 class Midway:
-    """The file of a stack that is being trained.
+    """The file of a stack in training.
 
     Args:
         path: of the file.
@@ -50,10 +50,7 @@ class Midway:
         self.path, self.keys = path, keys
 
     def save(self, trainers: Sequence[Trainer], epochs: int) -> None:
-        """Write the networks as they are after `epochs`.
-
-        Where there is no room for them, a warning says so and the training goes on.
-        """
+        """Write the networks as they are after `epochs`; warns if that fails."""
         head = {
             "keys": self.keys,
             "epochs": epochs,
@@ -77,9 +74,9 @@ class Midway:
             )
 
     def restore(self, trainers: Sequence[Trainer]) -> int:
-        """Let built networks be as they were saved; returns how many epochs ago.
+        """Restore built networks from the file; returns their number of epochs.
 
-        0 where nothing was saved of these networks, or what was saved is damaged.
+        Returns 0 if the file has other networks, or is damaged or missing.
         """
         with suppress(FileNotFoundError):
             content = self.path.read_bytes()
@@ -96,12 +93,12 @@ class Midway:
         return 0
 
     def remove(self) -> None:
-        """The networks are done."""
+        """Remove the file."""
         self.path.unlink(missing_ok=True)
 
 
 def _arrays(trainer: Trainer) -> list[Any]:
-    """All that its training changes."""
+    """All arrays that training changes."""
     buffers = trainer.model.buffers
     assert buffers is not None
     arrays = [buffers.params, buffers.state, trainer.model.step]

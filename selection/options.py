@@ -1,4 +1,4 @@
-"""What every search takes besides its settings."""
+"""The options of every search."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from xpnet.training.history import check_mode
 from xpnet.training.inputs import DEFAULT_BATCH
 
 EPOCHS = 30
-# Taken by the searches beside their options.
+# Arguments of the searches that are no options.
 OTHERS = ("folds", "groups", "repeats", "stratify", "test")
 
 
@@ -27,28 +27,29 @@ class Options(TypedDict, total=False):
     """Keyword arguments of the searches.
 
     Attributes:
-        epochs: passes over the training part [30]; may be a setting too.
-        batch_size: samples an update [32, or all if there are fewer]; likewise.
-        callbacks: every network has its own copy; what they watch must not be the test
-            part, so "val_" curves need `validation`.
+        epochs: passes over the training part [30]; may be a setting.
+        batch_size: samples per update [32, or all of fewer samples]; may be a setting.
+        callbacks: each network gets a copy. They do not get the test part: "val_"
+            curves need `validation`.
         validation: share of each training part that is held out for the callbacks [0].
         sample_weight: (samples,), wᵢ ≥ 0, in training and in scores.
         class_weight: {label: weight}, or "balanced" over each training part.
-        scale: "standard" or "minmax": of the inputs, fitted on each training part.
-        scale_y: whether y (samples, n) is standardised likewise; metrics are in units
-            of y all the same, the loss is in deviations.
-        monitor: the score that decides: "loss" or a metric's name [r2 where it is
-            defined on every test part, else the first metric].
-        mode: "max" where a higher one is better, "min" where a lower is [what the
-            metric says, see `Metric`].
-        seed: of the folds; a maker that takes `seed` is given it, plus the number of
-            the repeat.
-        memory: bytes that a stack may take [half of what is free].
-        at_once: networks in one stack, at most [128].
-        file: where finished networks are kept, and without callbacks a long stack amid
-            its training; run again, the search goes on there. Networks that `make`
-            gives otherwise by then are trained again; other data, folds or options are
-            an error, and so is a second search with the file.
+        scale: "standard" or "minmax" scaling of the inputs, fitted on each training
+            part.
+        scale_y: whether to standardise y (samples, n) in the same way. Metrics are in
+            units of y, the loss in deviations.
+        monitor: the score that decides: "loss" or a metric's name [r2 if it is defined
+            on every test part, else the first metric].
+        mode: "max" if a higher score is better, "min" if a lower one is [that of the
+            metric, see `Metric`].
+        seed: of the folds; if `make` has an argument `seed`, it gets this plus the
+            number of the repeat.
+        memory: the most bytes of a stack [half of the free memory].
+        at_once: the most networks in one stack [128].
+        file: stores finished networks, and without callbacks the state of a long stack;
+            the same search reads it and continues. Networks that `make` now makes
+            differently are trained again. Other data, folds or options are an error,
+            and so is a second search with the file at the same time.
         verbose: a bar with the time left; None shows it on a terminal only.
     """
 
@@ -71,7 +72,7 @@ class Options(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Checked:
-    """The options with their defaults, checked as far as they can be without data."""
+    """The options with their defaults, checked as far as possible without data."""
 
     epochs: int = EPOCHS
     batch_size: int | None = DEFAULT_BATCH

@@ -1,4 +1,4 @@
-"""What a search has found: a table, JSON, a plot."""
+"""The results of a search: a table, JSON, a plot."""
 
 import json
 import math
@@ -18,16 +18,16 @@ Scores = dict[str, float]
 
 @dataclass(eq=False)
 class Trial:
-    """One setting, and how it did on every part.
+    """One setting and its scores on every split.
 
     Attributes:
-        settings: what was tried.
-        scores: {name: value} of each part's held-out samples; None where there is no
-            result (not run, or failed).
-        train_scores: likewise of the samples trained on, where they were asked for.
-        errors: why a part has no result: {number of the part: what went wrong}.
-        epochs: how long each part trained.
-        left: why it was not trained to the end, for a setting that was not.
+        settings: the values.
+        scores: {name: value} of each split's test part; None for a split that has not
+            run or has failed.
+        train_scores: the same of the training parts, in a learning curve.
+        errors: {number of a split: why it failed}.
+        epochs: number of epochs of each split.
+        stopped_early: why halving stopped it, or "".
     """
 
     settings: Settings
@@ -35,53 +35,59 @@ class Trial:
     train_scores: list[Scores | None] = field(default_factory=list)
     errors: dict[int, str] = field(default_factory=dict)
     epochs: list[int] = field(default_factory=list)
-    left: str = ""
+    stopped_early: str = ""
 
     @property
     def complete(self) -> bool:
-        """Whether every part has a result: only then is a mean worth comparing."""
-        return not self.left and all(scores is not None for scores in self.scores)
+        """Whether every split has a result: only then can means be compared."""
+        return not self.stopped_early and all(
+            scores is not None for scores in self.scores
+        )
 
     def values(self, name: str) -> np.ndarray[Any, Any]:
-        """The score `name` of the parts that have a result."""
+        """The score `name` of the splits that have a result."""
         return np.array([scores[name] for scores in self.scores if scores is not None])
 
     def mean(self, name: str) -> float:
-        """The mean over the parts; NaN without a result."""
+        """The mean over the splits; NaN without a result."""
         values = self.values(name)
         return float(values.mean()) if len(values) else math.nan
 
     def std(self, name: str) -> float:
-        """The standard deviation over the parts (n - 1); NaN for fewer than two."""
+        """The standard deviation over the splits (n - 1); NaN for fewer than two."""
         values = self.values(name)
         return float(values.std(ddof=1)) if len(values) > 1 else math.nan
 
     @property
     def note(self) -> str:
-        """What a table says of it."""
+        """Its remark in the table."""
         if self.errors:
             first = next(iter(self.errors.values())).split(";")[0]
             return f"failed in {len(self.errors)} of {len(self.scores)}: {first}"
         missing = sum(scores is None for scores in self.scores)
-        return f"{missing} of {len(self.scores)} not run" if missing else self.left
+        return (
+            f"{missing} of {len(self.scores)} not run"
+            if missing
+            else self.stopped_early
+        )
 
 
 class Results:
     """Trials, best first.
 
-    A setting that diverged on any part, whose score is NaN, or that has not run on all
-    parts, is never the best: it stands at the end, with what happened. Of equal ones
-    the first that was tried comes first.
+    A setting that diverged on any split, whose score is NaN, or that has not run on all
+    splits, is never the best: it comes last, with a remark. Of equal ones the first
+    that was tried comes first.
 
     Attributes:
         trials: in the order in which they were tried.
         monitor: the score that decides.
-        higher_is_better: {score: True, False or None}: which end of it is good; None
-            where that is not known, and then it cannot decide between trials.
+        higher_is_better: {score: True, False or None}; a score with None, unknown,
+            cannot decide between trials.
         interrupted: whether Ctrl-C ended the search.
-        test: scores of the refitted best setting on a test part, where there was one.
-        refitted: what `refit` has given last.
-        again: trains settings on all samples of the search.
+        test: scores of the refitted best setting on the test part, or None.
+        refitted: the last result of `refit`, or None.
+        refit_function: trains settings on all samples of the search.
     """
 
     def __init__(
@@ -95,7 +101,7 @@ class Results:
         self.interrupted = False
         self.test: Scores | None = None
         self.refitted: Ensemble | None = None
-        self.again: Callable[[Settings, int], Ensemble] | None = None
+        self.refit_function: Callable[[Settings, int], Ensemble] | None = None
 
     def __len__(self) -> int:
         return len(self.trials)
@@ -108,7 +114,7 @@ class Results:
         """The trials, best first; incomplete ones last.
 
         Raises:
-            ValueError: it is not known which end of the monitor is good.
+            ValueError: it is unknown whether a higher score is better.
         """
         if len(self.trials) < 2:
             return list(self.trials)
@@ -131,40 +137,41 @@ class Results:
         """The complete trial with the best mean.
 
         Raises:
-            ValueError: no trial is complete, with the reason of the first.
+            ValueError: no trial is complete; the message has the reason of the first.
         """
         first = self.ranked[0]
         if not first.complete:
             raise ValueError(
-                f"no setting has a result on every part: {shown_settings(first)}: "
-                f"{first.note}; try smaller learning rates"
+                "no setting has a result on every part: "
+                f"{shown_settings(first.settings)}: {first.note}; try smaller learning "
+                "rates"
             )
         if not self._sound(first):
             raise ValueError(
-                f"{self.monitor} is NaN for every setting; let another score decide"
+                f"{self.monitor} is NaN for every setting; use another monitor"
             )
         return first
 
     def refit(self, members: int = 1) -> Ensemble:
-        """The best setting, trained on all samples that were searched on.
+        """The best setting, trained on all samples of the search.
 
         Args:
-            members: networks, each with a seed of its own.
+            members: number of networks, which have different seeds.
 
         Returns:
-            An `Ensemble` with the scaling in it; `[0]` is the first `Trainer`.
+            An `Ensemble` with the scalers; `[0]` is the first `Trainer`.
 
         Raises:
             ValueError: no trial is complete.
             DivergenceError: every member diverged.
         """
-        assert self.again is not None
-        self.refitted = self.again(self.best.settings, members)
+        assert self.refit_function is not None
+        self.refitted = self.refit_function(self.best.settings, members)
         return self.refitted
 
     @property
     def names(self) -> list[str]:
-        """The scores that there are."""
+        """The names of all scores."""
         found = [s for trial in self.trials for s in trial.scores if s is not None]
         return list(dict.fromkeys(name for scores in found for name in scores))
 
@@ -207,7 +214,7 @@ class Results:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; numbers that are not finite are None."""
+        """Values for JSON; numbers that are not finite are None."""
         return {
             "monitor": self.monitor,
             "higher_is_better": self.higher_is_better.get(self.monitor),
@@ -223,7 +230,7 @@ class Results:
                     "train_scores": [_plain_scores(row) for row in trial.train_scores],
                     "errors": {str(k): v for k, v in trial.errors.items()},
                     "epochs": trial.epochs,
-                    "left": trial.left,
+                    "stopped_early": trial.stopped_early,
                 }
                 for trial in self.ranked
             ],
@@ -243,11 +250,16 @@ class Results:
             The matplotlib figure.
 
         Raises:
-            ImportError: matplotlib is missing, with the install line.
+            ImportError: matplotlib is missing; the message has the install line.
         """
-        from xpnet.selection.plots import plot_results
+        from xpnet.selection.plots import plot_trials
 
-        return plot_results(self, path)
+        trials = [trial for trial in self.ranked if trial.complete]
+        names = self.varied or [""]
+        settings = {n: [t.settings.get(n, "") for t in trials] for n in names}
+        means = [trial.mean(self.monitor) for trial in trials]
+        deviations = [trial.std(self.monitor) for trial in trials]
+        return plot_trials(settings, means, deviations, self.monitor, path)
 
 
 def _spread(trial: Trial, name: str) -> str:
@@ -273,13 +285,13 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def shown_settings(trial: Trial) -> str:
+def shown_settings(settings: Settings) -> str:
     """The settings in one line."""
-    return ", ".join(f"{k}={shown(v)}" for k, v in trial.settings.items()) or "defaults"
+    return ", ".join(f"{k}={shown(v)}" for k, v in settings.items()) or "defaults"
 
 
 def plain(value: Any) -> Any:
-    """A setting's value as JSON holds it; what is not plain, by its name."""
+    """A setting's value for JSON; other objects by their name."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, tuple | list):

@@ -18,7 +18,7 @@ from xpnet.common import (
 )
 
 Settings = dict[str, Any]
-FIT = ("epochs", "batch_size")  # settings of `fit` rather than of the network
+FIT = ("epochs", "batch_size")  # settings of `fit`, not of the network
 
 
 @explains_arguments
@@ -49,7 +49,7 @@ class Uniform:
 class LogUniform:
     """A number whose logarithm is uniform between those of low and high.
 
-    For what is known to an order of magnitude, such as learning rates and penalties:
+    For values of unknown order of magnitude, such as learning rates and penalties:
     Bergstra and Bengio, JMLR 13 (2012). whole: rounded to a whole number.
 
     Raises:
@@ -78,11 +78,11 @@ def _check_range(owner: "Uniform | LogUniform", above: float) -> None:
 
 
 def check_names(make: Callable[..., Any], space: Any) -> dict[str, Any]:
-    """`space` with names that `make` or `fit` has.
+    """`space` as a dictionary, with names of arguments of `make` or `fit`.
 
     Raises:
-        TypeError: no dictionary.
-        ValueError: a misspelt name, with the nearest that there is.
+        TypeError: not a mapping.
+        ValueError: an unknown name; the message has the nearest.
     """
     if not isinstance(space, Mapping):
         raise TypeError(
@@ -98,10 +98,10 @@ def check_names(make: Callable[..., Any], space: Any) -> dict[str, Any]:
 
 
 def grid(space: Mapping[str, Any]) -> list[Settings]:
-    """Every combination of the values, the last name's running fastest.
+    """Every combination of the values; those of the last name change fastest.
 
     Raises:
-        TypeError, ValueError: values that are no list, an empty one, a range.
+        TypeError, ValueError: values that are no list, an empty list, a range.
     """
     for name, values in space.items():
         if isinstance(values, Uniform | LogUniform):
@@ -115,9 +115,9 @@ def grid(space: Mapping[str, Any]) -> list[Settings]:
 
 
 def draws(space: Mapping[str, Any], trials: int, seed: int) -> list[Settings]:
-    """`trials` settings drawn from ranges and lists, all different.
+    """`trials` different settings drawn from ranges and lists.
 
-    Where lists alone leave fewer combinations than that, all of them.
+    All combinations if there are only lists, with fewer combinations than `trials`.
     """
     trials = check_whole("", "trials", trials, 1)
     ranges = [v for v in space.values() if isinstance(v, Uniform | LogUniform)]
@@ -130,7 +130,7 @@ def draws(space: Mapping[str, Any], trials: int, seed: int) -> list[Settings]:
         chosen = rng.permutation(len(every))[:trials].tolist()
         return [every[i] for i in chosen]
     found: dict[str, Settings] = {}
-    for _ in range(100 * trials):  # whole numbers may run out
+    for _ in range(100 * trials):  # there may be fewer whole numbers
         row = {name: _draw(values, rng) for name, values in space.items()}
         found.setdefault(repr(row), row)
         if len(found) == trials:

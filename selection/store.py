@@ -1,10 +1,10 @@
-"""Finished networks of a search in a file, so that it can be stopped and gone on with.
+"""The file of a search: its finished networks, so that it can be continued.
 
-One JSON object a line: a head that says which search it is, then a line for each
-network. Each line ends with the SHA-256 of the rest of it, and holds the `key` of what
-was trained: the data, the options, the part, and the network that `make` really made.
-A line is written when its network is done. What a kill has cut short, or what has been
-damaged since, is trained again.
+One JSON object per line: a head that identifies the search, then a line for each
+network. Each line ends with the SHA-256 of the rest of it. The `key` of a line
+identifies the training: the data, the options, the part, and the network that `make`
+made. A line is written when its network is done. A network whose line is incomplete or
+damaged is trained again.
 """
 
 import hashlib
@@ -23,25 +23,25 @@ from xpnet.selection.results import Trial, plain
 from xpnet.selection.space import Settings
 
 FORMAT = 2
-SUM = ', "sha256": "%s"}'  # how a line ends
+SUM = ', "sha256": "%s"}'  # the end of a line
 Row = dict[str, Any]
 
 
 def settings_text(settings: Settings) -> str:
-    """The settings for a reader's eyes; the key of a network is more exact."""
+    """The settings as text for a reader; the key of a network is more exact."""
     return json.dumps({k: plain(v) for k, v in settings.items()}, sort_keys=True)
 
 
 class Store:
-    """The file of one search, locked as long as the search runs.
+    """The file of one search, locked while the search runs.
 
     Args:
         path: of the file.
         search: the identity of the data and the options.
 
     Attributes:
-        rows: what the file holds: {key: row}.
-        midway: beside the file, the stack that is being trained.
+        rows: {key: row} of the file.
+        midway: path of the file of the stack in training, beside this file.
     """
 
     def __init__(self, path: Path, search: str) -> None:
@@ -56,8 +56,8 @@ class Store:
         """The store, which no other search can open within the block.
 
         Raises:
-            ValueError: the file belongs to another search or to none, another search
-                is using it, or it cannot be written.
+            ValueError: the file belongs to another search or is no such file, another
+                search is using it, or it cannot be written.
         """
         if not isinstance(path, str | os.PathLike) or not str(path):
             raise TypeError(f"file: expected a path, got {path!r}")
@@ -70,7 +70,7 @@ class Store:
             try:
                 with locked(place, wait=0.0):
                     _mend(place, search)
-                held.enter_context(locked(place, wait=0.0))  # maybe another file now
+                held.enter_context(locked(place, wait=0.0))  # `_mend` may replace it
             except BusyError:
                 raise ValueError(
                     f"file: {place} is in use by another search; wait for its end, or "
@@ -79,10 +79,10 @@ class Store:
             yield cls(place, search)
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Keep the results of these networks.
+        """Append the results of these networks.
 
         Raises:
-            OSError: they cannot be written; the file is as it was.
+            OSError: they cannot be written; the file is unchanged.
         """
         head = {"format": FORMAT, "search": self.search}
         lines = b"".join(_line(head | row) for row in rows)
@@ -96,8 +96,8 @@ class Store:
             with suppress(OSError):
                 os.truncate(self.path, size)
             raise OSError(
-                f"file: {self.path} cannot be written ({error.strerror}); see to that "
-                "and run the search again, which goes on with what the file holds"
+                f"file: {self.path} cannot be written ({error.strerror}); make "
+                "room and run the search again: it continues with what the file has"
             ) from error
 
 
@@ -107,7 +107,7 @@ def _line(row: Row) -> bytes:
 
 
 def _row(line: bytes) -> Row | None:
-    """What a line holds; None if it is not as it was written."""
+    """The row of a line; None if the line is damaged."""
     at = len(line) - len(SUM % "") - 64 - 1
     text = line[: max(at, 0)] + b"}"
     own = SUM % hashlib.sha256(text).hexdigest() + "\n"
@@ -121,10 +121,10 @@ def _row(line: bytes) -> Row | None:
 
 
 def _rows(path: Path, search: str) -> list[tuple[bytes, Row | None]]:
-    """The lines of a file, and what each holds.
+    """The lines of a file with their rows.
 
     Raises:
-        ValueError: they are of another search, or of something else.
+        ValueError: the file is of another search, or is no file of a search.
     """
     content = path.read_bytes()
     found = [(line, _row(line)) for line in content.splitlines(keepends=True)]
@@ -151,21 +151,21 @@ def _midway(path: Path) -> Path:
 
 
 def _mend(path: Path, search: str) -> None:
-    """Leave nothing in the file, or beside it, but sound lines behind a head."""
+    """Remove damaged lines, and parts of files of killed processes."""
     for name in (path.name, _midway(path).name):
         for part in path.parent.glob(f".{escape(name)}.*.part"):
-            if PART.match(part.name):  # of a process that was killed amid `write_whole`
+            if PART.match(part.name):  # of a process killed in `write_whole`
                 part.unlink(missing_ok=True)
     rows = _rows(path, search)
     damaged = [
         number
         for number, (line, row) in enumerate(rows, 1)
-        if not row and line.strip() and line.endswith(b"\n")  # else cut by a kill
+        if not row and line.strip() and line.endswith(b"\n")  # else cut off by a kill
     ]
     if damaged:
         numbers = ", ".join(map(str, damaged[:5])) + ", ..." * (len(damaged) > 5)
         warn(
-            f"{path}: line {numbers} is damaged; what it held is trained again",
+            f"{path}: line {numbers} is damaged; its network is trained again",
             stacklevel=2,
         )
     sound = [line for line, row in rows if row and "key" in row]
@@ -175,7 +175,7 @@ def _mend(path: Path, search: str) -> None:
 
 
 def enter(trial: Trial, row: Row) -> None:
-    """Enter one network's result, as a line of the file holds it."""
+    """Enter a row of the file, one network's result, into its trial."""
     part = row["part"]
     trial.scores[part] = row["scores"]
     trial.train_scores[part] = row["train_scores"]

@@ -9,14 +9,14 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
-from xpnet import __version__, menu
+from xpnet import __version__
+from xpnet.arguments import USAGE_ERROR, Parser, add_commands
 
 if TYPE_CHECKING:
     from xpnet.common.console import Output
 
-USAGE_ERROR = 2
 KEEPS = ("save", "plot", "file", "html", "out", "checkpoint")  # files to write
 # What other programs call an option, and its name here.
 ALIASES = {
@@ -36,9 +36,9 @@ ALIASES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status.
 
-    0 is success, 1 that `doctor` or `compare` has found something, 2 bad input or a
-    device that is not there (one line on standard error), 130 a training that Ctrl-C
-    has ended.
+    0 is success, 1 a finding of `doctor` or `compare` or a lesson that does not hold,
+    2 bad input or a missing device (one line on standard error), 130 a training that
+    Ctrl-C has ended.
     """
     options = _options(sys.argv[1:] if arguments is None else list(arguments))
     from xpnet.common.console import command_streams
@@ -51,11 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, out: "Output") -> int:
-    """The exit status of a command, whatever it raises."""
+    """Run a command; returns its exit status, also for an exception."""
     status = 0
     try:
-        command = import_module(f"xpnet.commands.{options.command.replace('-', '_')}")
-        status = command.run(options)
+        status = import_module(f"xpnet.commands.{_module(options)}").run(options)
         out.flush()
     except KeyboardInterrupt:
         return 130
@@ -67,51 +66,31 @@ def _run(options: argparse.Namespace, out: "Output") -> int:
     if isinstance(out.error, OSError) and not isinstance(out.error, BrokenPipeError):
         reason = out.error.strerror or out.error
         return _fail(OSError(f"standard output cannot be written: {reason}"))
-    return status  # also where the reader of a pipe (head, less) has gone
+    return status  # also if the reader of a pipe (head, less) has exited
+
+
+def _module(options: argparse.Namespace) -> str:
+    """The module of `xpnet.commands` that runs the command."""
+    if getattr(options, "ensemble", None) is not None:
+        return "ensemble"
+    name: str = options.command
+    return name.replace("-", "_")
 
 
 def _fail(error: BaseException) -> int:
-    _complain("error", str(error) or type(error).__name__)
+    _print_error("error", str(error) or type(error).__name__)
     return USAGE_ERROR
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    _complain("warning", str(message))
+    _print_error("warning", str(message))
 
 
-def _complain(what: str, text: str) -> None:
+def _print_error(what: str, text: str) -> None:
     """One line on standard error, safe on a terminal."""
     from xpnet.common.console import complain, printable
 
     complain(f"xpnet: {what}: {printable(' '.join(text.split()))}")
-
-
-class Parser(argparse.ArgumentParser):
-    """Complains in one line, like every other error here.
-
-    Attributes:
-        commands: the parsers of the commands, by name.
-    """
-
-    commands: dict[str, Any]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["allow_abbrev"] = False
-        super().__init__(*args, **kwargs)
-
-    def error(self, message: str) -> NoReturn:
-        """Print `message` and end with status 2."""
-        self.exit(USAGE_ERROR, f"xpnet: error: {message}; see `{self.prog} --help`\n")
-
-    def _print_message(self, message: str, file: Any = None) -> None:
-        """Help and errors reach their stream or are lost; without NumPy's help."""
-        stream = sys.stderr if file is None else file
-        try:
-            stream.write(message)
-        except UnicodeEncodeError:
-            stream.write(message.encode("ascii", "backslashreplace").decode())
-        except Exception:  # None, closed, full
-            pass
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -126,7 +105,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 
 def _unknown(arguments: list[str], flags: Iterable[str]) -> str:
-    """What to say of arguments that no option takes."""
+    """The message for arguments that no option takes."""
     first = next((a for a in arguments if a.startswith("-")), None)
     if first is None:
         return f"expected no more arguments, got {' '.join(arguments)!r}"
@@ -147,6 +126,6 @@ def _parser() -> Parser:
     )
     parser.add_argument("--version", action="version", version=f"xpnet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    menu.add_commands(commands)
+    add_commands(commands)
     parser.commands = commands.choices
     return parser

@@ -97,7 +97,7 @@ def test_halving_and_a_file_to_go_on_with(capsys, tmp_path):
         *QUICK, "--epochs", 9,
     )  # fmt: skip
     assert status == 0
-    assert "left after" in out
+    assert "stopped after" in out
     file = tmp_path / "search.jsonl"
     texts = []
     for _ in range(2):

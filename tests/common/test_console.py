@@ -81,7 +81,7 @@ def test_characters_that_an_encoding_has_stay():
 
 def test_every_character_that_the_library_prints_has_a_spelling():
     """But for the letters of people's names."""
-    rooms = ("backend", "data", "gallery", "examples", "layers", "optim", "selection")
+    rooms = ("backend", "data", "lessons", "layers", "optim", "selection")
     for room in (*rooms, "training", "xpnet", "common"):
         folder = ROOT / room
         files = folder.glob("*.py") if room == "xpnet" else folder.rglob("*.py")

@@ -132,7 +132,7 @@ def test_a_fold_without_a_class_is_looped_over(missing):
 
 def test_the_time_of_a_fit_is_its_share_of_the_stack(monkeypatch):
     hours = SimpleNamespace(perf_counter=itertools.count(0.0, 3600.0).__next__)
-    monkeypatch.setattr("xpnet.estimators.pool.time", hours)
+    monkeypatch.setattr("xpnet.estimators.prefit.time", hours)
     _, ours, _ = pair("multiclass", GRIDS["numbers"])
     np.testing.assert_allclose(ours.cv_results_["mean_fit_time"], 300.0, atol=10.0)
 
@@ -267,11 +267,11 @@ def test_metadata_are_routed_as_in_grid_search_cv(route):
 
 
 def test_stacks_that_are_not_used_are_told(monkeypatch):
-    from xpnet.estimators import pool
+    from xpnet.estimators import prefit
     from xpnet.sklearn import GridSearch
 
     marks = itertools.count()
-    monkeypatch.setattr(pool, "mark_of", lambda *_: next(marks))
+    monkeypatch.setattr(prefit, "fingerprint", lambda *_: next(marks))
     search = GridSearch(both(CLASSIFIER)[1](**OPTIONS), {"alpha": [0.1, 0.2]}, cv=2)
     with pytest.warns(UserWarning, match="4 networks were trained in stacks and not"):
         quietly(search.fit, *multiclass())

@@ -115,3 +115,20 @@ def test_a_chunk_may_lack_classes_that_have_a_weight():
     np.testing.assert_array_equal(one.coefs_[0], two.coefs_[0])
     with pytest.raises(ValueError, match="are not in class_weight"):
         one.set_params(class_weight={0: 1.0, 7: 1.0}).partial_fit(x, y)
+
+
+@pytest.mark.parametrize("name", [CLASSIFIER, REGRESSOR])
+def test_every_parameter_is_documented_and_given_as_in_scikit_learn(name):
+    theirs, kind = both(name)
+    arguments = kind.__doc__.split("Args:")[1].split("Attributes:")[0]
+    assert [n for n in kind().get_params() if n not in arguments] == []
+    assert "loss_curve_" in kind.__doc__
+    assert not {"{parameters}", "{attributes}"} & set(kind.__doc__.split())
+    ours = list(signature(kind).parameters.values())
+    shared = signature(theirs).parameters
+    places = [p.name for p in ours if p.kind is p.POSITIONAL_OR_KEYWORD]
+    assert places == [p for p, v in shared.items() if v.kind is v.POSITIONAL_OR_KEYWORD]
+    defaults = {p.name: p.default for p in ours}
+    assert defaults.items() >= {n: p.default for n, p in shared.items()}.items()
+    with pytest.raises(TypeError, match="'alfa'"):
+        kind(alfa=1)

@@ -1,6 +1,7 @@
 """The optimisers' arguments: names, defaults, and what is refused."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -30,12 +31,6 @@ OWN = {
     "lion": BETAS,
 }
 OWN |= {row: {**BETAS, "eps": EPS} for row in OPTIMIZERS if row not in OWN}
-CASES = [
-    (row, name, value)
-    for row in OPTIMIZERS
-    for name, values in (BAD_VALUES | OWN[row]).items()
-    for value in values
-]
 
 
 @pytest.mark.parametrize("row", OPTIMIZERS)
@@ -48,19 +43,27 @@ def test_every_number_that_a_rule_takes_has_bad_values_here(row):
     assert numbers == {*BAD_VALUES, *OWN[row]}
 
 
-@pytest.mark.parametrize(("row", "name", "value"), CASES)
-def test_a_value_out_of_range_is_named_with_what_was_expected(row, name, value):
-    with pytest.raises(ValueError, match=rf"expected.*{name}.*got {value}"):
-        OPTIMIZERS[row](**{name: value})
+def message(row, **argument):
+    """What a rule says of an argument, "" if it takes it."""
+    try:
+        OPTIMIZERS[row](**argument)
+    except (TypeError, ValueError) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
-WORDS = [(row, name) for row in OPTIMIZERS for name in BAD_VALUES | OWN[row]]
-
-
-@pytest.mark.parametrize(("row", "name"), WORDS)
-def test_a_word_for_a_number_is_refused_by_name(row, name):
-    with pytest.raises((TypeError, ValueError), match=f"{name}.*'?much'?"):
-        OPTIMIZERS[row](**{name: "much"})
+@pytest.mark.parametrize("row", OPTIMIZERS)
+def test_a_bad_value_is_named_with_what_was_expected(row):
+    wrong = {}
+    for name, values in (BAD_VALUES | OWN[row]).items():
+        said = {value: message(row, **{name: value}) for value in [*values, "much"]}
+        for value, text in said.items():
+            expected = rf"^ValueError: .*expected.*{name}.*got {value}"
+            if value == "much":
+                expected = rf"{name}.*'?much'?"
+            if not re.search(expected, text):
+                wrong[name, value] = text
+    assert wrong == {}
 
 
 @pytest.mark.parametrize("row", OPTIMIZERS)

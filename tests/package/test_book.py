@@ -1,8 +1,7 @@
 """docs/backprop.md: its links hold, its formulas are the code's, its blocks run."""
 
-import importlib.util
+import ast
 import re
-import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,29 +14,76 @@ from xpnet.optim import SCHEDULES
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = (ROOT / "docs" / "backprop.md").read_text(encoding="utf-8")
-SPEC = importlib.util.spec_from_file_location("relink", ROOT / "docs" / "relink.py")
-relink = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(relink)
-LINKS = relink.links(BOOK)
-HINT = "run `python docs/relink.py`"
 
 
-# Links.
+# Links: [`symbol`: `a piece of its code`](../file.py).
+
+CODE_LINK = re.compile(r"\[`([\w.]+)`: `([^`]+)`\]\(\.\./([\w/]+\.py)\)")
 
 
-@pytest.mark.parametrize("link", LINKS, ids=lambda link: f"{link.file}: {link.code}")
-def test_a_link_points_to_the_line_that_it_shows(link):
-    lines = (ROOT / link.file).read_text(encoding="utf-8").splitlines()
-    assert link.code in lines[link.line - 1], HINT
-    assert link.found(ROOT) == [link.line], "the code stands there twice; name a scope"
+def source_of(path, symbol):
+    """The lines of a function, a class, a method or a table of a file, or None."""
+    text = path.read_text(encoding="utf-8")
+    node = ast.parse(text)
+    for name in symbol.split("."):
+        inner = {}
+        for child in ast.iter_child_nodes(node):
+            targets = getattr(child, "targets", [getattr(child, "target", child)])
+            for target in targets:
+                inner[getattr(target, "name", getattr(target, "id", ""))] = child
+        if name not in inner:
+            return None
+        node = inner[name]
+    return "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno])
 
 
-def test_every_link_into_code_is_one_that_is_checked():
-    assert len(LINKS) > 60
-    assert len(LINKS) == len(re.findall(r"\]\([^)\s]+\.py#L", BOOK))
+def broken(page, root=ROOT):
+    """What is wrong with a page's links into code, one line per link."""
+    found = []
+    for symbol, code, file in CODE_LINK.findall(page):
+        path = root / file
+        source = source_of(path, symbol) if path.is_file() else None
+        if not path.is_file():
+            found.append(f"{file}: no such file, for {symbol}: {code}")
+        elif source is None:
+            found.append(f"{file}: no {symbol}, for {code}")
+        elif code not in source:
+            found.append(f"{file}: {symbol} does not have: {code}")
+    return found
+
+
+def test_every_link_into_code_names_a_symbol_that_has_the_code():
+    assert broken(BOOK) == []
+
+
+def test_broken_links_are_all_listed(tmp_path):
+    (tmp_path / "layers").mkdir()
+    (tmp_path / "layers" / "a.py").write_text(
+        "T = {\n    1: 2,\n}\nclass A:\n    def f(x):\n        return x\n"
+        "    def g(x):\n        y = 2 * x\n        return y\n"
+    )
+    good = "[`A.g`: `y = 2 * x`](../layers/a.py) [`T`: `1: 2`](../layers/a.py)"
+    assert broken(good, tmp_path) == []
+    bad = (
+        "[`A.f`: `y = 2 * x`](../layers/a.py) [`A.h`: `return x`](../layers/a.py)\n"
+        "[`B`: `return x`](../layers/a.py) [`A.f`: `return x`](../layers/b.py)"
+    )
+    assert broken(good + bad, tmp_path) == [
+        "layers/a.py: A.f does not have: y = 2 * x",
+        "layers/a.py: no A.h, for return x",
+        "layers/a.py: no B, for return x",
+        "layers/b.py: no such file, for A.f: return x",
+    ]
+
+
+def test_every_line_that_shows_code_is_a_link_that_is_checked():
     shown = re.findall(r"^→ (.*)$", BOOK, re.M)
     assert len(shown) > 40
-    assert all(relink.LINK.fullmatch(line.removesuffix("\\")) for line in shown)
+    assert [s for s in shown if not CODE_LINK.fullmatch(s.removesuffix("\\"))] == []
+    to_code = re.findall(r"\]\(\.\./(?!lessons/)[\w/]+\.py\)", BOOK)
+    assert len(to_code) == len(CODE_LINK.findall(BOOK)) > 60
+    for page in sorted((ROOT / "docs").glob("*.md")):
+        assert "#L" not in page.read_text(encoding="utf-8"), page
 
 
 def test_the_other_files_and_sections_that_the_book_names_are_there():
@@ -45,58 +91,10 @@ def test_the_other_files_and_sections_that_the_book_names_are_there():
     headings = re.findall(r"^##+ (.*)$", BOOK, re.M)
     slugs = {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}
     assert len(targets) > 90
-    for target in targets:
-        if target.startswith("#"):
-            assert target[1:] in slugs
-        elif "#L" not in target:
-            assert (ROOT / "docs" / target).resolve().is_file(), target
-
-
-@pytest.fixture
-def house(tmp_path):
-    """A page with two links, and the two files that they point into."""
-    for folder in ("docs", "layers", "optim"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "layers" / "a.py").write_text(
-        "class A:\n    def f(x):\n        return x\n"
-        "    def g(x):\n        y = 2 * x\n        return x\n"
-    )
-    (tmp_path / "docs" / "page.md").write_text(
-        '→ [`y = 2 * x`](../layers/a.py#L1) [`return x`](../layers/a.py#L9 "A.g")\n'
-    )
-    return tmp_path
-
-
-def pages(house):
-    return (house / "docs" / "page.md").read_text()
-
-
-def test_relink_puts_line_numbers_right(house, capsys):
-    assert relink.main(["--check"], house) == 1
-    assert "#L1)" in pages(house)
-    assert relink.main([], house) == 0
-    assert pages(house) == (
-        '→ [`y = 2 * x`](../layers/a.py#L5) [`return x`](../layers/a.py#L6 "A.g")\n'
-    )
-    assert relink.main(["--check"], house) == 0
-    assert "layers/a.py#L5" in capsys.readouterr().out
-
-
-def test_relink_follows_code_into_another_file(house):
-    shutil.move(house / "layers" / "a.py", house / "optim" / "b.py")
-    assert relink.main([], house) == 0
-    assert "../optim/b.py#L5" in pages(house)
-
-
-def test_relink_names_code_that_is_gone_or_ambiguous_and_mends_the_rest(house, capsys):
-    page = house / "docs" / "page.md"
-    page.write_text(page.read_text() + "[`3 * x`](../layers/a.py#L1)\n")
-    page.write_text(page.read_text() + "[`return x`](../layers/a.py#L3)\n")
-    assert relink.main([], house) == 1
-    errors = capsys.readouterr().err
-    assert "`3 * x` (layers/a.py ): expected one line that has it, got none" in errors
-    assert "got layers/a.py:3, layers/a.py:6" in errors
-    assert "a.py#L5" in pages(house)
+    inner = {target for target in targets if target.startswith("#")}
+    assert {target[1:] for target in inner} <= slugs
+    files = (target for target in targets if target not in inner)
+    assert [f for f in files if not (ROOT / "docs" / f).is_file()] == []
 
 
 # Formulas: a small part of TeX, read as Python.
@@ -230,17 +228,37 @@ def test_a_block_of_python_runs_as_it_stands(block):
 # What GitHub renders: https://docs.github.com/get-started/writing-on-github
 
 
-@pytest.mark.parametrize("tex", [*blocks("math"), *re.findall(r"\$`(.*?)`\$", BOOK)])
-def test_mathematics_is_well_formed(tex):
-    depth = 0
+def malformed(tex):
+    """What is wrong with a formula: the words of its faults."""
+    depth, least = 0, 0
     for brace in re.findall(r"(?<!\\)[{}]", tex):
         depth += 1 if brace == "{" else -1
-        assert depth >= 0
-    assert depth == 0
-    assert re.findall(r"\\begin\{(\w+)\}", tex) == re.findall(r"\\end\{(\w+)\}", tex)
-    assert len(re.findall(r"\\[Bb]igl\b", tex)) == len(re.findall(r"\\[Bb]igr\b", tex))
-    assert not re.search(r"\\(operatorname|newcommand|def|label|tag|left|right)\b", tex)
-    assert "$" not in tex
+        least = min(least, depth)
+    begun, ended = (re.findall(rf"\\{w}\{{(\w+)\}}", tex) for w in ("begin", "end"))
+    left, right = (re.findall(rf"\\[Bb]ig{side}\b", tex) for side in "lr")
+    unknown = r"\\(operatorname|newcommand|def|label|tag|left|right)\b"
+    faults = {
+        "braces": depth or least,
+        "begin and end": begun != ended,
+        "bigl and bigr": len(left) != len(right),
+        "a command that GitHub does not render": re.search(unknown, tex),
+        "a dollar": "$" in tex,
+    }
+    return [name for name, fault in faults.items() if fault]
+
+
+@pytest.mark.parametrize(
+    "tex",
+    ["}{", "{a", r"\begin{a}\end{b}", r"\Bigl(x)", r"\left(x", r"\tag{1}", "$"],
+)
+def test_a_malformed_formula_is_seen(tex):
+    assert len(malformed(tex)) == 1
+
+
+def test_mathematics_is_well_formed():
+    formulas = [*blocks("math"), *re.findall(r"\$`(.*?)`\$", BOOK)]
+    assert len(formulas) > 100
+    assert {tex: malformed(tex) for tex in formulas if malformed(tex)} == {}
 
 
 def test_mathematics_is_fenced_where_markdown_would_change_it():

@@ -1,4 +1,4 @@
-"""README and examples: what they show runs as it stands."""
+"""README and scripts: what they show runs as it stands."""
 
 import contextlib
 import importlib.util
@@ -11,14 +11,14 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from xpnet.cli import _parser
-from xpnet.gallery import LESSONS
+from xpnet.lessons.table import LESSONS
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-EXAMPLES = sorted(
+SCRIPTS = sorted(
     path
-    for path in (ROOT / "examples").glob("*.py")
-    if path.stem not in {"__init__", *LESSONS}  # tests/gallery runs the lessons
+    for path in (ROOT / "lessons").glob("*.py")
+    if path.stem not in {"__init__", "table", *LESSONS}  # tests/lessons runs those
 )
 
 
@@ -75,18 +75,18 @@ def test_the_files_that_the_readme_names_are_there():
         assert (ROOT / name).exists(), name
 
 
-def test_there_is_an_example():
-    assert EXAMPLES
+def test_there_is_a_script():
+    assert SCRIPTS
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_runs(path, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_runs(path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    spec = importlib.util.spec_from_file_location(f"example_{path.stem}", path)
+    spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert capsys.readouterr().out == ""  # importing it alone does nothing
     module.main()
     assert capsys.readouterr().out.strip()
     assert module.__doc__
-    assert f"python examples/{path.name}" in module.__doc__
+    assert f"python lessons/{path.name}" in module.__doc__

@@ -1,4 +1,4 @@
-"""The public names: all there, all described, the same wherever they are listed."""
+"""The public names: all there, described, and handed on by their packages."""
 
 import ast
 import inspect
@@ -10,19 +10,20 @@ from pathlib import Path
 import pytest
 
 import xpnet as xn
+from xpnet.layers import LAYERS, LOSSES
+from xpnet.optim import OPTIMIZERS, SCHEDULES
 
 ROOT = Path(__file__).resolve().parents[2]
 LINKS = {path.name for path in (ROOT / "xpnet").iterdir() if path.is_symlink()}
-# The others are for xpnet itself, who measures, who reads, and scikit-learn.
-INNER = {"common", "compiler", "execution", "gallery", "estimators"}
-ROOMS = sorted(LINKS - INNER - {"benchmarks", "examples"})
-FACE = ast.parse((ROOT / "xpnet" / "__init__.py").read_text(encoding="utf-8"))
+# The others are internal, for measurements, for teaching, and for scikit-learn.
+INNER = {"common", "compiler", "execution", "estimators"}
+ROOMS = sorted(LINKS - INNER - {"benchmarks", "lessons"})
 
 
 def modules():
     """The dotted name of every module of the package."""
     found = ["xpnet"]
-    rooms = sorted({*INNER, *ROOMS})
+    rooms = ("lessons/support", *sorted({*INNER, *ROOMS}))
     for folder in ("xpnet", "xpnet/commands", *rooms):
         name = ".".join(Path(folder).parts)
         name = name if name.startswith("xpnet") else f"xpnet.{name}"
@@ -41,13 +42,14 @@ def test_there_are_rooms_and_modules():
     assert "xpnet.training.loop" in modules()
 
 
-@pytest.mark.parametrize("name", xn.__all__)
-def test_a_public_name_is_there_and_described(name):
-    value = getattr(xn, name)
-    if name != "__version__":
-        assert len(inspect.getdoc(value)) > 10
-    assert name in dir(xn)
-    assert getattr(xn, name) is value
+def test_every_public_name_is_there_and_described():
+    missing = [name for name in xn.__all__ if name not in dir(xn)]
+    for name in set(xn.__all__) - {"__version__"}:
+        value = getattr(xn, name)
+        assert getattr(xn, name) is value
+        if len(inspect.getdoc(value) or "") <= 10:
+            missing.append(name)
+    assert missing == []
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -65,28 +67,31 @@ def test_another_name_is_an_attribute_error():
         _ = xn.Dens
 
 
-def test_the_three_lists_of_the_face_agree():
-    typed = {}
-    for node in FACE.body:
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            for line in node.body:
-                assert isinstance(line, ast.ImportFrom)
-                assert all(alias.asname is None for alias in line.names)
-                names = sorted(alias.name for alias in line.names)
-                typed[line.module.removeprefix("xpnet.")] = names
-    lazy = {room: sorted(names.split()) for room, names in xn._ROOMS.items()}
-    assert typed == lazy
-    everything = [name for names in lazy.values() for name in names]
-    assert sorted([*everything, "__version__"]) == sorted(xn.__all__)
-    assert len(set(xn.__all__)) == len(xn.__all__)
+def test_the_stub_is_a_list_of_names_that_their_packages_hand_on():
+    tree = ast.parse((ROOT / "xpnet" / "__init__.pyi").read_text(encoding="utf-8"))
+    *imports, version = tree.body
+    assert ast.unparse(version) == "__version__: str"
+    packages, names = [], []
+    for line in imports:
+        assert isinstance(line, ast.ImportFrom)
+        (alias,) = line.names  # type checkers hand on what has an `as`
+        assert alias.asname == alias.name
+        if line.module == "xpnet":
+            packages.append(alias.name)
+        else:
+            names.append(alias.name)
+            module = import_module(line.module)
+            assert alias.name in module.__all__
+            assert getattr(module, alias.name) is getattr(xn, alias.name)
+    assert sorted(packages) == ROOMS
+    assert sorted([*names, "__version__"]) == xn.__all__
+    assert len(set(names)) == len(names)
 
 
-def test_a_public_name_is_handed_on_by_its_room():
-    for room, names in xn._ROOMS.items():
-        module = import_module(f"xpnet.{room}")
-        assert set(names.split()) <= set(module.__all__)
-        for name in names.split():
-            assert getattr(module, name) is getattr(xn, name)
+def test_every_layer_loss_rule_and_schedule_is_a_public_name():
+    tables = (LAYERS, LOSSES, OPTIMIZERS, SCHEDULES)
+    kinds = {kind.__name__: kind for table in tables for kind in table.values()}
+    assert {name: getattr(xn, name, None) for name in kinds} == kinds
 
 
 def public(name):
@@ -107,13 +112,10 @@ def public(name):
                     yield f"{name}.{key}.{method}", member
 
 
-@pytest.mark.parametrize("name", modules())
-def test_everything_public_has_a_docstring(name):
-    assert inspect.getdoc(import_module(name))
-    found = dict(public(name))
-    described = (inspect.getdoc(value) for value in found.values())
-    missing = [k for k, doc in zip(found, described, strict=True) if not doc]
-    assert missing == []
+def test_everything_public_has_a_docstring():
+    found = {name: import_module(name) for name in modules()}
+    found |= {key: value for name in modules() for key, value in public(name)}
+    assert [name for name, value in found.items() if not inspect.getdoc(value)] == []
 
 
 def test_no_room_is_a_module_of_its_own_name():

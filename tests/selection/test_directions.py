@@ -49,8 +49,8 @@ def test_settings_are_ranked_by_what_is_stated(name, stated, mode, search):
     found = SEARCHES[search](made, **QUICK, monitor=name, **say)
     means = [trial.mean(name) for trial in found.ranked]
     assert len(set(means)) == 3
-    if search == "halving":  # the others left early
-        rest = [trial.mean(name) for trial in found.trials if trial.left]
+    if search == "halving":  # the others stopped early
+        rest = [trial.mean(name) for trial in found.trials if trial.stopped_early]
         assert len(rest) == 2
         first = {t.settings["learning_rate"]: t.mean(name) for t in found.trials}
         best = max(first, key=first.get) if mode == "max" else min(first, key=first.get)

@@ -66,7 +66,7 @@ def test_equal_arguments_give_equal_folds_and_other_seeds_others():
 
 
 @pytest.mark.parametrize(("arguments", "options", "message"), [
-    ((5, 6), {}, "at most one a sample, 5, got 6"),
+    ((5, 6), {}, "at most 5, one per sample, got 6"),
     ((5, 1), {}, "folds"),
     ((5, "loo"), {}, "'leave_one_out'"),
     ((1, 2), {}, "samples"),

@@ -17,8 +17,9 @@ from tests.selection.examples import (
     make_regression,
 )
 from xpnet.data import SCALERS, split_indices
-from xpnet.selection import Ensemble
+from xpnet.selection import Ensemble, exhaustive
 from xpnet.selection import runner as runners
+from xpnet.selection.fold_data import Split
 from xpnet.selection.halving import rounds
 
 
@@ -89,7 +90,7 @@ def test_settings_of_one_architecture_are_one_stack(monkeypatch):
             sizes.append(len(trainers))
             super().__init__(trainers)
 
-    monkeypatch.setattr(runners, "Stack", Counted)
+    monkeypatch.setattr(exhaustive, "Stack", Counted)
     x, y = data()
     xn.grid_search(make, x, y, SPACE, folds=3, scale="standard", **QUICK)
     assert sizes == [12, 12]
@@ -173,10 +174,10 @@ def test_what_a_fold_holds_out_changes_none_of_its_training():
             epochs=2, batch_size=8, scale="standard", verbose=False
         )
         runner = runners.Runner(make, shifted, y, options)
-        runner.cut([runners.Part(*fold) for fold in folds])
+        runner.cut([Split(*fold) for fold in folds])
         jobs = [runner.job(runner.trial({}), 0)]
         stack = xn.Stack([runner.network({}, 0)])
-        runner.fit(stack, runner.material(jobs), jobs, 2, lambda n: None)
+        runner.fit(stack, runner.fold_data(jobs), jobs, 2, lambda n: None)
         found.append(stack[0].snapshot()[0])
     assert np.array_equal(*found)
 
@@ -322,7 +323,8 @@ def test_functions_made_within_make_keep_networks_apart(tmp_path):
     (lambda x, y: xn.cross_validate(make, x, y, {"hiden": 3}), ValueError, "'hidden'"),
     (lambda x, y: xn.cross_validate(make, x, y, fold=3), TypeError,
      "unknown option 'fold'"),
-    (lambda x, y: xn.cross_validate(make, x, y, folds=48), ValueError, "at most one a"),
+    (lambda x, y: xn.cross_validate(make, x, y, folds=48), ValueError,
+     "at most .* one per sample"),
     (lambda x, y: xn.cross_validate(make, x, y, folds=20), ValueError,
      "samples of every class"),
     (lambda x, y: xn.cross_validate(make, x[:9], y), ValueError, "sample, 9; got 47"),
@@ -441,7 +443,7 @@ def test_halving_goes_on_with_the_best_where_they_are():
     stayed = [t.settings for t in halved.trials if max(t.epochs) > 1]
     cut = ranks[2].mean("accuracy")
     assert all(t.mean("accuracy") >= cut for t in early.trials if t.settings in stayed)
-    assert sum("left after" in t.left for t in halved.trials) == 8
+    assert sum("stopped after" in t.stopped_early for t in halved.trials) == 8
 
 
 def test_a_learning_curve_trains_on_growing_parts_of_each_fold():

@@ -186,7 +186,9 @@ def test_what_cannot_be_told_apart_is_refused_before_any_work(tmp_path):
     guarded = maker(activation=lambda z: z * lock.locked())
     assert search(tmp_path / "a", guarded) == search(None, guarded)
     drawn = maker(activation=lambda z: z * next(numbers))
-    with pytest.raises(ValueError, match=r"file: .*genexpr> in .*Dense cannot be told"):
+    with pytest.raises(
+        ValueError, match=r"file: .*genexpr> in .*Dense cannot be compared"
+    ):
         search(tmp_path / "b", drawn)
 
 

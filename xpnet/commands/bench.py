@@ -1,4 +1,4 @@
-"""`xpnet bench`: xpnet beside what else is installed, measured the same way."""
+"""`xpnet bench`: xpnet and other installed libraries, measured in the same way."""
 
 import shlex
 from argparse import Namespace
@@ -78,7 +78,7 @@ class Plan:
 
 
 def run(options: Namespace) -> int:
-    """Measure, or show what was measured; see `xpnet bench --help`."""
+    """Measure, or show a record; see `xpnet bench --help`."""
     for flag in ("json", "html"):
         if getattr(options, flag):
             check_file(getattr(options, flag), f"--{flag}")
@@ -151,7 +151,7 @@ def _timing(options: Namespace, default: Timing) -> Timing:
 
 
 def _measured(plan: Plan, command: str) -> Record:
-    """Every part of the plan; tables are printed as they come."""
+    """Every part of the plan; each table is printed at once."""
     threads = max(plan.threads)
     record = new_record(command, plan.race, threads)
     print(f"timing and warming up take at least {plan.estimate:.0f} s", flush=True)

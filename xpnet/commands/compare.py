@@ -1,12 +1,11 @@
 """`xpnet compare A B`: do two ways to run agree, and which is faster from which size?
 
 The comparison and its bound are those of `xpnet.diagnosis.lockstep`. Speeds are medians
-of interleaved rounds (A B A B ...), with the device waited for; a step is what `fit`
-does for a batch: gather, gradients, update. Unless a way says `jit`, its loops are
-compiled only once a program has run for about a second, as in a Trainer.
+of interleaved rounds (A B A B ...), each measured until the device is done; a step is
+what `fit` does for a batch: gather, gradients, update. As in a Trainer, a program is
+compiled after it has run for some time, or at once with `jit`.
 """
 
-import json
 import math
 import re
 import statistics
@@ -20,7 +19,9 @@ import numpy as np
 
 from xpnet.backend import DeviceError, generator, get_backend
 from xpnet.backend.crossover import FASTER, Crossover, remember
-from xpnet.commands.train import LOSSES_OF
+from xpnet.commands.network import LOSSES, outputs
+from xpnet.commands.preparation import check_counts
+from xpnet.commands.report import print_json
 from xpnet.common import nearest, printable
 from xpnet.data import MinMaxScaler, Standardizer, load_data
 from xpnet.data.files import check_memory
@@ -51,8 +52,9 @@ Speeds = tuple[float, float, float]
 
 
 def run(options: Namespace) -> int:
-    """Compare as asked; see `xpnet compare --help`."""
-    _check(options)
+    """Compare; see `xpnet compare --help`."""
+    check_counts(options, "steps", "batch_size")
+    check_counts(options, "seed", least=0)
     grid = _grid(options.grid)
     a, b = _way(options.a), _way(options.b)
     problem = _problem(options)
@@ -61,14 +63,14 @@ def run(options: Namespace) -> int:
     rows = next(problem.batches())
     speeds = race(lockstep.a, lockstep.free, rows, SPEED_SECONDS)
     crossover, file = None, None
-    # How fast a wrong result comes is of no use, and must not be remembered.
+    # The speed of a wrong result is of no use and must not be stored.
     if agreement.agrees and not options.no_crossover:
         crossover = measure(grid, a, b, problem.optimizer, quiet=options.json)
         file = _remember(crossover, a, b)
     if options.json:
         record = _record(options, agreement, speeds, crossover)
         record["remembered"] = file
-        print(json.dumps(record, indent=2, allow_nan=False))
+        print_json(record)
     else:
         _print(problem, (a, b), agreement, speeds)
         if crossover is not None:
@@ -76,14 +78,6 @@ def run(options: Namespace) -> int:
         if file is not None:
             print(f'remembered for device="auto" in {file}')
     return 0 if agreement.agrees else DIFFER
-
-
-def _check(options: Namespace) -> None:
-    for name, least in {"steps": 1, "batch_size": 1, "seed": 0}.items():
-        value = getattr(options, name)
-        if value < least:
-            flag = name.replace("_", "-")
-            raise ValueError(f"--{flag}: expected at least {least}, got {value}")
 
 
 def _sizes(text: str, flag: str) -> tuple[int, ...]:
@@ -157,13 +151,12 @@ def _problem(options: Namespace) -> Problem:
     data = load_data(options.data, task=options.task)
     y = np.asarray(data.y)
     check_memory(f"{printable(data.name)}: its samples", 3 * 8 * data.x.size)
-    outputs = len(data.classes) if data.classes else y.shape[1]
     return Problem(
         MinMaxScaler.fit(data.x).transform(data.x),
         Standardizer.fit(y).transform(y) if data.task == "regression" else y,
         widths,
-        outputs,
-        LOSSES_OF[str(data.task)],
+        outputs(data),
+        LOSSES[str(data.task)],
         options.optimizer,
         min(options.batch_size, len(y)),
         options.seed,
@@ -238,7 +231,7 @@ def _cell(width: int, batch: int, a: Way, b: Way, optimizer: Any) -> float:
 
 
 def _remember(crossover: Crossover, a: Way, b: Way) -> str | None:
-    """Keep it if it tells what `device="auto"` asks: plain CPU or GPU?"""
+    """Store it if it answers the question of `device="auto"`: plain CPU or GPU?"""
     plain = [
         not (way.eager or way.jit is False or isinstance(way.backend, Limited))
         for way in (a, b)
@@ -254,7 +247,7 @@ def _remember(crossover: Crossover, a: Way, b: Way) -> str | None:
     return None if file is None else str(file)
 
 
-# What is said.
+# What is printed.
 
 
 def _print(
@@ -273,10 +266,10 @@ def _print(
 
 
 def _verdict(found: Agreement) -> str:
-    """Whether they agree, as text."""
+    """Whether A and B agree, as text."""
     if found.first is not None:
         return (
-            f"A and B DIFFER, first in {_say(found.first)}, "
+            f"A and B DIFFER, first in {_described(found.first)}, "
             f"{found.first.share:.3g} times the bound"
         )
     text = f"A and B agree over {found.steps} steps"
@@ -285,14 +278,14 @@ def _verdict(found: Agreement) -> str:
     lines = [text]
     if found.largest is not None:
         share = f"at {found.largest.share:.2g} of its bound"
-        lines.append(f"nearest, {share}: {_say(found.largest)}")
+        lines.append(f"nearest, {share}: {_described(found.largest)}")
     lines.append(
         f"running freely, parameters drift {found.drift:.1e} of their largest apart"
     )
     return "\n".join(lines)
 
 
-def _say(d: Difference) -> str:
+def _described(d: Difference) -> str:
     when = f"at step {d.step}" if d.step else "before the first step"
     return f"{d.tensor} {when}: {d.size:.2e} where {d.bound:.2e} is allowed"
 
@@ -333,7 +326,7 @@ def _record(
         "steps": found.steps,
         "first_difference": _values(found.first),
         "largest_difference": _values(found.largest),
-        "drift": _finite(found.drift),
+        "drift": found.drift,
         "microseconds_a_step": {"a": speeds[0] * 1e6, "b": speeds[1] * 1e6},
         "ratio": speeds[2],
         "crossover": None if crossover is None else _cells(crossover),
@@ -342,26 +335,13 @@ def _record(
 
 def _cells(crossover: Crossover) -> dict[str, Any]:
     found = crossover.smallest()
-    return {
-        "widths": crossover.widths,
-        "batches": crossover.batches,
-        "ratios": crossover.ratios,
-        "b_faster_from": found and {"width": found[0], "batch": found[1]},
-    }
+    b_from = found and {"width": found[0], "batch": found[1]}
+    return {**vars(crossover), "b_faster_from": b_from}
 
 
 def _values(d: Difference | None) -> dict[str, Any] | None:
-    """A difference for JSON, which has no infinity: null."""
+    """A difference as plain values."""
     if d is None:
         return None
-    return {
-        "tensor": d.tensor,
-        "step": d.step,
-        "difference": _finite(d.size),
-        "bound": _finite(d.bound),
-        "share_of_bound": _finite(d.share),
-    }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    share = {"difference": d.size, "bound": d.bound, "share_of_bound": d.share}
+    return {"tensor": d.tensor, "step": d.step, **share}

@@ -1,21 +1,22 @@
-"""`xpnet doctor DATA`: train as `xpnet train` does, and say what ails the training."""
+"""`xpnet doctor DATA`: train as `xpnet train` does, and report likely problems."""
 
 from argparse import Namespace
 
+from xpnet.commands.preparation import prepare
 from xpnet.commands.report import print_json
-from xpnet.commands.train import prepare, train
+from xpnet.commands.train import train
 from xpnet.training.divergence import DivergenceError
 
-FOUND = 1  # the exit status where something was found
+FOUND = 1  # exit status if something was found
 
 
 def run(options: Namespace) -> int:
-    """Train with the doctor looking on; see `xpnet doctor --help`."""
+    """Train with `diagnose=True`; see `xpnet doctor --help`."""
     prepared = prepare(options)
     trainer = prepared.trainer
     try:
         status = train(options, prepared, diagnose=True)
-    except DivergenceError:  # what it says is among the findings
+    except DivergenceError:  # the diagnosis has its message
         status = FOUND
         diagnosis = trainer.history.diagnosis
         if diagnosis is not None and options.plot:

@@ -1,14 +1,14 @@
-"""`xpnet train DATA --ensemble K`: K networks at once, and what their mean is worth."""
+"""`xpnet train DATA --ensemble K`: K networks at once and the scores of their mean."""
 
 from argparse import Namespace
 from typing import Any
 
 import numpy as np
 
-from xpnet.commands import train
-from xpnet.commands.report import next_steps, print_json
+from xpnet.commands.preparation import Parts, Prepared, check_checkpoint, prepare
+from xpnet.commands.report import announce, next_steps, print_json
 from xpnet.common import check_whole
-from xpnet.data import Dataset, Scaler
+from xpnet.data import Dataset
 from xpnet.selection import Ensemble, Reliability, Temperature, reliability
 from xpnet.stack import Stack
 from xpnet.training.callbacks import EarlyStopping
@@ -17,21 +17,21 @@ from xpnet.training.trainer import Trainer
 
 
 def run(options: Namespace) -> int:
-    """Train as asked; see `xpnet train --help`."""
+    """Train several networks; see `xpnet train --help`."""
+    check_checkpoint(options)
     members = check_whole("", "--ensemble", options.ensemble, 1)
-    prepared = train.prepare(options)
+    prepared = prepare(options)
     data, parts = prepared.data, prepared.parts
-    scaler, y_scaler = prepared.scaler, prepared.y_scaler
     trainers = [prepared.trainer]
     trainers += [_another(prepared, options, i) for i in range(1, members)]
     if not options.json:
-        train._announce(data, parts, trainers[0])
+        announce(prepared)
     stack = Stack(trainers)
-    stopped = _fit(stack, parts, scaler, y_scaler, options)
+    stopped = _fit(stack, prepared, options)
     sound = [t for i, t in enumerate(trainers) if i not in stack.errors]
     if not sound:
         raise next(iter(stack.errors.values()))
-    ensemble = Ensemble(sound, scaler, y_scaler)
+    ensemble = Ensemble(sound, prepared.scaler, prepared.y_scaler)
     record = _scored(ensemble, data, parts, options)
     diagram = _calibrated(ensemble, data, parts, record)
     if options.save:
@@ -47,8 +47,8 @@ def run(options: Namespace) -> int:
     return 130 if stopped.startswith("interrupted") else 0
 
 
-def _another(prepared: train.Prepared, options: Namespace, i: int) -> Trainer:
-    """A trainer as the first, with a seed of its own."""
+def _another(prepared: Prepared, options: Namespace, i: int) -> Trainer:
+    """A trainer like the first, with seed + i."""
     first = prepared.trainer
     trainer = Trainer(
         first.model.copy(),
@@ -62,22 +62,17 @@ def _another(prepared: train.Prepared, options: Namespace, i: int) -> Trainer:
     return trainer
 
 
-def _fit(
-    stack: Stack,
-    parts: train.Parts,
-    scaler: Scaler | None,
-    y_scaler: Scaler | None,
-    options: Namespace,
-) -> str:
-    """Train all; why it ended early, if Ctrl-C did that."""
-    held = parts.validation and train.scaled(parts.validation, scaler, y_scaler)
+def _fit(stack: Stack, prepared: Prepared, options: Namespace) -> str:
+    """Train all; returns why Ctrl-C ended it early, or ""."""
+    parts = prepared.parts
+    held = parts.validation and prepared.scaled(parts.validation)
     patience = options.patience or options.epochs
     watched = "loss" if held is None else "val_loss"
     watch = held is not None or options.patience
     histories = stack.fit(
-        *train.scaled(parts.train, scaler, y_scaler),
+        *prepared.scaled(parts.train),
         epochs=options.epochs,
-        batch_size=train._batch_size(options, parts),
+        batch_size=prepared.batch_size,
         validation=held,
         callbacks=[EarlyStopping(watched, patience)] if watch else [],
         verbose=False if options.json else None,
@@ -87,9 +82,9 @@ def _fit(
 
 
 def _scored(
-    ensemble: Ensemble, data: Dataset, parts: train.Parts, options: Namespace
+    ensemble: Ensemble, data: Dataset, parts: Parts, options: Namespace
 ) -> dict[str, Any]:
-    """Scores of the mean and of its members on the part that none has seen."""
+    """Scores of the mean and of each network on the test part."""
     x, y = parts.test or parts.train
     alone = [
         Ensemble([trainer], ensemble.scaler, ensemble.y_scaler).evaluate(x, y)
@@ -117,9 +112,9 @@ def _scored(
 
 
 def _calibrated(
-    ensemble: Ensemble, data: Dataset, parts: train.Parts, record: dict[str, Any]
+    ensemble: Ensemble, data: Dataset, parts: Parts, record: dict[str, Any]
 ) -> Reliability | None:
-    """Calibration on the same part, and what a temperature would make of it."""
+    """Calibration on the same part, before and after a fitted temperature."""
     if data.task != "classification":
         return None
     x, y = parts.test or parts.train

@@ -2,9 +2,10 @@
 
 from argparse import Namespace
 
-from xpnet import gallery
 from xpnet.common import choose
-from xpnet.gallery import LESSONS, get_lesson, prepare, title_of
+from xpnet.lessons import support
+from xpnet.lessons.support import prepare, title_of
+from xpnet.lessons.table import LESSONS, get_lesson
 
 ALL = "all"
 
@@ -18,7 +19,7 @@ def run(options: Namespace) -> int:
     ready = prepare(options.out, options.json, options.data)
     names = list(LESSONS) if options.name == ALL else [options.name]
     lessons = {name: get_lesson(name) for name in names}
-    return gallery.run(lessons, ready, options.quick)
+    return support.run(lessons, ready, options.quick)
 
 
 def _list() -> None:

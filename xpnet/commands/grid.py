@@ -3,16 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+from xpnet.commands.network import widths
 from xpnet.common import choose
 from xpnet.selection import LogUniform, Uniform
-
-
-def widths(text: str) -> tuple[int, ...]:
-    """ "128,64" as (128, 64); none, or nothing, as ()."""
-    if text.strip().lower() in ("", "none", "0"):
-        return ()
-    return tuple(int(width) for width in text.split(","))
-
 
 KINDS: dict[str, Callable[[str], Any]] = {
     "hidden": widths,
@@ -29,11 +22,11 @@ NAMES = {widths: "widths such as 128,64", float: "numbers", int: "whole numbers"
 def parse(text: str) -> dict[str, Any]:
     """{name: values or range}.
 
-    Alternatives stand between commas, those of `hidden` between semicolons; a..b is a
-    range, of logarithms where a is above 0.
+    Commas separate alternatives, semicolons those of `hidden`; a..b is a range, on a
+    logarithmic scale if a > 0.
 
     Raises:
-        ValueError: a name that there is not, twice the same, values of another kind.
+        ValueError: an unknown name, the same name twice, values of another kind.
     """
     found: dict[str, Any] = {}
     for item in text.split():
@@ -41,7 +34,7 @@ def parse(text: str) -> dict[str, Any]:
         if not equals:
             raise ValueError(
                 f"--grid: expected name=values, got {item!r}; several are separated by "
-                "spaces, without any around = and commas"
+                "spaces, with none around = and commas"
             )
         kind = choose(name, KINDS, "setting")
         if name in found:

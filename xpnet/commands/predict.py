@@ -1,4 +1,4 @@
-"""`xpnet predict DIR FILE`: a saved model's predictions, one a line."""
+"""`xpnet predict DIR FILE`: a saved model's predictions, one per line."""
 
 import sys
 from argparse import Namespace
@@ -18,12 +18,12 @@ from xpnet.data.loaders import TABLES
 from xpnet.selection import Ensemble
 from xpnet.selection.ensemble import load_saved
 
-ROW = 400  # bytes of a prediction in words
-FORMULA = ("=", "+", "-", "@")  # what a spreadsheet takes for one begins so
+ROW = 400  # bytes of a prediction as text
+FORMULA = ("=", "+", "-", "@")  # first characters of a spreadsheet's formula
 
 
 def run(options: Namespace) -> int:
-    """Predict as asked; see `xpnet predict --help`."""
+    """Predict; see `xpnet predict --help`."""
     model = load_saved(Path(options.model), get_backend(options.device))
     ensemble = model if isinstance(model, Ensemble) else None
     trainer = model[0] if isinstance(model, Ensemble) else model
@@ -55,7 +55,7 @@ def run(options: Namespace) -> int:
 
 
 def _samples(source: str, features: list[str] | None) -> Dataset:
-    """The samples of a file, by column name where the model knows the names."""
+    """The samples of a file, by column name if the model knows the names."""
     named = Path(source).suffix.lower() in TABLES
     try:
         columns = tuple(features) if features and named else None
@@ -74,7 +74,7 @@ def _samples(source: str, features: list[str] | None) -> Dataset:
 def _rows(
     outputs: np.ndarray[Any, Any], notes: dict[str, Any], every: bool
 ) -> list[dict[str, Any]]:
-    """A dict a sample: the prediction and its probability, or those of all classes."""
+    """One dict per sample: the prediction and its probability, or those of all."""
     task, width = notes.get("task"), outputs.shape[1]
     if task == "classification":
         return _class_rows(outputs, notes.get("classes") or list(range(width)), every)
@@ -119,13 +119,13 @@ def _class_rows(
 
 
 def _add_disagreement(rows: list[dict[str, Any]], found: Any) -> None:
-    """How far an ensemble's members contradict each other about each sample."""
+    """Add the mean disagreement of an ensemble about each sample."""
     for row, value in zip(rows, found.reshape(len(rows), -1), strict=True):
         row["disagreement"] = float(value.mean())
 
 
 def _cell(value: Any) -> str:
-    """A value as a cell of CSV that does nothing to a terminal or a spreadsheet."""
+    """A value as a cell of CSV that is safe in a terminal and a spreadsheet."""
     if isinstance(value, float):
         return f"{value:.6g}"
     text = printable(str(value))

@@ -1,4 +1,4 @@
-"""What `xpnet train` says at its end."""
+"""What `xpnet train` prints before and after a training."""
 
 import json
 import math
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.commands.preparation import Prepared
 from xpnet.common import printable
 from xpnet.training.trainer import Trainer
 
@@ -21,11 +22,11 @@ class Report:
     """Scores on one part of the data.
 
     Attributes:
-        part: "test", or "training" where nothing was held out.
-        samples: how many.
+        part: "test", or "training" if nothing was held out.
+        samples: their number.
         scores: metric -> value.
         confusion: counts (label, predicted), or None for regression.
-        classes: what the labels 0, 1, ... stand for.
+        classes: the names of the labels 0, 1, ....
     """
 
     part: str
@@ -35,8 +36,31 @@ class Report:
     classes: tuple[Any, ...]
 
 
+def announce(prepared: Prepared) -> None:
+    """Print the parts, the device, the target and the network before a training."""
+    data, parts, trainer = prepared.data, prepared.parts, prepared.trainer
+    backend = trainer.backend
+    why = f" ({backend.reason.partition(';')[0]})" if backend.reason else ""
+    sizes = [
+        f"{len(part[0])} {what}"
+        for part, what in (
+            (parts.train, "to train on"),
+            (parts.validation, "to choose on"),
+            (parts.test, "to test on"),
+        )
+        if part is not None
+    ]
+    trainer.build(data.x.shape[1:])
+    print(f"{printable(data.name)}: {', '.join(sizes)}; {backend.device}{why}")
+    print(f"y: {data.taken}")
+    print(f"{trainer.model.summary()}\n{trainer.loss_function}, {trainer.optimizer}")
+    if data.task == "regression":
+        print("y is standardised while training: the table is in its deviations")
+    print()
+
+
 def print_json(record: dict[str, Any], indent: int | None = 2) -> None:
-    """Print one JSON object; JSON has no NaN and no infinity, so these become null."""
+    """Print one JSON object; NaN and infinity, which JSON lacks, become null."""
     print(json.dumps(_finite(record), indent=indent, allow_nan=False))
 
 
@@ -49,7 +73,7 @@ def _finite(value: Any) -> Any:
 
 
 def print_report(report: Report, trainer: Trainer, options: Namespace) -> None:
-    """Accuracy, confusion matrix, and how to go on."""
+    """Print the scores, the confusion matrix and the next command."""
     epoch = trainer.history.best_epoch
     if trainer.history.monitor == "val_loss" and epoch is not None:
         print(f"\nweights of the best epoch, {epoch}")
@@ -65,13 +89,13 @@ def print_report(report: Report, trainer: Trainer, options: Namespace) -> None:
         print(f"\n{_confusion(report)}")
         poor = report.scores["accuracy"] <= 1.2 / len(report.classes)
         if poor and trainer.history.diagnosis is None:
-            print("no better than guessing; what may be wrong, says")
+            print("no better than guessing; to find out what may be wrong:")
             print(f"  {_again('doctor', options)}")
     print(f"\n{next_steps(options)}")
 
 
 def _confusion(report: Report) -> str:
-    """The matrix as text; of many classes, the pairs most often confused."""
+    """The matrix as text; for many classes, the pairs most often confused."""
     matrix, names = report.confusion, [printable(str(c)) for c in report.classes]
     assert matrix is not None
     if len(names) > WIDE:
@@ -93,7 +117,7 @@ def _confusion(report: Report) -> str:
 
 
 def next_steps(options: Namespace) -> str:
-    """How to use the model, or how to keep it: lines that can be pasted."""
+    """How to use the model, or how to keep it: commands to paste."""
     if not options.save:
         return (
             "to keep the model and use it:\n"
@@ -111,14 +135,14 @@ def next_steps(options: Namespace) -> str:
 
 
 def predict_line(folder: str) -> str:
-    """The command that uses the model in `folder`."""
+    """The command that predicts with the model in `folder`."""
     return f"xpnet predict {printable(shlex.quote(folder))} FILE"
 
 
 def _again(command: str, options: Namespace) -> str:
-    """The command that was given, for another one."""
+    """The given arguments as the arguments of `command`."""
     rest = list(options.arguments[1:])
-    if command == "doctor" and "--ensemble" in rest:  # it looks at one network
+    if command == "doctor" and "--ensemble" in rest:  # the doctor looks at one network
         at = rest.index("--ensemble")
         del rest[at : at + 2]
     return printable(shlex.join(["xpnet", command, *rest]))

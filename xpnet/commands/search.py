@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Backend, get_backend
-from xpnet.commands import grid, train
+from xpnet.commands import grid, preparation
+from xpnet.commands.network import Settings
 from xpnet.commands.report import predict_line
-from xpnet.common import choose, printable
+from xpnet.common import printable
 from xpnet.data import Dataset, load_data
 from xpnet.data.files import existing_file
-from xpnet.layers import Dense, Dropout, Layer, Sequential, SoftmaxCrossEntropy
-from xpnet.optim import OPTIMIZERS, Cosine
 from xpnet.selection import (
     Ensemble,
     LogUniform,
@@ -27,17 +26,15 @@ from xpnet.selection import (
 )
 from xpnet.training.trainer import Trainer
 
-HIDDEN = (64,)  # widths, where they are no setting
-
 
 class Maker:
     """Settings -> Trainer, for one data set.
 
     Args:
-        data: says how many outputs there are, and of which kind.
-        backend: where networks live.
-        samples: that are searched on.
-        options: epochs and batch size, where they are no settings.
+        data: gives the task and the number of outputs.
+        backend: of the networks.
+        samples: how many are searched on.
+        options: dtype, and the epochs and batch size that are no settings.
     """
 
     def __init__(
@@ -50,50 +47,18 @@ class Maker:
     def __call__(
         self,
         *,
-        hidden: tuple[int, ...] = HIDDEN,
-        activation: str = "relu",
-        dropout: float = 0.0,
-        optimizer: str = "adam",
-        learning_rate: float | None = None,
-        schedule: str = "constant",
-        label_smoothing: float = 0.0,
-        l1: float = 0.0,
-        l2: float = 0.0,
-        weight_decay: float = 0.0,
-        momentum: float | None = None,
-        clip_norm: float | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
         seed: int = 0,
+        **settings: Any,
     ) -> Trainer:
-        """A network of these settings."""
-        data = self.data
-        layers: list[Layer] = []
-        for width in hidden:
-            layers += [Dense(width, activation=activation), Dropout(dropout)]
-        outputs = len(data.classes) if data.classes else np.asarray(data.y).shape[1]
-        loss: Any = train.LOSSES_OF[str(data.task)]
-        if data.task == "classification":
-            loss = SoftmaxCrossEntropy(label_smoothing=label_smoothing)
-        rule: Any = choose(optimizer, OPTIMIZERS, "optimizer")
-        default = 0.01 if optimizer == "sgd" else 2e-3
-        rate: Any = default if learning_rate is None else learning_rate
-        choose(schedule, {"constant": None, "cosine": None}, "schedule")
-        if schedule == "cosine":
-            batches = -(-self.samples // (batch_size or self.batch_size))
-            rate = Cosine(rate, (epochs or self.epochs) * batches)
-        extra = {} if momentum is None else {"momentum": momentum}
+        """A network of these settings, see `Settings`."""
+        network = Settings(**settings)
+        batches = -(-self.samples // (batch_size or self.batch_size))
         return Trainer(
-            Sequential([*layers, Dense(outputs)]),
-            loss,
-            rule(
-                rate,
-                l1=l1,
-                l2=l2,
-                weight_decay=weight_decay,
-                clip_norm=clip_norm,
-                **extra,
-            ),
+            network.model(self.data),
+            network.loss(self.data),
+            network.rule(batches * (epochs or self.epochs)),
             device=self.backend,
             dtype=self.dtype,
             seed=seed,
@@ -101,12 +66,12 @@ class Maker:
 
 
 def run(options: Namespace) -> int:
-    """Search as asked; see `xpnet search --help`."""
+    """Search; see `xpnet search --help`."""
     space = grid.parse(options.grid)
     _check(options, space)
     data = load_data(options.data, options.target, options.task)
-    for hidden in space.get("hidden", [HIDDEN]):
-        train.check_fits(data, list(hidden), options)
+    for hidden in space.get("hidden", [Settings.hidden]):
+        preparation.check_fits(data, hidden, options)
     backend = get_backend(options.device, None, options.dtype)
     test = _test_share(data, options)
     samples = round(len(data.x) * (1.0 - test))
@@ -125,12 +90,12 @@ def run(options: Namespace) -> int:
         print(json.dumps(record | results.to_dict(), indent=2, allow_nan=False))
     else:
         print(results)
-        _say_next(results, options)
+        _print_next(results, options)
     return 130 if results.interrupted else 0
 
 
 def _check(options: Namespace, space: dict[str, Any]) -> None:
-    """What can be refused before any work is done."""
+    """Raises ValueError for options that can be refused before any work."""
     drawn = options.random is not None or options.halving is not None
     for name, values in space.items():
         if isinstance(values, LogUniform | Uniform) and not drawn:
@@ -140,10 +105,12 @@ def _check(options: Namespace, space: dict[str, Any]) -> None:
             )
     if options.halving is not None and (options.file or options.repeats != 1):
         raise ValueError("--halving: expected neither --file nor --repeats with it")
-    train.check_counts(options, "epochs", "batch_size", "repeats", "random", "halving")
+    preparation.check_counts(
+        options, "epochs", "batch_size", "repeats", "random", "halving"
+    )
     if options.file is not None and Path(options.file).exists():
         existing_file(options.file)
-    train.check_places(options)
+    preparation.check_places(options)
 
 
 def _test_share(data: Dataset, options: Namespace) -> float:
@@ -152,7 +119,7 @@ def _test_share(data: Dataset, options: Namespace) -> float:
         if not 0.0 <= share < 1.0:
             raise ValueError(f"--test: expected a share from 0 to 1, got {share}")
         return share
-    few = len(data.x) < train.FEW or data.x_test is not None
+    few = len(data.x) < preparation.FEW or data.x_test is not None
     return 0.0 if few else 0.2
 
 
@@ -163,7 +130,7 @@ def _search(
     test: float,
     options: Namespace,
 ) -> Results:
-    scale = train.scale_kind(data, options)
+    scale = preparation.scale_kind(data, options)
     seen = make.samples * (options.folds - 1) // max(options.folds, 2)
     common: dict[str, Any] = {
         "folds": options.folds,
@@ -186,7 +153,7 @@ def _search(
 
 
 def _best(results: Results, data: Dataset, options: Namespace) -> None:
-    """Refit, test on the data's own test part, keep."""
+    """Refit the best, test it on the data's own test part, save it."""
     own = data.x_test is not None and options.test is None
     if not (own or options.save):
         return
@@ -195,13 +162,13 @@ def _best(results: Results, data: Dataset, options: Namespace) -> None:
         results.test = best.evaluate(data.x_test, data.y_test)
     if options.save:
         trainer = best[0]
-        trainer.notes = train._notes(data, best.scaler, best.y_scaler)
+        trainer.notes = preparation.notes(data, best.scaler, best.y_scaler)
         trainer.save(options.save)
 
 
-def _say_next(results: Results, options: Namespace) -> None:
+def _print_next(results: Results, options: Namespace) -> None:
     if results.interrupted and options.file:
-        print(f"\nthe same command goes on with what {options.file} holds")
+        print(f"\nto go on: the same command, which reads {options.file}")
     elif options.save and not results.interrupted:
         print(
             f"\nthe best is saved in {options.save}; to use it:\n"

@@ -1,1 +1,0 @@
-"""Scripts to read and run: the lessons of `xpnet gallery`, and parts of your own."""

@@ -1,0 +1,1 @@
+"""Lessons: a claim, the experiment that measures it, and its pictures."""
