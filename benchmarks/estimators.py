@@ -14,11 +14,11 @@ import statistics
 import time
 from typing import Any
 
+from xpnet.benchmarks.answers import Answer, Served
 from xpnet.benchmarks.options import Command, names_in
 from xpnet.benchmarks.process import run_once
 from xpnet.benchmarks.summary import add_summaries, take_turns
 from xpnet.benchmarks.tables import Row, Table, inverse, threads_of
-from xpnet.benchmarks.worker import Answer, Served
 
 # name: (label, module, arguments besides the defaults)
 ESTIMATORS: dict[str, tuple[str, str, Answer]] = {

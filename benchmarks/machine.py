@@ -8,7 +8,7 @@ from typing import Any
 import xpnet as xn
 from xpnet.backend import get_backend
 from xpnet.backend.versions import cuda_versions
-from xpnet.benchmarks.worker import Served
+from xpnet.benchmarks.answers import Served
 from xpnet.common import machine
 from xpnet.compiler import how_compiled
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from xpnet.benchmarks.answers import Answer
 from xpnet.benchmarks.record import new_record, write
 from xpnet.benchmarks.timing import Timing
-from xpnet.benchmarks.worker import Answer
 from xpnet.common import check_file, choose
 from xpnet.common.machine import cores
 

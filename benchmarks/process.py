@@ -16,8 +16,8 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from xpnet.benchmarks.answers import Answer
 from xpnet.benchmarks.machine import clean_environment
-from xpnet.benchmarks.worker import Answer
 
 TAIL = 4096  # bytes of a process' stderr that are looked at
 WORKER = (sys.executable, "-m", "xpnet.benchmarks.worker")

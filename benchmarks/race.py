@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from xpnet.benchmarks.answers import Answer
 from xpnet.benchmarks.cases import Case
 from xpnet.benchmarks.process import NoAnswerError, Process
 from xpnet.benchmarks.step import CHECKED_STEPS
 from xpnet.benchmarks.summary import Row, add_summaries, explain
 from xpnet.benchmarks.tables import race_table
 from xpnet.benchmarks.timing import Timing
-from xpnet.benchmarks.worker import Answer
 
 AGREE = 1e-4
 Rows = dict[str, Row]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xpnet.benchmarks.answers import Answer
 from xpnet.benchmarks.record import Record, read
 from xpnet.benchmarks.summary import measured
 from xpnet.benchmarks.tables import (
@@ -24,7 +25,6 @@ from xpnet.benchmarks.tables import (
     threads_of,
     training_table,
 )
-from xpnet.benchmarks.worker import Answer
 
 STEPS = (
     "The time of one update (forward, backward, update rule) on one fixed batch. The "

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from xpnet.benchmarks.answers import Answer, Served
 from xpnet.benchmarks.cases import Case
-from xpnet.benchmarks.worker import Answer, Served
 from xpnet.common.machine import versions
 
 CHECKED_STEPS = 20

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from xpnet.benchmarks.worker import Answer
+from xpnet.benchmarks.answers import Answer
 
 Row = dict[str, Any]
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
+from xpnet.benchmarks.answers import Answer
 from xpnet.benchmarks.cases import Case
 from xpnet.benchmarks.race import race
 from xpnet.benchmarks.timing import Timing
-from xpnet.benchmarks.worker import Answer
 
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 BATCHES = (1, 4, 16, 64, 256, 1024, 2048)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from xpnet.benchmarks.answers import Answer
 from xpnet.benchmarks.rivals import RIVALS
-from xpnet.benchmarks.worker import Answer
 
 RULES = {"sgd": "SGD", "adam": "Adam"}
 STEP = ("µs a step", "IQR", "xpnet / this", "this / floor")

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.benchmarks.answers import Answer, Served
 from xpnet.benchmarks.cases import Array
-from xpnet.benchmarks.worker import Answer, Served
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ its own weights and order.
 import tempfile
 from pathlib import Path
 
+from xpnet.benchmarks.answers import Answer
 from xpnet.benchmarks.process import run_once
 from xpnet.benchmarks.summary import add_summaries, take_turns
 from xpnet.benchmarks.tasks import ACCURACY, DIGITS, XOR, Task
-from xpnet.benchmarks.worker import Answer
 
 ROUNDS = {"cold": 7, "accuracy": 9}
 TASKS = {"cold": (XOR, DIGITS), "accuracy": (ACCURACY,)}

@@ -19,6 +19,8 @@ ROOMS = (
     *("xpnet", "benchmarks", "lessons", "commands"),
 )
 
+FACE_MODULES = ("xpnet", "xpnet.arguments", "xpnet.sklearn")
+
 Graph = dict[str, set[str]]
 
 
@@ -45,7 +47,7 @@ def room_of(module: str) -> str:
     parts = module.split(".")
     if len(parts) > 1 and parts[1] in ROOMS:
         return parts[1]
-    return "xpnet" if module in ("xpnet", "xpnet.sklearn") else "commands"
+    return "xpnet" if module in FACE_MODULES else "commands"
 
 
 def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:

@@ -13,13 +13,13 @@ import time
 from typing import Any
 
 from xpnet.backend import Backend, get_backend
+from xpnet.benchmarks.answers import Answer, Served
 from xpnet.benchmarks.cases import Case
 from xpnet.benchmarks.gpu.clock import measure
 from xpnet.benchmarks.gpu.parts import PARTS
 from xpnet.benchmarks.gpu.rivals import RIVALS
 from xpnet.benchmarks.gpu.rivals.subject import Subject
 from xpnet.benchmarks.gpu.verdicts import FAILED
-from xpnet.benchmarks.worker import Answer, Served
 from xpnet.common.machine import versions
 
 LOST: Answer = {"lost": True}  # beside a verdict: the process is of no further use

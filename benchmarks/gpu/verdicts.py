@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Backend
-from xpnet.benchmarks.worker import explained
+from xpnet.benchmarks.answers import explained
 from xpnet.compiler.drivers import driver_of
 
 Figures = dict[str, Any]

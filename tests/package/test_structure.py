@@ -23,10 +23,6 @@ SETUPTOOLS = SETTINGS["tool"]["setuptools"]
 
 # What is still to be cut: imports from a room further down, and circles.
 UPWARDS = {
-    ("xpnet.benchmarks.gpu.check", "xpnet.commands.info"),
-    ("xpnet.benchmarks.machine", "xpnet.commands.info"),
-    ("xpnet.gallery.run", "xpnet.cli"),
-    ("xpnet.gallery.run", "xpnet.menu"),
     ("xpnet.training.history", "xpnet.diagnosis.report"),
     ("xpnet.training.loop", "xpnet.diagnosis.doctor"),
     ("xpnet.training.plots", "xpnet.diagnosis.report"),
@@ -34,10 +30,6 @@ UPWARDS = {
 }
 CIRCLES = {  # the first module of each: how many there are
     "xpnet.diagnosis.doctor": 22,
-    "xpnet.estimators.base": 2,
-    "xpnet.selection.calibration": 4,
-    "xpnet.commands.ensemble": 2,
-    "xpnet.cli": 3,
 }
 
 
