@@ -7,6 +7,7 @@ file that defines it.
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,8 +70,12 @@ def _name(function: ast.expr) -> str:
     return function.id if isinstance(function, ast.Name) else ""
 
 
+@cache
 def import_graph() -> Graph:
-    """{module: the modules that it imports}, without the packages' own files."""
+    """{module: the modules that it imports}, without the packages' own files.
+
+    The sources are read once per process.
+    """
     paths = modules()
     trees = {m: ast.parse(p.read_text(encoding="utf-8")) for m, p in paths.items()}
     packages = {m for m, p in paths.items() if p.name == "__init__.py"}
