@@ -6,8 +6,8 @@ import xpnet as xn
 from xpnet.backend import Backend
 from xpnet.benchmarks.cases import Case
 from xpnet.compiler import can_compile
-from xpnet.execution.step import Kind, TrainingStep
-from xpnet.execution.update import Rule
+from xpnet.execution.step import BatchSpec, TrainingStep
+from xpnet.execution.update import UpdateState
 from xpnet.layers import SoftmaxCrossEntropy
 
 
@@ -48,10 +48,10 @@ def stacked(case: Case, networks: int, backend: Backend) -> TrainingStep:
     seeds = tuple(range(networks))
     net.allocate(backend, np.dtype("float32"), seeds, (networks,))
     assert net.buffers is not None
-    update = Rule(rule(case), net.buffers)
+    update = UpdateState(rule(case), net.buffers)
     update.write(case.rate, 1)
     x, y = case.data()
-    kind = Kind((networks, *x.shape), True, False)
+    kind = BatchSpec((networks, *x.shape), True, False)
     step = TrainingStep(net, SoftmaxCrossEntropy(), update, kind, jit=steady(backend))
     with backend.active():
         backend.upload(step.batch.x, np.broadcast_to(x, (networks, *x.shape)))

@@ -10,8 +10,8 @@ from xpnet.backend import Backend
 from xpnet.benchmarks.conftest import Timed
 from xpnet.benchmarks.subjects import model, steady
 from xpnet.compiler import compile_tape, primitives
-from xpnet.execution.step import Kind, TrainingStep
-from xpnet.execution.update import Rule
+from xpnet.execution.step import BatchSpec, TrainingStep
+from xpnet.execution.update import UpdateState
 from xpnet.layers import LOSSES, SoftmaxCrossEntropy
 from xpnet.trace import Tape
 
@@ -34,9 +34,9 @@ def test_update(
     net = model(SIZES)
     net.allocate(backend, np.dtype("float32"), (0,))
     assert net.buffers is not None
-    rule = Rule(RULES[name], net.buffers)
+    rule = UpdateState(RULES[name], net.buffers)
     rule.write(1e-3, 1)
-    kind = Kind((32, SIZES[0]), True, False)
+    kind = BatchSpec((32, SIZES[0]), True, False)
     step = TrainingStep(net, SoftmaxCrossEntropy(), rule, kind, jit=steady(backend))
     # Zeros could be faster than other numbers.
     noise = np.random.default_rng(0).standard_normal(net.buffers.grads.shape)

@@ -1,19 +1,16 @@
-"""The doctor: looks at a training a few times an epoch and says what ails it."""
+"""The doctor: looks at a training a few times an epoch and reports likely problems."""
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
 
-from xpnet.diagnosis.layer_statistics import Probe
+from xpnet.diagnosis.layer_statistics import LayerStatistics
 from xpnet.diagnosis.report import Diagnosis, Inputs
 from xpnet.diagnosis.rules import Findings
 from xpnet.diagnosis.score import score
 from xpnet.training.data import Samples
 from xpnet.training.divergence import DivergenceError
 from xpnet.training.progress import Progress
-
-if TYPE_CHECKING:
-    from xpnet.training.trainer import Trainer
+from xpnet.training.state import TrainingState
 
 LOOKS = 3  # an epoch
 DENSE = 20  # epochs in which it looks so often; then in about 100 of the rest
@@ -23,7 +20,7 @@ class Doctor:
     """Watches one `fit`; the diagnosis is there when the block is left.
 
     Args:
-        trainer: who trains.
+        trainer: the training that is watched.
         samples: what it is trained on.
         batch_size: samples a step.
         epochs: of the fit.
@@ -33,7 +30,7 @@ class Doctor:
 
     def __init__(
         self,
-        trainer: "Trainer",
+        trainer: TrainingState,
         samples: Samples,
         batch_size: int,
         epochs: int,
@@ -42,7 +39,7 @@ class Doctor:
     ) -> None:
         self._trainer, self._progress = trainer, progress
         self._samples, self._held = samples, held
-        self._probe = Probe(trainer, samples)
+        self._probe = LayerStatistics(trainer, samples)
         steps = -(-samples.count // batch_size)
         self._steps = steps
         self._looks = sorted({steps * i // LOOKS for i in range(LOOKS)})

@@ -6,8 +6,8 @@ import numpy as np
 
 from xpnet.backend import Array, Shape, generator, get_backend
 from xpnet.common import check_whole, explains_arguments
-from xpnet.execution.step import Kind, TrainingStep
-from xpnet.execution.update import Rule
+from xpnet.execution.step import BatchSpec, TrainingStep
+from xpnet.execution.update import UpdateState
 from xpnet.layers import Layer, Loss, Sequential, Slot, get_loss
 from xpnet.optim import SGD
 from xpnet.training import inputs
@@ -153,9 +153,11 @@ def _prepared(
         w = inputs.as_array(sample_weight, "sample_weight", backend)
         w = _flat(w, lead, batch, "sample_weight") if lead else w
         w = inputs.check_weights(w, members * batch, backend)
-    kind = Kind(x.shape, inputs.is_labels(y, loss), w is not None)
+    kind = BatchSpec(x.shape, inputs.is_labels(y, loss), w is not None)
     assert copy.buffers is not None
-    step = TrainingStep(copy, loss, Rule(SGD(1.0), copy.buffers), kind, jit=False)
+    step = TrainingStep(
+        copy, loss, UpdateState(SGD(1.0), copy.buffers), kind, jit=False
+    )
     step.batch.x[...] = x
     step.batch.y_rows[...] = y.reshape(step.batch.y_rows.shape)
     if step.batch.w_rows is not None:

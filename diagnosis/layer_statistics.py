@@ -5,7 +5,7 @@ statistics are read and never written: its numbers stay as they are.
 """
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,7 @@ from xpnet.backend import Array, generator
 from xpnet.execution.step import Batch
 from xpnet.layers import ACTIVATIONS, Activation, Layer, Slot
 from xpnet.training.data import Samples
-
-if TYPE_CHECKING:
-    from xpnet.training.trainer import Trainer
+from xpnet.training.state import TrainingState
 
 Host = np.ndarray[Any, Any]
 Row = dict[str, list[float]]
@@ -31,7 +29,7 @@ SIZES = ("z", "a", "delta", "gradient", "update")
 SHARES = ("dead", "saturated")
 
 
-class Probe:
+class LayerStatistics:
     """A few samples, and a copy of the model that they run through.
 
     Attributes:
@@ -40,7 +38,7 @@ class Probe:
         x, y: the samples and their targets, on the host.
     """
 
-    def __init__(self, trainer: "Trainer", samples: Samples) -> None:
+    def __init__(self, trainer: TrainingState, samples: Samples) -> None:
         self._backend, self._loss = trainer.backend, trainer.loss_function
         self.model = trainer.model.copy()
         self.model.allocate(trainer.backend, trainer.dtype, (trainer.seed,))
@@ -61,7 +59,7 @@ class Probe:
             )
         ]
 
-    def take(self, trainer: "Trainer") -> None:
+    def take(self, trainer: TrainingState) -> None:
         """Take over the trainer's weights, running statistics and step."""
         for mine, theirs in zip(self._arrays(self), self._arrays(trainer), strict=True):
             mine[...] = theirs
@@ -71,7 +69,7 @@ class Probe:
         buffers = owner.model.buffers
         return buffers.params, buffers.state, owner.model.step
 
-    def measure(self, trainer: "Trainer") -> tuple[float, Row]:
+    def measure(self, trainer: TrainingState) -> tuple[float, Row]:
         """(loss, a row of numbers a layer) of the weights that `take` took.
 
         The trainer has made one step since: "update" is ‖ΔW‖ / ‖W‖ of it. The other

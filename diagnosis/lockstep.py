@@ -53,7 +53,7 @@ Tensor = tuple[str, Host]
 
 
 @dataclass(frozen=True)
-class Limited(Backend):
+class ThreadLimitedBackend(Backend):
     """The CPU with a number of threads of its own, for BLAS and for compiled loops."""
 
     limit: int = 1
@@ -72,7 +72,7 @@ def _blas() -> Any:
     return ThreadpoolController().select(user_api="blas")
 
 
-def limited(backend: Backend, threads: int) -> Limited:
+def limited(backend: Backend, threads: int) -> ThreadLimitedBackend:
     """`backend`, a CPU, with this many threads.
 
     Raises:
@@ -83,11 +83,11 @@ def limited(backend: Backend, threads: int) -> Limited:
     if found != {threads}:
         what = f"runs with {max(found)}" if found else "does not let them be set"
         raise ValueError(f"{threads} threads: this NumPy's BLAS {what}")
-    return Limited(backend.name, backend.device, backend.xp, limit=threads)
+    return ThreadLimitedBackend(backend.name, backend.device, backend.xp, limit=threads)
 
 
 @dataclass(frozen=True)
-class Way:
+class ExecutionMode:
     """One way to run a training: where, and how; see `Trainer` for the arguments."""
 
     label: str
@@ -99,7 +99,7 @@ class Way:
     @contextmanager
     def active(self) -> Iterator[None]:
         """A context in which its device is current and its threads are set."""
-        own = isinstance(self.backend, Limited)
+        own = isinstance(self.backend, ThreadLimitedBackend)
         limits = _blas().limit(limits=self.backend.threads) if own else nullcontext()
         with limits, self.backend.active(), np.errstate(all="ignore"):
             yield
@@ -123,7 +123,7 @@ class Problem:
     batch_size: int = 32
     seed: int = 0
 
-    def trainer(self, way: Way) -> Trainer:
+    def trainer(self, way: ExecutionMode) -> Trainer:
         """A trainer that runs as `way` says, built."""
         layers = [Dense(n, activation="tanh") for n in self.widths]
         trainer = Trainer(
@@ -159,7 +159,7 @@ class Problem:
 class Run:
     """A problem being trained in one way."""
 
-    def __init__(self, problem: Problem, way: Way) -> None:
+    def __init__(self, problem: Problem, way: ExecutionMode) -> None:
         self.way, self.backend = way, way.backend
         with way.active():
             self.trainer = problem.trainer(way)
@@ -201,8 +201,8 @@ class Run:
         found = self.trainer.parameters().items()
         return self._read([(f"parameter {name}", p) for name, p in found])
 
-    def follow(self, other: "Run", gradients: bool = False) -> None:
-        """Take over the gradients of `other`, or its parameters and rule's arrays."""
+    def copy_from(self, other: "Run", gradients: bool = False) -> None:
+        """Take over the gradients of `other`, or all that training changes."""
         mine, theirs = self._arrays(gradients), other._arrays(gradients)
         for target, source in zip(mine, theirs, strict=True):
             values = other.backend.to_numpy(source)
@@ -210,10 +210,9 @@ class Run:
                 self.backend.upload(target, values)
 
     def _arrays(self, gradients: bool) -> list[Array]:
-        buffers = self.trainer.model.buffers
-        assert buffers is not None
-        both = [buffers.params, *self.trainer.rule.slots]
-        return [buffers.grads] if gradients else both
+        if gradients:
+            return [self.trainer.flat_gradients]
+        return [array for array in self.trainer.arrays().values() if array.size]
 
     def _read(self, named: list[tuple[str, Array]]) -> list[Tensor]:
         with self.backend.active():
@@ -271,7 +270,7 @@ class Agreement:
 class Lockstep:
     """The comparison above, of ways `a` and `b` to train `problem`."""
 
-    def __init__(self, problem: Problem, a: Way, b: Way) -> None:
+    def __init__(self, problem: Problem, a: ExecutionMode, b: ExecutionMode) -> None:
         self.problem = problem
         self.a, self.b, self.free = (Run(problem, way) for way in (a, b, b))
         self.epsilon = max(float(np.finfo(way.dtype).eps) for way in (a, b))
@@ -287,7 +286,7 @@ class Lockstep:
         """
         a, b, found = self.a, self.b, self._found
         if self._within(0, a.parameters(), b.parameters(), 1):
-            b.follow(a)
+            b.copy_from(a)
             for _, rows in zip(range(steps), self.problem.batches(), strict=False):
                 if not self._step(found.steps + 1, rows):
                     break
@@ -305,9 +304,9 @@ class Lockstep:
             step, a.gradients(rows), b.gradients(rows), self.problem.terms
         ):
             return False
-        b.follow(a, gradients=True)
+        b.copy_from(a, gradients=True)
         agree = self._within(step, a.update(), b.update(), 1)
-        b.follow(a)
+        b.copy_from(a)
         return agree
 
     def _within(self, step: int, a: list[Tensor], b: list[Tensor], terms: int) -> bool:

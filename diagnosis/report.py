@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from xpnet.diagnosis.layer_statistics import SHARES, SIZES, Host, Probe, Row
+from xpnet.diagnosis.layer_statistics import SHARES, SIZES, Host, LayerStatistics, Row
 from xpnet.diagnosis.score import Score
 from xpnet.layers import BatchNorm, LayerNorm
-
-if TYPE_CHECKING:
-    from xpnet.training.trainer import Trainer
+from xpnet.training.state import TrainingState
 
 HEADINGS = {
     "z": "z",
@@ -30,7 +28,7 @@ class Finding:
 
     Attributes:
         illness: its name.
-        sign: what shows it, a row of `LIMITS` (limits.py), with reason and source.
+        sign: what shows it, a row of `THRESHOLDS` (limits.py), with reason and source.
         layer: the number of the layer it is in; None for the training as a whole.
         text: what was seen, with the layer and the number.
         remedy: what to try.
@@ -66,7 +64,7 @@ class Inputs:
     targets: float = 0.0
 
     @classmethod
-    def of(cls, trainer: "Trainer", probe: Probe) -> "Inputs":
+    def of(cls, trainer: TrainingState, probe: LayerStatistics) -> "Inputs":
         """Of the samples that `probe` looks at; a network may scale them itself."""
         values = trainer.loss_function.targets == "values"
         targets = float(np.sqrt(np.mean(np.square(probe.y)))) if values else 0.0
@@ -196,9 +194,9 @@ class Diagnosis:
         Raises:
             ImportError: matplotlib is missing, with the install line.
         """
-        from xpnet.training.plots import plot_diagnosis
+        from xpnet.diagnosis.plots import plot_diagnosis
 
-        return plot_diagnosis(self, path)
+        return plot_diagnosis(self.names, self.steps, self.layers, path)
 
 
 def median(values: Host) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from xpnet.diagnosis.layer_statistics import Host
 from xpnet.diagnosis.report import Diagnosis, Finding, median
 from xpnet.diagnosis.score import Score
-from xpnet.diagnosis.thresholds import LIMITS
+from xpnet.diagnosis.thresholds import THRESHOLDS
 
 FEW = 20  # samples below which nothing is said of units that are idle for all of them
 LOOKS = 3  # the fewest that show a course
@@ -62,7 +62,7 @@ class Findings:
             "large targets": (inputs.targets, "y has size {:.3g}"),
         }
         for sign, (value, text) in words.items():
-            if value > LIMITS[sign].value:
+            if value > THRESHOLDS[sign].value:
                 what = "y" if sign == "large targets" else "x"
                 remedy = f"`Standardizer.fit({what}).transform({what})`, fitted to the "
                 remedy += "training part"
@@ -83,15 +83,15 @@ class Findings:
         size = {i: median(self._layers["delta"][:, i]) for i in rows}
         top, low = rows[-1], rows[0]
         ratio = size[low] / max(size[top], TINY)
-        if ratio < LIMITS["small δ below"].value:
+        if ratio < THRESHOLDS["small δ below"].value:
             sign, verb, last = "small δ below", "vanishes", "fewer layers"
-        elif ratio < LIMITS["smaller δ below"].value and self._guesses():
+        elif ratio < THRESHOLDS["smaller δ below"].value and self._guesses():
             sign, verb, last = "smaller δ below", "vanishes", "fewer layers"
-        elif ratio > LIMITS["large δ below"].value:
+        elif ratio > THRESHOLDS["large δ below"].value:
             sign, verb, last = "large δ below", "explodes", "`Adam(clip_norm=1.0)`"
         else:
             return
-        limit = LIMITS[sign].value * size[top]
+        limit = THRESHOLDS[sign].value * size[top]
         layer = [i for i in rows if (size[i] > limit) == (ratio > 1.0)][-1]
         named = dict.fromkeys((top, layer, low))
         text = ", ".join(f"{size[i]:.2g} in {self._names[i]}" for i in named)
@@ -105,7 +105,7 @@ class Findings:
         if self._seen.samples < FEW:
             return
         sign = f"{measure} units"
-        limit = LIMITS[sign].value
+        limit = THRESHOLDS[sign].value
         for layer in self._hidden():
             values = self._layers[measure][:, layer]
             half = len(values) // 2
@@ -155,7 +155,7 @@ class Findings:
             "the loss comes down by little",
         }
         for sign, (value, layer) in signs.items():
-            if value > LIMITS[sign].value:
+            if value > THRESHOLDS[sign].value:
                 name = "" if layer is None else self._names[layer]
                 yield self._high(
                     sign, words[sign].format(value, name=name), value, layer
@@ -198,7 +198,7 @@ class Findings:
 
     def _too_low(self) -> Iterator[Finding]:
         largest, layer = self._steps(np.max)
-        slow = 0.0 < largest < LIMITS["small steps"].value
+        slow = 0.0 < largest < THRESHOLDS["small steps"].value
         if len(self._losses) >= LOOKS and slow and self._gone() < CAME_DOWN:
             text = "the learning rate is too low: no step changes the weights by more "
             text += f"than {largest:.1g} of their size, and the loss came down by "
@@ -213,14 +213,14 @@ class Findings:
         score = self._seen.score
         if score is None or score.samples < FEW or score.constant >= 1.0:
             return False
-        limit = max(LIMITS["small gain"].value, score.chance)
+        limit = max(THRESHOLDS["small gain"].value, score.chance)
         return score.gain < limit or score.only is not None
 
     def _guessing(self) -> Iterator[Finding]:
         score = self._seen.score
         if score is None or not self._guesses():
             return
-        limit, sure = LIMITS["small gain"].value, score.gain - score.chance
+        limit, sure = THRESHOLDS["small gain"].value, score.gain - score.chance
         value = score.gain if score.gain < limit else sure
         if score.only is not None:
             text = f"the network answers {score.only} for each of {score.samples} "
@@ -254,7 +254,7 @@ class Findings:
         score, held = self._seen.score, self._seen.held
         if score is None or held is None or held.samples < FEW:
             return
-        limit = LIMITS["gain of training alone"].value
+        limit = THRESHOLDS["gain of training alone"].value
         learnt = score.gain > max(score.uncertain, MUCH)
         most = held.gain + held.uncertain
         if learnt and held.gain < held.uncertain and most < limit * score.gain:
@@ -284,7 +284,7 @@ class Findings:
         fitted = float(np.median(training[-LOOKS:]))
         ratio = end / max(float(held[best]), TINY)
         risen = end - held[best] > 0.1 * held[0]  # not the last digits of a tiny loss
-        if ratio > LIMITS[sign].value and risen and fitted < 0.9 * training[best]:
+        if ratio > THRESHOLDS[sign].value and risen and fitted < 0.9 * training[best]:
             text = (
                 f"overfitting: the validation loss rises from {held[best]:.3g} in epoch"
                 f" {best + 1} to {end:.3g} and more, while the training loss falls from"
@@ -298,5 +298,5 @@ class Findings:
 def _finding(
     sign: str, layer: int | None, text: str, remedy: str, value: float
 ) -> Finding:
-    limit = LIMITS[sign]
+    limit = THRESHOLDS[sign]
     return Finding(limit.illness, sign, layer, text, remedy, float(value), limit.value)

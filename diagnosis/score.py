@@ -1,15 +1,13 @@
 """How a trained network does beside the best answer that ignores its inputs."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xpnet.layers import Huber, Loss, MeanAbsoluteError
 from xpnet.training.data import Samples
-
-if TYPE_CHECKING:
-    from xpnet.training.trainer import Trainer
+from xpnet.training.state import TrainingState
 
 Values = np.ndarray[Any, Any]
 
@@ -59,7 +57,7 @@ class Score:
         return 2.0 * self.error / room if room > 0.0 else 0.0
 
 
-def score(trainer: "Trainer", samples: Samples, answer: Any = None) -> Score | None:
+def score(trainer: TrainingState, samples: Samples, answer: Any = None) -> Score | None:
     """The score of the trainer as it predicts; None where outputs are not finite.
 
     Args:
@@ -86,7 +84,7 @@ def score(trainer: "Trainer", samples: Samples, answer: Any = None) -> Score | N
     return Score(*means, error, answer, only, most)
 
 
-def _outputs(trainer: "Trainer", samples: Samples, rows: Values) -> Values:
+def _outputs(trainer: TrainingState, samples: Samples, rows: Values) -> Values:
     backend, found = trainer.backend, []
     with np.errstate(all="ignore"), backend.active(), trainer.averaged():
         for start in range(0, len(rows), AT_ONCE):

@@ -11,7 +11,7 @@ class Limit:
         illness: what it is a sign of.
         value: from where on.
         reason: what is measured, and why it counts as ill from there.
-        source: who says so.
+        source: where it is published.
     """
 
     illness: str
@@ -20,7 +20,7 @@ class Limit:
     source: str
 
 
-LIMITS = {
+THRESHOLDS = {
     "large inputs": Limit(
         "unscaled inputs",
         5.0,

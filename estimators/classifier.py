@@ -21,6 +21,7 @@ from xpnet.estimators.losses import classification_loss
 from xpnet.layers import Loss
 from xpnet.training import metrics
 from xpnet.training.inputs import balanced
+from xpnet.training.metric import Metric
 
 
 def _subset_accuracy(p: Values, target: Values, weights: Values | None = None) -> float:
@@ -29,7 +30,7 @@ def _subset_accuracy(p: Values, target: Values, weights: Values | None = None) -
     return float(np.average(right, weights=weights))
 
 
-accuracy = metrics.Metric(_subset_accuracy, True, "accuracy")
+accuracy = Metric(_subset_accuracy, True, "accuracy")
 
 
 @dataclass(eq=False, repr=False, match_args=False)

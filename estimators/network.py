@@ -37,10 +37,7 @@ class Network:
     def _made(self, kept: dict[str, Any]) -> Trainer:
         trainer = self._maker()
         trainer.build(kept["sample"])
-        buffers = trainer.model.buffers
-        assert buffers is not None
-        arrays = [buffers.params, buffers.state, trainer.model.step]
-        arrays += trainer.rule.slots
+        arrays = trainer.arrays().values()
         with trainer.backend.active():
             for array, values in zip(arrays, kept["arrays"], strict=True):
                 trainer.backend.upload(array, values)
@@ -58,13 +55,10 @@ class Network:
     def _keep(self) -> dict[str, Any]:
         trainer = self._trainer
         assert trainer is not None
-        buffers = trainer.model.buffers
-        assert buffers is not None
         host = trainer.backend.to_numpy
-        arrays = [buffers.params, buffers.state, trainer.model.step]
         return {
             "sample": trainer.model.sample_shape,
-            "arrays": [host(array).copy() for array in (*arrays, *trainer.rule.slots)],
+            "arrays": [host(array).copy() for array in trainer.arrays().values()],
             "done": (trainer.steps_done, trainer.epochs_done),
             "rates": (trainer.rates.scale, trainer.rates.fixed),
         }

@@ -19,7 +19,7 @@ from xpnet.common.console import warn
 from xpnet.compiler import Program, Replay, compile_tape
 from xpnet.compiler.row_partition import Crew
 from xpnet.execution import c_steps
-from xpnet.execution.update import Rule
+from xpnet.execution.update import UpdateState
 from xpnet.layers import Loss, Sequential, Views
 from xpnet.trace import Tape, batch_sum
 
@@ -31,7 +31,7 @@ UNSIGNED = {np.dtype(f"i{n}"): np.dtype(f"u{n}") for n in (1, 2, 4, 8)}
 
 
 @dataclass(frozen=True)
-class Kind:
+class BatchSpec:
     """What makes two batches run the same program.
 
     Attributes:
@@ -54,7 +54,7 @@ class Batch:
         w: weights (batch, 1), or None.
     """
 
-    def __init__(self, kind: Kind, model: Sequential) -> None:
+    def __init__(self, kind: BatchSpec, model: Sequential) -> None:
         assert model.buffers is not None
         backend, dtype = model.buffers.backend, model.buffers.dtype
         samples = kind.shape[: len(kind.shape) - len(model.sample_shape or ())]
@@ -135,8 +135,8 @@ class TrainingStep:
         self,
         model: Sequential,
         loss: Loss,
-        rule: Rule,
-        kind: Kind,
+        rule: UpdateState,
+        kind: BatchSpec,
         eager: bool = False,
         jit: bool | None = None,
         graphs: bool = False,
@@ -262,7 +262,7 @@ class TrainingStep:
             b = self.batch
             self._kept = self._gradients(b.x, b.y, b.w, lambda array: array)
         elif segment == "update":
-            self._update(self.model.step, lambda array: array)
+            self.rule.update(self.model)
         else:
             self._loss(self.loss, *self._kept)
 
@@ -280,7 +280,7 @@ class TrainingStep:
                 w = None if b.w is None else tape.leaf(b.w)
                 kept = self._gradients(x, y, w, tape.leaf)
                 tape.segment = "update"
-                self._update(tape.leaf(self.model.step), tape.leaf)
+                self.rule.update(self.model, tape.leaf)
                 tape.segment = "loss"
                 self._loss(tape.leaf(self.loss), *kept)
         source, members = tape.leaf(b.x), _members(self.model)
@@ -302,23 +302,6 @@ class TrainingStep:
         shares = self.batch.shares(w)
         self.model.backward(self.loss_function.gradient(z, t) * shares)
         return z, t, shares, self.rule.penalty(leaf)
-
-    def _update(self, step: Array, leaf: Any) -> None:
-        buffers = self.model.buffers
-        assert buffers is not None
-        self.rule.optimizer.step(
-            leaf(buffers.params),
-            leaf(buffers.grads),
-            [leaf(slot) for slot in self.rule.slots],
-            {name: leaf(array) for name, array in self.rule.scalars.items()},
-            buffers.layout.penalized,
-            self.rule.noise(step, leaf),
-        )
-        for layer in self.model.layers:
-            layer.constrain()
-        self.rule.update_averages(leaf)
-        if self.rule.is_noisy or any(layer.uses_noise for layer in self.model.layers):
-            step[...] = step + 1
 
     def _loss(
         self, out: Array, z: Array, t: Array, shares: Any, penalty: Array | None
@@ -342,7 +325,7 @@ class EvaluationStep:
         self,
         model: Sequential,
         loss: Loss,
-        kind: Kind,
+        kind: BatchSpec,
         targets: bool,
         eager: bool = False,
         jit: bool | None = None,

@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import GRADIENT_NOISE, Array, stream_key
-from xpnet.layers import Buffers, Views
+from xpnet.layers import Buffers, Sequential, Views
 from xpnet.optim import Optimizer, WeightAverage
 from xpnet.trace import Noise
 
+AVERAGES = ("average", "average of state")  # of the parameters, of the statistics
 
-class Rule:
+
+class UpdateState:
     """An optimiser at work on the flat buffers of a model.
 
     Args:
@@ -69,6 +71,11 @@ class Rule:
         self._noise = self._drawn_from(seeds) if self.is_noisy else None
         self._newest: tuple[float, ...] = ()
 
+    def arrays(self) -> dict[str, Array]:
+        """What updates change besides the parameters, by name: slots, then averages."""
+        slots = dict(zip(self.optimizer.slots, self.slots, strict=True))
+        return slots | dict(zip(AVERAGES, self.averages, strict=False))
+
     def averaged_views(self) -> Views:
         """The averages as a layer's `W`, `b`, `running_mean` ..."""
         return self._buffers.over(*self.averages)
@@ -94,7 +101,7 @@ class Rule:
     def table(self, rates: list[float], first: int) -> np.ndarray[Any, Any]:
         """The numbers of steps first, first + 1, ... with these rates, a row each.
 
-        Whoever writes rows of it into `numbers` takes the place of `write`.
+        Rows of it, copied into `numbers`, take the place of `write`.
         """
         self.forget()
         steps, scalars = range(first, first + len(rates)), self.optimizer.scalars
@@ -114,7 +121,7 @@ class Rule:
         return self.optimizer.noise_scale(step - 1)
 
     def forget(self) -> None:
-        """What `numbers` holds is not known: somebody else writes it."""
+        """What `numbers` holds is not known: it is written from outside."""
         self._newest = ()
 
     def _row(self, rate: float, step: int) -> tuple[float, ...]:
@@ -141,13 +148,35 @@ class Rule:
         self._noise.step = None
         return epsilon.reshape((*lead, n)) * leaf(self._used) * leaf(self._noise_scale)
 
-    def penalty(self, leaf: Any) -> Array | None:
+    def penalty(self, leaf: Any = lambda array: array) -> Array | None:
         """What joins the reported loss, (..., 1, 1); None where nothing does."""
         if not self.optimizer.reports_penalty:
             return None
         weights = leaf(self._buffers.params)[..., : self._buffers.layout.penalized]
         scalars = {name: leaf(array) for name, array in self.scalars.items()}
         return self.optimizer.penalty(weights, scalars)
+
+    def update(self, model: Sequential, leaf: Any = lambda array: array) -> None:
+        """θ ← rule(θ, ∂J/∂θ), then the layers' constraints and the averages.
+
+        Args:
+            model: whose buffers hold the gradients.
+            leaf: what makes an array one of the program; none outside of one.
+        """
+        step, buffers = leaf(model.step), self._buffers
+        self.optimizer.step(
+            leaf(buffers.params),
+            leaf(buffers.grads),
+            [leaf(slot) for slot in self.slots],
+            {name: leaf(array) for name, array in self.scalars.items()},
+            buffers.layout.penalized,
+            self.noise(step, leaf),
+        )
+        for layer in model.layers:
+            layer.constrain()
+        self.update_averages(leaf)
+        if self.is_noisy or any(layer.uses_noise for layer in model.layers):
+            step[...] = step + 1
 
     def update_averages(self, leaf: Any) -> None:
         """Let the averages follow what the update has left."""

@@ -285,9 +285,9 @@ def _load(folder: Path, device: str | Backend, prefer_old: bool) -> Trainer | En
             )
         return _load_old(folder, backend)
     if saved.kind == "trainer":
-        return trainer_of(saved.networks[0], backend)
+        return trainer_of(Trainer, saved.networks[0], backend)
     scalers = _scalers(saved.path, saved.entries)
-    return Ensemble([trainer_of(n, backend) for n in saved.networks], *scalers)
+    return Ensemble([trainer_of(Trainer, n, backend) for n in saved.networks], *scalers)
 
 
 def _load_old(folder: Path, backend: Backend) -> Ensemble:
@@ -299,7 +299,9 @@ def _load_old(folder: Path, backend: Backend) -> Ensemble:
     if type(count) is not int or count < 1:
         damaged(path, f"members: expected a number >= 1, got {count!r}")
     scalers = _scalers(path, found)
-    return Ensemble([load(folder / str(i), backend) for i in range(count)], *scalers)
+    return Ensemble(
+        [load(Trainer, folder / str(i), backend) for i in range(count)], *scalers
+    )
 
 
 def _scalers(path: Path, entries: dict[str, Any]) -> list[Scaler | None]:

@@ -14,7 +14,8 @@ from xpnet.training import scored
 from xpnet.training.callbacks import check_callbacks, check_monitors
 from xpnet.training.history import History, check_mode
 from xpnet.training.inputs import check_y
-from xpnet.training.metrics import Metric, check_metrics, r2, varies
+from xpnet.training.metric import Metric
+from xpnet.training.metrics import check_metrics, r2, varies
 from xpnet.training.trainer import Trainer
 
 Monitor = tuple[str, bool]  # a score, and whether a higher one is better

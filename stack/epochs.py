@@ -23,7 +23,7 @@ from xpnet.execution.network_blocks import balanced, in_turns
 from xpnet.execution.step import TrainingStep
 from xpnet.stack.group import Cohort, Epoch, Values
 from xpnet.stack.parameters import Lane
-from xpnet.training.callbacks import patience
+from xpnet.training.callbacks import max_epochs_between_calls
 from xpnet.training.epochs import squaring
 
 SPAN = 0.25  # seconds that epochs taken together last, about
@@ -167,7 +167,7 @@ class Ahead:
         few = min(left, self._room, int(SPAN / seconds)) if seconds else 1
         for member in self._cohort.members if self._watched else ():
             if not member.frozen:
-                few = patience(member.callbacks, member.trainer, few)
+                few = max_epochs_between_calls(member.callbacks, member.trainer, few)
         return few if few > 1 and self._ready() else 1
 
     def _ready(self) -> bool:

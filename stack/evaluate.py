@@ -10,7 +10,7 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.compiler import primitives
 from xpnet.execution.evaluation import EvaluationTiles, Stage
-from xpnet.execution.step import EvaluationStep, Kind
+from xpnet.execution.step import BatchSpec, EvaluationStep
 from xpnet.stack.gather import Gather, Rows, padded
 from xpnet.stack.parameters import Bank
 from xpnet.training.data import Samples
@@ -37,7 +37,7 @@ def predict(
         table = backend.asarray(padded(rows, width))
         for start in range(0, width, batch_size):
             part = slice(start, min(start + batch_size, width))
-            kind = Kind((part.stop - start, *x.shape[1:]), False, False)
+            kind = BatchSpec((part.stop - start, *x.shape[1:]), False, False)
             step = lane.evaluation_step(kind, targets=False)
             indices = backend.zeros(step.batch.y.shape[:-1], np.int64)
             indices[...] = table[:, part]
@@ -110,7 +110,7 @@ class Evaluation:
         for start, size, count in ((0, self.size, full), (full * self.size, rest, 1)):
             if size:
                 kind = self.samples.kind(size)
-                kind = Kind(kind.shape, kind.labels, self.weighted)
+                kind = BatchSpec(kind.shape, kind.labels, self.weighted)
                 step = lane.evaluation_step(kind, targets=True)
                 stages.append(Stage(step, start, count))
         return stages

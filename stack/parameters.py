@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from xpnet.backend import Array
-from xpnet.execution.step import EvaluationStep, Kind, TrainingStep
-from xpnet.execution.update import Rule
+from xpnet.execution.step import BatchSpec, EvaluationStep, TrainingStep
+from xpnet.execution.update import UpdateState
 from xpnet.layers import Buffers
 from xpnet.stack import compatibility
 from xpnet.training import inputs
@@ -94,7 +94,7 @@ class Bank:
         with self.trainers[i].model.access.writing, self.backend.active():
             for row, own in self._pairs(i):
                 own[...] = row
-        self.trainers[i].newest = None
+        self.trainers[i].last_step = None
 
     def clear(self, i: int) -> None:
         """Row i computes with zeros from now on, which nothing makes infinite."""
@@ -147,19 +147,19 @@ class Lane:
         self._buffers = bank.buffers.rows(rows)
         self.model.adopt(self._buffers, bank.step[rows], self._seeds)
         self.grads = self._buffers.grads
-        self._steps: dict[Kind, TrainingStep] = {}
-        self._evaluations: dict[tuple[Kind, bool], EvaluationStep] = {}
-        self._rule: Rule | None = None
+        self._steps: dict[BatchSpec, TrainingStep] = {}
+        self._evaluations: dict[tuple[BatchSpec, bool], EvaluationStep] = {}
+        self._rule: UpdateState | None = None
 
     @property
-    def rule(self) -> Rule:
+    def rule(self) -> UpdateState:
         """The update of all networks; numbers that differ are `PerMember`."""
         # Not a cached_property: its lock may be held by another thread at a fork.
         if self._rule is None:
             self._rule = self._made_rule()
         return self._rule
 
-    def _made_rule(self) -> Rule:
+    def _made_rule(self) -> UpdateState:
         bank, rows = self._bank, self.rows
         first = bank.trainers[rows][0]
         optimizer = compatibility.stacked_optimizer(bank.trainers[rows])
@@ -167,13 +167,15 @@ class Lane:
         names = list(first.optimizer.scalars(1.0, 1))
         averages = [mean[rows] for mean in bank.averages]
         buffers, seeds = self._buffers, self._seeds
-        return Rule(optimizer, buffers, seeds, first.average, names, slots, averages)
+        return UpdateState(
+            optimizer, buffers, seeds, first.average, names, slots, averages
+        )
 
-    def _stacked(self, kind: Kind) -> Kind:
+    def _stacked(self, kind: BatchSpec) -> BatchSpec:
         """One batch of `kind` for every network."""
-        return Kind((self.count, *kind.shape), kind.labels, kind.weighted)
+        return BatchSpec((self.count, *kind.shape), kind.labels, kind.weighted)
 
-    def training_step(self, kind: Kind) -> TrainingStep:
+    def training_step(self, kind: BatchSpec) -> TrainingStep:
         """The step of all networks for batches of this kind each."""
         if kind not in self._steps:
             inputs.check_batch(self.model, kind.shape[0])
@@ -188,7 +190,7 @@ class Lane:
             )
         return self._steps[kind]
 
-    def evaluation_step(self, kind: Kind, targets: bool) -> EvaluationStep:
+    def evaluation_step(self, kind: BatchSpec, targets: bool) -> EvaluationStep:
         """Likewise for predictions."""
         key = (kind, targets)
         if key not in self._evaluations:

@@ -27,12 +27,8 @@ from xpnet.stack.gather import Rows
 from xpnet.stack.network import Member
 from xpnet.stack.parameters import Bank
 from xpnet.training import inputs
-from xpnet.training.callbacks import (
-    Callback,
-    check_callbacks,
-    check_monitors,
-    refuse_checkpoints,
-)
+from xpnet.training.callbacks import Callback, check_callbacks, check_monitors
+from xpnet.training.checkpoint_callback import refuse_checkpoints
 from xpnet.training.data import Samples
 from xpnet.training.divergence import check_outputs, check_sound
 from xpnet.training.history import History
@@ -195,7 +191,7 @@ class Stack:
         self, x: Any, y: Any, sample_weight: Any = None, class_weight: Any = None
     ) -> Samples:
         first = self.trainers[0]
-        with first.backend.active(), first.left_as_it_was():
+        with first.backend.active(), first.unbuild_on_error():
             samples = Samples(first, x, y, sample_weight, class_weight)
         self._build(samples.x.shape[1:])
         return samples

@@ -1,38 +1,30 @@
 """What may happen between epochs."""
 
 import math
-from collections.abc import Iterable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from xpnet.backend import Array
 from xpnet.common import (
     check_number,
-    check_path,
     check_whole,
-    choose,
     explains_arguments,
     nearest,
 )
 from xpnet.training.history import History, check_mode, direction
+from xpnet.training.state import TrainingState
 from xpnet.training.states import is_plain
-
-if TYPE_CHECKING:
-    from xpnet.training.trainer import Trainer
-
-UNITS = dict.fromkeys(("epochs", "steps", "seconds"))
-NEVER = 1 << 62  # more steps than any training takes
 
 
 class Callback:
     """Called by `fit`; every method may be left out.
 
-    A callback may read the trainer, change `trainer.learning_rate`, and end training
-    by setting `trainer.stop` to the reason.
+    A callback may read the `Trainer` that it is given, change its `learning_rate`, and
+    end training by setting `trainer.stop` to the reason.
     """
 
-    def patient_for(self, trainer: "Trainer") -> float:
-        """How many epochs may pass before it is told of them, row by row.
+    def patient_for(self, trainer: Any) -> float:
+        """Upper bound on epochs run before `on_epoch_end` is called for them in turn.
 
         Short epochs are then run together. Until the last of these rows it sees the
         weights as they are after all of them, and must neither stop the training nor
@@ -41,16 +33,16 @@ class Callback:
         """
         return 1
 
-    def on_fit_begin(self, trainer: "Trainer") -> None:
+    def on_fit_begin(self, trainer: Any) -> None:
         """Before the first epoch."""
 
-    def on_epoch_end(self, trainer: "Trainer", row: dict[str, float]) -> None:
+    def on_epoch_end(self, trainer: Any, row: dict[str, float]) -> None:
         """After each epoch, with its row of the history."""
 
-    def on_fit_end(self, trainer: "Trainer") -> None:
+    def on_fit_end(self, trainer: Any) -> None:
         """After the last epoch, also when training was interrupted."""
 
-    def state(self, trainer: "Trainer") -> dict[str, Any]:
+    def state(self, trainer: Any) -> dict[str, Any]:
         """What a `Checkpoint` keeps of it: None, numbers, text, arrays, and lists and
         dicts of these.
 
@@ -60,7 +52,7 @@ class Callback:
         """
         return {name: v for name, v in vars(self).items() if is_plain(v)}
 
-    def load_state(self, trainer: "Trainer", state: dict[str, Any]) -> None:
+    def load_state(self, trainer: Any, state: dict[str, Any]) -> None:
         """Go on from what `state` gave; called after `on_fit_begin`.
 
         Lists and dicts are filled in place: those that others hold are filled too.
@@ -76,10 +68,12 @@ class Callback:
                 setattr(self, name, value)
 
 
-def patience(callbacks: Iterable[Callback], trainer: "Trainer", most: int) -> int:
-    """How many epochs, `most` at most, can pass before one of them is told."""
+def max_epochs_between_calls(
+    callbacks: Iterable[Callback], state: TrainingState, most: int
+) -> int:
+    """Upper bound, `most` at most, on epochs run before `on_epoch_end` is called."""
     for callback in callbacks:
-        most = int(min(callback.patient_for(trainer), most))
+        most = int(min(callback.patient_for(state), most))
     return most
 
 
@@ -103,7 +97,7 @@ class _Watcher(Callback):
         self._higher = History().direction(monitor) if known is None else known
         self.best, self.waited = math.inf, 0
 
-    def on_fit_begin(self, trainer: "Trainer") -> None:
+    def on_fit_begin(self, trainer: TrainingState) -> None:
         """Forget what an earlier run has seen; learn which end of the curve is good."""
         self.best, self.waited = math.inf, 0
         self._higher = self.higher(trainer.history)
@@ -129,7 +123,7 @@ class _Watcher(Callback):
                 "curves that a callback adds need mode"
             )
 
-    def state(self, trainer: "Trainer") -> dict[str, Any]:
+    def state(self, trainer: TrainingState) -> dict[str, Any]:
         """The best value so far and the epochs since."""
         return {"best": self.best, "waited": self.waited}
 
@@ -176,17 +170,17 @@ class EarlyStopping(_Watcher):
         super().__init__(monitor, patience, min_delta, mode)
         self._weights: tuple[Array, ...] | None = None
 
-    def on_fit_begin(self, trainer: "Trainer") -> None:
+    def on_fit_begin(self, trainer: TrainingState) -> None:
         """Forget what an earlier run has seen."""
         super().on_fit_begin(trainer)
         self._weights = None
 
-    def state(self, trainer: "Trainer") -> dict[str, Any]:
+    def state(self, trainer: TrainingState) -> dict[str, Any]:
         """The best value so far, the epochs since, and the weights."""
         weights = None if self._weights is None else list(self._weights)
         return super().state(trainer) | {"weights": weights}
 
-    def load_state(self, trainer: "Trainer", state: dict[str, Any]) -> None:
+    def load_state(self, trainer: TrainingState, state: dict[str, Any]) -> None:
         """Go on from there; the weights are brought to the device."""
         self.best, self.waited = state["best"], state["waited"]
         self._weights = None
@@ -196,14 +190,14 @@ class EarlyStopping(_Watcher):
                 arrays = [backend.asarray(a, trainer.dtype) for a in state["weights"]]
                 self._weights = tuple(arrays)
 
-    def on_epoch_end(self, trainer: "Trainer", row: dict[str, float]) -> None:
+    def on_epoch_end(self, trainer: TrainingState, row: dict[str, float]) -> None:
         """Keep the best weights; stop when patience runs out."""
         if self.better(row):
             self._weights = trainer.snapshot(self._weights)
         elif self.waited >= self.patience:
             trainer.stop = f"{self.monitor} has not improved for {self.patience} epochs"
 
-    def on_fit_end(self, trainer: "Trainer") -> None:
+    def on_fit_end(self, trainer: TrainingState) -> None:
         """Put the best weights back."""
         if self._weights is not None:
             trainer.restore(self._weights)
@@ -241,7 +235,7 @@ class ReduceOnPlateau(_Watcher):
             kind, min_rate, "min_rate >= 0", lambda r: r >= 0.0
         )
 
-    def on_epoch_end(self, trainer: "Trainer", row: dict[str, float]) -> None:
+    def on_epoch_end(self, trainer: TrainingState, row: dict[str, float]) -> None:
         """Reduce when patience runs out, then wait as long again."""
         if not self.better(row) and self.waited >= self.patience:
             rate = trainer.learning_rate
@@ -249,91 +243,6 @@ class ReduceOnPlateau(_Watcher):
             if 0.0 < reduced < rate:
                 trainer.learning_rate = reduced
             self.waited = 0
-
-
-class Checkpoint(Callback):
-    """Keeps the state of a training in a folder, so that a killed one can go on.
-
-        keep = xn.Checkpoint("run", every=10, unit="seconds")
-        trainer.fit(x, y, epochs=100, callbacks=[keep], resume="run")
-
-    The same lines start the training, and after a kill go on with it: weights,
-    counters, history, callbacks (see `Callback.state`) and the place within the epoch
-    come back, and it ends in the bits of a training that was never stopped (on the same
-    machine, with as many threads). Training waits for a copy in memory; a thread writes
-    it. Where it is still writing, the newest copy waits and takes the place of an older
-    one.
-
-    On Ctrl-C, and on SIGTERM where that is not ignored, the training ends after the
-    current step, and its state is kept. SIGTERM then has the effect that it would have
-    had: without a handler of the program, the process ends.
-
-    A checkpoint that cannot be written is told of in a RuntimeWarning; the training
-    goes on.
-
-    Args:
-        directory: a folder for this training alone, made if it is not there.
-        every: how many epochs of this `fit`, how many steps (at the multiples of it),
-            or how many seconds lie between two checkpoints.
-        unit: of `every`: "epochs", "steps" or "seconds".
-        keep: how many checkpoints are kept. An older one is taken where the newest was
-            damaged.
-
-    Raises:
-        ValueError, TypeError: a number below 1 (or not above 0 seconds), another unit.
-    """
-
-    def __init__(
-        self,
-        directory: str | Path,
-        every: float = 1,
-        unit: str = "epochs",
-        keep: int = 1,
-    ) -> None:
-        self.directory = check_path(directory, "Checkpoint: directory")
-        choose(unit, UNITS, "unit")
-        self.unit = unit
-        self.every = (
-            check_number("Checkpoint", every, "every > 0", lambda v: v > 0.0)
-            if unit == "seconds"
-            else check_whole("Checkpoint", "every", every, 1)
-        )
-        self.keep = check_whole("Checkpoint", "keep", keep, 1)
-        self.steps = 1  # of an epoch
-
-    def __repr__(self) -> str:
-        return (
-            f"Checkpoint({str(self.directory)!r}, every={self.every!r}, "
-            f"unit={self.unit!r}, keep={self.keep})"
-        )
-
-    def patient_for(self, trainer: "Trainer") -> float:
-        """Until the next checkpoint is due; at once where that is within an epoch."""
-        if self.unit == "epochs":
-            return self.every - len(trainer.history) % self.every
-        if self.unit == "steps":
-            return max(1, self.steps_left(trainer) // self.steps)
-        return math.inf  # the loop looks at the clock
-
-    def steps_left(self, trainer: "Trainer") -> int:
-        """Steps until a checkpoint is due within the epoch; many if none is."""
-        if self.unit != "steps":
-            return NEVER
-        return int(self.every - trainer.steps_done % self.every)
-
-    def is_due(self, trainer: "Trainer", batch: int, seconds: float) -> bool:
-        """Whether a checkpoint is to be taken now.
-
-        Args:
-            trainer: between two steps.
-            batch: batches of the current epoch that are done; 0 between epochs.
-            seconds: since the last one.
-        """
-        if self.unit == "seconds":
-            return seconds >= self.every
-        if self.unit == "steps":
-            return trainer.steps_done % self.every == 0
-        return batch == 0 and len(trainer.history) % self.every == 0
 
 
 def check_callbacks(callbacks: Any) -> list[Callback]:
@@ -349,6 +258,22 @@ def check_callbacks(callbacks: Any) -> list[Callback]:
                 "xpnet.Callback"
             )
     return list(callbacks)
+
+
+def history_for(
+    state: TrainingState,
+    callbacks: list[Callback],
+    validated: bool,
+    extra: Sequence[str] = (),
+) -> History:
+    """The empty history of a training, which has the curves that callbacks watch.
+
+    Raises:
+        ValueError: see `check_monitors`.
+    """
+    history = History.of(state.metrics, validated, extra)
+    check_monitors(callbacks, history)
+    return history
 
 
 def check_monitors(callbacks: Iterable[Callback], history: History) -> None:
@@ -371,20 +296,3 @@ def check_monitors(callbacks: Iterable[Callback], history: History) -> None:
         elif not more:
             callback.check_curve(history.higher_is_better)
             callback.higher(history)
-
-
-def checkpoint_of(callbacks: list[Callback]) -> Checkpoint | None:
-    """The one Checkpoint among them, if there is one; raises ValueError for several."""
-    found = [c for c in callbacks if isinstance(c, Checkpoint)]
-    if len(found) > 1:
-        raise ValueError("callbacks: expected one Checkpoint at most, got several")
-    return found[0] if found else None
-
-
-def refuse_checkpoints(callbacks: list[Callback], what: str) -> None:
-    """Raises ValueError for a Checkpoint where no training can go on from one."""
-    if any(isinstance(callback, Checkpoint) for callback in callbacks):
-        raise ValueError(
-            f"{what}: a Checkpoint is for Trainer.fit; train the networks one by one, "
-            "or search with file=..., which keeps finished networks"
-        )

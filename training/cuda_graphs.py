@@ -25,22 +25,22 @@ from xpnet.compiler import Call
 from xpnet.compiler.drivers import driver_of
 from xpnet.execution.step import TrainingStep, warn_of_refusal
 from xpnet.training.data import Samples
+from xpnet.training.state import TrainingState
 
 if TYPE_CHECKING:
     from xpnet.compiler.cuda.driver import Driver, Module
     from xpnet.compiler.cuda.graph import Repeated
-    from xpnet.training.trainer import Trainer
 
 STEPS_PER_GRAPH = 8
 THREADS = 256  # of a block
 SUFFIX = {"float32": "f32", "float64": "f64", "int32": "i32"}
 
 
-class Captured:
+class GraphEpoch:
     """The epochs of one `fit`, with all that their steps need on the device.
 
     Args:
-        trainer: on a device with a driver.
+        state: on a device with a driver.
         samples: the training set, which lies there.
         batch_size: samples a step.
         order: (count,), the numbers of the samples in the order of the epoch.
@@ -49,55 +49,55 @@ class Captured:
 
     def __init__(
         self,
-        trainer: "Trainer",
+        state: TrainingState,
         samples: Samples,
         batch_size: int,
         order: Array,
         losses: Array,
     ) -> None:
-        self._trainer, self._samples = trainer, samples
+        self._state, self._samples = state, samples
         self._order, self._losses = order, losses
-        backend = trainer.backend
+        backend = state.backend
         driver = driver_of(backend)
         assert driver is not None
         self._driver: Driver = driver
         self._full, rest = divmod(samples.count, batch_size)
         self._steps = len(losses)
-        numbers = trainer.rule.numbers
+        numbers = state.rule.numbers
         self._table = backend.zeros((self._steps, numbers.size), numbers.dtype)
         self._step = backend.zeros((1,), np.int32)
         self._parts = [self._part(batch_size, 0)]
         if rest:
             self._parts.append(self._part(rest, self._full * batch_size))
 
-    def begin(self, begun: int = 0) -> None:
+    def start_epoch(self, begun: int = 0) -> None:
         """Bring what an epoch needs, when `order` holds the order of its samples.
 
         Args:
             begun: steps of the epoch that are done already.
         """
-        trainer, done = self._trainer, self._trainer.steps_done - begun
-        rates = [trainer.rates.at(step) for step in range(done, done + self._steps)]
-        trainer.backend.upload(self._table, trainer.rule.table(rates, done + 1))
-        self.seek(begun)
+        state, done = self._state, self._state.steps_done - begun
+        rates = [state.rates.at(step) for step in range(done, done + self._steps)]
+        state.backend.upload(self._table, state.rule.table(rates, done + 1))
+        self.skip_to(begun)
         step = self._parts[0][0]
         if self._whole and step.batch.holds is not self._samples:
             self._samples.gather(self._order, step.batch)
             step.batch.holds = self._samples
 
-    def seek(self, i: int) -> None:
+    def skip_to(self, i: int) -> None:
         """Go on with step `i` of the epoch, the host having taken the one before."""
         self._step[...] = i
         launch, arguments = self._first
         launch(*arguments)
-        self._trainer.rule.forget()
+        self._state.rule.forget()
 
     def run(self, i: int, end: int) -> int:
         """Queue step `i` of the epoch, and others before `end` in one go; how many."""
         step, repeated = self._parts[i >= self._full]
         done = repeated.run(max(min(end, self._full) - i, 1))
-        self._trainer.steps_done += done
-        self._trainer.took(step)
+        self._state.steps_done += done
+        self._state.set_last_step(step)
         return done
 
     @property
@@ -116,11 +116,11 @@ class Captured:
         """The step for batches of `size`, of which the first begins at `start`."""
         from xpnet.compiler.cuda.graph import Repeated
 
-        trainer = self._trainer
-        step = trainer.training_step(self._samples.kind(size))
+        state = self._state
+        step = state.training_step(self._samples.kind(size))
         calls = self._calls(step, start)
-        together = trainer.steps_per_graph
-        return step, Repeated(calls, trainer.backend, together, self._refuse)
+        together = state.steps_per_graph
+        return step, Repeated(calls, state.backend, together, self._refuse)
 
     def _calls(self, step: TrainingStep, start: int) -> list[Call]:
         from xpnet.compiler.cuda.module import handwritten
@@ -130,7 +130,7 @@ class Captured:
         segments = program.segments
         # The kernels of the program are one module with these.
         module = self._driver.load(program.source or handwritten())
-        numbers = self._trainer.rule.numbers
+        numbers = self._state.rule.numbers
         count, steps = np.int32(numbers.size), np.int32(self._steps)
         kind = SUFFIX[numbers.dtype.name]
         first = (self._table, self._step, numbers, count, steps)
@@ -180,23 +180,23 @@ class Captured:
         warn_of_refusal(reason)
 
 
-def captured(
-    trainer: "Trainer",
+def graph_epoch(
+    state: TrainingState,
     samples: Samples,
     batch_size: int,
     order: Array,
     losses: Array,
-) -> Captured | None:
+) -> GraphEpoch | None:
     """The epochs of a `fit` as graphs; None where the host has a part in each step."""
-    backend = trainer.backend
-    assert trainer.model.buffers is not None
-    if driver_of(backend) is None or trainer.eager or trainer.model.buffers.lead:
+    backend = state.backend
+    assert state.model.buffers is not None
+    if driver_of(backend) is None or state.eager or state.model.buffers.lead:
         return None
     widest = max(samples.x.size // max(samples.count, 1), samples.count)
-    if trainer.steps_per_graph == 0 or widest >= 2**31:  # kernels count in int
+    if state.steps_per_graph == 0 or widest >= 2**31:  # kernels count in int
         return None
     try:
-        return Captured(trainer, samples, batch_size, order, losses)
+        return GraphEpoch(state, samples, batch_size, order, losses)
     except DeviceError as error:
         warn(f"{error}; no CUDA graphs", RuntimeWarning, stacklevel=2)
         return None

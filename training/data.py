@@ -1,18 +1,17 @@
 """The samples of one `fit`, checked, on the device, gathered batch by batch."""
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
 from xpnet.backend import ORDER, Array, generator
 from xpnet.compiler import Program, primitives
-from xpnet.execution.step import Batch, Kind
+from xpnet.execution.step import Batch, BatchSpec
 from xpnet.training import inputs
+from xpnet.training.device_memory import placed
+from xpnet.training.state import TrainingState
 from xpnet.training.weights import scaled
-
-if TYPE_CHECKING:
-    from xpnet.training.trainer import Trainer
 
 
 class Samples:
@@ -30,21 +29,21 @@ class Samples:
 
     def __init__(
         self,
-        trainer: "Trainer",
+        state: TrainingState,
         x: Any,
         y: Any,
         sample_weight: Any = None,
         class_weight: Any = None,
     ) -> None:
-        backend, loss = trainer.backend, trainer.loss_function
-        x = inputs.check_x(x, trainer.model.sample_shape, backend)
+        backend, loss = state.backend, state.loss_function
+        x = inputs.check_x(x, state.model.sample_shape, backend)
         self.count = int(x.shape[0])
-        trainer.build(x.shape[1:])
-        width = trainer.model.n_outputs
+        state.build(x.shape[1:])
+        width = state.model.n_outputs
         inputs.check_finite(x, "x", backend)
         y = inputs.check_y(y, self.count, loss, width, backend)
         inputs.check_finite(y, "y", backend)
-        dtype = trainer.dtype
+        dtype = state.dtype
         w = inputs.check_weights(sample_weight, self.count, backend)
         self.labels = inputs.is_labels(y, loss)
         if class_weight is not None:
@@ -63,7 +62,7 @@ class Samples:
         self.x = self._here(x, dtype)
         self.y = self._here(y, np.dtype(np.int32) if self.labels else dtype)
         self.w = None if w is None else self._here(w, dtype)
-        self.by_count = trainer.by_count
+        self.by_count = state.by_count
         self._gathers: dict[Batch, tuple[Program, Array]] = {}
         self.host_y = backend.to_numpy(self.y)
         self.host_w = None if self.w is None else backend.to_numpy(self.w)
@@ -77,9 +76,9 @@ class Samples:
                 return array
             return array.copy()  # kernels read rows that lie one after the other
 
-    def kind(self, size: int) -> Kind:
+    def kind(self, size: int) -> BatchSpec:
         """The kind of a batch of `size` samples."""
-        return Kind((size, *self.x.shape[1:]), self.labels, self.w is not None)
+        return BatchSpec((size, *self.x.shape[1:]), self.labels, self.w is not None)
 
     def gather(self, rows: Array, batch: Batch) -> None:
         """Copy samples `rows` (whole numbers on the device) into `batch`."""
@@ -127,6 +126,26 @@ class Samples:
         starts = np.arange(0, count, size)
         w = self.host_w[rows].astype(np.float64)
         return np.add.reduceat(w, starts, axis=-1)
+
+
+def samples_of(state: TrainingState, *arguments: Any) -> Samples:
+    """x, y and weights, checked and placed on the device.
+
+    Raises:
+        ValueError, TypeError: unfit data; an unbuilt model stays unbuilt.
+        MemoryError: the device has no room for them.
+    """
+    hint = "train on parts of it with trainer.step(x, y), or use float32"
+    with state.backend.active(), state.unbuild_on_error():
+        place = partial(Samples, state, *arguments)
+        return placed(state.backend, "x, y: the data set", hint, place)
+
+
+def validation_of(state: TrainingState, validation: tuple[Any, ...]) -> Samples:
+    """Likewise for (x, y) or (x, y, sample_weight) of `validation`."""
+    inputs.check_validation(validation)
+    with inputs.naming("validation"):
+        return samples_of(state, *validation)
 
 
 @lru_cache(64)

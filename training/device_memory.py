@@ -3,11 +3,11 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from xpnet.backend import Backend
 from xpnet.compiler import Program
-from xpnet.execution.step import Batch, Kind
+from xpnet.execution.step import Batch, BatchSpec
 
 TRIED = (4, 8)  # batches whose needs tell those of others; any layer takes them
 
@@ -24,6 +24,10 @@ class Step(Protocol):
     @property
     def program(self) -> Program | None:
         """What is replayed."""
+
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Step)
 
 
 def no_room(backend: Backend, what: str, problem: str, hint: str) -> DeviceMemoryError:
@@ -44,8 +48,31 @@ def no_room(backend: Backend, what: str, problem: str, hint: str) -> DeviceMemor
     )
 
 
+def placed(backend: Backend, what: str, hint: str, place: Callable[[], T]) -> T:
+    """`place()`; raises MemoryError if the device has no room for `what`."""
+    try:
+        return place()
+    except MemoryError as error:
+        if backend.is_host or isinstance(error, DeviceMemoryError):
+            raise
+        problem = str(error)
+    raise no_room(backend, what, problem, hint)
+
+
+def recorded(backend: Backend, kind: BatchSpec, record: Callable[[BatchSpec], S]) -> S:
+    """`record(kind)`; raises MemoryError if the device has no room for it."""
+    try:
+        return record(kind)
+    except MemoryError as error:
+        if backend.is_host or isinstance(error, DeviceMemoryError):
+            raise
+        problem = str(error)
+    # With the error go the arrays that were made before it.
+    raise batch_too_large(backend, kind, problem, record)
+
+
 def batch_too_large(
-    backend: Backend, kind: Kind, problem: str, record: Callable[[Kind], Step]
+    backend: Backend, kind: BatchSpec, problem: str, record: Callable[[BatchSpec], Step]
 ) -> DeviceMemoryError:
     """The error for a batch of `kind`, with the batch size that would fit.
 

@@ -1,15 +1,26 @@
 """When the numbers run away: which step, which layer, and what to try."""
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from xpnet.backend import Array
+from xpnet.backend import Array, Backend
 from xpnet.backend.arrays import all_finite
-from xpnet.layers import Slot
+from xpnet.execution.update import UpdateState
+from xpnet.layers import Sequential, Slot
+from xpnet.training.learning_rate import LearningRate
 
-if TYPE_CHECKING:
-    from xpnet.training.trainer import Trainer
+
+class Training(Protocol):
+    """A training, as far as this module looks at it: see `TrainingState`."""
+
+    model: Sequential
+    backend: Backend
+    dtype: np.dtype[Any]
+    rule: UpdateState
+    rates: LearningRate
+    steps_done: int
+    sound: int | None
 
 
 class Reading(Protocol):
@@ -23,36 +34,36 @@ class DivergenceError(ArithmeticError):
 
 
 def divergence(
-    trainer: "Trainer", step: Reading, number: int, loss: float
+    state: Training, step: Reading, number: int, loss: float
 ) -> DivergenceError:
     """The error for step `number`, which is in the buffers of `step` now."""
-    where, cause = _place(trainer, step)
+    where, cause = _place(state, step)
     what = (
         f"the loss is {loss}" if not np.isfinite(loss) else "a gradient is not finite"
     )
-    return _error(trainer, number, what, where, cause)
+    return _error(state, number, what, where, cause)
 
 
-def overflow(trainer: "Trainer") -> DivergenceError | None:
+def overflow(state: Training) -> DivergenceError | None:
     """The error where the last update has left weights that are not finite, or None.
 
     Each step is looked at before its update, so that nothing else finds the last one.
     """
-    buffers = trainer.model.buffers
+    buffers = state.model.buffers
     assert buffers is not None
-    lost = _lost(trainer, [buffers.params], buffers.layout.trained)
+    lost = _lost(state, [buffers.params], buffers.layout.trained)
     if lost is None:
         return None
     where, name = lost
-    what = f"its update overflows {trainer.dtype}"
+    what = f"its update overflows {state.dtype}"
     cause = f"the step is too long; its {name} is no longer finite"
-    return _error(trainer, trainer.steps_done, what, where, cause)
+    return _error(state, state.steps_done, what, where, cause)
 
 
 def _error(
-    trainer: "Trainer", number: int, what: str, where: str, cause: str
+    state: Training, number: int, what: str, where: str, cause: str
 ) -> DivergenceError:
-    rate = trainer.rates.at(max(number - 1, 0))
+    rate = state.rates.at(max(number - 1, 0))
     lower = f"a learning rate of {rate / 10:g} instead of {rate:g}, " if rate else ""
     return DivergenceError(
         f"training diverged at step {number}: {what}; first seen in "
@@ -62,23 +73,23 @@ def _error(
     )
 
 
-def check_sound(trainer: "Trainer", what: str, again: bool = False) -> None:
+def check_sound(state: Training, what: str, again: bool = False) -> None:
     """Raises ValueError where a weight or running statistic is NaN or infinite.
 
     They are looked at once an update.
 
     Args:
-        trainer: with a built model.
+        state: with a built model.
         what: is to be done with the weights: "predict", "save".
         again: look whatever has been seen.
     """
-    if trainer.sound == trainer.steps_done and not again:
+    if state.sound == state.steps_done and not again:
         return
-    buffers = trainer.model.buffers
+    buffers = state.model.buffers
     assert buffers is not None
-    arrays = [buffers.params, buffers.state, *trainer.rule.averages]
+    arrays = [buffers.params, buffers.state, *state.rule.averages]
     slots = [*buffers.layout.trained, *buffers.layout.state]
-    lost = _lost(trainer, arrays, sorted(slots, key=lambda slot: slot.layer))
+    lost = _lost(state, arrays, sorted(slots, key=lambda slot: slot.layer))
     if lost is not None:
         where, name = lost
         raise ValueError(
@@ -86,63 +97,63 @@ def check_sound(trainer: "Trainer", what: str, again: bool = False) -> None:
             f"{where}, as after a training that diverged; load the last good save, or "
             "train a new network with a lower learning rate"
         )
-    trainer.sound = trainer.steps_done
+    state.sound = state.steps_done
 
 
-def check_outputs(trainer: "Trainer", outputs: np.ndarray[Any, Any], what: str) -> None:
+def check_outputs(state: Training, outputs: np.ndarray[Any, Any], what: str) -> None:
     """Raises ValueError where predictions are not finite, and says why."""
     if all_finite(outputs):
         return
-    check_sound(trainer, what, again=True)
+    check_sound(state, what, again=True)
     row = int(np.argwhere(~np.isfinite(outputs))[0, 0])
     raise ValueError(
-        f"{what}: expected outputs within {trainer.dtype}, got "
+        f"{what}: expected outputs within {state.dtype}, got "
         f"{outputs[row].tolist()} for sample {row}; scale the inputs as those of the "
         "training, or use dtype='float64'"
     )
 
 
 def _lost(
-    trainer: "Trainer", arrays: list[Array], slots: list[Slot]
+    state: Training, arrays: list[Array], slots: list[Slot]
 ) -> tuple[str, str] | None:
     """(layer, parameter) of the first that is not finite; None where `arrays` are."""
-    buffers = trainer.model.buffers
+    buffers = state.model.buffers
     assert buffers is not None
-    with trainer.backend.active(), np.errstate(all="ignore"):
-        if all(_finite(trainer, array) for array in arrays):
+    with state.backend.active(), np.errstate(all="ignore"):
+        if all(_finite(state, array) for array in arrays):
             return None
         for slot in slots:
             name = slot.parameter.name
-            if not _finite(trainer, buffers.views[slot.layer, name]):
-                kind = type(trainer.model.layers[slot.layer]).__name__
+            if not _finite(state, buffers.views[slot.layer, name]):
+                kind = type(state.model.layers[slot.layer]).__name__
                 return f"layer {slot.layer} ({kind})", name
     return "the averages", "a mean"
 
 
-def _finite(trainer: "Trainer", array: Array) -> bool:
-    if trainer.backend.is_host:
+def _finite(state: Training, array: Array) -> bool:
+    if state.backend.is_host:
         return all_finite(array)
-    return bool(trainer.backend.xp.isfinite(array).all())
+    return bool(state.backend.xp.isfinite(array).all())
 
 
-def _place(trainer: "Trainer", step: Reading) -> tuple[str, str]:
+def _place(state: Training, step: Reading) -> tuple[str, str]:
     """(layer, likely cause): forward first, then the gradients from the output down."""
-    model, backend = trainer.model, trainer.backend
+    model, backend = state.model, state.backend
     with backend.active(), np.errstate(all="ignore"):
         x = step.x
         for i, layer in enumerate(model.layers):
             before = float(np.abs(backend.to_numpy(x)).max())
             x = layer.forward(x, training=False)
-            if not _finite(trainer, x):
+            if not _finite(state, x):
                 name = f"layer {i} ({type(layer).__name__})"
                 for parameter in layer.declared:
-                    if not _finite(trainer, getattr(layer, parameter.name)):
+                    if not _finite(state, getattr(layer, parameter.name)):
                         return name, f"its {parameter.name} is no longer finite"
                 return name, f"its output overflows (its input reaches {before:.3g})"
         assert model.buffers is not None
         for slot in sorted(model.layout.trained, key=lambda s: -s.layer):
             view = model.buffers.views[slot.layer, "d" + slot.parameter.name]
-            if not _finite(trainer, view):
+            if not _finite(state, view):
                 kind = type(model.layers[slot.layer]).__name__
                 return f"layer {slot.layer} ({kind})", f"δ overflows in ∂J/∂{slot.key}"
     return "the loss", "the outputs are too far from the targets"

@@ -2,12 +2,13 @@
 
 An epoch of a small network takes less time than Python needs to draw the next order and
 to write a row of the history. So several are prepared together, run in one call, and
-told of one by one. That changes no number: it is done where nobody looks at the network
-between two epochs (see `Callback.patient_for`).
+reported one by one. That changes no number: it is done where nothing looks at the
+network between two epochs (see `Callback.patient_for`).
 """
 
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -16,12 +17,9 @@ from xpnet.backend.blas import one_thread
 from xpnet.compiler import c as native
 from xpnet.compiler.c.call_table import Op
 from xpnet.execution import c_steps
-from xpnet.training.callbacks import patience
-from xpnet.training.data import mean_loss
-from xpnet.training.steps import SPAN, table
-
-if TYPE_CHECKING:
-    from xpnet.training.loop import Loop
+from xpnet.training.data import Orders, mean_loss
+from xpnet.training.state import TrainingState
+from xpnet.training.steps import SPAN, StepBlock, batches_of, set_orders, table
 
 ROOM = 1 << 22  # bytes for the orders of the samples and the numbers of the steps
 MOST = 1024  # epochs a call
@@ -47,84 +45,99 @@ def squaring(weights: Array, squares: Array, members: int | None) -> Op | None:
     return op
 
 
-class Epochs:
-    """Epochs of a `Loop`, several at a time.
+class EpochBlock:
+    """Epochs of a training, several at a time.
 
     Args:
-        loop: on the CPU, with stretches that have room for them.
-        room: how many.
+        state: of the training, on the CPU.
+        blocks: the steps of an epoch, with room for several.
+        orders: of the samples.
+        batch_size: samples a step.
+        room: how many epochs at most.
     """
 
-    def __init__(self, loop: "Loop", room: int) -> None:
-        self._loop, self._room = loop, room
-        self._squares = np.zeros((room, 1, 1), loop.trainer.dtype)
-        self._rows = np.empty((room, loop.samples.count), np.int64)
+    def __init__(
+        self,
+        state: TrainingState,
+        blocks: list[StepBlock],
+        orders: Orders,
+        batch_size: int,
+        room: int,
+    ) -> None:
+        self._state, self._blocks, self._orders = state, blocks, orders
+        self._samples, self._batch_size = blocks[0].samples, batch_size
+        self._steps = sum(block.count for block in blocks)
+        self.room = room
+        self._squares = np.zeros((room, 1, 1), state.dtype)
+        self._rows = np.empty((room, self._samples.count), np.int64)
         self._linked: tuple[list[c_steps.Steps], c_steps.Epochs] | None = None
         self.seconds: float | None = None  # of an epoch, about, once one has been taken
 
-    def ahead(self, left: int) -> int:
-        """How many of the `left` epochs are to be run together now."""
-        loop, trainer = self._loop, self._loop.trainer
-        few = patience(loop.callbacks, trainer, min(left, self._room))
-        run = self._in_c() if few > 1 else None
+    def ahead(self, most: int) -> int:
+        """How many epochs, `most` at most, are to be run together now."""
+        run = self._in_c() if most > 1 else None
         if run is None:
             return 1
         seconds = run.seconds if self.seconds is None else self.seconds
-        return max(1, min(few, int(SPAN / max(seconds, 1e-9))))
+        return max(1, min(most, int(SPAN / max(seconds, 1e-9))))
 
     def _in_c(self) -> c_steps.Epochs | None:
         """The epochs in C; None where their steps are not."""
-        stretches = self._loop.stretches
-        steps = [stretch.in_c() for stretch in stretches]
+        steps = [block.in_c() for block in self._blocks]
         found = [one for one in steps if one is not None]
         if len(found) < len(steps):
             return None
         if self._linked is None or self._linked[0] != found:
-            weights = self._loop.trainer.penalized_weights()
+            weights = self._state.penalized_weights()
             square = squaring(weights, self._squares, None)
             if square is None:
                 return None
-            counts = [stretch.count for stretch in stretches]
+            counts = [block.count for block in self._blocks]
             legs = list(zip(found, counts, strict=True))
             self._linked = found, c_steps.Epochs(legs, [square])
         return self._linked[1]
 
-    def run(self, count: int) -> int:
-        """Take `count` epochs, or as many as have rates, and tell of them; how many.
+    def run(self, count: int, finish: Callable[[float, float], None]) -> int:
+        """Take `count` epochs, or as many as have rates; how many.
+
+        Args:
+            count: as `ahead` says.
+            finish: called for each in turn with its mean loss and its seconds, when
+                all have been taken; the state's counters and Σ W² are that epoch's.
 
         Raises:
             DivergenceError: a bad step; everything is as before it.
         """
-        loop, trainer, run = self._loop, self._loop.trainer, self._in_c()
+        state, run = self._state, self._in_c()
         assert run is not None
-        began, before = time.perf_counter(), (trainer.steps_done, trainer.epochs_done)
+        began, before = time.perf_counter(), (state.steps_done, state.epochs_done)
         weights = self._prepare(count)
         count = len(weights)
         if not count:
             return 0
-        with one_thread(loop.stretches[0].alone):
+        with one_thread(self._blocks[0].alone):
             taken = run.run(count)
-        trainer.took(loop.stretches[-1].step)
-        whole, rest = divmod(taken, loop.steps)
+        state.set_last_step(self._blocks[-1].step)
+        whole, rest = divmod(taken, self._steps)
         self.seconds = (time.perf_counter() - began) / max(whole, 1)
         each = [
-            part.losses[: count * part.count].reshape((count, -1))
-            for part in loop.stretches
+            block.losses[: count * block.count].reshape((count, -1))
+            for block in self._blocks
         ]
         losses = np.concatenate(each, axis=1)
         means = mean_loss(losses[:whole], weights[:whole]).tolist()
         squares = self._squares[:whole, 0, 0].tolist()
         try:
             for mean, square in zip(means, squares, strict=True):
-                trainer.square_then = square
-                trainer.steps_done += loop.steps
-                loop.finish(mean, loop.samples.count, self.seconds, tell=True)
+                state.square_then = square
+                state.steps_done += self._steps
+                finish(mean, self.seconds)
         finally:  # what has been trained, also if a callback raises
-            trainer.square_then = None
+            state.square_then = None
             if whole < count:
-                loop.safety.put_back()
-            trainer.steps_done = before[0] + taken
-            trainer.epochs_done = before[1] + whole
+                self._blocks[0].rollback.restore()
+            state.steps_done = before[0] + taken
+            state.epochs_done = before[1] + whole
         if whole < count:
             self._diverged(rest, float(losses[whole, rest]))
         return count
@@ -134,30 +147,31 @@ class Epochs:
 
         A rate that is refused ends them before its epoch.
         """
-        loop, trainer = self._loop, self._loop.trainer
-        numbers = table(trainer, count * loop.steps)
-        count = len(numbers) // loop.steps
-        shape = (count, loop.steps, numbers.shape[-1])
-        numbers = numbers[: count * loop.steps].reshape(shape)
+        state = self._state
+        numbers = table(state, count * self._steps)
+        count = len(numbers) // self._steps
+        shape = (count, self._steps, numbers.shape[-1])
+        numbers = numbers[: count * self._steps].reshape(shape)
         rows = self._rows[:count]
-        loop.orders.write(trainer.epochs_done, rows)
-        loop.order(rows)
-        for part, batches in loop.parts():
-            own = part.numbers[: count * part.count].reshape(
-                (count, part.count, shape[-1])
+        self._orders.write(state.epochs_done, rows)
+        set_orders(self._blocks, rows)
+        for block, batches in batches_of(self._blocks):
+            own = block.numbers[: count * block.count].reshape(
+                (count, block.count, shape[-1])
             )
             own[...] = numbers[:, batches]
-            part.step.unbind()
-            part.hold(0)
-        return loop.samples.weights(rows, loop.batch_size)
+            block.step.unbind()
+            block.keep_full_batch(0)
+        return self._samples.weights(rows, self._batch_size)
 
     def _diverged(self, batch: int, loss: float) -> NoReturn:
-        """Tell of step `batch` of the epoch, which has had no update."""
-        loop, trainer = self._loop, self._loop.trainer
-        done = trainer.steps_done
-        part = next(part for part, taken in loop.parts() if batch < taken.stop)
-        trainer.took(part.step)
+        """Raise the error for step `batch` of the epoch, which has had no update."""
+        state = self._state
+        done = state.steps_done
+        found = (b for b, taken in batches_of(self._blocks) if batch < taken.stop)
+        block = next(found)
+        state.set_last_step(block.step)
         try:
-            part.diverged(done, loss)
+            block.diverged(done, loss)
         finally:
-            trainer.steps_done = done
+            state.steps_done = done

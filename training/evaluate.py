@@ -1,68 +1,85 @@
 """Predictions, loss and metrics over a data set, batch by batch."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xpnet.backend import Array
-from xpnet.execution.step import Kind
+from xpnet.common import check_whole
+from xpnet.execution.step import BatchSpec
 from xpnet.training.data import Samples
 from xpnet.training.divergence import check_outputs
-from xpnet.training.metrics import Metric
-
-if TYPE_CHECKING:
-    from xpnet.training.trainer import Trainer
+from xpnet.training.metric import Metric
+from xpnet.training.metrics import check_metrics
+from xpnet.training.state import TrainingState
 
 Values = np.ndarray[Any, Any]
 
+PREDICT_ROWS = 1024  # samples a batch, where the caller names no batch size
 
-def predict(trainer: "Trainer", x: Array, batch_size: int) -> Values:
+
+def rows_of(batch_size: int | None, count: int) -> int:
+    """Samples a batch of an evaluation of `count`; raises ValueError below 1."""
+    if batch_size is None:
+        return min(PREDICT_ROWS, count)
+    return check_whole("", "batch_size", batch_size, 1)
+
+
+def check_metrics_for(
+    state: TrainingState, samples: Samples, trial: bool = False
+) -> None:
+    """Raises ValueError or TypeError for a metric without meaning for these samples."""
+    shapes = (samples.host_y, state.model.n_outputs, samples.host_w)
+    check_metrics(state.metrics, *shapes, trial)
+
+
+def predict(state: TrainingState, x: Array, batch_size: int) -> Values:
     """link(z) for x (samples, *sample), as a NumPy array (samples, n)."""
-    backend, n = trainer.backend, len(x)
-    result = np.empty((n, trainer.model.n_outputs), trainer.dtype)
+    backend, n = state.backend, len(x)
+    result = np.empty((n, state.model.n_outputs), state.dtype)
     with (
         np.errstate(all="ignore"),
         backend.active(),
-        trainer.model.access.reading,
-        trainer.in_turn,
+        state.model.access.reading,
+        state.in_turn,
     ):
-        averaged = trainer.is_averaged
+        averaged = state.is_averaged
         for start in range(0, n, batch_size):
             rows = slice(start, min(start + batch_size, n))
-            kind = Kind((rows.stop - start, *x.shape[1:]), False, False)
-            guess = (kind, False, averaged)
-            step = trainer.take_evaluation(guess)
+            kind = BatchSpec((rows.stop - start, *x.shape[1:]), False, False)
+            prediction = (kind, False, averaged)
+            step = state.take_evaluation(prediction)
             backend.upload(step.batch.x, x[rows])
             step.run()
             result[rows] = backend.to_numpy(step.output)
-            trainer.put_evaluation(guess, step)
-        check_outputs(trainer, result, "predict")
+            state.put_evaluation(prediction, step)
+        check_outputs(state, result, "predict")
     return result
 
 
 def evaluate(
-    trainer: "Trainer", samples: Samples, metrics: dict[str, Metric], batch_size: int
+    state: TrainingState, samples: Samples, metrics: dict[str, Metric], batch_size: int
 ) -> dict[str, float]:
     """{"loss": Σ w l / Σ w, metric: value...} over `samples`."""
-    backend, total = trainer.backend, 0.0
-    outputs = np.empty((samples.count, trainer.model.n_outputs), trainer.dtype)
+    backend, total = state.backend, 0.0
+    outputs = np.empty((samples.count, state.model.n_outputs), state.dtype)
     with (
         np.errstate(all="ignore"),
         backend.active(),
-        trainer.model.access.reading,
-        trainer.in_turn,
+        state.model.access.reading,
+        state.in_turn,
     ):
-        averaged = trainer.is_averaged
+        averaged = state.is_averaged
         for start in range(0, samples.count, batch_size):
             stop = min(start + batch_size, samples.count)
             rows = backend.asarray(np.arange(start, stop))
-            guess = (samples.kind(stop - start), True, averaged)
-            step = trainer.take_evaluation(guess)
+            prediction = (samples.kind(stop - start), True, averaged)
+            step = state.take_evaluation(prediction)
             samples.gather(rows, step.batch)
             step.run()
             outputs[start:stop] = backend.to_numpy(step.output)
             total += float(backend.to_numpy(step.total).sum())
-            trainer.put_evaluation(guess, step)
+            state.put_evaluation(prediction, step)
     result = {"loss": total / samples.total}
     for name, metric in metrics.items():
         result[name] = metric.score(outputs, samples.host_y, samples.host_w)

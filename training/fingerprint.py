@@ -7,6 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.training.callbacks import Callback
+from xpnet.training.checkpoint_callback import Checkpoint
+from xpnet.training.data import Samples
+from xpnet.training.state import TrainingState
 from xpnet.training.states import is_array
 
 BLOCK = 1 << 24  # bytes that are hashed at a time
@@ -71,3 +75,48 @@ def _differ(name: str, a: Any, b: Any) -> str:
         if first is not None:
             return f"{name}[{first}] is {b[first]}, was {a[first]}"
     return f"{name} is {b}, was {a}"
+
+
+def fingerprint(
+    trainer: TrainingState,
+    samples: Samples,
+    validation: Samples | None,
+    batch_size: int,
+    shuffle: bool,
+    callbacks: list[Callback],
+) -> dict[str, Any]:
+    """What the training depends on."""
+    host = trainer.backend.to_numpy
+
+    def of(held: Samples | None) -> dict[str, Any]:
+        if held is None:
+            return dict.fromkeys(("x", "y", "sample_weight"))
+        x = held.x if isinstance(held.x, np.memmap) else host(held.x)
+        return {
+            "x": digest(x),
+            "y": digest(held.host_y),
+            "sample_weight": digest(held.host_w),
+        }
+
+    kinds = [type(c).__qualname__ for c in callbacks if not isinstance(c, Checkpoint)]
+    return {
+        "layers": [mark(layer) for layer in trainer.model.layers],
+        "sample_shape": list(trainer.model.sample_shape or ()),
+        "loss": mark(trainer.loss_function),
+        "optimizer": _rule_mark(trainer),
+        "average": mark(trainer.average),
+        "dtype": trainer.dtype.name,
+        "precision": trainer.backend.precision,
+        "seed": trainer.seed,
+        "metrics": list(trainer.metrics),
+        "batch_size": batch_size,
+        "shuffle": bool(shuffle),
+        "callbacks": kinds,
+        **of(samples),
+        **{f"validation {name}": value for name, value in of(validation).items()},
+    }
+
+
+def _rule_mark(trainer: TrainingState) -> str:
+    optimizer = trainer.optimizer
+    return f"{mark(optimizer)} at {mark(optimizer.schedule)}"

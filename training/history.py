@@ -3,13 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from xpnet.common import nearest
-from xpnet.training.metrics import METRICS, Metric
-
-if TYPE_CHECKING:
-    from xpnet.diagnosis.report import Diagnosis
+from xpnet.training.metric import Metric
+from xpnet.training.metrics import METRICS
 
 HIDDEN = ("learning_rate", "seconds", "samples_per_second")
 MODES = {"min": False, "max": True}
@@ -63,7 +61,7 @@ class History:
             itself writes: None where it is not known which end is good. A callback that
             adds a curve may enter it here.
         stopped: why training ended early; empty if it did not.
-        diagnosis: what the doctor saw in `fit(..., diagnose=True)`; None without.
+        diagnosis: the `Diagnosis` of `fit(..., diagnose=True)`; None without.
     """
 
     def __init__(
@@ -75,7 +73,7 @@ class History:
         self.monitor = monitor
         self.higher_is_better = {"loss": False, **(higher_is_better or {})}
         self.stopped = ""
-        self.diagnosis: Diagnosis | None = None
+        self.diagnosis: Any = None
 
     @classmethod
     def of(
@@ -163,7 +161,7 @@ class History:
         """
         from xpnet.training.plots import plot_history
 
-        return plot_history(self, path)
+        return plot_history(self.rows, self.best_epoch, path)
 
 
 def _columns(row: dict[str, float]) -> list[str]:

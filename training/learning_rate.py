@@ -9,7 +9,7 @@ from xpnet.common import check_number
 from xpnet.optim import Constant, Schedule, rate_at
 
 
-class Rates:
+class LearningRate:
     """η(step) = scale · schedule(step), or a fixed rate.
 
     Args:

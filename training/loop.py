@@ -1,10 +1,13 @@
-"""The training loop: epochs of batches of steps."""
+"""The training loop: epochs of batches of steps.
+
+`plain_loop` says what a training computes. `Loop` is what `fit` runs: the same steps,
+recorded and taken many at a time, with callbacks, Ctrl-C, divergence and checkpoints.
+"""
 
 import math
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,22 +15,55 @@ import numpy as np
 from xpnet.backend.arrays import all_finite
 from xpnet.common.console import complain
 from xpnet.execution.interrupt import Interrupt
-from xpnet.execution.step import TrainingStep
-from xpnet.training.callbacks import Callback
-from xpnet.training.cuda_graphs import captured
+from xpnet.execution.observer import Observer
+from xpnet.execution.step import Batch, TrainingStep
+from xpnet.trace import batch_sum
+from xpnet.training.callbacks import Callback, max_epochs_between_calls
+from xpnet.training.cuda_graphs import graph_epoch
 from xpnet.training.data import Orders, Samples, mean_loss
 from xpnet.training.divergence import divergence, overflow
-from xpnet.training.epochs import Epochs, room
+from xpnet.training.epochs import EpochBlock, room
 from xpnet.training.evaluate import evaluate
 from xpnet.training.history import History
 from xpnet.training.progress import Progress
-from xpnet.training.rollback import Safety
-from xpnet.training.steps import Stretch
+from xpnet.training.rollback import Rollback
+from xpnet.training.state import TrainingState
+from xpnet.training.steps import StepBlock, set_orders, step_blocks
 
 if TYPE_CHECKING:
-    from xpnet.diagnosis.doctor import Doctor
     from xpnet.training.resume import Keeper
-    from xpnet.training.trainer import Trainer
+
+
+def plain_loop(
+    state: TrainingState, samples: Samples, batch_size: int, epochs: int
+) -> list[float]:
+    """Train as `fit` does, one equation at a time: the specification, and slow.
+
+    Returns:
+        The mean loss of each epoch.
+    """
+    model, loss, history = state.model, state.loss_function, []
+    orders, rule = Orders(state.seed, batch_size), state.rule
+    batch_of = cache(lambda size: Batch(samples.kind(size), model))
+    model.bind_noise((state.seed,))
+    for _ in range(epochs):
+        order, losses = orders.of(state.epochs_done, samples.count), []
+        for start in range(0, samples.count, batch_size):
+            rows = order[start : start + batch_size]
+            batch = batch_of(len(rows))
+            samples.gather(state.backend.asarray(rows), batch)
+            z = model.forward(batch.x, training=True)
+            t, share = batch.targets(batch.y, z.dtype), batch.shares(batch.w)
+            value, penalty = batch_sum(loss.rows(z, t) * share), rule.penalty()
+            losses.append(value if penalty is None else value + penalty)
+            model.backward(loss.gradient(z, t) * share)
+            state.set_scalars()
+            rule.update(model)
+            state.steps_done += 1
+        weights = samples.weights(order, batch_size)
+        history.append(float(mean_loss(np.concatenate(losses, axis=None), weights)))
+        state.epochs_done += 1
+    return history
 
 
 class Loop:
@@ -35,148 +71,130 @@ class Loop:
 
     def __init__(
         self,
-        trainer: "Trainer",
+        state: TrainingState,
         samples: Samples,
         validation: Samples | None,
         batch_size: int,
         shuffle: bool,
         callbacks: list[Callback],
         progress: Progress,
-        doctor: "Doctor | None" = None,
+        observer: Observer | None = None,
         epochs: int = 1,
         keeper: "Keeper | None" = None,
     ) -> None:
-        self.trainer, self.samples, self.validation = trainer, samples, validation
+        self.state, self.samples, self.validation = state, samples, validation
         self.batch_size = batch_size
-        self.callbacks, self.progress, self.doctor = callbacks, progress, doctor
-        self.history = trainer.history
-        self.orders = Orders(trainer.seed, batch_size, shuffle)
-        self.safety = Safety(trainer)
+        self.callbacks, self.progress, self.observer = callbacks, progress, observer
+        self.history = state.history
+        self.orders = Orders(state.seed, batch_size, shuffle)
+        self.rollback = Rollback(state, state.arrays(), state.backend)
         self.steps = math.ceil(samples.count / batch_size)
         self.keeper = keeper
         # Batches of the first epoch that were done before its checkpoint.
         self.begun = 0 if keeper is None else keeper.batch
         self.cut = False  # whether a signal has ended the training
-        with trainer.backend.active():
-            self.rows = trainer.backend.zeros((samples.count,), np.int64)
+        with state.backend.active():
+            self.rows = state.backend.zeros((samples.count,), np.int64)
             # The losses of an epoch stay on the device until it ends.
-            self.losses = trainer.backend.zeros((self.steps,), trainer.dtype)
+            self.losses = state.backend.zeros((self.steps,), state.dtype)
             batches = (samples, batch_size, self.rows)
-            self.captured = captured(trainer, *batches, self.losses)
+            self.graphs = graph_epoch(state, *batches, self.losses)
         # The full batches, and the short one that an epoch may end with.
-        self.stretches: list[Stretch] = []
-        self.epochs: Epochs | None = None
-        if trainer.backend.is_host and not trainer.eager:
-            looked_at = validation is not None or doctor is not None
-            rows = (samples.count, self.steps, trainer.rule.numbers.size)
+        self.blocks: list[StepBlock] = []
+        self.together: EpochBlock | None = None
+        if state.backend.is_host and not state.eager:
+            looked_at = validation is not None or observer is not None
+            rows = (samples.count, self.steps, state.rule.numbers.size)
             space = 1 if looked_at else room(*rows, epochs)
-            full, rest = divmod(samples.count, batch_size)
-            for size, count in ((batch_size, full), (rest, int(rest > 0))):
-                if count:
-                    part = Stretch(trainer, samples, size, count, self.safety, space)
-                    self.stretches.append(part)
-            # Both or none: an epoch must not depend on who takes its last steps.
-            alone = any(part.alone for part in self.stretches)
-            for part in self.stretches:
-                part.alone = alone
+            self.blocks = step_blocks(state, samples, batch_size, self.rollback, space)
             if not looked_at:
-                self.epochs = Epochs(self, space)
-
-    def parts(self) -> Iterator[tuple[Stretch, slice]]:
-        """Each stretch, and which of an epoch's batches it takes."""
-        at = 0
-        for stretch in self.stretches:
-            yield stretch, slice(at, at + stretch.count)
-            at += stretch.count
-
-    def order(self, rows: np.ndarray[Any, Any]) -> None:
-        """Take the samples in these orders, (epochs, samples), in the next epochs."""
-        size = self.batch_size
-        for stretch, batches in self.parts():
-            first, end = batches.start * size, batches.stop * size
-            stretch.order(rows[:, first:end])
+                data = (self.blocks, self.orders, batch_size)
+                self.together = EpochBlock(state, *data, space)
 
     def run(self, epochs: int) -> History:
         """Train; callbacks see the end however it comes."""
-        trainer, keeper = self.trainer, self.keeper
-        trainer.stop = ""
+        state, keeper = self.state, self.keeper
+        state.stop = ""
         interrupt = Interrupt(terminate=keeper is not None and keeper.keeps)
         ended = False
         try:
-            with self.doctor or nullcontext():
+            with self.observer or nullcontext():
                 self._epochs(epochs, interrupt)
-                error = overflow(trainer)
+                error = overflow(state)
                 if error is not None:
                     raise error
             ended = not self.cut
         finally:
             if keeper is not None:
                 keeper.end(ended)
-        self.history.stopped = trainer.stop
+        self.history.stopped = state.stop
         if self.cut and not self.progress.verbose:
             # The script goes on: this must not be taken for a finished training.
-            complain(f"fit: {trainer.stop}; returning")
-        if trainer.stop:
-            self.progress.note(f"stopped: {trainer.stop}")
+            complain(f"fit: {state.stop}; returning")
+        if state.stop:
+            self.progress.note(f"stopped: {state.stop}")
         interrupt.pass_on()
         return self.history
 
     def _epochs(self, epochs: int, interrupt: Interrupt) -> None:
-        trainer, keeper = self.trainer, self.keeper
+        state, keeper = self.state, self.keeper
         with ExitStack() as ends:
             for callback in reversed(self.callbacks):  # the last in is the first out
-                ends.callback(callback.on_fit_end, trainer)
+                ends.callback(callback.on_fit_end, state)
             for callback in self.callbacks:
-                callback.on_fit_begin(trainer)
+                callback.on_fit_begin(state)
             if keeper is not None:
                 keeper.go_on(self.steps)
             with interrupt, np.errstate(all="ignore"):
                 epoch = len(self.history)
-                while epoch < epochs and not trainer.stop:
+                while epoch < epochs and not state.stop:
                     epoch += self._some(epoch, epochs, interrupt)
-                    if keeper is not None and not trainer.stop:
+                    if keeper is not None and not state.stop:
                         keeper.look(0, partial(self._losses, 0))
 
     def _cut(self, interrupt: Interrupt, epoch: int, batch: int) -> None:
         """A signal has asked to end the training after `batch` of `epoch`."""
         self.cut = True
-        self.trainer.stop = f"{interrupt.word} in epoch {epoch} after batch {batch}"
+        self.state.stop = f"{interrupt.word} in epoch {epoch} after batch {batch}"
 
     def _some(self, done: int, epochs: int, interrupt: Interrupt) -> int:
         """The next epochs, one of them or several together; how many."""
-        together = None if self.begun else self.epochs
-        ahead = 1 if together is None else together.ahead(epochs - done)
+        together = None if self.begun else self.together
         count = 0
-        if together is not None and ahead > 1:
-            with self.trainer.model.access.writing:
-                count = together.run(ahead)
+        if together is not None:
+            most = min(epochs - done, together.room)
+            most = max_epochs_between_calls(self.callbacks, self.state, most)
+            ahead = together.ahead(most)
+            if ahead > 1:
+                with self.state.model.access.writing:
+                    count = together.run(ahead, self._finish_past)
         if not count:
             self._epoch(done + 1, epochs, interrupt)
             return 1
-        if interrupt.asked and not self.trainer.stop:
+        if interrupt.asked and not self.state.stop:
             if self.keeper is not None:
                 self.keeper.keep(0, self._losses(0))
             self._cut(interrupt, done + count, self.steps)
         return count
 
     def _epoch(self, epoch: int, epochs: int, interrupt: Interrupt) -> None:
-        trainer, count, keeper = self.trainer, self.samples.count, self.keeper
+        state, count, keeper = self.state, self.samples.count, self.keeper
         began, begun = time.perf_counter(), self.begun
         done, self.begun = begun, 0
-        rows = self.orders.of(trainer.epochs_done, count)
+        rows = self.orders.of(state.epochs_done, count)
         bar = self.progress.bar(self.steps, epoch, epochs)
-        with trainer.backend.active(), bar as advance:
-            if not self.safety.each_step:
-                self.safety.keep()
-            trainer.backend.upload(self.rows, rows)
-            self.order(rows[None])
+        with state.backend.active(), bar as advance:
+            if not self.rollback.each_step:
+                self.rollback.keep()
+            state.backend.upload(self.rows, rows)
+            set_orders(self.blocks, rows[None])
             if keeper is not None and begun:
-                trainer.backend.upload(self.losses[:begun], keeper.losses)
+                state.backend.upload(self.losses[:begun], keeper.losses)
                 advance(begun)
-            if self.captured is not None:
-                self.captured.begin(begun)
-            while done < self.steps and not trainer.stop:
-                with trainer.model.access.writing:
+            if self.graphs is not None:
+                self.graphs.start_epoch(begun)
+            while done < self.steps and not state.stop:
+                with state.model.access.writing:
                     taken = self._steps(done, interrupt)
                 done += taken
                 advance(taken)
@@ -185,76 +203,76 @@ class Loop:
                 elif keeper is not None and done < self.steps:
                     keeper.look(done, partial(self._losses, done))
             losses = self._losses(done)
-            if not self.safety.each_step:
-                with trainer.model.access.writing:
+            if not self.rollback.each_step:
+                with state.model.access.writing:
                     self._check(losses, begun)
         if keeper is not None and self.cut:
             keeper.keep(done, losses)
         weights = self.samples.weights(rows, self.batch_size)[:done]
         seen = min(done * self.batch_size, count) - begun * self.batch_size
         seconds = time.perf_counter() - began
-        if self.epochs is not None:
-            self.epochs.seconds = seconds
+        if self.together is not None:
+            self.together.seconds = seconds
         self.finish(float(mean_loss(losses, weights)), seen, seconds)
 
     def _losses(self, done: int) -> np.ndarray[Any, Any]:
         """Those of the first `done` batches of this epoch, on the host."""
-        losses: np.ndarray[Any, Any] = self.trainer.backend.to_numpy(self.losses)
+        losses: np.ndarray[Any, Any] = self.state.backend.to_numpy(self.losses)
         return losses[:done]
 
     def _steps(self, i: int, interrupt: Interrupt) -> int:
         """Batch i, and others after it where they are one record; how many."""
-        look = self.steps if self.doctor is None else self.doctor.next_look(i)
-        if self.doctor is not None and i == look:
-            self.doctor.watch(self._step, i)
-            if self.captured is not None:
-                self.captured.seek(i + 1)
+        look = self.steps if self.observer is None else self.observer.next_look(i)
+        if self.observer is not None and i == look:
+            self.observer.watch(self._step, i)
+            if self.graphs is not None:
+                self.graphs.skip_to(i + 1)
             return 1
         if self.keeper is not None:
             look = min(look, self.keeper.limit(i))
-        if self.captured is not None:
-            return self.captured.run(i, look)
-        if not self.stretches:
+        if self.graphs is not None:
+            return self.graphs.run(i, look)
+        if not self.blocks:
             self._step(i)
             return 1
-        full = self.stretches[0].count
+        full = self.blocks[0].count
         if i < full:
-            losses = self.stretches[0].run(i, interrupt, look)
+            losses = self.blocks[0].run(i, interrupt, look)
         else:
-            losses = self.stretches[1].run(0, interrupt, 1)
+            losses = self.blocks[1].run(0, interrupt, 1)
         self.losses[i : i + len(losses)] = losses
         return len(losses)
 
     def _step(self, i: int) -> None:
         """Batch i; on the host a bad step stops before its update."""
-        trainer = self.trainer
-        if self.safety.each_step:
-            self.safety.keep()
+        state = self.state
+        if self.rollback.each_step:
+            self.rollback.keep()
         step = self._gradients(i)
         self.losses[i : i + 1] = step.loss.reshape(-1)
-        if trainer.backend.is_host:
+        if state.backend.is_host:
             loss = float(step.loss[0, 0])
-            if not (math.isfinite(loss) and all_finite(trainer.flat_gradients)):
-                self.safety.put_back()
-                raise divergence(trainer, step, trainer.steps_done + 1, loss)
+            if not (math.isfinite(loss) and all_finite(state.flat_gradients)):
+                self.rollback.restore()
+                raise divergence(state, step, state.steps_done + 1, loss)
         step.run("update")
-        trainer.steps_done += 1
+        state.steps_done += 1
 
     def _gradients(self, i: int) -> TrainingStep:
         """Gather batch i, compute its gradients and loss."""
-        trainer, count = self.trainer, self.samples.count
+        state, count = self.state, self.samples.count
         start = i * self.batch_size
         size = min(self.batch_size, count - start)
-        step = trainer.training_step(self.samples.kind(size))
+        step = state.training_step(self.samples.kind(size))
         step.unbind()
         if step.batch.holds is not self.samples:
             self.samples.gather(self.rows[start : start + size], step.batch)
-        # The full batch stays where it is, until somebody else takes a step.
+        # The full batch stays where it is, until a step is taken outside of this loop.
         step.batch.holds = self.samples if size == count else None
-        trainer.set_scalars()
+        state.set_scalars()
         step.run("gradients")
         step.run("loss")
-        trainer.took(step)
+        state.set_last_step(step)
         return step
 
     def _check(self, losses: np.ndarray[Any, Any], begun: int) -> None:
@@ -262,20 +280,24 @@ class Loop:
 
         Args:
             losses: of the batches that are done.
-            begun: those done before what `safety` has kept.
+            begun: those done before what `rollback` has kept.
         """
         bad = np.flatnonzero(~np.isfinite(losses))
         if not len(bad):
             return
-        trainer, first = self.trainer, int(bad[0])
-        self.safety.put_back()
+        state, first = self.state, int(bad[0])
+        self.rollback.restore()
         for i in range(begun, first):
             self._gradients(i).run("update")
-            trainer.steps_done += 1
-        step, number = self._gradients(first), trainer.steps_done + 1
-        error = divergence(trainer, step, number, float(losses[first]))
-        self.safety.put_back()
+            state.steps_done += 1
+        step, number = self._gradients(first), state.steps_done + 1
+        error = divergence(state, step, number, float(losses[first]))
+        self.rollback.restore()
         raise error
+
+    def _finish_past(self, loss: float, seconds: float) -> None:
+        """An epoch of several that have been taken together: see `EpochBlock.run`."""
+        self.finish(loss, self.samples.count, seconds, tell=True)
 
     def finish(
         self, loss: float, seen: int, seconds: float, tell: bool = False
@@ -288,19 +310,17 @@ class Loop:
             seconds: that it took.
             tell: also if training has been stopped.
         """
-        trainer = self.trainer
+        state = self.state
         row = {"loss": loss}
-        if self.validation is not None and not trainer.stop:
-            scores = evaluate(
-                trainer, self.validation, trainer.metrics, self.batch_size
-            )
+        if self.validation is not None and not state.stop:
+            scores = evaluate(state, self.validation, state.metrics, self.batch_size)
             row |= {f"val_{name}": value for name, value in scores.items()}
-        row["learning_rate"] = trainer.rates.at(max(trainer.steps_done - 1, 0))
+        row["learning_rate"] = state.rates.at(max(state.steps_done - 1, 0))
         row["seconds"] = seconds
         row["samples_per_second"] = seen / max(seconds, 1e-9)
-        trainer.epochs_done += 1
+        state.epochs_done += 1
         self.history.rows.append(row)
-        if tell or not trainer.stop:
+        if tell or not state.stop:
             for callback in self.callbacks:
-                callback.on_epoch_end(trainer, row)
+                callback.on_epoch_end(state, row)
         self.progress.epoch(self.history)

@@ -5,177 +5,26 @@ whether a higher number is better: early stopping and searches choose by that, a
 by its name.
 """
 
-import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from xpnet.common import check_flag, check_whole, choose, nearest
+from xpnet.common import check_whole, choose, nearest
 from xpnet.common.console import warn
 from xpnet.training import scored
+from xpnet.training.metric import (
+    TAKES,
+    Function,
+    Metric,
+    Values,
+    inner_function,
+    labels_of,
+    signature_of,
+)
 from xpnet.training.weights import scaled
-
-Values = np.ndarray[Any, Any]
-Function = Callable[..., Any]
-TAKES = {"labels": "classes", "probabilities": "classes", "values": "values"}
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A number that says how good predictions are, and which end of it is good.
-
-        xn.Metric(lambda p, y: float(abs(p - y).max()), False, "worst")
-        xn.Metric(sklearn.metrics.f1_score, True, takes="labels")
-
-    Called by hand, it checks what it is given. Before a training that validates, or a
-    search, a function of your own is called once on made-up predictions, so that its
-    faults show then. Functions of scikit-learn that have a scorer there need neither a
-    direction nor `takes`.
-
-    Args:
-        function: of (prediction (samples, n), target, weights (samples,) or None),
-            where `target` holds labels (samples,) or rows (samples, n), none of them to
-            be written to; the weights may be left out. With `takes`: of (y_true,
-            y_pred), as in scikit-learn, and sample_weight where it knows that.
-        higher_is_better: None where that is not known: the number is shown, and what
-            chooses by it asks for `mode`.
-        name: in tables and curves; the function's own unless given.
-        takes: what y_pred is: "labels"; "probabilities", of which two classes have one
-            column, (samples,) of class 1; "values" of a regression, (samples,) where
-            there is one output.
-        targets: "classes", "binary" or "values": set by a Trainer, from its loss.
-
-    Attributes:
-        weighted: whether the function takes weights.
-
-    Raises:
-        TypeError: no function, or one of other arguments.
-        ValueError: another word for `takes`.
-    """
-
-    function: Function
-    higher_is_better: bool | None = None
-    name: str = ""
-    takes: str | None = None
-    targets: str = field(default="", repr=False)
-    weighted: bool = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if not callable(self.function):
-            raise TypeError(f"Metric: expected a function, got {self.function!r}")
-        if not isinstance(self.name, str):
-            raise TypeError(f"Metric: expected name, a text, got {self.name!r}")
-        self._set("name", self.name or _name(self.function))
-        if self.higher_is_better is not None:
-            known = check_flag("Metric", "higher_is_better", self.higher_is_better)
-            self._set("higher_is_better", known)
-        if self.takes is not None:
-            choose(self.takes, TAKES, "Metric: takes")
-        self._set("weighted", self._takes_weights())
-        self._set("__name__", self.name)
-        self._set("__doc__", self.function.__doc__)
-
-    def _set(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
-
-    def _takes_weights(self) -> bool:
-        parameters = _parameters(self.function)
-        if parameters is None:
-            return True
-        rows = list(parameters.parameters.values())
-        if self.takes is not None:
-            return any(
-                row.name == "sample_weight" or row.kind is row.VAR_KEYWORD
-                for row in rows
-            )
-        if _binds(parameters, 3):
-            # A third one with a value of its own, such as beta=1, is not for weights.
-            return len(rows) < 3 or any(
-                rows[2].default is none for none in (rows[2].empty, None)
-            )
-        if _binds(parameters, 2):
-            return False
-        raise TypeError(
-            f"metric {self.name!r}: expected a function of (prediction, target, "
-            f"weights), got one of {parameters}"
-        )
-
-    def __call__(self, p: Any, target: Any, weights: Any = None) -> float:
-        """The number for predictions and targets of any form that `fit` takes.
-
-        Args:
-            p: predictions (samples, n); (samples,) is one column.
-            target: labels (samples,), or rows as many as p has.
-            weights: (samples,), wᵢ ≥ 0; None for equal ones.
-
-        Raises:
-            ValueError, TypeError: unfit arguments.
-        """
-        try:
-            p = scored.predictions(p)
-            target = scored.targets(target, p)
-            weights = scored.weights(weights, len(p))
-        except (ValueError, TypeError) as error:
-            raise type(error)(f"{self.name}: {error}") from None
-        self.check(p.shape[1], target, weights)
-        return self.score(p, target, weights)
-
-    def check(self, outputs: int, target: Values, weights: Values | None) -> None:
-        """Raises ValueError where it has no meaning for such predictions and targets.
-
-        Args:
-            outputs: columns of the predictions.
-            target: labels (samples,) or rows (samples, n).
-            weights: (samples,) or None.
-        """
-        if weights is not None and not self.weighted:
-            raise ValueError(
-                f"metric {self.name!r}: it takes no weights, and the samples have "
-                "some; let its function take (prediction, target, weights), or "
-                "sample_weight"
-            )
-
-    def score(self, p: Values, target: Values, weights: Values | None) -> float:
-        """The number for arrays that have been checked."""
-        if self.takes is not None:
-            more = {} if weights is None else {"sample_weight": weights}
-            value = self.function(*self._pair(p, target), **more)
-        else:
-            given = (p, target, weights) if self.weighted else (p, target)
-            value = self.function(*self._guarded(*given))
-        return value if type(value) is float else self._number(value)
-
-    def _guarded(self, *given: Values | None) -> Sequence[Values | None]:
-        """Not to be written to: other metrics and epochs read them too."""
-        return [None if values is None else _read_only(values) for values in given]
-
-    def _number(self, value: Any) -> float:
-        plain = isinstance(value, int | float | np.number | np.bool_)
-        if not plain and getattr(value, "ndim", None) != 0:
-            shape = getattr(value, "shape", None)
-            what = type(value).__name__ + (f" of shape {shape}" if shape else "")
-            raise TypeError(f"metric {self.name!r}: expected a number, got {what}")
-        return float(value)
-
-    def _pair(self, p: Values, target: Values) -> tuple[Values, Values]:
-        """(y_true, y_pred) as a function of scikit-learn takes them."""
-        if self.takes == "values":
-            return _flat(target), _flat(p)
-        if target.ndim == 1 or self.targets == "classes":
-            if self.takes == "labels":
-                return _labels(target), p.argmax(axis=1)
-            return _labels(target), p[:, 1] if p.shape[1] == 2 else p
-        if p.shape[1] > 1 and not self.targets:
-            raise ValueError(
-                f"{self.name}: expected labels (samples,), got rows, which may hold "
-                "one class or several a sample"
-            )
-        said = (p >= 0.5).astype(np.int64) if self.takes == "labels" else p
-        return _flat((target >= 0.5).astype(np.int64)), _flat(said)
 
 
 class _BuiltIn(Metric):
@@ -225,50 +74,6 @@ class _OfVaryingRows(_OfRows):
             )
 
 
-def _name(function: Function) -> str:
-    """What a function is called."""
-    inner = _inner(function)
-    return str(getattr(inner, "__name__", type(inner).__name__))
-
-
-def _inner(function: Function) -> Function:
-    """What a functools.partial calls."""
-    return _inner(function.func) if isinstance(function, partial) else function
-
-
-def _parameters(function: Function) -> inspect.Signature | None:
-    """None for a function that does not tell."""
-    try:
-        return inspect.signature(function)
-    except (ValueError, TypeError):
-        return None
-
-
-def _binds(parameters: inspect.Signature, count: int) -> bool:
-    """Whether the function can be called with so many arguments."""
-    try:
-        parameters.bind(*range(count))
-    except TypeError:
-        return False
-    return True
-
-
-def _read_only(values: Values) -> Values:
-    view = values.view()
-    view.flags.writeable = False
-    return view
-
-
-def _labels(target: Values) -> Values:
-    """Labels from labels, or from one-hot rows and shares of classes."""
-    return target if target.ndim == 1 else target.argmax(axis=-1)
-
-
-def _flat(rows: Values) -> Values:
-    """(samples,) of a single column."""
-    return rows[:, 0] if rows.shape[1] == 1 else rows
-
-
 def _mean(values: Values, weights: Values | None) -> float:
     """NaN where no sample has a weight."""
     if weights is None:
@@ -280,7 +85,7 @@ def _mean(values: Values, weights: Values | None) -> float:
 
 def _accuracy(p: Values, target: Values, weights: Values | None = None) -> float:
     """Share of samples whose most probable class is the label."""
-    return _mean(p.argmax(axis=1) == _labels(target), weights)
+    return _mean(p.argmax(axis=1) == labels_of(target), weights)
 
 
 def _binary_accuracy(p: Values, target: Values, weights: Values | None = None) -> float:
@@ -303,7 +108,7 @@ class _TopK:
     ) -> float:
         """Share of samples whose label is among the k most probable classes."""
         best = np.argpartition(p, -self.k, axis=1)[:, -self.k :]
-        return _mean((best == _labels(target)[:, None]).any(axis=1), weights)
+        return _mean((best == labels_of(target)[:, None]).any(axis=1), weights)
 
 
 def top_k(k: int) -> Metric:
@@ -422,7 +227,7 @@ def _bound(metric: Metric, targets: str) -> Metric:
     if isinstance(metric, _BuiltIn):
         return metric
     takes, higher = metric.takes, metric.higher_is_better
-    parameters = _parameters(metric.function)
+    parameters = signature_of(metric.function)
     names = list(parameters.parameters) if parameters is not None else []
     if takes is None and names[:1] == ["y_true"]:
         takes, known = _as_scorer(metric.function)
@@ -452,7 +257,7 @@ def _as_scorer(function: Function) -> tuple[str, bool | None]:
     module = sys.modules.get("sklearn.metrics")  # loaded, if the function is its own
     if module is None:
         return "", None
-    function = _inner(function)
+    function = inner_function(function)
     for scorer in map(module.get_scorer, module.get_scorer_names()):
         if getattr(scorer, "_score_func", None) is function:
             labels = scorer._response_method == "predict"

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,17 @@ from xpnet.common import (
 )
 from xpnet.common.console import complain
 from xpnet.execution.interrupt import Interrupt
-from xpnet.optim import Iterate, Minimizer, StartError, get_minimizer
-from xpnet.training.callbacks import Callback, check_callbacks, refuse_checkpoints
-from xpnet.training.data import Samples
+from xpnet.optim import Iterate, Minimizer, Objective, StartError, get_minimizer
+from xpnet.training.callbacks import Callback, check_callbacks, history_for
+from xpnet.training.checkpoint_callback import refuse_checkpoints
+from xpnet.training.data import Samples, samples_of, validation_of
 from xpnet.training.divergence import DivergenceError
-from xpnet.training.evaluate import evaluate
-from xpnet.training.full_batch import FullBatch
+from xpnet.training.evaluate import check_metrics_for, evaluate, rows_of
 from xpnet.training.history import History
 from xpnet.training.progress import Progress
 from xpnet.training.trainer import Trainer
+
+Vector = np.ndarray[Any, Any]
 
 
 @explains_arguments
@@ -90,12 +92,12 @@ def minimize(
         )
     extra = ("objective", "evaluations") if l1 or l2 else ("evaluations",)
     with trainer.model.access.training():
-        history = trainer._begun(hooks, validation is not None, extra)
-        samples = trainer._samples(x, y, sample_weight, class_weight)
-        held = None if validation is None else trainer._validation(validation)
+        history = history_for(trainer, hooks, validation is not None, extra)
+        samples = samples_of(trainer, x, y, sample_weight, class_weight)
+        held = None if validation is None else validation_of(trainer, validation)
         if held is not None:
-            trainer._check_metrics(held, trial=True)
-        with trainer.model.access.changing, trainer.left_as_it_was():
+            check_metrics_for(trainer, held, trial=True)
+        with trainer.model.access.changing, trainer.unbuild_on_error():
             objective = FullBatch(trainer, samples, *penalties)
         trainer.history = history
         run = _Run(trainer, objective, method, held, hooks, progress)
@@ -129,6 +131,98 @@ def _check_fit(trainer: Trainer) -> None:
             )
 
 
+class FullBatch(Objective):
+    """J of a trainer on one batch of all samples, as a function of a flat vector.
+
+    The vector holds the trained parameters without the padding between them, weights
+    first.
+    """
+
+    def __init__(
+        self, trainer: Trainer, samples: Samples, l1: float, l2: float
+    ) -> None:
+        self.trainer, self.samples, self.l1, self.l2 = trainer, samples, l1, l2
+        self.epsilon = float(np.finfo(trainer.dtype).eps)
+        kind = samples.kind(samples.count)
+        self.step = trainer.training_step(kind)
+        self.guess = trainer.evaluation_step(kind, targets=True)
+        every = np.arange(samples.count)
+        self.total = samples.total
+        slots = trainer.model.layout.trained
+        places = [np.arange(slot.start, slot.start + slot.size) for slot in slots]
+        self._places = np.concatenate(places)
+        self.weights = sum(slot.size for slot in slots if slot.parameter.penalized)
+        buffers = trainer.model.buffers
+        assert buffers is not None
+        self.buffers = buffers
+        self._full = np.zeros(buffers.params.shape, trainer.dtype)
+        self._at: Vector | None = None  # where the gradients in the buffers are of
+        with trainer.backend.active():
+            rows = trainer.backend.asarray(every)
+            self.step.unbind()
+            for batch in (self.step.batch, self.guess.batch):
+                samples.gather(rows, batch)
+            self.step.batch.holds = None
+
+    def start(self) -> Vector:
+        """The trainer's parameters as they are."""
+        return self._read(self.buffers.params)
+
+    def put(self, x: Vector) -> None:
+        """Make `x` the trainer's parameters."""
+        self._at = None
+        self._full[self._places] = x
+        self.trainer.backend.upload(self.buffers.params, self._full)
+
+    def settle(self, x: Vector) -> None:
+        """Leave the trainer at `x`: its parameters, gradients and statistics."""
+        if self.buffers.state.size or self._at is None or (self._at != x).any():
+            self.put(x)
+            self.step.run("gradients")
+        self.trainer.set_last_step(self.step)
+
+    def penalty(self, x: Vector) -> float:
+        """l1 Σ|W| + ½ l2 Σ W²."""
+        w = x[: self.weights]
+        return self.l1 * float(np.abs(w).sum()) + 0.5 * self.l2 * float(w @ w)
+
+    def value(self, x: Vector) -> float:
+        """J: forward alone, where no running statistics make training different."""
+        if self.buffers.state.size:
+            return self.slope(x)[0]
+        self.evaluations += 1
+        self.put(x)
+        self.guess.run()
+        total = float(self.trainer.backend.to_numpy(self.guess.total).sum())
+        return total / self.total + self.penalty(x)
+
+    def slope(self, x: Vector) -> tuple[float, Vector]:
+        """(J, ∂J/∂x)."""
+        self.evaluations += 1
+        self.put(x)
+        with self._statistics_kept():
+            self.step.run("gradients")
+            self.step.run("loss")
+        loss = float(self.trainer.backend.to_numpy(self.step.loss).sum())
+        self._at = x
+        g = self._read(self.buffers.grads)
+        g[: self.weights] += self.l2 * x[: self.weights]
+        return loss + self.penalty(x), g
+
+    @contextmanager
+    def _statistics_kept(self) -> Iterator[None]:
+        """A trial leaves no trace in running statistics."""
+        state = self.buffers.state
+        kept = state.copy() if state.size else None
+        yield
+        if kept is not None:
+            state[...] = kept
+
+    def _read(self, array: Any) -> Vector:
+        host = self.trainer.backend.to_numpy(array)
+        return np.asarray(host[self._places], np.float64)
+
+
 class _Run:
     """One `minimize`: what it needs, and where it is."""
 
@@ -159,7 +253,7 @@ class _Run:
             self._iterate(steps, ends.enter_context(Interrupt()))
         self.history.stopped = trainer.stop
         if trainer.stop.startswith("interrupted") and not self.progress.verbose:
-            # As in fit: nobody may take this for a finished training.
+            # As in fit: this must not be taken for a finished training.
             complain(f"minimize: {trainer.stop}; returning")
         if trainer.stop:
             self.progress.note(f"stopped: {trainer.stop}")
@@ -208,7 +302,7 @@ class _Run:
         if objective.l1 or objective.l2:
             row["objective"] = point.value
         if self.validation is not None:
-            rows = trainer._rows(None, self.validation.count)
+            rows = rows_of(None, self.validation.count)
             scores = evaluate(trainer, self.validation, trainer.metrics, rows)
             row |= {f"val_{name}": score for name, score in scores.items()}
         before = self.history.rows[-1]["evaluations"] if self.history.rows else 0.0

@@ -13,23 +13,24 @@ import time
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xpnet.common import check_path
 from xpnet.common.console import warn
-from xpnet.training.callbacks import NEVER, Callback, Checkpoint
-from xpnet.training.checkpoint import arrays, counters, restore
+from xpnet.training.callbacks import Callback
+from xpnet.training.checkpoint import restore
+from xpnet.training.checkpoint_callback import NEVER, Checkpoint
 from xpnet.training.data import Samples
-from xpnet.training.fingerprint import differences, digest, mark
+from xpnet.training.description import counters
+from xpnet.training.fingerprint import differences, fingerprint
 from xpnet.training.folder import CHECKPOINT, check_ours
 from xpnet.training.history import History
 from xpnet.training.runs import Picture, Run, newest, read_run
+from xpnet.training.state import TrainingState
 from xpnet.training.states import is_plain, pack, unpack
-
-if TYPE_CHECKING:
-    from xpnet.training.trainer import Trainer
+from xpnet.training.tensors import arrays
 
 FIXED = (Enum, PurePath)  # values that do not change while training
 
@@ -92,7 +93,7 @@ class Keeper:
 
     def __init__(
         self,
-        trainer: "Trainer",
+        trainer: TrainingState,
         checkpoint: Checkpoint | None,
         resume: Path | None,
         fingerprint: dict[str, Any],
@@ -324,53 +325,8 @@ def _check_same(folder: Path, run: Run, fingerprint: dict[str, Any]) -> None:
         )
 
 
-def fingerprint(
-    trainer: "Trainer",
-    samples: Samples,
-    validation: Samples | None,
-    batch_size: int,
-    shuffle: bool,
-    callbacks: list[Callback],
-) -> dict[str, Any]:
-    """What the training depends on."""
-    host = trainer.backend.to_numpy
-
-    def of(held: Samples | None) -> dict[str, Any]:
-        if held is None:
-            return dict.fromkeys(("x", "y", "sample_weight"))
-        x = held.x if isinstance(held.x, np.memmap) else host(held.x)
-        return {
-            "x": digest(x),
-            "y": digest(held.host_y),
-            "sample_weight": digest(held.host_w),
-        }
-
-    kinds = [type(c).__qualname__ for c in callbacks if not isinstance(c, Checkpoint)]
-    return {
-        "layers": [mark(layer) for layer in trainer.model.layers],
-        "sample_shape": list(trainer.model.sample_shape or ()),
-        "loss": mark(trainer.loss_function),
-        "optimizer": _rule_mark(trainer),
-        "average": mark(trainer.average),
-        "dtype": trainer.dtype.name,
-        "precision": trainer.backend.precision,
-        "seed": trainer.seed,
-        "metrics": list(trainer.metrics),
-        "batch_size": batch_size,
-        "shuffle": bool(shuffle),
-        "callbacks": kinds,
-        **of(samples),
-        **{f"validation {name}": value for name, value in of(validation).items()},
-    }
-
-
-def _rule_mark(trainer: "Trainer") -> str:
-    optimizer = trainer.optimizer
-    return f"{mark(optimizer)} at {mark(optimizer.schedule)}"
-
-
 def keeper_of(
-    trainer: "Trainer",
+    trainer: TrainingState,
     checkpoint: Checkpoint | None,
     resume: str | Path | None,
     callbacks: list[Callback],

@@ -11,26 +11,13 @@ See `folder` and `sealed`: a checkpoint is there as a whole or not at all.
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from xpnet.common.console import warn
-from xpnet.training.checkpoint import (
-    COUNTERS,
-    FORMAT,
-    HEAD,
-    PARTS,
-    check_counters,
-    check_files,
-    check_format,
-    check_length,
-    check_values,
-    packed_arrays,
-    read_arrays,
-    shapes,
-    tensors_in,
-)
+from xpnet.training.checkpoint import FORMAT, HEAD, check_format, check_length
+from xpnet.training.description import COUNTERS, PARTS, check_counters, check_files
 from xpnet.training.folder import (
     CHECKPOINT,
     MissingPartError,
@@ -41,9 +28,14 @@ from xpnet.training.folder import (
     write_folder,
 )
 from xpnet.training.sealed import check_keys, check_seal, parse, sealed
-
-if TYPE_CHECKING:
-    from xpnet.training.trainer import Trainer
+from xpnet.training.state import TrainingState
+from xpnet.training.tensors import (
+    check_values,
+    packed_arrays,
+    read_arrays,
+    shapes,
+    tensors_in,
+)
 
 Values = np.ndarray[Any, Any]
 Row = dict[str, Any]
@@ -141,7 +133,7 @@ def read_run(folder: Path) -> Run | None:
     return Run(found["run"], found["fingerprint"], rows)
 
 
-def newest(folder: Path, run: Run, trainer: "Trainer") -> Picture:
+def newest(folder: Path, run: Run, trainer: TrainingState) -> Picture:
     """The newest checkpoint that can be read, for a built trainer like the run's.
 
     Older ones that were damaged since are told of in a RuntimeWarning; `run` then has
@@ -171,7 +163,7 @@ def newest(folder: Path, run: Run, trainer: "Trainer") -> Picture:
         )
 
 
-def _read(folder: Path, row: Row, trainer: "Trainer") -> Picture:
+def _read(folder: Path, row: Row, trainer: TrainingState) -> Picture:
     wanted = shapes(trainer.model, trainer.optimizer, trainer.average)
     arrays = read_arrays(folder, row["files"], wanted, trainer.dtype)
     try:

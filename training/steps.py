@@ -6,9 +6,9 @@ them are machine code, C takes the steps, and Python has no part in them.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import isfinite
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
@@ -20,25 +20,23 @@ from xpnet.execution import c_steps
 from xpnet.execution.interrupt import Interrupt
 from xpnet.training.data import Samples
 from xpnet.training.divergence import divergence
-from xpnet.training.rollback import Safety
-
-if TYPE_CHECKING:
-    from xpnet.training.trainer import Trainer
+from xpnet.training.rollback import Rollback
+from xpnet.training.state import TrainingState
 
 LONGEST = 64  # steps between two looks at the clock, at most
 LONGEST_NATIVE = 4096  # likewise where C takes them
 SPAN = 0.05  # seconds between them, about
 
 
-class Stretch:
+class StepBlock:
     """Runs of steps over batches of one size.
 
     Args:
-        trainer: a recorded one, on the CPU.
+        state: a recorded one, on the CPU.
         samples: gathered batch by batch.
         size: of a batch.
         count: batches of an epoch.
-        safety: what a bad step is taken back to.
+        rollback: what a bad step is taken back to.
         epochs: how many of them there is to be room for.
 
     Attributes:
@@ -48,26 +46,26 @@ class Stretch:
 
     def __init__(
         self,
-        trainer: "Trainer",
+        state: TrainingState,
         samples: Samples,
         size: int,
         count: int,
-        safety: Safety,
+        rollback: Rollback,
         epochs: int,
     ) -> None:
-        self.trainer, self.samples, self.safety = trainer, samples, safety
-        self.count = count
-        room = trainer.backend.empty
+        self.state, self.samples, self.rollback = state, samples, rollback
+        self.count, self.size = count, size
+        room = state.backend.empty
         self.batches = room((epochs * count, size), np.int64)
-        self.step = trainer.training_step(samples.kind(size))
+        self.step = state.training_step(samples.kind(size))
         self.alone = (
             self.step.program is not None and self.step.program.crew.threads > 1
         )
         self.whole = size == samples.count
         self.longest = 1
-        names = trainer.rule.numbers.shape
-        self.numbers = room((epochs * count, *names), trainer.dtype)
-        self.losses = room((epochs * count,), trainer.dtype)
+        names = state.rule.numbers.shape
+        self.numbers = room((epochs * count, *names), state.dtype)
+        self.losses = room((epochs * count,), state.dtype)
         self._steps: tuple[Program, c_steps.Steps | None] | None = None
 
     def order(self, rows: Array) -> None:
@@ -86,14 +84,14 @@ class Stretch:
         replay = self.step.replay
         assert replay is not None
         self.step.unbind()
-        self.hold(first)
+        self.keep_full_batch(first)
         steps = self.in_c()
         longest = LONGEST if steps is None else LONGEST_NATIVE
         stop = min(first + min(self.longest, longest), stop, self.count)
-        rows = table(self.trainer, stop - first)
+        rows = table(self.state, stop - first)
         stop = first + len(rows)
         self.numbers[first:stop] = rows
-        before = self.trainer.steps_done
+        before = self.state.steps_done
         began, done = time.perf_counter(), first
         try:
             with one_thread(self.alone):
@@ -107,8 +105,8 @@ class Stretch:
             if done < stop and steps is not None:
                 self.diverged(before + done - first, float(self.losses[done]))
         finally:
-            self.trainer.steps_done = before + done - first
-            self.trainer.took(self.step)
+            self.state.steps_done = before + done - first
+            self.state.set_last_step(self.step)
         took = time.perf_counter() - began
         if took < SPAN / 2:
             self.longest = min(longest, 2 * self.longest)
@@ -118,7 +116,7 @@ class Stretch:
         losses: list[float] = self.losses[first:done].tolist()
         return losses
 
-    def hold(self, first: int) -> None:
+    def keep_full_batch(self, first: int) -> None:
         """The full batch stays where it is."""
         batch = self.step.batch
         held = batch.holds is self.samples
@@ -133,18 +131,18 @@ class Stretch:
         gather, indices = self.samples.gathering(step.batch)
         parts = program.segments
         calls = [
-            *self.safety.calls,
+            *self.rollback.calls,
             *([] if self.whole else gather.segments["gather"]),
             *parts["gradients"],
             *parts["loss"],
         ]
         update, numbers, loss = (
             parts["update"],
-            self.trainer.rule.numbers,
+            self.state.rule.numbers,
             step.loss.item,
         )
-        gradients, copy = self.trainer.flat_gradients, np.copyto
-        before = self.trainer.steps_done - first
+        gradients, copy = self.state.flat_gradients, np.copyto
+        before = self.state.steps_done - first
         for i in range(first, stop):
             copy(indices, self.batches[i])
             copy(numbers, self.numbers[i])
@@ -168,7 +166,7 @@ class Stretch:
         return self._steps[1]
 
     def _linked(self, program: Program) -> c_steps.Steps | None:
-        trainer, step, batch = self.trainer, self.step, self.step.batch
+        state, step, batch = self.state, self.step, self.step.batch
         if not c_steps.possible(program.native):
             return None
         size = self.batches.strides[0]
@@ -178,28 +176,67 @@ class Stretch:
         ]
         if None in gathers:
             return None  # not copies of whole rows
-        numbers = trainer.rule.numbers
+        numbers = state.rule.numbers
         first = [
-            *(c_steps.copy(a, b, False, (0, 0)) for a, b in self.safety.pairs),
+            *(c_steps.copy(a, b, False, (0, 0)) for a, b in self.rollback.pairs),
             *gathers,
             c_steps.copy(self.numbers[0], numbers, False, (numbers.nbytes, 0)),
         ]
         return c_steps.Steps(
-            program.native, first, step.loss, self.losses, trainer.flat_gradients
+            program.native, first, step.loss, self.losses, state.flat_gradients
         )
 
     def diverged(self, done: int, loss: float) -> NoReturn:
         """Take back what the step after `done` has moved, and say what went wrong."""
-        self.trainer.steps_done = done
-        self.safety.put_back()
-        raise divergence(self.trainer, self.step, done + 1, loss)
+        self.state.steps_done = done
+        self.rollback.restore()
+        raise divergence(self.state, self.step, done + 1, loss)
 
 
-def table(trainer: "Trainer", steps: int) -> Array:
+def step_blocks(
+    state: TrainingState,
+    samples: Samples,
+    batch_size: int,
+    rollback: Rollback,
+    epochs: int,
+) -> list[StepBlock]:
+    """Those of an epoch: the full batches, then the short one if there is one."""
+    full, rest = divmod(samples.count, batch_size)
+    sizes = ((batch_size, full), (rest, int(rest > 0)))
+    blocks = [
+        StepBlock(state, samples, size, count, rollback, epochs)
+        for size, count in sizes
+        if count
+    ]
+    # Both or none: an epoch must not depend on which of them takes its last steps.
+    alone = any(block.alone for block in blocks)
+    for block in blocks:
+        block.alone = alone
+    return blocks
+
+
+def batches_of(blocks: Iterable[StepBlock]) -> Iterator[tuple[StepBlock, slice]]:
+    """Each block, and which of an epoch's batches it takes."""
+    at = 0
+    for block in blocks:
+        yield block, slice(at, at + block.count)
+        at += block.count
+
+
+def set_orders(blocks: Iterable[StepBlock], rows: Array) -> None:
+    """Take the samples in these orders, (epochs, samples), in the next epochs."""
+    at = 0
+    for block in blocks:
+        end = at + block.count * block.size
+        block.order(rows[:, at:end])
+        at = end
+
+
+def table(state: TrainingState, steps: int) -> Array:
     """The numbers of the next `steps` steps, a row each, as far as there are rates.
 
     Raises:
         ValueError, TypeError: the next step has none.
     """
-    begin = trainer.steps_done
-    return trainer.rule.table(trainer.rates.until_refused(begin, steps), begin + 1)
+    begin = state.steps_done
+    return state.rule.table(state.rates.until_refused(begin, steps), begin + 1)

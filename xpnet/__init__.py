@@ -13,7 +13,17 @@ list of names is `__init__.pyi`, which type checkers read too.
 from importlib import import_module
 from typing import Any
 
+from xpnet.execution.observer import OBSERVERS
+
 __version__ = "0.1.0"
+
+
+def _doctor(*arguments: Any) -> Any:
+    """What `fit(diagnose=True)` looks through; imported when it is asked for."""
+    return import_module("xpnet.diagnosis.doctor").Doctor(*arguments)
+
+
+OBSERVERS["doctor"] = _doctor
 
 
 def _lines() -> list[list[str]]:

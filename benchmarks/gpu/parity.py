@@ -21,8 +21,8 @@ from xpnet.benchmarks.gpu.verdicts import (
     Host,
     distance,
 )
-from xpnet.execution.step import EvaluationStep, Kind, TrainingStep
-from xpnet.execution.update import Rule
+from xpnet.execution.step import BatchSpec, EvaluationStep, TrainingStep
+from xpnet.execution.update import UpdateState
 from xpnet.layers import Dense, Sequential
 
 STEPS = 3
@@ -44,9 +44,9 @@ class Subject:
         assert self.model.buffers is not None
         self.buffers = self.model.buffers
         optimizer = case.rule()
-        self.rule = Rule(optimizer, self.buffers)
+        self.rule = UpdateState(optimizer, self.buffers)
         self.schedule = optimizer.schedule
-        kind = Kind((*lead, BATCH, *case.sample), case.labels, case.weighted)
+        kind = BatchSpec((*lead, BATCH, *case.sample), case.labels, case.weighted)
         jit = False if backend.is_host else None
         common = (kind, eager, jit)
         self.step = TrainingStep(self.model, case.loss, self.rule, *common)
@@ -102,10 +102,11 @@ class Subject:
     def arrays(self) -> list[Array]:
         """The arrays that a step starts from."""
         buffers = self.buffers
-        arrays = [buffers.params, buffers.grads, buffers.state, *self.rule.slots]
+        arrays = [buffers.params, buffers.grads, buffers.state]
+        arrays += self.rule.arrays().values()
         return [array for array in arrays if array.size]
 
-    def follow(self, other: "Subject") -> None:
+    def copy_from(self, other: "Subject") -> None:
         """Copy all of these arrays from `other`."""
         for mine, theirs in zip(self.arrays(), other.arrays(), strict=True):
             self.write(mine, other.read(theirs))
@@ -160,8 +161,8 @@ def compare(
     host = get_backend("cpu")
     narrow, wide = (Subject(case, host, d, lead) for d in DTYPES)
     device = Subject(case, backend, dtype, lead, eager)
-    wide.follow(narrow)
-    device.follow(narrow)
+    wide.copy_from(narrow)
+    device.copy_from(narrow)
     found = Comparison(dtype)
     widths = [int(np.prod(shape)) for shape in device.model.shapes]
     terms = BATCH + int(np.prod(case.sample)) + 2 * sum(widths)
@@ -171,11 +172,11 @@ def compare(
         ours = device.gradients(t)
         found.add(f"in step {t}", terms, ours, [narrow.gradients(t), wide.gradients(t)])
         for other in (wide, device):
-            other.follow(narrow)
+            other.copy_from(narrow)
         updated = device.update()
         found.add(f"in step {t}", whole, updated, [narrow.update(), wide.update()])
         for other in (wide, device):
-            other.follow(narrow)
+            other.copy_from(narrow)
     evaluated = device.evaluate()
     found.add("at the end", terms, evaluated, [narrow.evaluate(), wide.evaluate()])
     return found.result()

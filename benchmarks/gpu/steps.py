@@ -27,8 +27,8 @@ from xpnet.benchmarks.gpu.verdicts import (
 from xpnet.compiler import Call
 from xpnet.compiler.cuda.graph import Graph
 from xpnet.data import datasets
-from xpnet.diagnosis.lockstep import Lockstep, Problem, Way
-from xpnet.execution.step import Kind
+from xpnet.diagnosis.lockstep import ExecutionMode, Lockstep, Problem
+from xpnet.execution.step import BatchSpec
 from xpnet.layers import BatchNorm, Dense, Dropout, Layer, Sequential
 from xpnet.optim import SGD, Adam, Optimizer
 from xpnet.training.trainer import Trainer
@@ -156,7 +156,7 @@ def step_calls(trainer: Trainer) -> list[Call]:
     x, y, w = (a[:BATCH] for a in data())
     trainer.step(x, y, w)
     with trainer.backend.active():
-        step = trainer.training_step(Kind(x.shape, labels=True, weighted=True))
+        step = trainer.training_step(BatchSpec(x.shape, labels=True, weighted=True))
         assert step.program is not None
         segments = step.program.segments
     calls = [c for name in ("gradients", "loss", "update") for c in segments[name]]
@@ -228,8 +228,10 @@ def compare_lockstep(backend: Backend, dtype: str, rule: str, steps: int) -> Fig
     """NumPy and the device on the digits."""
     x, y = datasets.digits()
     problem = Problem(x / 16, y, (64, 32), 10, optimizer=rule)
-    a = Way("cpu", get_backend("cpu"), dtype, jit=False)
-    found = Lockstep(problem, a, Way(backend.device, backend, dtype)).run(steps)
+    a = ExecutionMode("cpu", get_backend("cpu"), dtype, jit=False)
+    found = Lockstep(problem, a, ExecutionMode(backend.device, backend, dtype)).run(
+        steps
+    )
     figures: Figures = {"steps": found.steps, "drift": found.drift}
     if found.largest is not None:
         figures["share_of_bound"] = round(found.largest.share, 4)

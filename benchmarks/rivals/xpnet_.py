@@ -15,7 +15,7 @@ def prepare(case: Case, jit: bool | None = None) -> Prepared:
     subject = trainer(case, jit=jit)
 
     def state() -> str:
-        step = subject.newest
+        step = subject.last_step
         if step is None or step.replay is None or not step.replay.compiled:
             return "loops not compiled"
         return "loops compiled" if step.replay.program.native is None else "in C"

@@ -31,7 +31,7 @@ sys.stdin.readline()
 t.fit(x, y, 200, 5)
 plain = fit(False, 3)
 plain.fit(x, y, 200, 5)
-assert t.newest.program.native is not None
+assert t.last_step.program.native is not None
 print("equal" if np.array_equal(t.predict(x), plain.predict(x)) else "other")
 """
 )

@@ -83,8 +83,8 @@ def test_compiled_loops_change_no_bit_of_a_training(name):
     for t in (plain, compiled):
         t.fit(x, y, 2, 10, validation=(x, y), sample_weight=weights)
         t.step(x, y)
-    assert compiled.newest.replay.compiled
-    assert not plain.newest.replay.compiled
+    assert compiled.last_step.replay.compiled
+    assert not plain.last_step.replay.compiled
     assert same(plain, compiled)
     assert plain.loss == compiled.loss
     assert plain.history["val_loss"] == compiled.history["val_loss"]
@@ -111,7 +111,7 @@ def test_a_program_that_is_compiled_on_the_way_goes_on_alike(name, monkeypatch):
         for t, seen in zip((plain, changing), losses, strict=True):
             t.step(rows, y)
             seen.append(t.loss)
-    assert changing.newest.replay.compiled
+    assert changing.last_step.replay.compiled
     assert losses[0] == losses[1]
     assert same(plain, changing)
 
@@ -122,7 +122,7 @@ def test_a_fit_is_compiled_on_the_way_and_goes_on_alike(monkeypatch):
     plain, changing = trainer("noise", jit=False), trainer("noise")
     for t in (plain, changing):
         t.fit(x[:35], y[:35], 3, 5)
-    assert changing.newest.replay.compiled
+    assert changing.last_step.replay.compiled
     assert plain.history["loss"] == changing.history["loss"]
     assert same(plain, changing)
 
@@ -233,6 +233,6 @@ def test_without_numba_everything_works_but_jit_true(monkeypatch):
     x, y = data()
     t = trainer("relu")
     t.fit(x, y, 1, 10)
-    assert not t.newest.replay.compiled
+    assert not t.last_step.replay.compiled
     with pytest.raises(ImportError, match=r"jit=True needs a C compiler .* or Numba"):
         trainer("relu", jit=True).fit(x, y, 1, 10)

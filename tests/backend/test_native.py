@@ -77,8 +77,8 @@ def test_c_changes_no_bit_of_a_training(name, dtype):
     for t in (plain, compiled):
         t.fit(x, y, 2, 10, validation=(x, y), sample_weight=weights)
         t.step(x, y)
-    assert compiled.newest.program.native is not None
-    assert plain.newest.program.native is None
+    assert compiled.last_step.program.native is not None
+    assert plain.last_step.program.native is None
     assert same(plain, compiled)
     assert plain.loss == compiled.loss
     assert plain.history["val_loss"] == compiled.history["val_loss"]
@@ -90,8 +90,8 @@ def test_steps_are_c_from_end_to_end(name):
     x, y = data()
     t = trainer(name, jit=True)
     t.step(x, y)
-    assert c_steps.possible(t.newest.program.native)
-    assert all(len(calls) == 1 for calls in t.newest.program.segments.values())
+    assert c_steps.possible(t.last_step.program.native)
+    assert all(len(calls) == 1 for calls in t.last_step.program.segments.values())
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_steps_of_built_in_losses_are_c_from_end_to_end(loss):
         t = xn.Trainer(model.copy(), loss, "adam", device="cpu", jit=jit)
         t.fit(x, (y > 1)[:, None], 3, 10)
         found.append((everything(t), t.history["loss"]))
-    assert c_steps.possible(t.newest.program.native)
+    assert c_steps.possible(t.last_step.program.native)
     assert all(map(np.array_equal, found[0][0], found[1][0]))
     assert found[0][1] == found[1][1]
 
@@ -172,7 +172,7 @@ def test_a_ufunc_of_another_layout_is_left_to_numpy(monkeypatch):
             t.fit(x, y, 2, 10)
             for i in range(3):  # a new array each step, not read in place
                 t.step(np.roll(x, i, axis=0), y)
-        assert not c_steps.possible(compiled.newest.program.native)
+        assert not c_steps.possible(compiled.last_step.program.native)
         assert same(plain, compiled)
     finally:
         ufunc_loops._found.cache_clear()
@@ -261,7 +261,7 @@ began = []
 start = build._Compiling.__init__
 build._Compiling.__init__ = lambda self, *a: (began.append(self), start(self, *a))[1]
 t.fit(x, np.array([0, 1, 0, 1]), 3, 2)
-print(len(began), t.newest.program.native is not None)
+print(len(began), t.last_step.program.native is not None)
 """
 
 
@@ -302,10 +302,10 @@ def test_a_training_goes_on_in_c_when_its_library_is_there():
         for t, seen in zip((plain, changing), losses, strict=True):
             t.step(rows, y)
             seen.append(t.loss)
-        if changing.newest.replay.compiled and i > 20:
+        if changing.last_step.replay.compiled and i > 20:
             break
         time.sleep(0.01)
-    assert changing.newest.program.native is not None
+    assert changing.last_step.program.native is not None
     assert losses[0] == losses[1]
     assert same(plain, changing)
 
@@ -316,7 +316,7 @@ def test_nothing_is_compiled_unasked_where_that_is_forbidden(tmp_path, monkeypat
     x, y = data()
     t = trainer("relu")  # XPNET_JIT=0 in all tests
     t.fit(x, y, 2, 10)
-    assert not t.newest.replay.compiled
+    assert not t.last_step.replay.compiled
 
 
 @pytest.mark.usefixtures("refusing", "impatient")
@@ -329,7 +329,7 @@ def test_a_compiler_that_refuses_is_told_of_once_and_training_goes_on():
             for each in (plain, t):
                 each.step(x, y)
             time.sleep(0.005)
-            if not t.newest.replay._waiting:
+            if not t.last_step.replay._waiting:
                 break
 
     with pytest.warns(RuntimeWarning, match=r"not compiled \(BuildError: out of order"):
@@ -355,14 +355,14 @@ def test_without_a_compiler_numba_is_taken_and_without_both_asking_is_an_error(
     if replay.available():
         t = trainer("relu", jit=True)
         t.step(x, y)
-        assert t.newest.replay.compiled
-        assert t.newest.program.native is None
+        assert t.last_step.replay.compiled
+        assert t.last_step.program.native is None
     monkeypatch.setattr(replay, "available", lambda: False)
     with pytest.raises(ImportError, match=r"needs a C compiler .* or Numba"):
         trainer("relu", jit=True).step(x, y)
     t = trainer("relu")
     t.step(x, y)
-    assert not t.newest.replay.compiled
+    assert not t.last_step.replay.compiled
 
 
 def test_what_cannot_be_loaded_is_told_of(cache_folder):
@@ -454,7 +454,7 @@ def test_a_full_cache_keeps_nothing_and_trains_in_c(monkeypatch):
     plain, t = trainer("relu", jit=False), trainer("relu", jit=True)
     for each in (plain, t):
         each.fit(x, y, 2, 10)
-    assert t.newest.program.native is not None
+    assert t.last_step.program.native is not None
     assert same(plain, t)
 
 
@@ -474,7 +474,7 @@ def test_a_full_disk_is_told_of_where_c_was_asked_for(numba, monkeypatch):
     if numba:  # which compiles for this process alone
         for each in (plain, t):
             each.fit(x, y, 2, 10)
-        assert t.newest.replay.compiled
+        assert t.last_step.replay.compiled
         assert same(plain, t)
     else:
         told = r"no compiler could be started \(.*cache: No space left on device\)"
@@ -544,7 +544,7 @@ for jit in (True, False):
     model = xn.Sequential([xn.Dense(8, "silu"), xn.LayerNorm(), xn.Dense(2)])
     t = xn.Trainer(model, "softmax_cross_entropy", "adam", device="cpu", jit=jit)
     t.fit(x, np.arange(20) % 2, 3, 5)
-    found.append((t.newest.program.native is not None, t.predict(x)))
+    found.append((t.last_step.program.native is not None, t.predict(x)))
 small = np.full(9, 1e-40, np.float32) * np.float32(0.5)
 print(found[0][0], np.array_equal(found[0][1], found[1][1]), (small > 0.0).all())
 """

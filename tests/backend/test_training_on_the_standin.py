@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.standin import cupy, standin_backend
-from xpnet.execution.step import Kind
+from xpnet.execution.step import BatchSpec
 from xpnet.layers import (
     LOSSES,
     Activation,
@@ -250,8 +250,8 @@ def test_a_replayed_step_only_launches_what_its_program_holds(
     trained, x, y = on_device(optimizer=optimizer)
     w = np.linspace(0.5, 1.5, SAMPLES) if weighted else None
     trained.step(x, y, w)
-    step = trained.training_step(Kind(x.shape, labels=True, weighted=weighted))
-    assert step is trained.newest
+    step = trained.training_step(BatchSpec(x.shape, labels=True, weighted=weighted))
+    assert step is trained.last_step
     for segment in ("gradients", "update", "loss"):
         with standin.counting() as counts:
             step.run(segment)
@@ -264,7 +264,7 @@ def test_a_replayed_step_only_launches_what_its_program_holds(
 def test_a_replayed_evaluation_only_launches(standin):
     trained, x, y = on_device()
     trained.evaluate(x, y)
-    step = trained.evaluation_step(Kind(x.shape, True, False), targets=True)
+    step = trained.evaluation_step(BatchSpec(x.shape, True, False), targets=True)
     with standin.counting() as counts:
         step.run()
     assert counts == type(counts)(launches=len(step.program))
@@ -313,7 +313,7 @@ def test_the_launches_of_a_step_do_not_depend_on_its_size(standin):
     small, large = (epoch_counts(standin, 8, 1, samples=n) for n in (80, 160))
     trained, x, y = on_device(samples=80)
     trained.fit(x, y, epochs=1, batch_size=8)
-    step = trained.training_step(Kind((8, 2, 3), labels=True, weighted=False))
+    step = trained.training_step(BatchSpec((8, 2, 3), labels=True, weighted=False))
     each = (large.launches - small.launches) / 10
     gathered, kept = 3, 1  # row numbers, x, y; the loss of the step
     assert each == len(step.program) + gathered + kept
@@ -324,7 +324,7 @@ def test_no_program_computes_the_gradient_of_the_input(standin):
     backend = standin_backend()
     trained = Trainer(Sequential([Dense(2)]), "mean_squared_error", "sgd", backend)
     trained.step(np.ones((4, 3)), np.ones((4, 2)))
-    calls = [f for f, _ in trained.newest.program.segments["gradients"]]
+    calls = [f for f, _ in trained.last_step.program.segments["gradients"]]
     assert calls.count(cupy.matmul) == 2
 
 
@@ -339,7 +339,7 @@ def test_targets_and_weights_follow_the_model_to_its_device(standin, ordinal):
     trained.step(x, host(y).tolist(), weights)
     trained.step(host(x), y)
     trained.fit(host(x), y, epochs=1, validation=(x, host(y), weights))
-    for array in (*trained.parameters().values(), trained.newest.batch.y):
+    for array in (*trained.parameters().values(), trained.last_step.batch.y):
         assert trained.backend.owns(array)
     assert np.isfinite(trained.loss)
 

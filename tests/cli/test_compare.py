@@ -13,7 +13,7 @@ from xpnet.cli import main
 from xpnet.commands import compare
 from xpnet.common.cache import cache_directory
 from xpnet.compiler.cuda import cupy_driver
-from xpnet.diagnosis.lockstep import Problem, Run, Way
+from xpnet.diagnosis.lockstep import ExecutionMode, Problem, Run
 
 QUICK = ("--steps", "20", "--hidden", "8")
 GRID = ("--grid", "4,8x2,16")
@@ -215,7 +215,7 @@ def test_a_gpu_that_computes_wrongly_is_not_remembered(capsys, gpu, folder, faul
 
 def test_a_timed_block_waits_for_the_device_before_and_after(standin, gpu):
     task = Problem(np.ones((6, 3)), np.arange(6) % 2, (4,), 2)
-    run = Run(task, Way("gpu", gpu))
+    run = Run(task, ExecutionMode("gpu", gpu))
     compare.timed(run, np.arange(6), 1)
     done = run.trainer.steps_done
     with standin.counting() as counts:

@@ -20,16 +20,12 @@ from tests.cuda.fibers import FiberDriver, needs_compiler
 from tests.standin import cupy, standin_backend
 from tests.training.test_resume import Stop, StopAt
 from xpnet.backend import DeviceError
-from xpnet.execution.step import Kind
+from xpnet.execution.step import BatchSpec
 from xpnet.layers import LOSSES, BatchNorm, Dense, Dropout, Sequential
 from xpnet.optim import SGD, ExponentialDecay, WeightAverage
 from xpnet.stack import Stack
-from xpnet.training.callbacks import (
-    Callback,
-    Checkpoint,
-    EarlyStopping,
-    ReduceOnPlateau,
-)
+from xpnet.training.callbacks import Callback, EarlyStopping, ReduceOnPlateau
+from xpnet.training.checkpoint_callback import Checkpoint
 from xpnet.training.divergence import DivergenceError
 from xpnet.training.runs import read_run
 from xpnet.training.trainer import Trainer
@@ -134,10 +130,10 @@ def test_a_replayed_epoch_neither_allocates_nor_waits(standin, samples, together
     trained.fit(x, y, epochs=4, batch_size=BATCH, callbacks=counting)
     full, rest = divmod(samples, BATCH)
     sizes = {BATCH: full} | ({rest: 1} if rest else {})
+    specs = [(BatchSpec((size, 2, 3), True, False), n) for size, n in sizes.items()]
     own = 2 + 1  # x and y; the end of the step
     nodes = sum(
-        n * (len(trained.training_step(Kind((size, 2, 3), True, False)).program) + own)
-        for size, n in sizes.items()
+        n * (len(trained.training_step(spec).program) + own) for spec, n in specs
     )
     graphs = full // together + full % together + bool(rest)
     if together == 1:
@@ -160,7 +156,7 @@ def test_the_whole_set_as_one_batch_is_gathered_once(standin):
     trained = trainer(device())
     counting = Counting(standin)
     trained.fit(x, y, epochs=4, batch_size=None, callbacks=counting)
-    program = trained.training_step(Kind(x.shape, True, False)).program
+    program = trained.training_step(BatchSpec(x.shape, True, False)).program
     assert [counts["nodes"] for counts in counting.epochs[1:]] == [len(program) + 1] * 3
 
 
@@ -192,7 +188,7 @@ def test_a_step_of_ones_own_loop_is_one_graph(standin):
             with standin.counting() as counts:
                 trained.step(*there)
         found.append(everything(trained) | {"loss": trained.loss})
-    program = trained.newest.program
+    program = trained.last_step.program
     both = sum(len(program.segments[name]) for name in ("gradients", "update"))
     assert (counts.graphs, counts.nodes) == (1, both)
     assert counts.unsafe == 0
@@ -381,12 +377,12 @@ def test_control_c_ends_with_the_steps_that_were_queued(standin):
     for graph in (0, 4):
         trained = trainer(device(), steps_per_graph=graph)
 
-        def took(step, trained=trained, original=trained.took, graph=graph):
+        def took(step, trained=trained, original=trained.set_last_step, graph=graph):
             original(step)
             if trained.steps_done + (graph == 0) == 5:
                 signal.raise_signal(signal.SIGINT)
 
-        trained.took = took
+        trained.set_last_step = took
         history = trained.fit(x, y, epochs=3, batch_size=BATCH, verbose=True)
         assert history.stopped == "interrupted in epoch 1 after batch 5"
         assert trained.steps_done == 5

@@ -20,8 +20,8 @@ from xpnet.benchmarks.gpu.parity import DTYPES, LEADS, Subject
 from xpnet.compiler import compile_tape
 from xpnet.compiler.cuda.launch import KERNEL
 from xpnet.compiler.cuda.module import handwritten
-from xpnet.execution.step import Kind, TrainingStep
-from xpnet.execution.update import Rule
+from xpnet.execution.step import BatchSpec, TrainingStep
+from xpnet.execution.update import UpdateState
 from xpnet.layers import (
     BatchNorm,
     Dense,
@@ -145,8 +145,8 @@ def large_blocks(shape):
     model = Sequential([*layers, Dense(7)]).build(5)
     backend = fiber_backend()
     model.allocate(backend, np.dtype("float64"), (0,), ())
-    rule = Rule(Adam(0.01), model.buffers)
-    kind = Kind((batch, 5), labels=True, weighted=True)
+    rule = UpdateState(Adam(0.01), model.buffers)
+    kind = BatchSpec((batch, 5), labels=True, weighted=True)
     program = TrainingStep(model, SoftmaxCrossEntropy(), rule, kind).program
     threads = {
         args[0].signature.name: args[2][0]

@@ -11,7 +11,7 @@ from xpnet.backend import DeviceError
 from xpnet.compiler import compile_tape
 from xpnet.compiler.cuda.launch import signatures
 from xpnet.compiler.cuda.module import handwritten
-from xpnet.execution.step import Kind
+from xpnet.execution.step import BatchSpec
 from xpnet.trace import Tape
 
 pytestmark = needs_compiler
@@ -67,7 +67,7 @@ def test_a_step_of_a_real_size_is_that_of_numpy(standin, memory, widths, rule):
                    for d in (fiber_backend(), "cpu"))  # fmt: skip
     for t in (device, cpu):
         t.step(x, y)
-    program = device.newest.program
+    program = device.last_step.program
     assert kinds(program, "gradients") == GRADIENTS[widths]
     assert kinds(program, "update") == UPDATE[rule]
     assert device.loss == pytest.approx(cpu.loss, rel=1e-6)
@@ -109,10 +109,10 @@ def trainers():
             trained.build((2, 3))
             labels = trained.loss_function.targets == "classes"
             for rows in (16, 14):
-                kind = Kind((rows, 2, 3), labels, weighted=True)
+                kind = BatchSpec((rows, 2, 3), labels, weighted=True)
                 trained.training_step(kind)
-                trained.evaluation_step(Kind(kind.shape, labels, False), True)
-                trained.evaluation_step(Kind(kind.shape, False, False), False)
+                trained.evaluation_step(BatchSpec(kind.shape, labels, False), True)
+                trained.evaluation_step(BatchSpec(kind.shape, False, False), False)
             found[loss] = trained
         yield found
 
@@ -200,16 +200,16 @@ def test_masks_are_those_of_the_cpu_to_the_bit(memory):
 def test_a_program_carries_the_whole_text_of_its_kernels(memory):
     t = mnist_trainer(fiber_backend(), [16], "adam")
     t.step(np.zeros((8, 784), np.float32), np.zeros(8, int))
-    source = t.newest.program.source
+    source = t.last_step.program.source
     assert source.startswith(handwritten())
-    launched = {call[1][0].signature.name for segment in t.newest.program.segments
-                for call in t.newest.program.segments[segment]
+    launched = {call[1][0].signature.name for segment in t.last_step.program.segments
+                for call in t.last_step.program.segments[segment]
                 if hasattr(call[1][0], "signature")}  # fmt: skip
     assert launched <= set(signatures(source))
     assert "double" not in source[len(handwritten()) :]
     plain = mnist_trainer(fiber_backend(), [16], "adam", jit=False)
     plain.step(np.zeros((8, 784), np.float32), np.zeros(8, int))
-    assert plain.newest.program.source == ""
+    assert plain.last_step.program.source == ""
     assert not plain.backend.driver.launched
 
 
@@ -223,7 +223,7 @@ def test_kernels_that_are_not_compiled_leave_cupys_calls(standin, monkeypatch):
     t = mnist_trainer(backend, [16], "adam")
     with pytest.warns(RuntimeWarning, match=r"not compiled \(no NVRTC\).*go on"):
         t.step(x, y)
-    assert not t.newest.replay.compiled
+    assert not t.last_step.replay.compiled
     cpu = mnist_trainer("cpu", [16], "adam")
     cpu.step(x, y)
     assert t.loss == pytest.approx(cpu.loss, rel=1e-6)

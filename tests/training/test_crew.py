@@ -208,7 +208,7 @@ def test_an_error_among_the_calls_gives_blas_its_threads_back():
     x, y = data(samples=BATCH)
     t = trainer(jit=False)
     t.step(x, y)
-    row = t.newest.program.segments["gradients"]
+    row = t.last_step.program.segments["gradients"]
 
     def stop():
         raise KeyboardInterrupt

@@ -14,7 +14,7 @@ from tests.training.examples import trainer as small
 from xpnet.diagnosis import rules
 from xpnet.diagnosis.report import Diagnosis
 from xpnet.diagnosis.rules import Findings
-from xpnet.diagnosis.thresholds import LIMITS
+from xpnet.diagnosis.thresholds import THRESHOLDS
 
 CE, MSE = "softmax_cross_entropy", "mean_squared_error"
 SEEDS = (3, 4, 5)
@@ -278,7 +278,7 @@ def test_a_planted_illness_is_found(run, seed, one_blas_thread):
     illnesses = [f.illness for f in found.findings]
     assert illness in illnesses
     finding = found.findings[illnesses.index(illness)]
-    limit = LIMITS[finding.sign]
+    limit = THRESHOLDS[finding.sign]
     assert (limit.illness, limit.value) == (illness, finding.limit)
     below = finding.sign in BELOW
     assert finding.value < limit.value if below else finding.value >= limit.value
@@ -327,8 +327,8 @@ def test_no_advice_is_code_that_is_not_run():
 
 def test_every_illness_is_planted_and_every_limit_has_its_reason_and_source():
     planted = {row[0] for row in PLANTED.values()}
-    assert planted == {limit.illness for limit in LIMITS.values()}
-    for limit in LIMITS.values():
+    assert planted == {limit.illness for limit in THRESHOLDS.values()}
+    for limit in THRESHOLDS.values():
         assert len(limit.reason) > 40
         assert len(limit.source) > 10
 

@@ -22,13 +22,13 @@ EPOCHS = 40
 def counted(monkeypatch):
     """How many epochs each call took."""
     counts = []
-    run = together.Epochs.run
+    run = together.EpochBlock.run
 
-    def noted(self, count):
+    def noted(self, count, finish):
         counts.append(count)
-        return run(self, count)
+        return run(self, count, finish)
 
-    monkeypatch.setattr(together.Epochs, "run", noted)
+    monkeypatch.setattr(together.EpochBlock, "run", noted)
     return counts
 
 
@@ -36,15 +36,15 @@ def soon(monkeypatch, function, *arguments):
     """Calls the function from beside, once epochs are run together: however long it
     takes until then, the garbage of a thousand tests among it.
     """
-    run = together.Epochs.run
+    run = together.EpochBlock.run
     timer = threading.Timer(0.05, function, arguments)
 
-    def started(self, count):
+    def started(self, count, finish):
         if timer.ident is None:
             timer.start()
-        return run(self, count)
+        return run(self, count, finish)
 
-    monkeypatch.setattr(together.Epochs, "run", started)
+    monkeypatch.setattr(together.EpochBlock, "run", started)
 
 
 class Told(xn.Callback):

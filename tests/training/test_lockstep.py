@@ -9,13 +9,13 @@ from tests.standin import standin_backend
 from tests.training.examples import rng, same
 from xpnet.backend import get_backend
 from xpnet.compiler import can_compile
-from xpnet.diagnosis.lockstep import Lockstep, Problem, Run, Way, limited
+from xpnet.diagnosis.lockstep import ExecutionMode, Lockstep, Problem, Run, limited
 
 CPU = get_backend("cpu")
 X, Y = xn.datasets.digits()
 X = X / 16.0
-SINGLE, DOUBLE = Way("cpu", CPU), Way("cpu,float64", CPU, "float64")
-EAGER = Way("cpu,eager", CPU, eager=True)
+SINGLE, DOUBLE = ExecutionMode("cpu", CPU), ExecutionMode("cpu,float64", CPU, "float64")
+EAGER = ExecutionMode("cpu,eager", CPU, eager=True)
 TENSORS = ("1.W", "1.b", "0.W", "0.b")
 FAULT = 1.001
 
@@ -30,7 +30,7 @@ def regression():
 
 
 def threads(number):
-    return Way(f"cpu:{number}", limited(CPU, number))
+    return ExecutionMode(f"cpu:{number}", limited(CPU, number))
 
 
 def from_step(first, change):
@@ -89,9 +89,9 @@ def test_one_thread_and_two_agree_for_hundreds_of_steps():
     "way",
     [
         EAGER,
-        Way("cpu,nojit", CPU, jit=False),
+        ExecutionMode("cpu,nojit", CPU, jit=False),
         pytest.param(
-            Way("cpu,jit", CPU, jit=True),
+            ExecutionMode("cpu,jit", CPU, jit=True),
             marks=pytest.mark.skipif(
                 not can_compile(), reason="needs a C compiler or Numba"
             ),
@@ -112,7 +112,7 @@ def test_however_the_cpu_runs_a_step_the_bits_are_the_same(way, optimizer):
 @pytest.mark.parametrize("eager", [False, True], ids=["recorded", "eager"])
 @pytest.mark.parametrize("make", [problem, regression])
 def test_the_stand_in_for_a_gpu_agrees_with_numpy(standin, make, eager, ordinal):
-    gpu = Way("gpu", standin_backend(ordinal), eager=eager)
+    gpu = ExecutionMode("gpu", standin_backend(ordinal), eager=eager)
     for pair in ((SINGLE, gpu), (gpu, SINGLE)):
         found = Lockstep(make(), *pair).run(40)
         assert found.agrees
@@ -174,7 +174,7 @@ def test_a_gradient_off_by_a_thousandth_is_named_with_its_step(tensor, step):
 
 @pytest.mark.parametrize("a", [SINGLE, DOUBLE], ids=["float32", "float64"])
 def test_a_fault_of_the_device_is_found(standin, a):
-    gpu = Way("gpu", standin_backend(), a.dtype, eager=True)
+    gpu = ExecutionMode("gpu", standin_backend(), a.dtype, eager=True)
     lockstep = Lockstep(problem((24, 24)), a, gpu)
     from_step(3, scaled("W"))(lockstep.b.trainer.model.layers[1])
     found = lockstep.run(50)

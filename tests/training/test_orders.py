@@ -5,7 +5,7 @@ import pytest
 
 import xpnet as xn
 from xpnet.training.data import Orders
-from xpnet.training.learning_rate import Rates
+from xpnet.training.learning_rate import LearningRate
 
 
 def test_every_epoch_takes_every_sample_in_an_order_of_its_own():
@@ -47,7 +47,7 @@ def test_what_is_one_batch_or_not_to_be_shuffled_stays_as_it_is(count, shuffle):
 )
 @pytest.mark.parametrize("by_hand", [None, 0.02])
 def test_rates_to_come_are_the_rates_of_the_steps(schedule, by_hand):
-    rates = Rates(xn.SGD(schedule).schedule, np.dtype("float64"))
+    rates = LearningRate(xn.SGD(schedule).schedule, np.dtype("float64"))
     if by_hand is not None:
         rates.set(by_hand, 2)
     assert rates.of(2, 20) == [rates.at(step) for step in range(2, 22)]

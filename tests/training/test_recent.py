@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from xpnet.training import recent
+from xpnet.execution.step import Batch
+from xpnet.training import recent, state
 from xpnet.training.recent import Recent
 
 X = np.random.default_rng(3).standard_normal((200, 6))
@@ -85,13 +86,13 @@ def test_memory_of_batch_lengths_gone_by_is_free(call, options, monkeypatch):
     if options.get("eager") and call.startswith("stack"):
         return
     batches = []
-    real = xn.training.step.Batch.__init__
+    real = Batch.__init__
 
     def noted(self, *arguments):
         real(self, *arguments)
         batches.append(weakref.ref(self.x.base))
 
-    monkeypatch.setattr(xn.training.step.Batch, "__init__", noted)
+    monkeypatch.setattr(Batch, "__init__", noted)
     monkeypatch.setattr(recent, "MOST", 4)
     trainer = made(**options)
     trainer.peer = made(seed=1, **options)
@@ -126,13 +127,13 @@ def test_a_fit_keeps_the_steps_that_it_uses(monkeypatch):
                     trainer.step(X[:n], Y[:n])
 
     made_steps = []
-    real = xn.Trainer._recorded
+    real = state.recorded
 
-    def noted(self, kind, record):
+    def noted(backend, kind, record):
         made_steps.append(kind)
-        return real(self, kind, record)
+        return real(backend, kind, record)
 
-    monkeypatch.setattr(xn.Trainer, "_recorded", noted)
+    monkeypatch.setattr(state, "recorded", noted)
     monkeypatch.setattr(recent, "MOST", 2)
     for eager in (False, True):
         del made_steps[:]

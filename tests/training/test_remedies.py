@@ -7,8 +7,8 @@ import xpnet as xn
 from tests.standin import standin_backend
 from tests.training.examples import OUTPUTS, curves, data, rng, same, weights
 from xpnet.backend import get_backend
-from xpnet.execution.step import Kind, TrainingStep
-from xpnet.execution.update import Rule
+from xpnet.execution.step import BatchSpec, TrainingStep
+from xpnet.execution.update import UpdateState
 from xpnet.layers import get_loss
 
 
@@ -112,8 +112,8 @@ def steps_of(lead, seeds, remedy, x, y, rate=0.1):
     max_norm, common, average = REMEDIES[remedy]
     net = model(max_norm).build(x.shape[-1])
     net.allocate(get_backend("cpu"), np.dtype("float64"), seeds, lead)
-    rule = Rule(RULES["sgd"](**common), net.buffers, seeds, average)
-    kind = Kind(x.shape, labels=True, weighted=False)
+    rule = UpdateState(RULES["sgd"](**common), net.buffers, seeds, average)
+    kind = BatchSpec(x.shape, labels=True, weighted=False)
     step = TrainingStep(net, get_loss("softmax_cross_entropy"), rule, kind, jit=False)
     step.batch.x[...], step.batch.y_rows[...] = x, y
     for t in range(3):

@@ -21,9 +21,10 @@ from tests.training.examples import (
     trainer,
 )
 from tests.training.test_callbacks import Do
-from xpnet.training.checkpoint import arrays, counters
+from xpnet.training.description import counters
 from xpnet.training.resume import Writer
 from xpnet.training.runs import read_run
+from xpnet.training.tensors import arrays
 
 STEPS = 5  # of an epoch: 23 samples, 5 a batch
 EPOCHS = 4

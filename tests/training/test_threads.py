@@ -9,8 +9,8 @@ import pytest
 
 import xpnet as xn
 from xpnet.execution.step import TrainingStep
-from xpnet.training.epochs import Epochs
-from xpnet.training.steps import Stretch
+from xpnet.training.epochs import EpochBlock
+from xpnet.training.steps import StepBlock
 
 LONG = 60.0  # seconds after which a wait counts as one for ever
 X = np.random.default_rng(2).standard_normal((64, 6))
@@ -236,8 +236,8 @@ def test_what_a_layer_keeps_is_of_one_pass(other):
 
 
 SPANS = {
-    "epochs in C": (Epochs, {"jit": True}),
-    "steps": (Stretch, {"jit": False}),
+    "epochs in C": (EpochBlock, {"jit": True}),
+    "steps": (StepBlock, {"jit": False}),
     "eager steps": (TrainingStep, {"eager": True}),
 }
 

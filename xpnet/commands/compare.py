@@ -28,11 +28,11 @@ from xpnet.data.files import check_memory
 from xpnet.diagnosis.lockstep import (
     Agreement,
     Difference,
-    Limited,
+    ExecutionMode,
     Lockstep,
     Problem,
     Run,
-    Way,
+    ThreadLimitedBackend,
     limited,
 )
 
@@ -108,7 +108,7 @@ def _grid(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
 # What is compared.
 
 
-def _way(text: str) -> Way:
+def _way(text: str) -> ExecutionMode:
     """The way that `text` names: "cpu:2,float64", "cuda"."""
     device, *words = [word.strip() for word in text.split(",")]
     match = re.fullmatch(r"(cpu|cuda)(?::(\d+))?", device)
@@ -125,13 +125,13 @@ def _way(text: str) -> Way:
     if settings.get("jit") and (device.startswith("cuda") or "eager" in settings):
         raise ValueError(f"{text!r}: jit is for a recorded step on the CPU")
     if match[1] == "cuda":
-        return Way(text, _cuda(device), **settings)
+        return ExecutionMode(text, _cuda(device), **settings)
     backend, threads = get_backend("cpu"), match[2]
     if threads is None:
-        return Way(text, backend, **settings)
+        return ExecutionMode(text, backend, **settings)
     if int(threads) < 1:
         raise ValueError(f"{text!r}: expected at least one thread, got {threads}")
-    return Way(text, limited(backend, int(threads)), **settings)
+    return ExecutionMode(text, limited(backend, int(threads)), **settings)
 
 
 def _cuda(device: str) -> Any:
@@ -203,8 +203,8 @@ def timed(run: Run, rows: Any, steps: int) -> float:
 
 def measure(
     grid: tuple[tuple[int, ...], tuple[int, ...]],
-    a: Way,
-    b: Way,
+    a: ExecutionMode,
+    b: ExecutionMode,
     optimizer: Any = "adam",
     quiet: bool = False,
 ) -> Crossover:
@@ -221,7 +221,9 @@ def measure(
     return Crossover(widths, batches, tuple(map(tuple, table)))
 
 
-def _cell(width: int, batch: int, a: Way, b: Way, optimizer: Any) -> float:
+def _cell(
+    width: int, batch: int, a: ExecutionMode, b: ExecutionMode, optimizer: Any
+) -> float:
     draw = generator(0, width, batch)
     x = draw.standard_normal((batch, width), np.float32)
     y = draw.integers(CLASSES, size=batch)
@@ -230,10 +232,14 @@ def _cell(width: int, batch: int, a: Way, b: Way, optimizer: Any) -> float:
     return race(*sides, np.arange(batch), CELL_SECONDS)[2]
 
 
-def _remember(crossover: Crossover, a: Way, b: Way) -> str | None:
+def _remember(crossover: Crossover, a: ExecutionMode, b: ExecutionMode) -> str | None:
     """Store it if it answers the question of `device="auto"`: plain CPU or GPU?"""
     plain = [
-        not (way.eager or way.jit is False or isinstance(way.backend, Limited))
+        not (
+            way.eager
+            or way.jit is False
+            or isinstance(way.backend, ThreadLimitedBackend)
+        )
         for way in (a, b)
     ]
     if not all(plain) or a.dtype != b.dtype:
@@ -251,7 +257,10 @@ def _remember(crossover: Crossover, a: Way, b: Way) -> str | None:
 
 
 def _print(
-    problem: Problem, ways: tuple[Way, Way], agreement: Agreement, speeds: Speeds
+    problem: Problem,
+    ways: tuple[ExecutionMode, ExecutionMode],
+    agreement: Agreement,
+    speeds: Speeds,
 ) -> None:
     widths = (problem.x.shape[1], *problem.widths, problem.outputs)
     print(

@@ -7,7 +7,8 @@ import numpy as np
 
 from xpnet.commands.preparation import Prepared, check_checkpoint, prepare
 from xpnet.commands.report import Report, announce, print_json, print_report
-from xpnet.training.callbacks import Callback, Checkpoint, EarlyStopping
+from xpnet.training.callbacks import Callback, EarlyStopping
+from xpnet.training.checkpoint_callback import Checkpoint
 from xpnet.training.metrics import confusion_matrix
 from xpnet.training.trainer import Trainer
 

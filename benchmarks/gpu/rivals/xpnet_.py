@@ -19,7 +19,7 @@ from xpnet.benchmarks.gpu.rivals.subject import TOGETHER, Subject
 from xpnet.benchmarks.gpu.verdicts import need_driver
 from xpnet.benchmarks.step import CHECKED_STEPS
 from xpnet.benchmarks.subjects import trainer
-from xpnet.training.cuda_graphs import Captured
+from xpnet.training.cuda_graphs import GraphEpoch
 from xpnet.training.data import Samples
 from xpnet.training.trainer import Trainer
 
@@ -84,10 +84,10 @@ def _epoch(made: Trainer, case: Case, steps: int) -> tuple[Callable[[], Any], in
         samples = Samples(made, np.tile(x, (steps, 1)), np.tile(y, steps))
         order = backend.asarray(np.arange(samples.count))
         losses = backend.zeros((steps,), made.dtype)
-        captured = Captured(made, samples, len(x), order, losses)
+        captured = GraphEpoch(made, samples, len(x), order, losses)
 
     def work() -> None:
-        captured.begin()
+        captured.start_epoch()
         done = 0
         while done < steps:
             done += captured.run(done, steps)
