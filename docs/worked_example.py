@@ -25,7 +25,7 @@ from xpnet.compiler.analysis import Plan
 from xpnet.compiler.c.linker import runtime
 from xpnet.compiler.cuda.module import handwritten
 from xpnet.execution import step as execution
-from xpnet.execution.step import Kind, TrainingStep
+from xpnet.execution.step import BatchSpec, TrainingStep
 from xpnet.trace import Tape, Traced
 
 README = Path(__file__).resolve().parents[1] / "compiler" / "README.md"
@@ -72,7 +72,7 @@ def record(device: str | Backend, **options: Any) -> Recording:
         return compile_tape(tape, *arguments)
 
     with patch.object(execution, "compile_tape", note):
-        found.step = trainer.training_step(Kind((BATCH, 2), True, False))
+        found.step = trainer.training_step(BatchSpec((BATCH, 2), True, False))
     return found
 
 
