@@ -58,7 +58,7 @@ def clean_environment(threads: int) -> dict[str, str]:
     environment = {k: v for k, v in os.environ.items() if k not in machine.SLOWING}
     # With it Python would compile a checkout again at every start.
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    for name in ("OPENBLAS", "OMP", "MKL", "NUMBA"):
+    for name in ("OPENBLAS", "OMP", "MKL"):
         environment[f"{name}_NUM_THREADS"] = str(threads)
     if threads == 1:
         flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"

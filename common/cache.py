@@ -36,7 +36,6 @@ KINDS = {
     "libraries": r"xpnet_[0-9a-f]{32}\.so",
     "programs": r"[0-9a-f]{32}\.program",
     "wanted": r"xpnet_[0-9a-f]{32}\.(wanted|c)",
-    "loops": r"xpnet_loop_[0-9a-f]{24}[.-].+",
     "measured": r"crossover\.json",
 }
 LASTING = "measured"
@@ -249,16 +248,7 @@ def keep(name: str, content: bytes) -> Path:
     Raises:
         OSError: it cannot be written; what was kept before still is.
     """
-    return put(name, content + _sum(name, content))
-
-
-def put(name: str, data: bytes) -> Path:
-    """Make `data` the file `name`, for a reader that needs it as it is.
-
-    Raises:
-        OSError: it cannot be written; what was there before still is.
-    """
-    path = cache_directory() / name
+    path, data = cache_directory() / name, content + _sum(name, content)
     with Part() as part:
         part.path.write_bytes(data)
         os.replace(part.path, path)
@@ -274,7 +264,7 @@ def kept(name: str) -> bytes | None:
     """
     path = cache_directory() / name
     try:
-        data = own(path)
+        data = _own(path)
     except FileNotFoundError:
         return None
     except OSError:
@@ -296,7 +286,7 @@ def _sum(name: str, content: bytes) -> bytes:
     return b"\n" + digest.hexdigest().encode() + b"\n"
 
 
-def own(path: Path) -> bytes:
+def _own(path: Path) -> bytes:
     """All bytes of a file that this user alone can write; none of anything else.
 
     Raises:
@@ -356,18 +346,14 @@ def limit() -> int:
 
 def entries() -> Iterator[Entry]:
     """The files that are xpnet's; others are left alone."""
-    place = cache_directory()
-    for folder in (place, place / "__pycache__"):
-        with suppress(OSError), os.scandir(folder) as files:
-            for file in files:
-                kinds = [
-                    k for k, name in KINDS.items() if re.fullmatch(name, file.name)
-                ]
-                with suppress(OSError):
-                    if kinds and not file.is_dir(follow_symlinks=False):
-                        info = file.stat(follow_symlinks=False)
-                        path = Path(file.path)
-                        yield Entry(kinds[0], path, info.st_size, info.st_mtime_ns)
+    with suppress(OSError), os.scandir(cache_directory()) as files:
+        for file in files:
+            kinds = [k for k, name in KINDS.items() if re.fullmatch(name, file.name)]
+            with suppress(OSError):
+                if kinds and not file.is_dir(follow_symlinks=False):
+                    info = file.stat(follow_symlinks=False)
+                    path = Path(file.path)
+                    yield Entry(kinds[0], path, info.st_size, info.st_mtime_ns)
 
 
 def clear() -> list[Entry]:

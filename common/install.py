@@ -7,7 +7,7 @@ from, a checkout, a wheel or a package index.
 NEEDS = {  # as in pyproject.toml
     "cuda12": "cupy-cuda12x[ctk]>=14.2,<15",
     "cuda13": "cupy-cuda13x[ctk]>=14.2,<15",
-    "jit": "numba>=0.61",
+    "jit": "ziglang>=0.13",
     "sklearn": "scikit-learn>=1.6",
     "plot": "matplotlib>=3.9",
 }

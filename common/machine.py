@@ -19,7 +19,7 @@ PACKAGES = (
     "cupy-cuda12x",
     "cupy-cuda13x",
     "cupy",
-    "numba",
+    "ziglang",
     "threadpoolctl",
     "safetensors",
     "matplotlib",

@@ -9,11 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.compiler.loops import can_join
+from xpnet.compiler.expressions import INFIX
 from xpnet.trace import Tape, Traced
 from xpnet.trace.array import VIEWS
 
 FOREVER = 1 << 60
+# What a loop of C may contain: dtypes, and ufuncs that IEEE 754 fixes to the bit.
+# Exponentials and sums stay with NumPy and BLAS, whose vector code is faster.
+LOOP_DTYPES = frozenset(("f4", "f8", "i4", "i8", "u4", "b1"))
+LOOP_UFUNCS = frozenset(INFIX) | {
+    np.negative, np.absolute, np.sqrt, np.square, np.reciprocal,
+    np.maximum, np.minimum, np.sign,
+}  # fmt: skip
 
 
 class Plan:
@@ -202,6 +209,23 @@ def _live_nodes(tape: Tape, outputs: list[Traced]) -> list[Traced]:
             needed.add(node)
             waiting.extend(node.args)
     return [n for n in tape.nodes if n in needed and n.op not in ("leaf", *VIEWS)]
+
+
+def can_join(node: Traced) -> bool:
+    """Whether a loop may contain `node`."""
+    if node.joins is None:
+        node.joins = _can_join(node)
+    return node.joins
+
+
+def _can_join(node: Traced) -> bool:
+    if node.dtype.str[1:] not in LOOP_DTYPES:
+        return False
+    if node.op == "max":
+        return node.options == ((len(node.shape) - 1,), True)
+    if isinstance(node.op, np.ufunc):
+        return node.op in LOOP_UFUNCS
+    return node.op in ("where", "cast", "store")
 
 
 def argument_dtypes(node: Traced) -> list[np.dtype[Any]]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.compiler.loops import INFIX
 from xpnet.trace import Traced
 
 C_TYPES: dict[str, np.dtype[Any]] = {
@@ -27,6 +26,23 @@ C_TYPES: dict[str, np.dtype[Any]] = {
     "bool": np.dtype("?"),
 }
 C_NAMES = {dtype: name for name, dtype in C_TYPES.items()}
+INFIX = {
+    np.add: "+",
+    np.subtract: "-",
+    np.multiply: "*",
+    np.divide: "/",
+    np.greater: ">",
+    np.greater_equal: ">=",
+    np.less: "<",
+    np.less_equal: "<=",
+    np.equal: "==",
+    np.not_equal: "!=",
+    np.bitwise_and: "&",
+    np.bitwise_or: "|",
+    np.bitwise_xor: "^",
+    np.left_shift: "<<",
+    np.right_shift: ">>",
+}
 # {0}, {1}: the arguments, which are names, elements or literals.
 FORMS = {
     np.square: "{0} * {0}",

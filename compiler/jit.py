@@ -1,4 +1,4 @@
-"""When a program's loops are worth compiling."""
+"""When a program is worth compiling."""
 
 import time
 from collections.abc import Callable
@@ -8,22 +8,20 @@ from xpnet.common.console import warn
 from xpnet.common.install import install
 from xpnet.compiler import c as native
 from xpnet.compiler.drivers import driver_of
-from xpnet.compiler.loops import available
 from xpnet.compiler.program import Program
 
-WORTH = 1.0  # seconds: about what importing Numba and compiling a program's loops costs
 SAMPLE = 64  # at most so many replays for each one that is timed
 SPAN = 0.05  # seconds between timed replays, about
 INSTALL = install("jit")
 NEEDED = (
-    "jit=True needs a C compiler (cc, gcc or clang, or what CC names) or Numba: "
-    f"{INSTALL}"
+    "jit=True needs a C compiler: cc, gcc or clang, what CC names, or the one in the "
+    f"package ziglang ({INSTALL})"
 )
 
 
 def can_compile() -> bool:
     """Whether programs on the CPU can become machine code here."""
-    return native.available() or available()
+    return native.available()
 
 
 def how_compiled() -> str:
@@ -32,10 +30,8 @@ def how_compiled() -> str:
         return "NumPy calls, since XPNET_JIT=0"
     found = native.compiler()
     if native.available() and found is not None:
-        return f"in C, compiled by {found.command[0]} once they repay it"
-    if available():
-        return "loops compiled by Numba once they repay it; there is no C compiler"
-    return f"NumPy calls; faster with a C compiler or Numba ({INSTALL})"
+        return f"in C, compiled by {found.name} once they repay it"
+    return f"NumPy calls; faster with a C compiler ({INSTALL})"
 
 
 class Replay:
@@ -44,9 +40,8 @@ class Replay:
     Compiling at once would make short trainings slower. So a program starts as NumPy
     calls, unless its library is there already; when it has run for a while, a C
     compiler is started beside it, and once the library is there the program goes on in
-    C. Where there is no C compiler, loops are compiled with Numba after about as long
-    as that takes: at worst it doubles the time of a training, at best it is repaid many
-    times. The results are equal to the bit in every way.
+    C. Where there is no C compiler it stays calls. The results are equal to the bit in
+    every way.
 
     Args:
         record: gives the program, with loops or without; whether to wait for them.
@@ -56,8 +51,8 @@ class Replay:
             compiled at once, unless it is False.
 
     Raises:
-        ImportError: jit=True with neither a C compiler nor Numba.
-        BuildError: jit=True without Numba, and no folder where the compiler can work.
+        ImportError: jit=True without a C compiler.
+        BuildError: jit=True, and no folder where the compiler can work.
     """
 
     def __init__(
@@ -73,16 +68,13 @@ class Replay:
         self._record, self._first = record, first
         host = backend.is_host and not device
         unasked = jit is None and host and native.welcome()
-        self._build: native.Build | None = None
-        self._left, self._spent = 1, 0.0
+        self._build: native.Build | None = None  # awaited
+        self._left = 1
         self.compiled = jit is not False if device else bool(jit) and backend.is_host
         if unasked and native.available():
             self.program = self._loaded()
         else:
             self.program = self._begun(bool(jit))
-        self._waiting = unasked and not self.compiled
-        if self._waiting:
-            self._waiting = self._build is not None or available()
 
     def _loaded(self) -> Program:
         """In C if the library is there, as NumPy calls until it is."""
@@ -90,7 +82,6 @@ class Replay:
             program = self._record(True, False)
         except native.NotCompiledError as missing:
             self._build = missing.build
-            self._waiting = True
             self._ready(0.0)
             return self._record(False)
         except native.BuildError as error:
@@ -104,11 +95,9 @@ class Replay:
             return self._record(self.compiled)
         except native.BuildError as error:
             native.refuse(error)
-            if not available():
-                if isinstance(error, native.FolderError):
-                    raise
-                raise ImportError(f"{NEEDED}; the compiler says: {error}") from error
-            return self._record(True)
+            if isinstance(error, native.FolderError):
+                raise
+            raise ImportError(f"{NEEDED}; the compiler says: {error}") from error
         except DeviceError as error:
             if asked:
                 raise
@@ -119,7 +108,7 @@ class Replay:
 
     def run(self, segment: str) -> None:
         """Replay `segment`."""
-        if self._waiting and segment == self._first:
+        if self._build is not None and segment == self._first:
             self._left -= 1
             if self._left == 0:
                 self._consider(segment)
@@ -128,20 +117,16 @@ class Replay:
 
     def spend(self, seconds: float) -> None:
         """Count replays that somebody has run from `program` itself."""
-        if not self._waiting:
-            return
-        self._spent += seconds
         self._left = 1
         if self._ready(seconds):
-            self._waiting = False
             self._compile()
 
     def _ready(self, seconds: float) -> bool:
-        """Whether the library is there, or it is time for Numba."""
+        """Whether the library is there, after `seconds` more without it."""
         if self._build is None:
-            return self._spent > WORTH
+            return False
         if not native.available():  # another program's text was refused
-            self._waiting = False
+            self._build = None
             return False
         try:
             self._build.want(seconds)
@@ -153,21 +138,22 @@ class Replay:
     def _give_up(self, error: native.BuildError) -> None:
         """Go on with NumPy's calls, and ask the compiler no more."""
         native.refuse(error)
-        self._waiting, self._build = False, None
+        self._build = None
         self._tell(error)
 
     def foresee(self, seconds: float) -> None:
         """Compile, or begin to, if replays to come, of about `seconds`, repay it."""
-        if seconds > (WORTH if self._build is None else native.WORTH):
+        if seconds > native.WORTH:
             self.spend(seconds)
 
     def _compile(self) -> None:
+        self._build = None
         try:
             self.program = self._record(True)
             self.compiled = True
         except native.BuildError as error:
             self._give_up(error)
-        except Exception as error:  # Numba's own; training goes on as it was
+        except MemoryError as error:  # for its buffers; the calls have theirs
             self._tell(error)
 
     def _tell(self, error: Exception) -> None:
@@ -185,6 +171,4 @@ class Replay:
         self.program.run(segment)
         took = time.perf_counter() - began
         self._left = max(1, min(SAMPLE, int(SPAN / max(took, 1e-9))))
-        self._spent += self._left * took
-        if self._waiting and self._build is not None:
-            self._ready(self._left * took)
+        self._ready(self._left * took)

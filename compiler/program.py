@@ -10,7 +10,7 @@ from xpnet.compiler.primitives import Call
 from xpnet.compiler.row_partition import ALONE, Crew
 
 if TYPE_CHECKING:
-    from xpnet.compiler.c.linker import Native
+    from xpnet.compiler.c.native import Native
 
 
 @dataclass

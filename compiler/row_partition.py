@@ -1,6 +1,28 @@
-"""How a program's calls are divided among threads: calls and C have to agree on it."""
+"""How the threads of a crew divide calls, and the numbers that do not depend on who.
 
+The samples of a batch are independent of each other until their gradients are summed.
+So each thread takes some rows of the batch through all calls, and sums its own share of
+every gradient:
+
+    ∂J/∂W = xᵀ δ = Σₖ x[rowsₖ]ᵀ δ[rowsₖ]
+
+A product that is computed block by block has other bits than the whole: BLAS sums in an
+order that depends on the shape of what it is given. Hence the blocks, not the threads
+that happen to take them, decide the bits; and the blocks follow from the sizes and from
+the number of threads that BLAS has, in C and in the calls that stand in for it.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from xpnet.backend import Array
+from xpnet.trace import Traced
+
+WORK = 3 << 17  # float32 multiplications of a step that are worth a thread: some 8 us
+LARGEST = 1 << 20  # bytes of weights: more than a core's cache holds, BLAS divides
+ELEMENTS = 1 << 11  # of a loop over no rows of the batch that are worth a part
+GRAIN = 64  # elements: a part of such a loop begins where a vector would
+MOST = 64  # parts, of runtime.c
 
 
 @dataclass(frozen=True)
@@ -17,3 +39,88 @@ class Crew:
 
 
 ALONE = Crew()
+
+
+@dataclass(frozen=True)
+class Share:
+    """The parts of a call: which count is divided, and what moves with it.
+
+    Attributes:
+        parts: how many.
+        cut: the place of the count.
+        grain: all parts but the last are multiples of it.
+        by: bytes from one of that count to the next, an array each.
+        apart: bytes from one part to the next besides, an array each.
+    """
+
+    parts: int
+    cut: int = 0
+    grain: int = 1
+    by: Sequence[int] = ()
+    apart: Sequence[int] = ()
+
+
+def crew_of(nodes: Iterable[Traced], rows: int, threads: int) -> Crew:
+    """The crew of a program over batches of `rows`; `threads` are those of BLAS."""
+    products = [node for node in nodes if node.op == "matmul"]
+    if not products:
+        return ALONE
+    width = products[0].dtype.itemsize
+    work = [n.size * int(n.args[0].shape[-1]) for n in products]
+    if max(work) // rows * width > LARGEST:
+        return ALONE
+    cost = sum(work) * width // 4
+    threads = min(threads, cost // WORK, rows, MOST)
+    # Each has some rows: nobody's share of a sum may be missing.
+    return Crew(len(blocks(rows, threads)), rows) if threads > 1 else ALONE
+
+
+def cut_of(a: Array, b: Array, crew: Crew) -> str:
+    """Where the product a @ b is divided: "rows", "sum" or nowhere ("").
+
+    A sum over the batch is divided if its parts are less to add than the rows, which
+    then stay where they were computed.
+    """
+    if crew.threads == 1 or not a.ndim == b.ndim == 2:
+        return ""
+    (m, k), n = a.shape, b.shape[1]
+    turned = m == 1 or a.strides[0] < a.strides[1]
+    if turned and k == crew.rows:
+        if 2 * m * n < k * (m + n):
+            return "sum"
+        return "rows" if m >= crew.threads else ""
+    return "rows" if m == crew.rows else ""
+
+
+def blocks(rows: int, parts: int) -> list[slice]:
+    """The rows of each part, as runtime.c divides them."""
+    most = -(-rows // parts)
+    return [slice(i, min(i + most, rows)) for i in range(0, rows, most)]
+
+
+def share_rows(
+    rows: int, counts: Sequence[int], by: Sequence[int], crew: Crew
+) -> Share:
+    """Of a loop nest: the first count is `rows`, or rows and all that is within one."""
+    return Share(crew.threads, 0, counts[0] // rows, by, [0] * len(by))
+
+
+def share_elements(
+    counts: Sequence[int],
+    by: Sequence[int],
+    crew: Crew,
+    cost: int = 1,
+    apart: Sequence[int] = (),
+) -> Share | None:
+    """Of a loop nest over something else; None for one that is not worth it.
+
+    Args:
+        cost: of an element, as many times that of a simple one.
+    """
+    size = 1
+    for count in counts:
+        size *= count
+    parts = min(crew.threads, counts[0], size * cost // ELEMENTS)
+    grain = GRAIN if len(counts) == 1 else 1
+    apart = apart or [0] * len(by)
+    return Share(parts, 0, grain, by, apart) if parts > 1 else None

@@ -17,10 +17,9 @@ from xpnet.backend import Array
 from xpnet.backend.arrays import address
 from xpnet.backend.blas import one_thread
 from xpnet.compiler.c.call_table import Op, Table
-from xpnet.compiler.c.linker import Native
+from xpnet.compiler.c.native import Native
 from xpnet.compiler.c.partial_sums import watch
-from xpnet.compiler.c.row_partition import Share
-from xpnet.compiler.row_partition import ALONE, Crew
+from xpnet.compiler.row_partition import ALONE, Crew, Share
 
 NEEDED = ("gradients", "loss", "update")
 ALONE_NEEDED = ("gradients", "update")

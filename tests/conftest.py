@@ -37,14 +37,6 @@ def cache_folder(tmp_path, monkeypatch) -> Iterator[Path]:
     cache_directory.cache_clear()
 
 
-@pytest.fixture
-def numba_only(monkeypatch) -> None:
-    """A machine without a C compiler, where programs may be compiled unasked."""
-    pytest.importorskip("numba", reason="the extra jit is not installed")
-    monkeypatch.setattr(native, "available", lambda: False)
-    monkeypatch.setenv("XPNET_JIT", "1")
-
-
 @pytest.fixture(autouse=True, scope="session")
 def one_blas_thread() -> Iterator[None]:
     """Test processes side by side must not fight for the cores."""

@@ -46,9 +46,9 @@ class Trainer(TrainingState):
         eager: run the layers' Python every step instead of recording it once, to step
             through it with a debugger. The numbers are the same, but for the rounding
             of products that threads share.
-        jit: compile a step to machine code, in C or, where there is no C compiler,
-            its loops with Numba (extra `jit`): None when a program has run long enough
-            to repay it, True at once, False never. The numbers are the same.
+        jit: compile a step to machine code, where there is a C compiler (the extra
+            `jit` brings one): None when a program has run long enough to repay it,
+            True at once, False never. The numbers are the same.
         precision: of products on a GPU: "float32", "tf32" or "bfloat16"; None takes
             the backend's, "float32". Arrays, sums and updates stay float32; operands
             may be rounded to 10 or 7 bits of mantissa, which tensor cores multiply

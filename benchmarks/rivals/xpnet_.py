@@ -5,7 +5,7 @@ from collections.abc import Callable
 from xpnet.benchmarks.cases import Case
 from xpnet.benchmarks.subjects import trainer
 
-PACKAGES = ("numpy", "numba")
+PACKAGES = ("numpy", "ziglang")
 Prepared = tuple[Callable[[], object], Callable[[], float], Callable[[], str]]
 
 

@@ -6,17 +6,14 @@ from xpnet.compiler.c.build import (
     BuildError,
     FolderError,
     available,
-    compiler,
     expected,
     refuse,
     welcome,
 )
-from xpnet.compiler.c.cache_key import Recorded, recorded
-from xpnet.compiler.c.linker import Linker, Native, NotCompiledError
-from xpnet.compiler.c.program_cache import remade, remember
-from xpnet.compiler.c.row_partition import blocks, crew_of, cut_of
-from xpnet.compiler.c.serialise import plain
+from xpnet.compiler.c.linker import Linker
+from xpnet.compiler.c.native import Native, NotCompiledError
 from xpnet.compiler.c.threads import CREWS
+from xpnet.compiler.c.toolchain import compiler
 
 __all__ = [
     "CREWS",
@@ -27,17 +24,9 @@ __all__ = [
     "Linker",
     "Native",
     "NotCompiledError",
-    "Recorded",
     "available",
-    "blocks",
     "compiler",
-    "crew_of",
-    "cut_of",
     "expected",
-    "plain",
-    "recorded",
     "refuse",
-    "remade",
-    "remember",
     "welcome",
 ]

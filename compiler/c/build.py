@@ -1,47 +1,26 @@
 """C text to a loaded library, by the compiler that the machine has.
 
-The compiler is what CC names, else cc, gcc or clang. Libraries are kept in the cache
-(`common/cache.py`) under a hash of text, compiler, options and processor: a second
-process loads what the first has compiled. Compiling goes on in a process of its own, so
-that no training has to wait.
+Libraries are kept in the cache (`common/cache.py`) under a hash of text, compiler,
+options and processor: a second process loads what the first has compiled. The compiler
+is a process of its own, so no training waits for it.
 """
 
 import atexit
 import ctypes
 import hashlib
 import os
-import re
 import signal
 import sys
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from functools import cache
-from itertools import takewhile
-from pathlib import Path
 from threading import Lock, RLock
 from typing import Any
 
 from xpnet.common.cache import Part, cache_directory, keep, kept
+from xpnet.compiler.c.toolchain import compiler
 
-# Every operation as IEEE 754 has it: nothing contracted, reordered or assumed away,
-# whatever stands in front. Only errno and the flags of an operation do not matter.
-EXACT = (
-    "-fno-fast-math -fno-unsafe-math-optimizations -fsigned-zeros -fwrapv "
-    "-ffp-contract=off -fno-math-errno -fno-trapping-math"
-)
-OPTIONS = (
-    f"-std=gnu11 -O3 -fPIC -shared -pthread -w -fno-strict-aliasing {EXACT}".split()
-)
-if sys.platform == "linux":
-    # With -ffast-math gcc links a start file that makes the whole process flush
-    # subnormals to 0. The libraries need no start files.
-    OPTIONS.append("-nostartfiles")
-# How code is generated is not CC's to say; which linker is used, is.
-GENERATES = r"-(O|f(?!use-ld=)|m(?!(32|64)\Z)|X|-?param|-?specs).+|@.+"
-PATIENCE = 120.0  # seconds for one text
+TEMPORARY = ("TMPDIR", "ZIG_LOCAL_CACHE_DIR")
 WORTH = 0.05  # seconds without a library after which it is worth having
-MACOS = sys.platform == "darwin"
 AT_EXIT = 2.0  # seconds that the end of Python waits for what is nearly done
 
 
@@ -61,133 +40,6 @@ def _place() -> str:
     with suppress(OSError):
         return str(cache_directory())
     return "no folder for it"
-
-
-@dataclass(frozen=True)
-class Compiler:
-    """A C compiler: its command with options, and what tells it from others."""
-
-    command: tuple[str, ...]
-    identity: str
-
-
-@cache
-def compiler() -> Compiler | None:
-    """The machine's C compiler; None where there is none, or no 64 bits."""
-    if sys.maxsize < 2**32:
-        return None
-    import shutil
-
-    wanted = os.environ.get("CC", "")
-    for words in [_words(wanted)] if wanted else [["cc"], ["gcc"], ["clang"]]:
-        path = shutil.which(words[0]) if words else None
-        if path is not None and _works(path):
-            # Options that generate other code are left out: see `GENERATES`.
-            own = [path, *(word for word in words[1:] if not re.match(GENERATES, word))]
-            command = (*own, *OPTIONS, *_processor_options())
-            told = (command, _files(own), _version(own), _machine(), _processor())
-            return Compiler(command, repr(told))
-    return None
-
-
-def _files(words: list[str]) -> list[tuple[int, int]]:
-    """(bytes, time) of each of `words` that is a program: "ccache gcc" is two."""
-    import shutil
-
-    paths = [shutil.which(word) for word in words]
-    found = [os.stat(path) for path in paths if path is not None]
-    return [(info.st_size, info.st_mtime_ns) for info in found]
-
-
-def _version(words: list[str]) -> str:
-    """What a launcher ("ccache", "python -m ziglang cc", a script) says of itself.
-
-    A compiler of its own is told by its file, and need not be asked.
-    """
-    real = os.path.realpath(words[0]).removesuffix(".exe").rstrip("0123456789.-")
-    if real.endswith(("gcc", "clang")) and not _is_script(words[0]):
-        return ""
-    import subprocess
-
-    try:
-        run = subprocess.run(
-            [*words, "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return run.stdout.decode(errors="replace")
-
-
-def _is_script(path: str) -> bool:
-    with suppress(OSError), open(path, "rb") as file:
-        return file.read(2) == b"#!"
-    return False
-
-
-def _words(command: str) -> list[str]:
-    import shlex
-
-    try:
-        return shlex.split(command)
-    except ValueError:  # a quote too few
-        return []
-
-
-def _works(path: str) -> bool:
-    """False for what macOS has in its place before its tools are installed."""
-    if not MACOS or not path.startswith("/usr/bin/"):
-        return True
-    import subprocess
-
-    asked = subprocess.run(["xcode-select", "-p"], capture_output=True, check=False)
-    return asked.returncode == 0
-
-
-def _machine() -> str:
-    """Such as "x86_64" or "aarch64"; "" where the system does not say."""
-    return os.uname().machine.lower() if hasattr(os, "uname") else ""
-
-
-@cache
-def _processor() -> str:
-    """The first processor's lines that say what instructions it has."""
-    words = ("vendor_id", "cpu family", "model name", "flags", "features", "cpu part")
-    try:
-        with Path("/proc/cpuinfo").open() as lines:  # of the others nothing is read
-            first = takewhile(str.strip, lines)
-            found = [line.rstrip() for line in first if line.lower().startswith(words)]
-    except OSError:
-        return ""
-    return "\n".join(found)
-
-
-def _processor_options() -> list[str]:
-    """This processor's own instructions, where the library's name can tell it."""
-    if not _processor():
-        return []
-    machine = _machine()
-    if machine in ("x86_64", "amd64"):
-        return ["-march=native", *_vectors()]
-    return ["-mcpu=native"] if machine in ("aarch64", "arm64") else []
-
-
-def _vectors() -> list[str]:
-    """How wide vectors are to be, where compilers may not know the processor.
-
-    AMD's family 25 (Zen 3 and 4) takes halves of 512 bits in turn, and roots and
-    quotients of halves end sooner; from family 26 (Zen 5) on they are whole.
-    """
-    lines = [line.partition(":") for line in _processor().splitlines()]
-    told = {name.strip(): value.strip() for name, _, value in lines}
-    if told.get("vendor_id") != "AuthenticAMD":
-        return []
-    family = told.get("cpu family", "")
-    wide = family.isdigit() and int(family) >= 26
-    return [f"-mprefer-vector-width={512 if wide else 256}"]
 
 
 def available() -> bool:
@@ -235,7 +87,8 @@ class _Compiling:
                     stdout=subprocess.DEVNULL,
                     stderr=said,
                     start_new_session=True,  # Ctrl-C is for the training
-                    env={**os.environ, "TMPDIR": str(part.path)},
+                    # Where compilers, and zig above all, leave what is in between.
+                    env=os.environ | dict.fromkeys(TEMPORARY, str(part.path)),
                 )
         except OSError as error:
             if part is not None:
@@ -313,6 +166,7 @@ class Build:
         key = hashlib.sha256((found.identity + text).encode()).hexdigest()[:32]
         self._name, self._wish = f"xpnet_{key}.so", f"xpnet_{key}.wanted"
         self._command, self._text, self._lock = found.command, text, RLock()
+        self._patience = found.patience
         self._library: Any = None
         self._content: bytes | None = None  # of the library, not yet loaded
         self._compiling: _Compiling | None = None
@@ -380,7 +234,7 @@ class Build:
         """
         with self._lock:
             self.begin()
-            self.end(PATIENCE)
+            self.end(self._patience)
             if self._library is None:
                 assert self._content is not None
                 try:

@@ -16,31 +16,28 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array, Backend
+from xpnet.backend import Array
 from xpnet.backend.arrays import address
 from xpnet.backend.blas import openblas
-from xpnet.compiler import loops
-from xpnet.compiler.c import row_partition
-from xpnet.compiler.row_partition import Crew
-from xpnet.trace import Tape, Traced
+from xpnet.compiler import row_partition
+from xpnet.compiler.c import threads
+from xpnet.compiler.lowering import Recording
+from xpnet.trace import Traced
 
 Plain = Sequence[Any]  # what JSON writes: numbers, texts, lists of them
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A tape, and what else its program depends on.
+    """A recording, and what its program is known by.
 
     Attributes:
-        tape, backend, source, members: see `compile_tape`.
+        recording: what is compiled.
         leaves: the memory of its leaves.
         key: a hash of everything but the memory itself.
     """
 
-    tape: Tape
-    backend: Backend
-    source: Traced | None
-    members: int | None
+    recording: Recording
     leaves: "Leaves"
     key: str
 
@@ -77,38 +74,32 @@ def is_whole(memory: Any) -> bool:
     return type(memory) is np.ndarray and memory.flags.c_contiguous
 
 
-def recorded(
-    tape: Tape,
-    backend: Backend,
-    outputs: dict[str, Traced],
-    segments: tuple[str, ...],
-    source: Traced | None,
-    members: int | None,
-    crew: Crew | None,
-) -> Recorded | None:
+def recorded(recording: Recording) -> Recorded | None:
     """What a program is known by; None where a key could not tell all."""
     leaves = Leaves()
     index: dict[Traced, int] = {}
     rows: list[Plain] = []
-    for node in tape.nodes:
+    for node in recording.tape.nodes:
         index[node] = len(rows)
         row = leaves.row(node) if node.op == "leaf" else _row(node, index)
         if row is None:
             return None
         rows.append(row)
-    found = tuple((name, index[node]) for name, node in outputs.items())
-    what = (found, segments, -1 if source is None else index[source], members or 0)
+    found = tuple((name, index[node]) for name, node in recording.outputs.items())
+    source, crew = recording.source, recording.crew
+    at = -1 if source is None else index[source]
+    what = (found, recording.segments, at, recording.members or 0)
     team = () if crew is None else (crew.threads, crew.rows)
     limits = (
         row_partition.WORK,
         row_partition.LARGEST,
         row_partition.ELEMENTS,
-        loops.SHARED,
+        threads.SHARED,
     )
-    where = (backend.threads, openblas() is None, *limits, _code())
+    where = (recording.backend.threads, openblas() is None, *limits, _code())
     told = repr((what, team, where, rows))
     key = hashlib.sha256(told.encode()).hexdigest()[:32]
-    return Recorded(tape, backend, source, members, leaves, key)
+    return Recorded(recording, leaves, key)
 
 
 def _row(node: Traced, index: dict[Traced, int]) -> Plain | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
-from xpnet.compiler.c.row_partition import Share
+from xpnet.compiler.row_partition import Share
 from xpnet.trace.array import base
 
 MOST_ARRAYS = 256  # of runtime.c

@@ -14,8 +14,7 @@ from xpnet.backend import Array
 from xpnet.backend.arrays import address
 from xpnet.compiler.buffers import ROOM
 from xpnet.compiler.c.call_table import Op, Span, span
-from xpnet.compiler.c.row_partition import share_elements
-from xpnet.compiler.row_partition import Crew
+from xpnet.compiler.row_partition import Crew, share_elements
 from xpnet.trace.array import base
 
 GAP = 16  # elements: what lies so close together has only padding between, if at all

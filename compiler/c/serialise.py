@@ -16,10 +16,10 @@ from xpnet.compiler.c.cache_key import Leaves, Plain, Recorded, is_whole
 from xpnet.compiler.c.call_table import Op
 from xpnet.compiler.c.linker import Linker
 from xpnet.compiler.c.partial_sums import is_sum
-from xpnet.compiler.c.row_partition import Share
 from xpnet.compiler.c.ufunc_loops import inner_loop
+from xpnet.compiler.lowering import Reader
 from xpnet.compiler.program import Program
-from xpnet.compiler.row_partition import Crew
+from xpnet.compiler.row_partition import Crew, Share
 from xpnet.trace import Traced
 from xpnet.trace.array import base, view
 
@@ -31,7 +31,7 @@ def plain(
     program: Program,
     calls: dict[str, list[Any]],
     text: str,
-    readers: Sequence[tuple[str, int, Traced]],
+    readers: Sequence[Reader],
 ) -> Made | None:
     """A program in numbers; None where it is not calls of C from end to end.
 
@@ -40,15 +40,15 @@ def plain(
         program: that it became.
         calls: its ops, as they were before they were linked.
         text: of its loops.
-        readers: (segment, call, node) of each product that reads the source.
+        readers: of the source.
     """
     if not all(isinstance(op, Op) for row in calls.values() for op in row):
         return None
     memory = _Memory(what.leaves, program.owned)
     ops = {name: [memory.op(op) for op in row] for name, row in calls.items()}
     outputs = {name: memory.spot(a) for name, a in program.outputs.items()}
-    index = {node: i for i, node in enumerate(what.tape.nodes)}
-    reading = [(name, at, index[node]) for name, at, node in readers]
+    index = {node: i for i, node in enumerate(what.recording.tape.nodes)}
+    reading = [(r.segment, r.index, index[r.node]) for r in readers]
     if not memory.complete:
         return None
     return {
@@ -128,7 +128,8 @@ def program(what: Recorded, made: Made, wait: bool) -> Program | None:
     Raises:
         NotCompiledError, BuildError: see `Linker.link`.
     """
-    crew, backend = Crew(*made["crew"]), what.backend
+    crew, recording = Crew(*made["crew"]), what.recording
+    backend = recording.backend
     blocks = [
         (backend.zero_bytes if at in made["zeros"] else backend.empty_bytes)(nbytes)
         for at, nbytes in enumerate(made["blocks"])
@@ -151,13 +152,13 @@ def program(what: Recorded, made: Made, wait: bool) -> Program | None:
         if None in ops:
             return None
         calls[name] = ops
-    linker = Linker(what.members, lambda: backend.threads, crew)
+    linker = Linker(recording.members, lambda: backend.threads, crew)
     linked, native = linker.link(calls, wait, made["text"])
     readers = None
     if made["readers"] is not None:
-        nodes = what.tape.nodes
+        nodes = recording.tape.nodes
         readers = [
-            _reader(native.point, calls[name][at], nodes[i], what.source)
+            _reader(native.point, calls[name][at], nodes[i], recording.source)
             for name, at, i in made["readers"]
         ]
     outputs = {name: array(spot) for name, spot in made["outputs"].items()}

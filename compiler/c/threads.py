@@ -1,13 +1,20 @@
-"""Threads that wait in C for parts of a call; see `runtime.c`, "The crew"."""
+"""Threads that share a call.
+
+Followers wait in C for parts of the calls of a batch; see `runtime.c`, "The crew". A
+long loop over something else is divided among threads of Python's.
+"""
 
 import ctypes
 import os
 import sys
+from collections.abc import Callable
+from functools import cache
 from threading import Lock
 from typing import Any
 
-from xpnet.compiler.c.row_partition import MOST
+from xpnet.compiler.row_partition import MOST
 
+SHARED = 1 << 22  # elements of a loop from which a second thread repays its start
 CREWS = sys.platform != "win32"  # what runtime.c needs of the system
 
 
@@ -57,5 +64,29 @@ class Followers:
 
 
 FOLLOWERS = Followers()
+
+
+@cache
+def _pool(threads: int) -> Any:
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(threads - 1, "xpnet-loop")
+
+
+def shared(function: Callable[..., Any], parts: list[tuple[Any, ...]]) -> None:
+    """`function` on each of `parts`, a thread each; this thread takes the first."""
+    pool = _pool(len(parts))
+    waiting = [pool.submit(function, *part) for part in parts[1:]]
+    function(*parts[0])
+    for result in waiting:
+        result.result()
+
+
+def _after_fork() -> None:
+    """The child has one thread."""
+    FOLLOWERS.after_fork()
+    _pool.cache_clear()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=FOLLOWERS.after_fork)
+    os.register_at_fork(after_in_child=_after_fork)

@@ -15,25 +15,19 @@ of its text: equal kernels of different programs are one.
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from xpnet.backend import Array
-from xpnet.compiler.cuda.iteration_space import (
-    frame_of,
-    kept_shape,
-    padded,
-    reduced_axes,
-    run_axes,
-    tail_of,
-)
+from xpnet.compiler.cuda.iteration_space import frame_of, padded, run_axes
 from xpnet.compiler.cuda.kernel import SHARED, Kernel
-from xpnet.compiler.cuda.launch import address
-from xpnet.compiler.expressions import C_NAMES, expression, literal
-from xpnet.compiler.loop_nest import REDUCTIONS, Fused
+from xpnet.compiler.cuda.operands import COLUMN, INNER, OUTER, by_columns
+from xpnet.compiler.cuda.writer import Writer
+from xpnet.compiler.expressions import C_NAMES, literal
+from xpnet.compiler.loop_nest import REDUCTIONS
 from xpnet.trace import Traced
 
 FLAT_THREADS = 256
@@ -42,217 +36,56 @@ ROW_WARPS = 4  # rows a block, where a warp does a row
 LONG_ROW = 1024  # elements from which a block does a row; fewer where rows are few
 COLUMNS = (8, 16, 32)  # a block
 BLOCKS = 132  # multiprocessors to fill, of an H100 or H200
-OUTER, INNER, COLUMN = "outer", "inner", "column"
 
 
-@dataclass
-class _Axis:
-    """One axis of the frame, or neighbouring ones as one."""
+class _Flat(Writer):
+    """Every node elementwise: one thread an element."""
 
-    size: int
-    label: str
-    name: str = ""
+    kind = "flat"
 
+    def _threads(self) -> tuple[int, int]:
+        return FLAT_THREADS, -(-self.count(OUTER) // FLAT_THREADS)
 
-class _Writer(Fused):
-    """The text of one kernel."""
-
-    def __init__(
-        self,
-        run: list[Traced],
-        array: Callable[[Traced], Array],
-        kept: set[Traced],
-        dtypes: Callable[[Traced], list[np.dtype[Any]]],
-    ) -> None:
-        super().__init__(run, array, kept, dtypes)
-        self.frame = frame_of(run)
-        self.reduced = run_axes(run)
-        self.column = self.reduced == (len(self.frame) - 2,) and self.frame[-1] > 1
-        self.tail = tail_of(run)
-        self.lines = {n for n in run if self._is_line(n)}
-        self.arrays: list[Array] = []
-        self.strides: list[tuple[int, ...]] = []
-        self.place: dict[Traced, int] = {}
-        self.written: set[int] = set()
-        self.in_memory: set[Traced] = set()
-        self._collect()
-        self.axes = self._merged()
-        self._choose_threads()
-
-    def _is_line(self, node: Traced) -> bool:
-        """Whether `node` is one number a line rather than one an element."""
-        if not self.reduced or node.op in REDUCTIONS:
-            return bool(self.reduced)
-        shape = padded(node.shape, len(self.frame))
-        return all(shape[i] == 1 for i in self.reduced)
-
-    # Arrays: each is a parameter, with its strides along the frame's axes.
-
-    def _collect(self) -> None:
-        found: dict[tuple[Any, ...], int] = {}
-        for node in self.run:
-            operands = node.args[1:] if node.op == "store" else node.args
-            for a in operands:
-                if isinstance(a, Traced) and a not in self.inside:
-                    self._add(a, found)
-            result = node.args[0] if node.op == "store" else node
-            if node.op == "store" or node in self.kept:
-                self._add(result, found)
-                self.written.add(self.place[result])
-
-    def _add(self, node: Traced, found: dict[tuple[Any, ...], int]) -> None:
-        array = self.array(node)
-        steps = list(array.strides)
-        if node in self.inside and node.op in REDUCTIONS:
-            shape = kept_shape(node)
-            for axis in reduced_axes(node) if len(shape) > len(steps) else ():
-                steps.insert(axis, 0)
-        else:
-            shape = node.shape
-        item = array.dtype.itemsize
-        strides = [s // item if n > 1 else 0 for n, s in zip(shape, steps, strict=True)]
-        full = (0,) * (len(self.frame) - len(strides)) + tuple(strides)
-        key = (address(array), full, array.dtype)
-        if key not in found:
-            found[key] = len(self.arrays)
-            self.arrays.append(array)
-            self.strides.append(full)
-        self.place[node] = found[key]
-
-    def _merged(self) -> list[_Axis]:
-        """The frame's axes, neighbours taken as one where every array allows it."""
-        axes: list[_Axis] = []
-        steps: list[list[int]] = []  # of all arrays, axis by axis
-        for i, n in enumerate(self.frame):
-            label = INNER if i in self.reduced else OUTER
-            if self.column and i == len(self.frame) - 1:
-                label = COLUMN
-            here = [s[i] for s in self.strides]
-            if n == 1:
-                continue
-            if (
-                axes
-                and axes[-1].label == label
-                and steps[-1] == [step * n for step in here]
-            ):
-                axes[-1].size *= n
-                steps[-1] = here
-            else:
-                axes.append(_Axis(n, label, f"c{len(axes)}"))
-                steps.append(here)
-        self.strides = [tuple(s[j] for s in steps) for j in range(len(self.arrays))]
-        return axes
-
-    def _choose_threads(self) -> None:
-        outer, inner = self._count(OUTER), self._count(INNER)
-        self.across = 0
-        if not self.reduced:
-            self.block, self.blocks = FLAT_THREADS, -(-outer // FLAT_THREADS)
-        elif self.column:
-            width = self._count(COLUMN)
-            filling = [w for w in COLUMNS if outer * -(-width // w) >= BLOCKS]
-            self.block = 256 if inner <= LONG_ROW else 1024
-            each = 8 * self.block // WARP * sum(n.op in REDUCTIONS for n in self.run)
-            filling = [w for w in filling if each * w <= SHARED]
-            self.across = max(filling, default=COLUMNS[0])
-            self.blocks = outer * -(-width // self.across)
-        elif inner <= 256 or (inner <= LONG_ROW and outer >= BLOCKS):
-            self.block, self.blocks = WARP * ROW_WARPS, -(-outer // ROW_WARPS)
-        else:
-            self.block, self.blocks = (256 if inner <= 16384 else 1024), outer
-        self.by_warp = bool(self.reduced) and not self.column and self.block == 128
-        reach = [
-            sum(abs(s) * a.size for s, a in zip(steps, self.axes, strict=True))
-            for steps in self.strides
-        ]
-        largest = max(self.blocks * self.block, inner + self.block, *reach, 1)
-        self.index = "int" if largest < 2**31 else "long long"
-
-    def _count(self, label: str) -> int:
-        return math.prod(a.size for a in self.axes if a.label == label)
-
-    # Text.
-
-    def kernel(self) -> Kernel:
-        """The kernel of the run."""
-        return Kernel(
-            ("column" if self.column else "row") if self.reduced else "flat",
-            tuple(map(self._parameter, range(len(self.arrays)))),
-            tuple(self._lines() if self.reduced else self._flat()),
-            self.blocks,
-            self.block,
-            tuple(self.arrays),
-            frozenset(self.written),
-        )
-
-    def _parameter(self, place: int) -> str:
-        kind = C_NAMES[self.arrays[place].dtype]
-        const = "" if place in self.written else "const "
-        return f"{const}{kind}* __restrict__ a{place}"
-
-    def _coordinates(self, label: str, linear: str) -> list[str]:
-        """The axes of `label` out of their linear index; the last runs fastest."""
-        axes = [a for a in self.axes if a.label == label]
-        lines, before = [], math.prod(a.size for a in axes)
-        for k, axis in enumerate(axes):
-            before //= axis.size
-            text = f"{linear} / {before}" if before > 1 else linear
-            text = f"{text} % {axis.size}" if k else text
-            lines.append(f"const {self.index} {axis.name} = {text};")
-        return lines
-
-    def _flat(self) -> list[str]:
+    def _body(self) -> list[str]:
         at = f"({self.index})block * {self.block} + threadIdx.x"
         loose = [n for n in self.run if n not in self.tail]
         return [
             f"const {self.index} i = {at};",
-            f"if (i >= {self._count(OUTER)}) return;",
+            f"if (i >= {self.count(OUTER)}) return;",
             *self._coordinates(OUTER, "i"),
             *[line for node in loose for line in self._compute(node)],
             *self._tail(""),
         ]
 
-    def _lines(self) -> list[str]:
-        """Line by line: passes, and before each what is one number a line."""
-        last = max(self.stage[n] for n in self.run)
-        text = self._column_head() if self.column else self._row_head()
-        for stage in range(last + 2):
+
+class _Lines(Writer):
+    """Line by line: passes, and before each what is one number a line.
+
+    Attributes:
+        leader: the condition that holds for one thread a line.
+        mine: the condition under which a thread's elements are its own.
+    """
+
+    leader, mine = "first == 0", ""
+
+    @abstractmethod
+    def _head(self) -> list[str]:
+        """Which line a thread works at, and where it begins."""
+
+    @abstractmethod
+    def _step(self) -> int:
+        """How many threads share a line."""
+
+    @abstractmethod
+    def _combine(self, node: Traced) -> list[str]:
+        """What the threads of a line have found becomes one number that all hold."""
+
+    def _body(self) -> list[str]:
+        text = self._head()
+        for stage in range(max(self.stage[n] for n in self.run) + 2):
             text += self._line_numbers(stage)
             text += self._pass(stage)
-        return text + self._tail(self._leader())
-
-    def _row_head(self) -> list[str]:
-        if not self.by_warp:
-            lines = [
-                f"const {self.index} line = block;",
-                f"const {self.index} first = threadIdx.x;",
-            ]
-        else:
-            at = f"({self.index})block * {ROW_WARPS} + (threadIdx.x >> 5)"
-            lines = [
-                f"const {self.index} line = {at};",
-                f"const {self.index} first = threadIdx.x & 31;",
-                f"if (line >= {self._count(OUTER)}) return;",
-            ]
-        return [*lines, *self._coordinates(OUTER, "line")]
-
-    def _column_head(self) -> list[str]:
-        width, across = self._count(COLUMN), self.across
-        groups = -(-width // across)
-        column = self.axes[-1].name
-        return [
-            f"const {self.index} line = block / {groups};",
-            f"const {self.index} first = threadIdx.x / {across};",
-            f"const {self.index} at = block % {groups} * {across} "
-            f"+ threadIdx.x % {across};",
-            f"const bool mine = at < {width};  // others only keep step",
-            f"const {self.index} {column} = mine ? at : {width - 1};",
-            *self._coordinates(OUTER, "line"),
-        ]
-
-    def _leader(self) -> str:
-        """The condition that holds for one thread a line."""
-        return "first == 0 && mine" if self.column else "first == 0"
+        return text + self._tail(self.leader)
 
     def _line_numbers(self, stage: int) -> list[str]:
         lines = []
@@ -261,9 +94,9 @@ class _Writer(Fused):
                 continue
             if node.op in REDUCTIONS:
                 if self.stage[node] + 1 == stage and node in self.kept:
-                    lines += self._write(node, self.names[node], self._leader())
+                    lines += self._write(node, self.names[node], self.leader)
             elif self.stage[node] == stage:
-                lines += self._compute(node, self._leader())
+                lines += self._compute(node, self.leader)
         return lines
 
     def _pass(self, stage: int) -> list[str]:
@@ -291,11 +124,8 @@ class _Writer(Fused):
             if node.op in REDUCTIONS:
                 body.append(self._take_in(node))
             else:
-                body += self._compute(
-                    node, "mine" if self.column else "", node in writers
-                )
-        step = WARP if self.by_warp else self.block // (self.across or 1)
-        bound = f"k < {self._count(INNER)}; k += {step}"
+                body += self._compute(node, self.mine, node in writers)
+        bound = f"k < {self.count(INNER)}; k += {self._step()}"
         return [
             *[f"{_wide(n)} {self.names[n]} = {_start(n)};" for n in sums],
             f"for ({self.index} k = first; {bound}) {{",
@@ -309,21 +139,20 @@ class _Writer(Fused):
         name, value = self.names[node], self._operand(node.args[0], node.dtype)
         return f"{{ const {_wide(node)} v = {value}; {_join(node, name, 'v')} }}"
 
-    def _combine(self, node: Traced) -> list[str]:
-        """What the threads of a line have found becomes one number that all hold."""
-        name, kind = self.names[node], _wide(node)
-        other = f"const {kind} v = __shfl_xor_sync(FULL_WARP, {name}, o);"
-        across, warps = self.across or 1, self.block // WARP
-        lines = [
+    def _shuffled(self, node: Traced, across: int) -> str:
+        """Lanes of a warp, `across` columns, combine what they have found."""
+        name = self.names[node]
+        other = f"const {_wide(node)} v = __shfl_xor_sync(FULL_WARP, {name}, o);"
+        return (
             f"for (int o = {across}; o < {WARP}; o <<= 1) {{ "
             f"{other} {_join(node, name, 'v')} }}"
-        ]
-        if self.by_warp:
-            return lines
-        lane = f"threadIdx.x % {across}" if self.column else "0"
+        )
+
+    def _through_memory(self, node: Traced, across: int, lane: str) -> list[str]:
+        """Warps of a block likewise."""
+        name, kind, warps = self.names[node], _wide(node), self.block // WARP
         shared = f"s{name[1:]}"
         return [
-            *(lines if across < WARP else []),
             f"__shared__ {kind} {shared}[{warps * across}];",
             f"if (threadIdx.x % {WARP} < {across}) "
             f"{shared}[threadIdx.x / {WARP} * {across} + {lane}] = {name};",
@@ -333,74 +162,77 @@ class _Writer(Fused):
             f"{shared}[w * {across} + {lane}]; {_join(node, name, 'v')} }}",
         ]
 
-    def _tail(self, leader: str) -> list[str]:
-        """What nothing else in the kernel needs: one thread an element, in order."""
-        shapes = list(dict.fromkeys(n.shape for n in self.run if n in self.tail))
-        text: list[str] = []
-        for shape in shapes:
-            group = [n for n in self.run if n in self.tail and n.shape == shape]
-            written = [n for n in group if n.op == "store" or n in self.kept]
-            text.append(f"if ({self._guard(written[0], leader) or 'true'}) {{")
-            for node in group:
-                text += [f"    {line}" for line in self._compute(node, "", True, False)]
-            text.append("}")
-        return text
 
-    # One node.
+class _Row(_Lines):
+    """A warp a line, or a block where lines are long."""
 
-    def _compute(
-        self, node: Traced, leader: str = "", write: bool = True, guarded: bool = True
-    ) -> list[str]:
-        """The value of `node`, and where it is kept, its memory; a store's memory."""
-        if node.op == "store":
-            target, value = node.args
-            text = self._operand(value, target.dtype)
-            return self._write(node, text, leader, guarded)
-        args = [
-            self._operand(a, kind)
-            for a, kind in zip(node.args, self.dtypes(node), strict=True)
+    kind = "row"
+
+    def _threads(self) -> tuple[int, int]:
+        outer, inner = self.count(OUTER), self.count(INNER)
+        self.by_warp = inner <= 256 or (inner <= LONG_ROW and outer >= BLOCKS)
+        if self.by_warp:
+            return WARP * ROW_WARPS, -(-outer // ROW_WARPS)
+        return (256 if inner <= 16384 else 1024), outer
+
+    def _head(self) -> list[str]:
+        if not self.by_warp:
+            lines = [
+                f"const {self.index} line = block;",
+                f"const {self.index} first = threadIdx.x;",
+            ]
+        else:
+            at = f"({self.index})block * {ROW_WARPS} + (threadIdx.x >> 5)"
+            lines = [
+                f"const {self.index} line = {at};",
+                f"const {self.index} first = threadIdx.x & 31;",
+                f"if (line >= {self.count(OUTER)}) return;",
+            ]
+        return [*lines, *self._coordinates(OUTER, "line")]
+
+    def _step(self) -> int:
+        return WARP if self.by_warp else self.block
+
+    def _combine(self, node: Traced) -> list[str]:
+        lines = [self._shuffled(node, 1)]
+        return lines if self.by_warp else lines + self._through_memory(node, 1, "0")
+
+
+class _Column(_Lines):
+    """A block for some neighbouring columns."""
+
+    kind, leader, mine = "column", "first == 0 && mine", "mine"
+
+    def _threads(self) -> tuple[int, int]:
+        outer, inner, width = map(self.count, (OUTER, INNER, COLUMN))
+        filling = [w for w in COLUMNS if outer * -(-width // w) >= BLOCKS]
+        block = 256 if inner <= LONG_ROW else 1024
+        each = 8 * block // WARP * sum(n.op in REDUCTIONS for n in self.run)
+        filling = [w for w in filling if each * w <= SHARED]
+        self.across = max(filling, default=COLUMNS[0])
+        return block, outer * -(-width // self.across)
+
+    def _head(self) -> list[str]:
+        width, across = self.count(COLUMN), self.across
+        groups = -(-width // across)
+        column = self.axes[-1].name
+        return [
+            f"const {self.index} line = block / {groups};",
+            f"const {self.index} first = threadIdx.x / {across};",
+            f"const {self.index} at = block % {groups} * {across} "
+            f"+ threadIdx.x % {across};",
+            f"const bool mine = at < {width};  // others only keep step",
+            f"const {self.index} {column} = mine ? at : {width - 1};",
+            *self._coordinates(OUTER, "line"),
         ]
-        name = self.names[node]
-        value = expression(node, args, self.dtypes(node))
-        lines = [f"const {C_NAMES[node.dtype]} {name} = {value};"]
-        if write and node in self.kept:
-            lines += self._write(node, name, leader, guarded)
-        return lines
 
-    def _write(
-        self, node: Traced, text: str, leader: str, guarded: bool = True
-    ) -> list[str]:
-        guard = self._guard(node, leader) if guarded else ""
-        result = node.args[0] if node.op == "store" else node
-        line = f"{self._element(result)} = {text};"
-        return [f"if ({guard}) {line}" if guard else line]
+    def _step(self) -> int:
+        return self.block // self.across
 
-    def _guard(self, node: Traced, leader: str) -> str:
-        """The condition under which a thread is the one that writes its element."""
-        place = self.place[node.args[0] if node.op == "store" else node]
-        line = node in self.lines
-        still = [
-            f"{axis.name} == 0"
-            for axis, step in zip(self.axes, self.strides[place], strict=True)
-            if step == 0 and not (line and axis.label == INNER)
-        ]
-        return " && ".join([leader, *still] if leader else still)
-
-    def _operand(self, value: Any, dtype: np.dtype[Any]) -> str:
-        if not isinstance(value, Traced):
-            return literal(value, dtype)
-        inside = value in self.inside and value not in self.in_memory
-        text = self.names[value] if inside else self._element(value)
-        return text if value.dtype == dtype else f"(({C_NAMES[dtype]}){text})"
-
-    def _element(self, node: Traced) -> str:
-        place = self.place[node]
-        terms = [
-            axis.name if step == 1 else f"{axis.name} * {step}"
-            for axis, step in zip(self.axes, self.strides[place], strict=True)
-            if step
-        ]
-        return f"a{place}[{' + '.join(terms) or '0'}]"
+    def _combine(self, node: Traced) -> list[str]:
+        lines = [self._shuffled(node, self.across)] if self.across < WARP else []
+        lane = f"threadIdx.x % {self.across}"
+        return lines + self._through_memory(node, self.across, lane)
 
 
 def _wide(node: Traced) -> str:
@@ -435,6 +267,9 @@ def emit(
 ) -> Kernel:
     """The kernel of `run`; the arguments are those of `Fused`.
 
-    The run must be one that `schedule.fits` accepts.
+    The run must be one that `fusion.fits` accepts.
     """
-    return _Writer(run, array, kept, dtypes).kernel()
+    axes = run_axes(run)
+    lines = _Column if by_columns(frame_of(run), axes) else _Row
+    writer = lines if axes else _Flat
+    return writer(run, array, kept, dtypes).kernel()

@@ -5,15 +5,33 @@ import pytest
 
 from xpnet.backend import get_backend
 from xpnet.compiler import Replay, compile_tape
-from xpnet.compiler.jit import WORTH
+from xpnet.compiler import c as native
 from xpnet.trace import Tape
 
 
+class Awaited:
+    """A library on its way: there once it has been wanted for long enough."""
+
+    def __init__(self):
+        self.wanted = 0.0
+
+    def want(self, seconds):
+        self.wanted += seconds
+
+    @property
+    def done(self):
+        return self.wanted >= native.WORTH
+
+
 def replay(jit):
-    cpu, recorded = get_backend("cpu"), []
+    cpu, recorded, build = get_backend("cpu"), [], Awaited()
 
     def record(loops, wait=True):
-        recorded.append(loops)
+        recorded.append((loops, wait))
+        if not wait:
+            missing = native.NotCompiledError.__new__(native.NotCompiledError)
+            missing.build = build
+            raise missing
         tape = Tape()
         tape.segment = "a"
         x = tape.leaf(np.ones((2, 3)))
@@ -23,20 +41,22 @@ def replay(jit):
     return Replay(record, cpu, "a", jit), recorded
 
 
-@pytest.mark.usefixtures("numba_only")
-def test_a_program_is_compiled_once_where_it_will_repay_it():
+@pytest.mark.skipif(not native.available(), reason="no C compiler")
+def test_a_program_is_compiled_once_where_it_will_repay_it(monkeypatch):
+    monkeypatch.setenv("XPNET_JIT", "1")
     program, recorded = replay(None)
-    program.foresee(0.5 * WORTH)
+    begun = [(True, False), (False, True)]
+    program.foresee(0.5 * native.WORTH)
     program.run("a")
-    assert (recorded, program.compiled) == ([False], False)
-    program.foresee(2.0 * WORTH)
-    program.foresee(2.0 * WORTH)
+    assert (recorded, program.compiled) == (begun, False)
+    program.foresee(2.0 * native.WORTH)
+    program.foresee(2.0 * native.WORTH)
     program.run("a")
-    assert (recorded, program.compiled) == ([False, True], True)
+    assert (recorded, program.compiled) == ([*begun, (True, True)], True)
 
 
 def test_what_must_not_be_compiled_is_not():
     program, recorded = replay(False)
-    program.foresee(100.0 * WORTH)
+    program.foresee(100.0 * native.WORTH)
     program.run("a")
-    assert (recorded, program.compiled) == ([False], False)
+    assert (recorded, program.compiled) == ([(False, True)], False)

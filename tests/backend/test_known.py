@@ -13,8 +13,10 @@ from tests.training.examples import HIDDEN, TARGETS, curves, data, same, trainer
 from tests.training.test_stack import RULES, everything, network, rows
 from xpnet.backend import Backend
 from xpnet.compiler import c as native
-from xpnet.compiler import compile, compile_tape, loops
-from xpnet.compiler.c import cache_key, program_cache, row_partition
+from xpnet.compiler import compile_tape, row_partition
+from xpnet.compiler.c import cache_key, program_cache, threads
+from xpnet.compiler.c.lower import CLowering
+from xpnet.compiler.lowering import Recording
 from xpnet.compiler.row_partition import Crew
 from xpnet.trace import Tape
 
@@ -42,7 +44,7 @@ def compile_nothing(monkeypatch):
     def refuse(*args):
         raise AssertionError("compiled once more")
 
-    monkeypatch.setattr(compile, "_Compiler", refuse)
+    monkeypatch.setattr(CLowering, "plan", refuse)
 
 
 def trained(hidden="deep", weighted=True, seed=0, **options):
@@ -158,7 +160,7 @@ def key(outputs=("sum",), segments=("a",), crew=None, members=None, **other):
     total = make["op"](x, make["number"])
     tape.leaf(out)[...] = total * y
     names = dict.fromkeys(outputs, total)
-    found = cache_key.recorded(tape, CPU, names, segments, x, members, crew)
+    found = cache_key.recorded(Recording(tape, CPU, names, segments, x, members, crew))
     return found if found is None else found.key
 
 
@@ -198,7 +200,7 @@ def test_whatever_a_program_depends_on_is_in_its_key():
         (row_partition, "WORK"),
         (row_partition, "LARGEST"),
         (row_partition, "ELEMENTS"),
-        (loops, "SHARED"),
+        (threads, "SHARED"),
         (cache_key, "_code"),
     ],
     ids=lambda value: getattr(value, "__name__", value),
@@ -216,7 +218,7 @@ def test_where_leaves_lie_to_each_other_is_in_the_key():
         tape = Tape()
         x, out = tape.leaf(whole[:6]), tape.leaf(whole[gap : gap + 6])
         out[...] = x + 1.0
-        return cache_key.recorded(tape, CPU, {}, ("",), x, None, None).key
+        return cache_key.recorded(Recording(tape, CPU, {}, ("",), x, None, None)).key
 
     assert pair(6) == pair(6)
     assert len({pair(gap) for gap in (0, 3, 6, 7)}) == 4
@@ -228,7 +230,7 @@ def test_what_a_key_cannot_tell_is_not_kept():
     x = tape.leaf(np.zeros(3))
     tape.leaf(np.zeros(3))[...] = x + 1.0
     tape.nodes[-2].op = own  # as if it could be recorded
-    assert cache_key.recorded(tape, CPU, {}, ("",), x, None, None) is None
+    assert cache_key.recorded(Recording(tape, CPU, {}, ("",), x, None, None)) is None
 
     def foreign():
         return np.frombuffer(mmap.mmap(-1, 96), np.float32).reshape(4, 6)

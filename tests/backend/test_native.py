@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.backend.test_loops import (
+from tests.backend.small_nets import (
     AT_THE_EDGES,
     MODELS,
     data,
@@ -25,9 +25,9 @@ from xpnet.backend import get_backend
 from xpnet.common import cache
 from xpnet.common.cache import keep, kept
 from xpnet.compiler import c as native
-from xpnet.compiler import compile_tape, how_compiled
+from xpnet.compiler import compile_tape, how_compiled, primitives
 from xpnet.compiler import jit as replay
-from xpnet.compiler.c import Linker, build, ufunc_loops
+from xpnet.compiler.c import Linker, build, toolchain, ufunc_loops
 from xpnet.execution import c_steps
 from xpnet.trace import Tape, batch_sum
 
@@ -47,7 +47,7 @@ def refusing(monkeypatch):
     monkeypatch.setattr(build, "_REFUSED", [])
     monkeypatch.setattr(build, "_BUILDS", {})
     command = (sys.executable, "-c", "raise SystemExit('out of order')")
-    refuses = build.Compiler(command, f"refuses {time.monotonic()}")
+    refuses = toolchain.Compiler(command, f"refuses {time.monotonic()}")
     monkeypatch.setattr(build, "compiler", lambda: refuses)
 
 
@@ -140,11 +140,11 @@ def test_vectors_are_as_wide_as_the_processor_takes_them(
     monkeypatch, vendor, family, wanted
 ):
     text = f"vendor_id\t: {vendor}\ncpu family\t: {family}\nmodel name\t: Some"
-    monkeypatch.setattr(build, "_processor", lambda: text)
-    monkeypatch.setattr(build, "_machine", lambda: "x86_64")
-    assert build._processor_options() == ["-march=native", *wanted]
-    monkeypatch.setattr(build, "_processor", lambda: "")
-    assert build._processor_options() == []
+    monkeypatch.setattr(toolchain, "_processor", lambda: text)
+    monkeypatch.setattr(toolchain, "_machine", lambda: "x86_64")
+    assert toolchain._processor_options() == ["-march=native", *wanted]
+    monkeypatch.setattr(toolchain, "_processor", lambda: "")
+    assert toolchain._processor_options() == []
 
 
 # NumPy's inner loops.
@@ -329,7 +329,7 @@ def test_a_compiler_that_refuses_is_told_of_once_and_training_goes_on():
             for each in (plain, t):
                 each.step(x, y)
             time.sleep(0.005)
-            if not t.last_step.replay._waiting:
+            if not t.last_step.replay._build:
                 break
 
     with pytest.warns(RuntimeWarning, match=r"not compiled \(BuildError: out of order"):
@@ -340,25 +340,16 @@ def test_a_compiler_that_refuses_is_told_of_once_and_training_goes_on():
 
 
 @pytest.mark.usefixtures("refusing")
-def test_asked_for_a_refusing_compiler_is_an_error_without_numba(monkeypatch):
-    monkeypatch.setattr(replay, "available", lambda: False)
+def test_asked_for_a_refusing_compiler_is_an_error():
     x, y = data()
-    with pytest.raises(ImportError, match=r"a C compiler .*says: out of order"):
+    with pytest.raises(ImportError, match=r"a C compiler: .*says: out of order"):
         trainer("relu", jit=True).fit(x, y, 1, 10)
 
 
 @pytest.mark.usefixtures("no_compiler")
-def test_without_a_compiler_numba_is_taken_and_without_both_asking_is_an_error(
-    monkeypatch,
-):
+def test_without_a_compiler_asking_is_an_error():
     x, y = data()
-    if replay.available():
-        t = trainer("relu", jit=True)
-        t.step(x, y)
-        assert t.last_step.replay.compiled
-        assert t.last_step.program.native is None
-    monkeypatch.setattr(replay, "available", lambda: False)
-    with pytest.raises(ImportError, match=r"needs a C compiler .* or Numba"):
+    with pytest.raises(ImportError, match=r"needs a C compiler: .*ziglang \(pip"):
         trainer("relu", jit=True).step(x, y)
     t = trainer("relu")
     t.step(x, y)
@@ -377,15 +368,13 @@ def test_info_tells_how_programs_are_compiled(monkeypatch):
     monkeypatch.setenv("XPNET_JIT", "1")
     assert how_compiled().startswith("in C, compiled by ")
     monkeypatch.setattr(native, "available", lambda: False)
-    monkeypatch.setattr(replay, "available", lambda: True)
-    assert "by Numba" in how_compiled()
-    monkeypatch.setattr(replay, "available", lambda: False)
-    assert "NumPy calls; faster with a C compiler or Numba" in how_compiled()
+    told = "NumPy calls; faster with a C compiler (pip install 'ziglang>=0.13')"
+    assert how_compiled() == told
 
 
 def test_a_compiler_that_does_not_end_is_given_up(monkeypatch, cache_folder):
-    monkeypatch.setattr(build, "PATIENCE", 0.05)
     made = build.Build("int forever;")
+    made._patience = 0.05
     made._command = (sys.executable, "-c", "import time; time.sleep(60)")
     with pytest.raises(native.BuildError, match="no library after"):
         made.library()
@@ -459,27 +448,15 @@ def test_a_full_cache_keeps_nothing_and_trains_in_c(monkeypatch):
 
 
 @pytest.mark.usefixtures("cache_folder")
-@pytest.mark.parametrize("numba", [True, False])
-def test_a_full_disk_is_told_of_where_c_was_asked_for(numba, monkeypatch):
-    if numba and not replay.available():
-        pytest.skip("Numba is not installed")
-
+def test_a_full_disk_is_told_of_where_c_was_asked_for(monkeypatch):
     def full(self, folder=False):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(cache.Part, "__init__", full)
-    monkeypatch.setattr(replay, "available", lambda: numba)
     x, y = data()
-    plain, t = trainer("relu", jit=False), trainer("relu", jit=True)
-    if numba:  # which compiles for this process alone
-        for each in (plain, t):
-            each.fit(x, y, 2, 10)
-        assert t.last_step.replay.compiled
-        assert same(plain, t)
-    else:
-        told = r"no compiler could be started \(.*cache: No space left on device\)"
-        with pytest.raises(native.BuildError, match=told):
-            t.fit(x, y, 2, 10)
+    told = r"no compiler could be started \(.*cache: No space left on device\)"
+    with pytest.raises(native.BuildError, match=told):
+        trainer("relu", jit=True).fit(x, y, 2, 10)
 
 
 PLANTED = """
@@ -580,21 +557,24 @@ def test_options_that_change_arithmetic_change_none(where, tmp_path):
         script.write_text(f"#!/bin/sh\nexec {gcc()} {' '.join(words)}\n")
         script.chmod(0o700)
         name = str(script)
-    in_c, equal, left = under(name, tmp_path / "cache")
-    assert (equal, left) == ("True", "True")
-    assert in_c == str(where != "behind all others")  # that one is refused
+    if where == "behind all others":
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            under(name, tmp_path / "cache")
+        assert "the compiler does not keep to IEEE 754" in refused.value.stderr
+    else:
+        assert under(name, tmp_path / "cache") == ["True", "True", "True"]
 
 
 def test_options_that_generate_code_are_left_out_of_cc(monkeypatch):
     options = "-O0 -march=nocona -ffast-math -m32 -fuse-ld=bfd -B /usr/bin @file"
     options += " -mdaz-ftz -Xclang -fdenormal-fp-math=preserve-sign --sysroot=/"
     monkeypatch.setenv("CC", f"{gcc()} {options}")
-    build.compiler.cache_clear()
+    toolchain.compiler.cache_clear()
     try:
-        command = build.compiler().command
+        command = toolchain.compiler().command
     finally:
         monkeypatch.undo()
-        build.compiler.cache_clear()
+        toolchain.compiler.cache_clear()
     left = command[1 : command.index("-std=gnu11")]
     assert left == ("-m32", "-fuse-ld=bfd", "-B", "/usr/bin", "--sysroot=/")
 
@@ -603,8 +583,8 @@ def test_each_program_of_a_command_is_in_the_key(tmp_path, monkeypatch):
     """ "ccache gcc" with another gcc has other libraries."""
 
     def identity():
-        build.compiler.cache_clear()
-        return build.compiler().identity
+        toolchain.compiler.cache_clear()
+        return toolchain.compiler().identity
 
     launcher, other = tmp_path / "launcher", tmp_path / "other"
     for path in (launcher, other):
@@ -623,15 +603,15 @@ def test_each_program_of_a_command_is_in_the_key(tmp_path, monkeypatch):
         assert identity() == found[-1]
     finally:
         monkeypatch.undo()
-        build.compiler.cache_clear()
+        toolchain.compiler.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["", "no-such-compiler", "sh -c", "'"])
 def test_the_compiler_is_what_cc_names(name, monkeypatch):
     monkeypatch.setenv("CC", name)
-    build.compiler.cache_clear()
+    toolchain.compiler.cache_clear()
     try:
-        found = build.compiler()
+        found = toolchain.compiler()
         if name in ("no-such-compiler", "'"):
             assert found is None
         elif name:
@@ -640,7 +620,7 @@ def test_the_compiler_is_what_cc_names(name, monkeypatch):
         else:
             assert os.path.basename(found.command[0]) in ("cc", "gcc", "clang")
     finally:
-        build.compiler.cache_clear()
+        toolchain.compiler.cache_clear()
 
 
 # Whole c_steps.
@@ -730,6 +710,70 @@ def test_products_of_views_have_the_bits_that_c_gives_them():
         (x.T[:, :100], delta[:100]),
     ):
         out = np.empty((len(a), b.shape[1]), np.float32)
-        function, arguments = CPU.product(a, b[: a.shape[1]], out)
+        function, arguments = primitives.product(CPU, a, b[: a.shape[1]], out)
         function(*arguments)
         assert np.array_equal(out, np.matmul(a, b[: a.shape[1]]))
+
+
+# The compiler of the package ziglang.
+
+
+@pytest.fixture
+def only_the_wheel(monkeypatch, tmp_path):
+    """A machine without compilers, and a package ziglang: its folder."""
+    folder = tmp_path / "ziglang"
+    about = tmp_path / "ziglang-9.8.7.dist-info"
+    for made in (folder, about, tmp_path / "no programs"):
+        made.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "zig").touch(mode=0o700)
+    (about / "METADATA").write_text("Name: ziglang\nVersion: 9.8.7\n")
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "no programs"))
+    monkeypatch.setenv("XPNET_JIT", "1")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    toolchain.compiler.cache_clear()
+    yield folder
+    toolchain.compiler.cache_clear()
+
+
+def test_the_compiler_of_the_wheel_comes_last(only_the_wheel, monkeypatch):
+    found = toolchain.compiler()
+    assert found.command[:4] == (sys.executable, "-m", "ziglang", "cc")
+    told = "in C, compiled by zig cc of the Python package ziglang 9.8.7 once"
+    assert how_compiled().startswith(told)
+    for path in ("cc", "gcc", "clang"):
+        program = only_the_wheel.parent / "no programs" / path
+        program.touch(mode=0o700)
+        toolchain.compiler.cache_clear()
+        assert toolchain.compiler().command[0] == str(program)
+        program.unlink()
+    monkeypatch.setenv("CC", "no-such-compiler")
+    toolchain.compiler.cache_clear()
+    assert toolchain.compiler() is None
+
+
+def test_another_wheel_has_other_libraries(only_the_wheel):
+    found = {toolchain.compiler().identity}
+    about = only_the_wheel.parent / "ziglang-9.8.7.dist-info" / "METADATA"
+    about.write_text("Name: ziglang\nVersion: 9.9.9\n")
+    toolchain.compiler.cache_clear()
+    found.add(toolchain.compiler().identity)
+    (only_the_wheel / "zig").write_text("another")
+    toolchain.compiler.cache_clear()
+    found.add(toolchain.compiler().identity)
+    assert len(found) == 3
+
+
+def test_the_wheel_compiles_and_changes_no_bit(tmp_path):
+    pytest.importorskip("ziglang", reason="the extra jit is not installed")
+    command = f"{sys.executable} -m ziglang cc"
+    assert under(command, tmp_path / "cache") == ["True", "True", "True"]
+
+
+@pytest.mark.parametrize(
+    ("system", "path"), [("linux", "/a b/cc"), ("win32", r"C:\tools\cc.exe")]
+)
+def test_cc_may_name_a_path_of_its_system(system, path, monkeypatch):
+    monkeypatch.setattr(toolchain.sys, "platform", system)
+    assert toolchain._words(f'"{path}" -m32') == [path, "-m32"]

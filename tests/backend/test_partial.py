@@ -5,9 +5,10 @@ import pytest
 
 from xpnet.backend import Backend
 from xpnet.compiler import c as native
-from xpnet.compiler.c import linker, row_partition
+from xpnet.compiler import row_partition
 from xpnet.compiler.c.build import build
 from xpnet.compiler.c.call_table import Op
+from xpnet.compiler.c.native import Library, runtime
 from xpnet.compiler.c.partial_sums import GAP, Partial, is_sum, joined, watch
 from xpnet.compiler.row_partition import Crew
 
@@ -39,7 +40,7 @@ def sums(threads, dtype, order=(0, 1, 2, 3)):
 
 def run(ops, crew):
     """Call them, as a step does; the flags of the sums."""
-    library = linker.Library(build(linker.runtime()).library())
+    library = Library(build(runtime()).library())
     found = native.Native(library, {}, None, False, crew, [])
     table = found.link(ops)
     library.run(table.address, table.count, 0, 1, 0)

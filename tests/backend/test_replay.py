@@ -2,7 +2,6 @@
 
 import math
 import tracemalloc
-from importlib import import_module
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from tests.backend.programs import draw, draw_training
 from tests.standin import capture, cupy, standin_backend
 from xpnet.backend import get_backend
 from xpnet.compiler import c as native
-from xpnet.compiler import compile_tape
+from xpnet.compiler import calls, compile_tape
 from xpnet.trace import Tape, TraceError, batch_sum
 
 CPU = get_backend("cpu")
@@ -19,71 +18,24 @@ SEEDS = 80
 LEADS = [(), (2,), (3, 1)]
 
 
-class Elements:
-    """An array as a compiled loop sees it: Python's own numbers, one at a time."""
-
-    def __init__(self, array):
-        self.array = array
-
-    def __getitem__(self, place):
-        return self.array[place].item()
-
-    def __setitem__(self, place, value):
-        self.array[place] = value
-
-
-def whole_number(low, high):
-    """A conversion that wraps round at the ends."""
-    return lambda v: (int(v) - low) % (high - low) + low
-
-
-KINDS = {
-    "f32": lambda v: float(np.float32(v)),
-    "f64": float,
-    "i32": whole_number(-(2**31), 2**31),
-    "i64": whole_number(-(2**63), 2**63),
-    "u32": whole_number(0, 2**32),
-    "boolean": bool,
-}
-
-
-def interpreted(source, signature):
-    """A loop's text, run by Python itself."""
-    names = {**KINDS, "inf": math.inf, "sqrt": math.sqrt}
-    exec(source, names)
-
-    def run(*arguments):
-        loop = names["loop"]
-        loop(*(Elements(a) if isinstance(a, np.ndarray) else a for a in arguments))
-
-    return run
-
-
 class Way:
-    """How long elementwise runs are done: whole, in blocks, or in loops."""
+    """How long elementwise runs are done: whole, in blocks, or in C."""
 
-    def __init__(self, block, loops=False, native=False):
-        self.block, self.loops, self.native = block, loops, native
+    def __init__(self, block, native=False):
+        self.block, self.native = block, native
         self.seeds = 4 if native else SEEDS  # each a run of the C compiler
 
 
 WAYS = {"whole": Way(16384), "in blocks of 16": Way(16), "in blocks of 7": Way(7)}
-WAYS["in loops"] = Way(16384, loops=True)
-WAYS["in C"] = Way(16384, loops=True, native=True)
+WAYS["in C"] = Way(16384, native=True)
 
 
 @pytest.fixture(params=WAYS)
 def way(request, monkeypatch):
     """Each way to run elementwise operations; small blocks show on small arrays."""
     chosen = WAYS[request.param]
-    backend, loops = map(
-        import_module, ("xpnet.backend.backend", "xpnet.compiler.loops")
-    )
-    monkeypatch.setattr(backend, "BLOCK_ELEMENTS", chosen.block)
-    monkeypatch.setattr(loops, "_compiled", interpreted)
-    if not chosen.native:
-        monkeypatch.setattr(native, "available", lambda: False)
-    elif not native.available():
+    monkeypatch.setattr(calls, "BLOCK_ELEMENTS", chosen.block)
+    if chosen.native and not native.available():
         pytest.skip("there is no C compiler")
     return chosen
 
@@ -94,7 +46,7 @@ def record(function, *arrays, backend=CPU, segments=("all",), way=WAYS["whole"])
     tape.segment = segments[0]
     result = function(*map(tape.leaf, arrays))
     outputs = {} if result is None else {"result": result}
-    return compile_tape(tape, backend, outputs, segments, way.loops)
+    return compile_tape(tape, backend, outputs, segments, way.native)
 
 
 def normal(*shape, seed=0, dtype="float64"):
@@ -127,7 +79,7 @@ def assert_replays(function, *arrays, times=3, way=WAYS["whole"]):
 
 def assert_drawn_replays(drawn, seed, orders, way, times=3):
     leaves = [leaf.copy() for leaf in drawn.leaves]
-    program = drawn.compiled(CPU, leaves, way.loops)
+    program = drawn.compiled(CPU, leaves, way.native)
     rng = np.random.default_rng(seed)
     for i in range(times):
         for leaf in leaves:

@@ -46,7 +46,7 @@ def test_help_needs_no_numpy():
 
 
 def test_importing_xpnet_leaves_the_rest_for_when_it_is_used():
-    optional = ["matplotlib", "tqdm", "safetensors", "threadpoolctl", "cupy", "numba"]
+    optional = ["matplotlib", "tqdm", "safetensors", "threadpoolctl", "cupy", "ziglang"]
     code = (
         "import sys, xpnet as xn\n"
         "first = 'numpy' in sys.modules\n"
@@ -237,7 +237,7 @@ def test_info_names_device_blas_and_versions(clean, capsys):
     assert f"programs    {record['programs']}" in out
     assert record["programs"] == "NumPy calls, since XPNET_JIT=0"  # in all tests
     assert record["versions"]["numpy"] == __import__("numpy").__version__
-    for package in ("numba", "threadpoolctl"):
+    for package in ("ziglang", "threadpoolctl"):
         assert record["versions"].get(package, "") in out
     assert {"threadpoolctl", "safetensors"} <= set(record["versions"])
     assert record["warnings"] == []

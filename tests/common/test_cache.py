@@ -304,7 +304,6 @@ def test_a_limit_that_is_no_size_is_an_error(text, monkeypatch):
 
 def test_clearing_removes_what_is_xpnets_and_nothing_else(folder):
     made = ["xpnet_" + "0" * 32 + ".so", "xpnet_" + "0" * 32 + ".wanted", program(1)]
-    made += ["xpnet_loop_" + "0" * 24 + ".py", "xpnet_loop_" + "0" * 24 + ".sums"]
     for name in made:
         keep(name, b"1")
     rest = {"mine.so", "xpnet_notes.txt", "part-time", "crossover.json"}

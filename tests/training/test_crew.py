@@ -13,8 +13,9 @@ from tests.training.examples import HIDDEN, TARGETS, curves, data, same, trainer
 from tests.training.test_stack import RULES, everything
 from xpnet.backend import Backend, blas
 from xpnet.compiler import c as native
+from xpnet.compiler import row_partition
 from xpnet.compiler.buffers import ROOM
-from xpnet.compiler.c import linker, row_partition
+from xpnet.compiler.c import linker
 from xpnet.compiler.c.barriers import grouped
 from xpnet.compiler.c.call_table import Op
 from xpnet.compiler.c.padding import spread

@@ -92,9 +92,7 @@ def test_one_thread_and_two_agree_for_hundreds_of_steps():
         ExecutionMode("cpu,nojit", CPU, jit=False),
         pytest.param(
             ExecutionMode("cpu,jit", CPU, jit=True),
-            marks=pytest.mark.skipif(
-                not can_compile(), reason="needs a C compiler or Numba"
-            ),
+            marks=pytest.mark.skipif(not can_compile(), reason="no C compiler"),
         ),
     ],
     ids=lambda way: way.label,
@@ -262,7 +260,7 @@ def test_the_bound_is_the_one_of_the_documentation():
 
 
 def blas():
-    """The threads of NumPy's BLAS; Numba may have loaded another one since."""
+    """The threads of NumPy's BLAS; SciPy may have loaded another one since."""
     pools = [p for p in threadpool_info() if p["user_api"] == "blas"]
     own = [p for p in pools if "numpy" in p["filepath"]] or pools
     return own[0]["num_threads"]

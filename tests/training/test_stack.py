@@ -243,7 +243,7 @@ def test_weights_and_order_are_those_of_each_network(options):
 
 
 @pytest.mark.parametrize("hidden", ["dropout", "batch norm"])
-@pytest.mark.usefixtures("numba_only")
+@pytest.mark.skipif(not can_compile(), reason="no C compiler")
 def test_compiled_loops_change_nothing(hidden):
     x, y = data()
     assert_equal_alone(
@@ -278,7 +278,6 @@ def test_a_stack_takes_threads_where_they_pay(monkeypatch):
 
 
 def test_programs_are_compiled_once_it_is_known_to_pay(monkeypatch):
-    pytest.importorskip("numba")
     told = []
     monkeypatch.setattr(
         "xpnet.compiler.jit.Replay.foresee", lambda r, s: told.append(s)
@@ -522,7 +521,7 @@ def test_what_does_not_fit_is_trained_in_several_stacks():
 @pytest.mark.parametrize("hidden", [*HIDDEN, *NUMBERED])
 def test_a_stack_takes_no_more_memory_than_was_estimated(hidden, jit):
     if jit and not can_compile():
-        pytest.skip("neither a C compiler nor Numba")
+        pytest.skip("no C compiler")
     x, y = data(samples=60)
     trainers = [network(i, hidden, "adam", jit=jit) for i in range(9)]
     samples = Samples(trainers[0], x, y)

@@ -1,0 +1,115 @@
+"""Runs of nodes as loops of C, and as NumPy's own inner loops called from C."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from xpnet.backend import Array
+from xpnet.compiler.analysis import Plan, argument_dtypes, frame
+from xpnet.compiler.buffers import ROOM, Arena
+from xpnet.compiler.c.cache_key import recorded
+from xpnet.compiler.c.call_table import Op
+from xpnet.compiler.c.linker import Linker
+from xpnet.compiler.c.native import Native
+from xpnet.compiler.c.program_cache import remade, remember
+from xpnet.compiler.c.serialise import plain
+from xpnet.compiler.calls import CallLowering
+from xpnet.compiler.lowering import Calls, Reader, Recording
+from xpnet.compiler.program import Program
+from xpnet.compiler.row_partition import Crew
+from xpnet.trace import Traced
+
+
+class CLowering(CallLowering):
+    """The `Lowering` to C. Where every call is C, the program is kept as plain data."""
+
+    linker: Linker
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(recording)
+        self._known = recorded(recording)
+
+    def load(self, wait: bool) -> Program | None:
+        """The program of the cache."""
+        return None if self._known is None else remade(self._known, wait)
+
+    def plan(self) -> Plan:
+        """The order in which nodes share loops."""
+        return Plan(self.recording.tape, list(self.recording.outputs.values()), True)
+
+    def begin(self, plan: Plan, crew: Crew) -> None:
+        """Take memory."""
+        super().begin(plan, crew)
+        arena, backend = self.memory.arena, self.backend
+
+        def room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+            return arena.take(object(), shape, dtype, fresh=True)
+
+        members = self.recording.members
+        self.linker = Linker(members, lambda: backend.threads, crew, room)
+
+    def _arena(self) -> Arena:
+        # One place for all networks of a stack, one for the rows of a part.
+        divided = self.crew.threads > 1
+        exact = bool(self.recording.members) or divided
+        return Arena(self.backend, exact, self.crew.threads * ROOM if divided else 0)
+
+    def lower(self, run: list[Traced]) -> list[Any]:
+        """The run as one loop, or a call each."""
+        plan = self.memory.plan
+        alone = len(run) == 1 and plan.overlaps(run[0])  # NumPy looks out for it
+        if alone or not plan.fit(run):
+            return self.each(run)
+        if len(run) > 1 and _operands(run) > self.linker.most:
+            return [op for node in run for op in self.lower([node])]
+        # A later pass over the row reads operands again: none is given up.
+        several = any(node.op == "max" for node in run)
+        rest, kept = self.memory.results(run, set() if several else set(run))
+        ops: list[Any] = []
+        if rest:
+            nest = (rest, frame(run[0]), self.memory.array, kept, argument_dtypes)
+            ops = [self.linker.loop(*nest)]
+        self.memory.release(run)
+        return ops
+
+    def node(self, node: Traced, operands: list[Any], out: Array) -> list[Any]:
+        """Calls of C, or of NumPy where C has none."""
+        ops = self.linker.ops(node, operands, out)
+        return ops or super().node(node, operands, out)
+
+    def finish(self, calls: Calls, readers: Sequence[Reader], wait: bool) -> Program:
+        """The program, kept for the next such tape."""
+        linker = self.linker
+        if not self.recording.outputs:  # which are read as a whole
+            linker.spread(calls, self.memory.arena.owned)
+        text = linker.text()
+        linked, native = linker.link(calls, wait, text)
+        take = None
+        ops = [calls[reader.segment][reader.index] for reader in readers]
+        if all(isinstance(op, Op) for op in ops) and self.may_rebind():
+            pairs = zip(readers, ops, strict=True)
+            take = [self._point(r.node, op, native) for r, op in pairs]
+        source = linker.whole(text)
+        program = self.program(linked, readers=take, source=source, native=native)
+        if self._known is not None:
+            made = plain(self._known, program, calls, text, readers)
+            if made is not None:
+                remember(self._known.key, made)
+        return program
+
+    def _point(self, node: Traced, op: Op, native: Native) -> Callable[[Array], None]:
+        """What gives another array to the product `node`, which `op` computes."""
+        operands = self.operands_of(node)
+
+        def take(array: Array) -> None:
+            native.point(op, [*operands(array), op.arrays[-1]])
+
+        return take
+
+
+def _operands(run: list[Traced]) -> int:
+    """At most so many arrays does a run read and write."""
+    inside = set(run)
+    read = [a for n in run for a in n.args if a not in inside]
+    return len(run) + len(set(read))

@@ -1,0 +1,124 @@
+"""What of a program is machine code: a loaded library, and tables of calls into it."""
+
+import ctypes
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+from weakref import ref
+
+from xpnet.backend import Array
+from xpnet.compiler.c.barriers import grouped
+from xpnet.compiler.c.build import Build, BuildError
+from xpnet.compiler.c.call_table import Op, Table
+from xpnet.compiler.c.partial_sums import joined
+from xpnet.compiler.primitives import Call
+from xpnet.compiler.row_partition import Crew
+
+RUN = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
+STEPS = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
+EPOCHS = [*[ctypes.c_void_p, ctypes.c_int64] * 2, ctypes.c_int64]
+
+
+@cache
+def runtime() -> str:
+    """What every library begins with."""
+    return Path(__file__).with_name("runtime.c").read_text()
+
+
+class NotCompiledError(Exception):
+    """The library is not there yet.
+
+    Attributes:
+        build: what would make it.
+    """
+
+    def __init__(self, build: Build) -> None:
+        super().__init__("the program's library has not been compiled yet")
+        self.build = build
+
+
+class Library:
+    """A loaded library: its own functions, and those of the runtime.
+
+    Raises:
+        BuildError: its arithmetic is not exact.
+    """
+
+    def __init__(self, loaded: Any) -> None:
+        if not loaded.xpnet_exact():
+            raise BuildError("the compiler does not keep to IEEE 754; see its options")
+        self.loaded = loaded
+        self.run, self.steps = loaded.xpnet_run, loaded.xpnet_steps
+        self.epochs = loaded.xpnet_epochs
+        self.run.argtypes, self.run.restype = RUN, None
+        self.steps.argtypes, self.steps.restype = STEPS, ctypes.c_int64
+        self.epochs.argtypes, self.epochs.restype = EPOCHS, ctypes.c_int64
+
+    def address(self, name: str) -> int:
+        """Where the function `name` is."""
+        return ctypes.cast(getattr(self.loaded, name), ctypes.c_void_p).value or 0
+
+
+class Row(list[Call]):
+    """The calls of a segment, which may be referred to weakly."""
+
+
+@dataclass
+class Native:
+    """What of a program is machine code.
+
+    Attributes:
+        library: with the program's loops.
+        ops: of each segment that is calls of C from end to end.
+        members: networks along the first axis; None for one alone.
+        splits: whether any of them can be computed without the others.
+        crew: the threads that share its calls.
+        tables: what the calls of the program read.
+    """
+
+    library: Library
+    ops: dict[str, list[Op]]
+    members: int | None
+    splits: bool
+    crew: Crew
+    tables: list[Table] = field(repr=False)
+
+    def point(self, op: Op, arrays: list[Array]) -> None:
+        """Let `op` take these arrays, laid out as those before."""
+        op.point(arrays)
+        for table in self.tables:
+            if op in table.ops:
+                table.point(op)
+
+    def linked_late(self, ops: list[Op], row: "Row", at: int) -> Call:
+        """Call `at` of `row`: it runs the ops, and links them when it first does.
+
+        `fit` never asks for it: its tables hold whole steps.
+        """
+        known: list[Call] = []
+        found = ref(row)  # a row that held itself would outlive its program
+
+        def run() -> None:
+            if not known:
+                table = self.link(ops)
+                self.tables.append(table)
+                place = (table.address, table.count, 0, self.members or 1, 0)
+                known.append((self.library.run, place))
+                calls = found()
+                assert calls is not None
+                calls[at] = known[0]
+            function, arguments = known[0]
+            function(*arguments)
+
+        return run, ()
+
+    def link(self, ops: Iterable[Op]) -> Table:
+        """A table of calls with the addresses of their functions."""
+        linked = joined(list(ops), self.crew)
+        for op in linked:
+            if isinstance(op.function, str):
+                op.function = self.library.address(op.function)
+        groups = [[op] for op in linked] if self.crew.threads == 1 else grouped(linked)
+        return Table(groups)
