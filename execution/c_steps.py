@@ -71,6 +71,11 @@ class Steps:
         taken: int = self.native.library.steps(leg, first, members, start, stop)
         return taken
 
+    def read(self, op: Op, source: Array) -> None:
+        """Let `op`, a `take` in front of each step, gather from `source`."""
+        op.point([source, *op.arrays[1:]])
+        self._before.point(op)
+
     def leg(self, steps: int) -> list[int]:
         """What `epochs` reads of them, so many in an epoch."""
         return [*self._leg[:-1].tolist(), steps]

@@ -2,7 +2,7 @@
 
     for each part of the samples: gather, outputs and losses, keep both
 
-As in `tiles.py`, some networks go through all parts before the next few begin.
+As in `network_blocks.py`, some networks go through all parts before the next few begin.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from xpnet.backend import Array
 from xpnet.compiler import c as native
 from xpnet.compiler.c.call_table import Table
 from xpnet.execution import c_steps
-from xpnet.execution.network_blocks import balanced, in_cache, tile_by_tile
+from xpnet.execution.network_blocks import block_by_block, in_cache
 from xpnet.execution.step import EvaluationStep
 
 
@@ -34,7 +34,7 @@ class Stage:
     count: int
 
 
-class EvaluationTiles:
+class EvaluationBlocks:
     """The stages of an evaluation as tables for C.
 
     Args:
@@ -45,7 +45,6 @@ class EvaluationTiles:
         outputs: where they are kept, (k, samples, n).
         totals: Σ w l of each part, (parts, k).
         held: bytes of a network's parameters.
-        threads: that are to share the networks.
     """
 
     def __init__(
@@ -57,10 +56,9 @@ class EvaluationTiles:
         outputs: Array,
         totals: Array,
         held: int,
-        threads: int,
     ) -> None:
         self._samples, self._rows, self._w = samples, rows, w
-        self._outputs, self._totals, self._threads = outputs, totals, threads
+        self._outputs, self._totals = outputs, totals
         self._count, self._which = len(rows), np.arange(len(rows))
         self._programs = [stage.step.program for stage in stages]
         self._tables: list[tuple[native.Native, Table, int]] = []
@@ -74,9 +72,8 @@ class EvaluationTiles:
             self._tables.append((code, table, stage.count))
             part += stage.count
             most = min(most, in_cache(program, stage.step.batch, held, self._count))
-        if not all(code.splits for code, _, _ in self._tables):
-            most = self._count
-        self._tile = balanced(self._count, most, threads)
+        self._splits = all(code.splits for code, _, _ in self._tables)
+        self._most = most if self._splits else self._count
 
     @property
     def possible(self) -> bool:
@@ -111,11 +108,11 @@ class EvaluationTiles:
         first = [op for op in takes if op is not None]
         return code.link([*first, *code.ops["evaluate"], *kept])
 
-    def run(self, pool: Executor | None) -> None:
-        """Fill outputs and totals.
+    def run(self, networks: Sequence[int], pool: Executor | None, threads: int) -> None:
+        """Fill outputs and totals of these networks.
 
         Args:
-            pool: of threads - 1 other threads; None where there are none.
+            networks, pool, threads: see `NetworkBlocks.run`.
         """
 
         def take(first: int, members: int) -> None:
@@ -123,4 +120,5 @@ class EvaluationTiles:
                 for part in range(parts):
                     code.library.run(table.address, table.count, first, members, part)
 
-        tile_by_tile(take, self._count, self._tile, pool, self._threads)
+        networks = networks if self._splits else range(self._count)
+        block_by_block(take, networks, self._most, pool, threads)

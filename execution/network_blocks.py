@@ -11,43 +11,71 @@ from concurrent.futures import Executor, wait
 from math import ceil
 from typing import Any
 
+import numpy as np
+
 from xpnet.backend import Array
 from xpnet.compiler import Program
+from xpnet.compiler.c.call_table import Op
 from xpnet.execution import c_steps
 from xpnet.execution.step import Batch, TrainingStep
 
-CACHE = 2 << 20  # bytes of a core's caches that a tile may take
+NOTHING = np.zeros(0)
+CACHE = 2 << 20  # bytes of a core's caches that a block may take
 
 
-class Tiles:
+class NetworkBlocks:
     """The steps of one lane for batches of one size.
 
     Args:
         steps: in C.
         count: networks of the lane.
-        tile: networks at a time.
+        most: networks at a time, at most.
+        takes: the calls that gather the samples of a batch.
     """
 
-    def __init__(self, steps: c_steps.Steps, count: int, tile: int) -> None:
-        self.steps, self.count, self.tile = steps, count, tile
+    def __init__(
+        self,
+        steps: c_steps.Steps,
+        count: int,
+        most: int,
+        takes: Sequence[Op] = (),
+    ) -> None:
+        self.steps, self.count, self.most, self._takes = steps, count, most, takes
+
+    def read(self, sources: Sequence[Array]) -> None:
+        """Gather from these arrays, of the rows' shape and dtype of those before."""
+        for op, source in zip(self._takes, sources, strict=True):
+            self.steps.read(op, source)
+
+    def let_go(self) -> None:
+        """Hold the samples no longer: `read` comes before the next run."""
+        self.read([NOTHING] * len(self._takes))
 
     def run(
-        self, start: int, stop: int, pool: Executor | None, threads: int
+        self,
+        start: int,
+        stop: int,
+        networks: Sequence[int],
+        pool: Executor | None,
+        threads: int,
     ) -> Iterator[tuple[int, range]]:
         """Take steps start .. stop - 1; yields (step, networks) of each one that went
         wrong for some of these networks, between its gradients and its update.
 
         Args:
             start, stop: the steps.
+            networks: those that are trained.
             pool: of threads - 1 other threads; None where there are none.
-            threads: that take tiles in turn, this one among them.
+            threads: that take blocks in turn, this one among them.
         """
         ended: list[tuple[int, int, int]] = []
 
         def take(first: int, members: int) -> None:
             ended.append((first, members, self.steps.run(start, stop, first, members)))
 
-        tile_by_tile(take, self.count, self.tile, pool, threads)
+        if not self.steps.native.splits:
+            networks = range(self.count)
+        block_by_block(take, networks, self.most, pool, threads)
         for first, members, at in sorted(ended):
             while at < stop:
                 yield at, range(first, first + members)
@@ -55,28 +83,29 @@ class Tiles:
                 at = self.steps.run(at + 1, stop, first, members)
 
 
-def tile_by_tile(
+def block_by_block(
     take: Callable[[int, int], object],
-    count: int,
-    tile: int,
+    networks: Sequence[int],
+    most: int,
     pool: Executor | None,
     threads: int,
 ) -> None:
-    """Let threads take networks 0 .. count - 1, each in its turn the next `tile`.
+    """Let threads take these networks, each in its turn the next `most` or fewer.
 
     Args:
         take: of (the first of them, how many).
-        pool, threads: see `Tiles.run`.
+        networks, pool, threads: see `NetworkBlocks.run`.
+        most: networks at a time.
     """
-    left = deque(range(0, count, tile))
+    left = deque(cut(networks, most, threads))
 
     def work() -> None:
         while left:
             try:
-                first = left.popleft()
+                block = left.popleft()
             except IndexError:  # another thread was faster
                 return
-            take(first, min(tile, count - first))
+            take(block.start, len(block))
 
     in_turns(work, left, pool, threads)
 
@@ -89,10 +118,10 @@ def in_turns(
     Args:
         work: takes from `left` until nothing is; where it raises, the others' turns
             are the last.
-        pool, threads: see `Tiles.run`.
+        pool, threads: see `NetworkBlocks.run`.
     """
-    helpers = range(1, min(threads, len(left)))
-    waiting = [] if pool is None else [pool.submit(work) for _ in helpers]
+    others = range(1, min(threads, len(left)))
+    waiting = [] if pool is None else [pool.submit(work) for _ in others]
     try:
         work()
     finally:
@@ -102,15 +131,14 @@ def in_turns(
         other.result()
 
 
-def tiles(
+def network_blocks(
     step: TrainingStep,
     grads: Array,
     losses: Array,
     gathers: Sequence[tuple[Array, Array, Array, Array, int]],
     copies: Sequence[tuple[Array, Array, tuple[int, int]]],
     held: int,
-    threads: int,
-) -> Tiles | None:
+) -> NetworkBlocks | None:
     """The steps of a lane in C; None where they are not calls of C from end to end.
 
     Args:
@@ -121,20 +149,19 @@ def tiles(
             network, bytes to the next rows).
         copies: (source, where it goes, bytes of each to the next step).
         held: bytes of a network's parameters and of all that its update keeps.
-        threads: that are to share the networks.
     """
     program = step.program
     if program is None or not c_steps.possible(program.native):
         return None
-    takes = [c_steps.take(*gather) for gather in gathers]
-    if None in takes:
+    found = [c_steps.take(*gather) for gather in gathers]
+    takes = [one for one in found if one is not None]
+    if len(takes) < len(found):
         return None
     first = [*takes, *(c_steps.copy(a, b, True, by) for a, b, by in copies)]
     steps = c_steps.Steps(program.native, first, step.loss, losses, grads)
     count = len(grads)
     most = in_cache(program, step.batch, held, count)
-    most = most if program.native.splits else count
-    return Tiles(steps, count, balanced(count, most, threads))
+    return NetworkBlocks(steps, count, most if program.native.splits else count, takes)
 
 
 def in_cache(program: Program, batch: Batch, held: int, count: int) -> int:
@@ -148,10 +175,27 @@ def in_cache(program: Program, batch: Batch, held: int, count: int) -> int:
     return max(1, CACHE // own)
 
 
-def balanced(count: int, most: int, threads: int) -> int:
-    """Networks a tile, `most` at most, so that the threads end together or nearly so.
+def cut(networks: Sequence[int], most: int, threads: int) -> list[range]:
+    """Consecutive ones of these networks, so many at a time that threads share them.
 
-    A thread that takes ⌈⌈count / tile⌉ / threads⌉ tiles is the last to end.
+    Args:
+        networks: their numbers, rising.
+        most, threads: see `balanced`.
+    """
+    size = balanced(len(networks), most, threads) if len(networks) else 1
+    found: list[range] = []
+    for i in networks:
+        if found and found[-1].stop == i and len(found[-1]) < size:
+            found[-1] = range(found[-1].start, i + 1)
+        else:
+            found.append(range(i, i + 1))
+    return found
+
+
+def balanced(count: int, most: int, threads: int) -> int:
+    """Networks a block, `most` at most, so that the threads end together or nearly so.
+
+    A thread that takes ⌈⌈count / block⌉ / threads⌉ blocks is the last to end.
     """
     sizes = range(min(most, count), 0, -1)
-    return min(sizes, key=lambda tile: ceil(ceil(count / tile) / threads) * tile)
+    return min(sizes, key=lambda block: ceil(ceil(count / block) / threads) * block)

@@ -48,6 +48,7 @@ class Halving:
                 )
         self.runner, self.factor = runner, factor
         self.networks: dict[tuple[int, int], Trainer] = {}
+        self.stacks: list[Stack] = []  # of the last round
 
     def run(self, settings: Sequence[Settings]) -> Results:
         """Train all settings, round by round."""
@@ -90,6 +91,7 @@ class Halving:
     def _train(self, trials: list[Trial], epochs: int, progress: Any) -> None:
         """Train every trial on every split for `epochs` more epochs."""
         runner, groups = self.runner, dict[Any, list[Job]]()
+        before, self.stacks = self.stacks, []
         for trial in trials:
             for number in range(len(runner.splits)):
                 if number in trial.errors:
@@ -101,7 +103,9 @@ class Halving:
                 groups.setdefault(kind, []).append(job)
         for group in groups.values():
             for jobs in runner.stacks(group):
-                stack = Stack([self.networks[id(j.trial), j.split] for j in jobs])
+                networks = [self.networks[id(j.trial), j.split] for j in jobs]
+                stack = _stacked(networks, before)
+                self.stacks.append(stack)
                 data = runner.fold_data(jobs)
                 runner.fit(stack, data, jobs, epochs, progress)
                 if runner.interrupted:
@@ -109,3 +113,12 @@ class Halving:
                 rows = runner.scores(stack, data, jobs)
                 for job, row in zip(jobs, rows, strict=True):
                     enter(job.trial, row)
+
+
+def _stacked(networks: list[Trainer], earlier: Sequence[Stack]) -> Stack:
+    """A stack of these networks: a part of an earlier one, which has the programs."""
+    for stack in earlier:
+        places = {id(trainer): i for i, trainer in enumerate(stack.trainers)}
+        if all(id(network) in places for network in networks):
+            return stack.part([places[id(network)] for network in networks])
+    return Stack(networks)

@@ -38,14 +38,14 @@ def check_trainers(trainers: Any) -> list[Trainer]:
     return list(trainers)
 
 
-def check_rows(rows: Any, name: str, count: int, members: int) -> list[Rows]:
+def check_rows(rows: Any, name: str, count: int, networks: int) -> list[Rows]:
     """For each network the numbers of its samples, int64."""
     if rows is None:
-        return [np.arange(count)] * members
-    if not isinstance(rows, list | tuple) or len(rows) != members:
+        return [np.arange(count)] * networks
+    if not isinstance(rows, list | tuple) or len(rows) != networks:
         got = len(rows) if hasattr(rows, "__len__") else type(rows).__name__
         raise ValueError(
-            f"{name}: expected a list of {members} arrays of row numbers, one a "
+            f"{name}: expected a list of {networks} arrays of row numbers, one a "
             f"network, got {got}"
         )
     known: dict[int, Rows] = {}  # those of one fold are one array, and stay one

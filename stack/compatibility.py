@@ -7,11 +7,16 @@ the loss. Where they do, the stack's copy of the layer (rule, loss) holds a `Per
 
 import copy
 from collections.abc import Sequence
+from functools import cache
+from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from xpnet.layers import Layer, Loss, Sequential
+import numpy as np
+
+from xpnet.common import parameters
+from xpnet.layers import ActivationFunction, Layer, Loss, Sequential
 from xpnet.optim import Optimizer
-from xpnet.trace import PerMember
+from xpnet.trace import Noise, PerMember
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -23,6 +28,9 @@ UNLIMITED = (
     "max_norm",
 )  # None is a limit that is never reached
 OWN = ("learning_rate", "schedule", "slots")  # of each member's rule, kept beside it
+PLAIN = {bool, int, str, type(None)}
+UNCHANGING = (FunctionType, BuiltinFunctionType, np.ufunc, ActivationFunction, type)
+BOUND = {"_parameters", "_home", "_taken", "_start"}  # of a layer, by its model
 COLUMNS, MATRICES = 2, 3  # axes of what the numbers of a rule, of a layer meet
 
 
@@ -91,6 +99,62 @@ class _Same:
 
     def __repr__(self) -> str:
         return repr(self.value)
+
+
+def recorded_settings(trainer: "Trainer") -> tuple[Any, ...] | None:
+    """What a recorded step has taken from `trainer`, but for its arrays and rates.
+
+    Equal for two networks of equal `stack_key` if one may take the other's place in a
+    program. The first entry is the seed, where steps draw from it. None where something
+    may change unseen: an object of your own in a layer, a rule or a loss.
+    """
+    model, rule, backend = trainer.model, trainer.optimizer, trainer.backend
+    noisy = rule.gradient_noise or any(layer.uses_noise for layer in model.layers)
+    found: list[Any] = [trainer.seed if noisy else None, model.sample_shape]
+    found += [backend, trainer.dtype, trainer.jit]
+    found += [trainer.takes_graphs, type(trainer.average)]
+    for thing in (*model.layers, rule, trainer.loss_function):
+        if not _settings(thing, found):
+            return None
+    return tuple(found)
+
+
+def _settings(thing: Any, found: list[Any]) -> bool:
+    """Append the settings of a layer, rule or loss; False where one is unknown."""
+    made: Any = type(thing)
+    found.append(made)
+    given, own, bound = _arguments(made), vars(thing), set()
+    for parameter in own.get("_parameters", ()):
+        bound.add(parameter.name)
+    for name, value in own.items():
+        kind = type(value)
+        if name in OWN or name in BOUND:
+            continue
+        if kind in PLAIN:
+            if value is not None or name in given:  # else a step may have left it
+                found.append((name, kind, value))
+        elif kind is float:
+            found.append((name, kind, repr(value)))  # which tells 0.0 from -0.0
+        elif isinstance(value, Layer):
+            if not _settings(value, found):
+                return False
+        elif isinstance(value, UNCHANGING) or (
+            kind is tuple and {type(one) for one in value} <= PLAIN
+        ):
+            found.append((name, kind, value))
+        elif hasattr(value, "strides"):
+            written = name in bound or (name[:1] == "d" and name[1:] in bound)
+            if name in given and not written:
+                return False
+        elif kind is not Noise:
+            return False
+    return True
+
+
+@cache
+def _arguments(kind: Any) -> frozenset[str]:
+    """The names of a constructor's arguments."""
+    return frozenset(name for name, _ in parameters(kind))
 
 
 def stacked_model(trainers: Sequence["Trainer"]) -> Sequential:

@@ -1,162 +1,57 @@
-"""Several epochs of a stack in one go.
+"""Several epochs of a stack per call.
 
 An epoch of many small networks takes less time than Python needs to draw their orders
-and to write a row of each history, and in a longer one every thread waits for the last
-at its end. So where nobody looks at the networks between epochs, some are prepared
-together, and threads take turns at tiles: each takes its epochs without the others, and
-the histories are written when all have. That changes no number.
+and to write a row of each history, and threads would wait for the slowest at each epoch
+end. So where no callback looks at the networks between epochs, several are prepared
+together and threads take blocks of networks from a queue: a block takes its epochs
+without the others, and the histories are written at the end. That changes no number.
 """
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from itertools import pairwise
 from threading import Lock
 
 import numpy as np
 
-from xpnet.execution import c_steps
 from xpnet.execution.interrupt import Interrupt
-from xpnet.execution.network_blocks import balanced, in_turns
+from xpnet.execution.network_blocks import cut, in_turns
 from xpnet.execution.step import TrainingStep
-from xpnet.stack.group import Cohort, Epoch, Values
-from xpnet.stack.parameters import Lane
+from xpnet.stack.blocks import Closing, NetworkBlock, StepRange
+from xpnet.stack.divergence import remove_diverged
+from xpnet.stack.group import Epoch, NetworkGroup
+from xpnet.stack.layout import Values
 from xpnet.training.callbacks import max_epochs_between_calls
 from xpnet.training.epochs import squaring
 
 SPAN = 0.25  # seconds that epochs taken together last, about
-ROUND = 0.01  # seconds between two looks at Ctrl-C, about
+INTERRUPT_CHECK_S = 0.01  # seconds between two looks at Ctrl-C, about
 MOST = 1024  # epochs together
 
 
-Closing = Callable[[int, int, int], object]  # of an epoch, for networks first ...
-
-
-@dataclass(eq=False)
-class Leg:
-    """The batches of one size that a lane takes in an epoch.
-
-    Attributes:
-        lane, step: of the networks.
-        first: the number of its first batch in an epoch.
-        count: batches in an epoch.
-        index: the samples of networks that are alike, (lists, epochs · count, batch).
-        weighted: where the weights of all networks are, (networks, epochs · count,
-            batch), or nothing.
-        table: the numbers of the steps, (epochs · count, k, names).
-        losses: of the steps, (epochs · count, k).
-        steps: in C.
-        tile: networks at a time, at most.
-    """
-
-    lane: Lane
-    step: TrainingStep
-    first: int
-    count: int
-    index: Values
-    weighted: Values
-    table: Values
-    losses: Values
-    steps: c_steps.Steps
-    tile: int
-
-    @property
-    def linked(self) -> bool:
-        """Whether `steps` are still those of the program."""
-        program = self.step.program
-        return program is not None and program.native is self.steps.native
-
-
-class Tile:
-    """Networks that take their epochs without the others.
+class EpochBlock:
+    """Epochs of a group, several at a time.
 
     Args:
-        legs: of an epoch, one behind the other.
-        first: of the networks, of all.
-        members: how many.
-        closing: what is computed at the end of each epoch; None for nothing.
-
-    Attributes:
-        epoch: that comes next, or is under way.
-    """
-
-    def __init__(
-        self, legs: Sequence[Leg], first: int, members: int, closing: Closing | None
-    ) -> None:
-        self._legs, self._first, self._members = legs, first, members
-        self._closing = closing
-        self.epoch = self._leg = self._done = 0
-
-    def run(self, stop: int) -> bool:
-        """Take the epochs before `stop`; False where a step's numbers are not finite,
-        which has not had its update.
-        """
-        together = len(self._legs) == 1 and self._closing is None
-        while self.epoch < stop:
-            leg, first = self.leg, self._first - self.leg.lane.rows.start
-            epochs = stop - self.epoch if together else 1
-            end = (self.epoch + epochs) * leg.count
-            reached = leg.steps.run(self._at, end, first, self._members)
-            if reached < end:
-                self.epoch, self._done = divmod(reached, leg.count)
-                return False
-            self._leg, self._done = (self._leg + 1) % len(self._legs), 0
-            if self._leg == 0:
-                if self._closing is not None:
-                    self._closing(self.epoch, self._first, self._members)
-                self.epoch += epochs
-        return True
-
-    def update(self) -> None:
-        """The update of the step at which `run` has stopped."""
-        self.leg.steps.update(self._at, self.among.start, self._members)
-        self._done += 1
-
-    @property
-    def leg(self) -> Leg:
-        """Where it is."""
-        return self._legs[self._leg]
-
-    @property
-    def _at(self) -> int:
-        """The number of the next step in its leg."""
-        return self.epoch * self.leg.count + self._done
-
-    @property
-    def batch(self) -> int:
-        """The number of the next step in its epoch."""
-        return self.leg.first + self._done
-
-    @property
-    def among(self) -> range:
-        """Its networks, as the lane of its leg counts them."""
-        first = self._first - self.leg.lane.rows.start
-        return range(first, first + self._members)
-
-
-class Ahead:
-    """Epochs of a cohort, several at a time.
-
-    Args:
-        cohort: on the CPU.
+        group: on the CPU.
         room: for how many epochs.
-        pool, threads: see `Tiles.run`.
+        pool, threads: see `NetworkBlocks.run`.
     """
 
     def __init__(
-        self, cohort: Cohort, room: int, pool: Executor | None, threads: int
+        self, group: NetworkGroup, room: int, pool: Executor | None, threads: int
     ) -> None:
-        self._cohort, self._room = cohort, min(room, MOST)
+        self._group, self._room = group, min(room, MOST)
         self._pool, self._threads = pool, threads
-        self._legs: list[Leg] = []
+        self._ranges: list[StepRange] = []
         self._closing: Closing | None = None
-        self._watched = any(member.callbacks for member in cohort.members)
-        self._squares = np.zeros((0, len(cohort.members)))
-        self._which = np.empty(len(cohort.members), np.int64)
-        for at, networks in enumerate(cohort.alike):
-            self._which[networks] = at
+        self._watched = any(network.callbacks for network in group.networks)
+        self._squares = np.zeros((0, len(group.networks)))
+        self._which = np.zeros(len(group.networks), np.int64)
+        for at, rows in enumerate(group.same_order):
+            self._which[rows] = at
 
     def of(self, left: int, seconds: float) -> int:
         """How many of the `left` epochs are to be taken together now.
@@ -165,24 +60,24 @@ class Ahead:
             seconds: of an epoch, about; 0 where nobody knows.
         """
         few = min(left, self._room, int(SPAN / seconds)) if seconds else 1
-        for member in self._cohort.members if self._watched else ():
-            if not member.frozen:
-                few = max_epochs_between_calls(member.callbacks, member.trainer, few)
+        for network in self._group.networks if self._watched else ():
+            if not network.frozen:
+                few = max_epochs_between_calls(network.callbacks, network.trainer, few)
         return few if few > 1 and self._ready() else 1
 
     def _ready(self) -> bool:
         """Whether every step is calls of C."""
-        if not (self._legs and all(leg.linked for leg in self._legs)):
-            self._legs = self._made()
-            if self._legs and self._watched:
+        if not (self._ranges and all(step_range.linked for step_range in self._ranges)):
+            self._ranges = self._made()
+            if self._ranges and self._watched:
                 self._closing = self._squaring()
-                self._legs = self._legs if self._closing is not None else []
-        return bool(self._legs)
+                self._ranges = self._ranges if self._closing is not None else []
+        return bool(self._ranges)
 
     def _squaring(self) -> Closing | None:
         """What notes Σ W² of each network at the end of an epoch."""
-        bank, native_ = self._cohort.bank, self._legs[0].steps.native
-        weights = bank.buffers.params[:, : bank.buffers.layout.penalized]
+        parameters, native_ = self._group.parameters, self._ranges[0].steps.native
+        weights = parameters.buffers.params[:, : parameters.buffers.layout.penalized]
         k = len(weights)
         squares = np.zeros((self._room, k, 1, 1), weights.dtype)
         op = squaring(weights, squares, k)
@@ -195,33 +90,35 @@ class Ahead:
 
         return close
 
-    def _made(self) -> list[Leg]:
-        """The legs of an epoch; none where some of their steps are not calls of C."""
-        cohort, room, found = self._cohort, self._room, []
-        parts = [part for parts in cohort.plan for part in parts]
-        where = [i for i, parts in enumerate(cohort.plan) for _ in parts]
-        names = cohort.bank.trainers[0].rule.numbers.shape
-        dtype = cohort.bank.buffers.dtype
+    def _made(self) -> list[StepRange]:
+        """The ranges of an epoch; none where some of their steps are not calls of C."""
+        group, room, found = self._group, self._room, []
+        parts = [part for parts in group.plan for part in parts]
+        where = [i for i, parts in enumerate(group.plan) for _ in parts]
+        names = group.parameters.trainers[0].rule.numbers.shape
+        dtype = group.parameters.buffers.dtype
         for part, count in Counter(parts).items():
             start, stop, size = part
-            lane, k = cohort.bank.lane(start, stop), stop - start
-            step = cohort.step(lane, size)
+            models, k = group.parameters.slice(start, stop), stop - start
+            step = group.step(models, size)
             if not _splits(step, k):
                 return []
             steps = room * count
-            index = np.empty((len(cohort.alike), steps, size), np.int64)
-            weights = (len(self._which), steps, size) if cohort.w is not None else (0,)
+            index = np.empty((len(group.same_order), steps, size), np.int64)
+            weights = (len(self._which), steps, size) if group.w is not None else (0,)
             weighted = np.empty(weights, np.int64)
             table = np.empty((steps, k, *names), dtype)
-            losses = np.empty((steps, k), dtype)
+            losses = np.zeros((steps, k), dtype)
             lists = index, self._which, weighted
-            tiles = cohort.linked(step, lane, *lists, table, losses)
-            if tiles is None:
+            blocks = group.linked(step, models, *lists, table, losses)
+            if blocks is None:
                 return []
             arrays = (index, weighted, table, losses)
             first = where[parts.index(part)]
             found.append(
-                Leg(lane, step, first, count, *arrays, tiles.steps, tiles.tile)
+                StepRange(
+                    models, step, first, count, *arrays, blocks.steps, blocks.most
+                )
             )
         return found
 
@@ -231,9 +128,9 @@ class Ahead:
 
         The trainers' counters are those of the epoch that is told of.
         """
-        cohort, began = self._cohort, time.perf_counter()
-        training, steps = cohort.training, cohort.steps.tolist()
-        trainers = {i: cohort.members[i].trainer for i in training}
+        group, began = self._group, time.perf_counter()
+        training, steps = group.training, group.steps.tolist()
+        trainers = {i: group.networks[i].trainer for i in training}
         before = {i: (t.steps_done, t.epochs_done) for i, t in trainers.items()}
         ended: dict[int, tuple[int, int]] = {}  # (epochs, steps) before it diverged
 
@@ -247,23 +144,23 @@ class Ahead:
                 trainer.square_then = None if squares is None else squares[i]
 
         self._prepare(count)
-        tiles, done = self._tiles(), 0
-        some = max(1, int(ROUND / seconds))
+        blocks, done = self._blocks(), 0
+        some = max(1, int(INTERRUPT_CHECK_S / seconds))
         try:
-            done = self._take(tiles, count, some, interrupt)
-            while stopped := [tile for tile in tiles if tile.epoch < done]:
-                for tile in stopped:
-                    ended |= self._part_with(tile)
+            done = self._take(blocks, count, some, interrupt)
+            while stopped := [block for block in blocks if block.epoch < done]:
+                for block in stopped:
+                    ended |= self._remove_diverged(block)
                 self._take(stopped, done, some)
             seconds = (time.perf_counter() - began) / done
-            means = cohort.means(*self._read(done))
+            means = group.means(*self._read(done))
             for epoch in range(done):
                 reach(epoch + 1, self._watched)
                 first, last = epoch == 0, epoch == done - 1
                 yield Epoch(
                     means[epoch],
-                    cohort.counts,
-                    len(cohort.plan) if interrupt.asked and last else None,
+                    group.counts,
+                    len(group.plan) if interrupt.asked and last else None,
                     [i for i in training if i not in ended or ended[i][0] >= epoch],
                     {i for i, (epochs, _) in ended.items() if epochs == epoch},
                     seconds,
@@ -271,62 +168,63 @@ class Ahead:
                     last,
                 )
         finally:  # also where a second Ctrl-C, or who is told, ends all
-            reach(done or min(tile.epoch for tile in tiles), False)
+            reach(done or min(block.epoch for block in blocks), False)
 
     def _prepare(self, count: int) -> None:
         """The orders of the samples and the numbers of the steps."""
-        cohort, size = self._cohort, self._cohort.batch_size
-        for at, orders in enumerate(cohort.orders(count)):
-            for leg, _ in self._of(cohort.alike[at]):
-                begin = leg.first * size
-                end = begin + leg.count * leg.index.shape[2]
-                leg.index[at, : count * leg.count] = orders[:, begin:end].reshape(
-                    (count * leg.count, -1)
-                )
-        steps = (count * cohort.steps).tolist()
-        frozen = [member.frozen for member in cohort.members]
-        for members, numbers in cohort.numbers.shared(steps, frozen):
+        group, size = self._group, self._group.batch_size
+        for at, orders in enumerate(group.orders(count)):
+            for step_range, _ in self._of(group.same_order[at]):
+                begin = step_range.first * size
+                end = begin + step_range.count * step_range.index.shape[2]
+                step_range.index[at, : count * step_range.count] = orders[
+                    :, begin:end
+                ].reshape((count * step_range.count, -1))
+        steps = (count * group.steps).tolist()
+        frozen = group.frozen
+        for members, numbers in group.numbers.shared(steps, frozen):
             epochs = numbers.reshape((count, -1, numbers.shape[-1]))
-            for leg, own in self._of(members):
-                part = epochs[:, leg.first : leg.first + leg.count]
-                leg.table[: count * leg.count, own] = part.reshape(
-                    (count * leg.count, 1, -1)
+            for step_range, own in self._of(members):
+                part = epochs[:, step_range.first : step_range.first + step_range.count]
+                step_range.table[: count * step_range.count, own] = part.reshape(
+                    (count * step_range.count, 1, -1)
                 )
-        for leg in self._legs if cohort.w is not None else ():
-            taken, rows = slice(count * leg.count), leg.lane.rows
-            index = leg.index[self._which[rows], taken]
-            leg.weighted[rows, taken] = index + cohort.blocks[rows, :, None]
+        for step_range in self._ranges if group.w is not None else ():
+            taken, rows = slice(count * step_range.count), step_range.models.rows
+            index = step_range.index[self._which[rows], taken]
+            step_range.weighted[rows, taken] = index + group.blocks[rows, :, None]
 
-    def _of(self, members: Sequence[int]) -> Iterator[tuple[Leg, list[int]]]:
-        """(leg, those of these networks that take it, as its lane counts them)."""
-        for leg in self._legs:
-            start, stop = leg.lane.rows.start, leg.lane.rows.stop
-            own = [i - start for i in members if start <= i < stop]
+    def _of(self, networks: Sequence[int]) -> Iterator[tuple[StepRange, list[int]]]:
+        """(steps, those of these networks that take them, as `models` counts them)."""
+        for step_range in self._ranges:
+            start, stop = step_range.models.rows.start, step_range.models.rows.stop
+            own = [i - start for i in networks if start <= i < stop]
             if own:
-                yield leg, own
+                yield step_range, own
 
-    def _tiles(self) -> list[Tile]:
-        """The networks, a few at a time: they take the same legs."""
-        rows = [leg.lane.rows for leg in self._legs]
+    def _blocks(self) -> list[NetworkBlock]:
+        """The networks that train, a few at a time: they take the same ranges."""
+        training = self._group.training
+        rows = [step_range.models.rows for step_range in self._ranges]
         cuts = sorted({row for one in rows for row in (one.start, one.stop)})
-        tiles = []
+        blocks = []
         for start, stop in pairwise(cuts):
-            legs = [
-                leg
-                for leg in self._legs
-                if leg.lane.rows.start <= start < leg.lane.rows.stop
+            ranges = [
+                step_range
+                for step_range in self._ranges
+                if step_range.models.rows.start <= start < step_range.models.rows.stop
             ]
-            most = min(leg.tile for leg in legs)
-            tile = balanced(stop - start, most, self._threads)
-            tiles += [
-                Tile(legs, first, min(tile, stop - first), self._closing)
-                for first in range(start, stop, tile)
+            most = min(step_range.most for step_range in ranges)
+            own = [i for i in training if start <= i < stop]
+            blocks += [
+                NetworkBlock(ranges, some.start, len(some), self._closing)
+                for some in cut(own, most, self._threads)
             ]
-        return tiles
+        return blocks
 
     def _take(
         self,
-        tiles: Sequence[Tile],
+        blocks: Sequence[NetworkBlock],
         epochs: int,
         some: int,
         interrupt: Interrupt | None = None,
@@ -335,61 +233,65 @@ class Ahead:
 
         A turn has `some` epochs. After Ctrl-C nobody begins one that nobody has begun.
         """
-        left, lock = deque(tiles), Lock()
+        left, lock = deque(blocks), Lock()
         end, begun = epochs, 1
 
-        def next_turn() -> tuple[Tile, int] | None:
+        def next_turn() -> tuple[NetworkBlock, int] | None:
             nonlocal end, begun
             with lock:
                 if interrupt is not None and interrupt.asked:
                     end = min(end, begun)
                 while left:
-                    tile = left.popleft()
-                    if tile.epoch < end:
-                        stop = min(tile.epoch + some, end)
+                    block = left.popleft()
+                    if block.epoch < end:
+                        stop = min(block.epoch + some, end)
                         begun = max(begun, stop)
-                        return tile, stop
+                        return block, stop
                 return None
 
         def work() -> None:
             while turn := next_turn():
-                tile, stop = turn
-                if tile.run(stop):
-                    left.append(tile)
+                block, stop = turn
+                if block.run(stop):
+                    left.append(block)
 
         in_turns(work, left, self._pool, self._threads)
         return end
 
-    def _part_with(self, tile: Tile) -> dict[int, tuple[int, int]]:
-        """Freeze the networks of a tile whose step went wrong, and let it go on."""
-        cohort, leg, epoch = self._cohort, tile.leg, tile.epoch
-        taken = epoch * cohort.steps + tile.batch
-        ended = cohort.part_with(leg.lane, leg.step, tile.among, taken)
+    def _remove_diverged(self, block: NetworkBlock) -> dict[int, tuple[int, int]]:
+        """Freeze the networks of a block whose step went wrong, and let it go on."""
+        group, step_range, epoch = self._group, block.step_range, block.epoch
+        taken = epoch * group.steps + block.batch
+        ended = remove_diverged(
+            group, step_range.models, step_range.step, block.among, taken
+        )
         for i in ended:
             for other, (at,) in self._of([i]):
-                other.table[:, at] = cohort.numbers.idle(i)
-        tile.update()
+                other.table[:, at] = group.numbers.idle(i)
+        block.update()
         return {i: (epoch, taken) for i, taken in ended.items()}
 
     def _read(self, count: int) -> tuple[Values, Values]:
         """(losses (epochs, steps, k), weights of the batches (epochs, k, steps))."""
-        cohort, k, steps = self._cohort, len(self._cohort.members), self._cohort.plan
-        losses = np.zeros((count, len(steps), k), cohort.bank.buffers.dtype)
-        weighted = cohort.w is not None
-        shape = (count if weighted else 0, k, len(steps), cohort.batch_size)
+        group, k, steps = self._group, len(self._group.networks), self._group.plan
+        losses = np.zeros((count, len(steps), k), group.parameters.buffers.dtype)
+        weighted = group.w is not None
+        shape = (count if weighted else 0, k, len(steps), group.batch_size)
         index = np.zeros(shape, np.int64)
-        for leg in self._legs:
-            rows, taken = leg.lane.rows, count * leg.count
-            part = slice(leg.first, leg.first + leg.count)
-            losses[:, part, rows] = leg.losses[:taken].reshape((count, leg.count, -1))
+        for step_range in self._ranges:
+            rows, taken = step_range.models.rows, count * step_range.count
+            part = slice(step_range.first, step_range.first + step_range.count)
+            losses[:, part, rows] = step_range.losses[:taken].reshape(
+                (count, step_range.count, -1)
+            )
             if weighted:
-                size = leg.index.shape[-1]
-                orders = leg.index[self._which[rows], :taken]
-                orders = orders.reshape((-1, count, leg.count, size))
+                size = step_range.index.shape[-1]
+                orders = step_range.index[self._which[rows], :taken]
+                orders = orders.reshape((-1, count, step_range.count, size))
                 index[:, rows, part, :size] = np.swapaxes(orders, 0, 1)
         if weighted:
-            return losses, np.stack([cohort.weights(one) for one in index])
-        each = cohort.weights(None)
+            return losses, np.stack([group.weights(one) for one in index])
+        each = group.weights(None)
         return losses, np.broadcast_to(each, (count, *each.shape))
 
 

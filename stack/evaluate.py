@@ -9,36 +9,36 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.compiler import primitives
-from xpnet.execution.evaluation import EvaluationTiles, Stage
+from xpnet.execution.evaluation import EvaluationBlocks, Stage
 from xpnet.execution.step import BatchSpec, EvaluationStep
 from xpnet.stack.gather import Gather, Rows, padded
-from xpnet.stack.parameters import Bank
+from xpnet.stack.parameters import StackedParameters
 from xpnet.training.data import Samples
 
 Values = np.ndarray[Any, Any]
 
 
 def predict(
-    bank: Bank, x: Array, rows: Sequence[Rows], batch_size: int
+    parameters: StackedParameters, x: Array, rows: Sequence[Rows], batch_size: int
 ) -> list[Values]:
     """link(z) of each network for its rows of x, (rows, n) each.
 
     Args:
-        bank: the networks.
+        parameters: the networks.
         x: (samples, *sample) on their device and of their dtype, or a `np.memmap`.
         rows: which samples each predicts.
         batch_size: samples of each at a time.
     """
-    backend, first = bank.backend, bank.trainers[0]
+    backend, first = parameters.backend, parameters.trainers[0]
     k, width = len(rows), max(map(len, rows))
-    lane, n = bank.lane(0, k), first.model.n_outputs
+    models, n = parameters.slice(0, k), first.model.n_outputs
     result = np.empty((k, width, n), first.dtype)
-    with np.errstate(all="ignore"), backend.active(), bank.averaged():
+    with np.errstate(all="ignore"), backend.active(), parameters.averaged():
         table = backend.asarray(padded(rows, width))
         for start in range(0, width, batch_size):
             part = slice(start, min(start + batch_size, width))
             kind = BatchSpec((part.stop - start, *x.shape[1:]), False, False)
-            step = lane.evaluation_step(kind, targets=False)
+            step = models.evaluation_step(kind, targets=False)
             indices = backend.zeros(step.batch.y.shape[:-1], np.int64)
             indices[...] = table[:, part]
             function, arguments = primitives.take(backend, x, indices, step.batch.x)
@@ -52,29 +52,29 @@ class Evaluation:
     """Scores of each network on samples of its own.
 
     Args:
-        bank: the networks.
+        parameters: the networks.
         samples: what they share.
         rows: which samples each is scored on.
         batch_size: samples of each at a time.
-        pool, threads: see `Tiles.run`.
+        pool, threads: see `NetworkBlocks.run`.
     """
 
     def __init__(
         self,
-        bank: Bank,
+        parameters: StackedParameters,
         samples: Samples,
         rows: Sequence[Rows],
         batch_size: int,
         pool: Executor | None = None,
         threads: int = 1,
     ) -> None:
-        self.bank, self.samples, self.rows = bank, samples, rows
+        self.parameters, self.samples, self.rows = parameters, samples, rows
         self._pool, self._threads = pool, threads
         counts = np.array([len(own) for own in rows])
         self.width = int(counts.max())
         # Alike, so that one program may do for all of them.
         self.size = ceil(self.width / ceil(self.width / batch_size))
-        backend, dtype = bank.backend, bank.trainers[0].dtype
+        backend, dtype = parameters.backend, parameters.trainers[0].dtype
         table = padded(rows, self.width)
         own = np.arange(self.width) < counts[:, None]
         w = own if samples.host_w is None else samples.host_w[table] * own
@@ -85,55 +85,67 @@ class Evaluation:
             self._w: Array = backend.asarray(w, dtype) if self.weighted else None
         self._gathers: dict[EvaluationStep, Gather] = {}
         parts, shape = ceil(self.width / self.size), (len(rows), self.width)
-        self._outputs = np.empty((*shape, bank.trainers[0].model.n_outputs), dtype)
+        self._outputs = np.empty(
+            (*shape, parameters.trainers[0].model.n_outputs), dtype
+        )
         self._totals = np.empty((parts, len(rows)), dtype)
-        self._tiles: EvaluationTiles | None = None
+        self._blocks: EvaluationBlocks | None = None
 
-    def run(self) -> list[dict[str, float]]:
-        """[{"loss": Σ w l / Σ w, metric: value, ...}, ...], one a network."""
-        bank = self.bank
-        with np.errstate(all="ignore"), bank.backend.active(), bank.averaged():
+    def run(self, networks: Sequence[int] | None = None) -> list[dict[str, float]]:
+        """[{"loss": Σ w l / Σ w, metric: value, ...}, ...], one a network.
+
+        Args:
+            networks: those that are scored, others have no scores; None for all.
+        """
+        networks = range(len(self.rows)) if networks is None else networks
+        parameters = self.parameters
+        with (
+            np.errstate(all="ignore"),
+            parameters.backend.active(),
+            parameters.averaged(),
+        ):
             stages = self._stages()
-            tiles = self._in_c(stages)
-            if tiles is not None:
-                tiles.run(self._pool)
+            blocks = self._in_c(stages)
+            if blocks is not None:
+                blocks.run(networks, self._pool, self._threads)
             else:
                 self._call(stages)
         totals = self._totals.sum(axis=0, dtype=np.float64)
-        found = zip(self._outputs, totals, strict=True)
-        return [self._scores(i, *one) for i, one in enumerate(found)]
+        found: list[dict[str, float]] = [{} for _ in self.rows]
+        for i in networks:
+            found[i] = self._scores(i, self._outputs[i], totals[i])
+        return found
 
     def _stages(self) -> list[Stage]:
         """The equal parts, and the short one that may be over."""
-        lane, stages = self.bank.lane(0, len(self.rows)), []
+        models, stages = self.parameters.slice(0, len(self.rows)), []
         full, rest = divmod(self.width, self.size)
         for start, size, count in ((0, self.size, full), (full * self.size, rest, 1)):
             if size:
                 kind = self.samples.kind(size)
                 kind = BatchSpec(kind.shape, kind.labels, self.weighted)
-                step = lane.evaluation_step(kind, targets=True)
+                step = models.evaluation_step(kind, targets=True)
                 stages.append(Stage(step, start, count))
         return stages
 
-    def _in_c(self, stages: list[Stage]) -> EvaluationTiles | None:
+    def _in_c(self, stages: list[Stage]) -> EvaluationBlocks | None:
         """The evaluation in C; None where it goes call by call."""
-        if not self.bank.backend.is_host:
+        if not self.parameters.backend.is_host:
             return None
-        if self._tiles is None or not self._tiles.fits(stages):
+        if self._blocks is None or not self._blocks.fits(stages):
             samples, kept = self.samples, (self._outputs, self._totals)
-            self._tiles = EvaluationTiles(
+            self._blocks = EvaluationBlocks(
                 stages,
                 (samples.x, samples.y),
                 self._table,
                 self._w,
                 *kept,
-                self.bank.buffers.params[0].nbytes,
-                self._threads,
+                self.parameters.buffers.params[0].nbytes,
             )
-        return self._tiles if self._tiles.possible else None
+        return self._blocks if self._blocks.possible else None
 
     def _call(self, stages: list[Stage]) -> None:
-        to_numpy, number = self.bank.backend.to_numpy, 0
+        to_numpy, number = self.parameters.backend.to_numpy, 0
         for stage in stages:
             step = stage.step
             if step not in self._gathers:
@@ -155,6 +167,6 @@ class Evaluation:
         y = samples.host_y[rows]
         weight = self.totals[i]
         result = {"loss": float(total / weight) if weight > 0.0 else 0.0}
-        for name, metric in self.bank.trainers[i].metrics.items():
+        for name, metric in self.parameters.trainers[i].metrics.items():
             result[name] = metric.score(outputs[: len(rows)], y, w)
         return result

@@ -1,4 +1,4 @@
-"""The epochs of a stack's `fit`: cohorts, histories, callbacks, the end."""
+"""The epochs of a stack's `fit`: groups, histories, callbacks, the end."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -11,59 +11,68 @@ from xpnet.backend.blas import one_thread
 from xpnet.common.console import complain
 from xpnet.compiler import c as native
 from xpnet.execution.interrupt import Interrupt
-from xpnet.stack.epochs import Ahead
+from xpnet.stack.epochs import EpochBlock
 from xpnet.stack.evaluate import Evaluation
-from xpnet.stack.group import Cohort, Epoch
+from xpnet.stack.group import COMPACT_BELOW, Epoch, NetworkGroup, group_of
+from xpnet.stack.kept import Kept
 from xpnet.stack.memory import epochs_ahead
-from xpnet.stack.network import Member
+from xpnet.stack.network import Network
 from xpnet.training.data import Samples
 from xpnet.training.divergence import overflow
 from xpnet.training.history import History
 from xpnet.training.trainer import Trainer
 
-PACK = 0.75  # share of rows still training below which a stack is packed anew
-FEWEST = 8  # networks that a thread is worth
+MIN_NETWORKS_PER_THREAD = 8  # networks that a thread is worth
 Scores = list[dict[str, float]]  # of each network
 
 
-class Team:
-    """A cohort, and what its networks are validated on."""
+class WorkerGroup:
+    """A group, and what its networks are validated on."""
 
     def __init__(
         self,
-        cohort: Cohort,
+        group: NetworkGroup,
         evaluation: Evaluation | None,
         pool: ThreadPoolExecutor,
         threads: int,
-        ahead: Ahead | None,
+        block: EpochBlock | None,
     ) -> None:
-        self.cohort, self.evaluation = cohort, evaluation
-        self.pool, self.threads, self.ahead = pool, threads, ahead
-        self.seconds, self._told = 0.0, False
+        self.group, self.evaluation = group, evaluation
+        self.pool, self.threads, self.block = pool, threads, block
+        self.seconds, self._foreseen = 0.0, False
 
     def epoch(self, interrupt: Interrupt) -> tuple[Epoch, Scores | None]:
         """(the epoch, scores after it); it may run in a thread."""
-        epoch = self.cohort.epoch(interrupt)
+        epoch = self.group.epoch(interrupt)
         self.seconds = epoch.seconds
         if self.evaluation is None or epoch.batches is not None:
             return epoch, None
-        return epoch, self.evaluation.run()
+        return epoch, self.evaluation.run(self.group.training)
 
-    def epochs(self, ahead: Ahead, count: int, interrupt: Interrupt) -> Iterator[Epoch]:
+    def epochs(
+        self, block: EpochBlock, count: int, interrupt: Interrupt
+    ) -> Iterator[Epoch]:
         """What `count` epochs gave that are taken in one go."""
-        for epoch in ahead.run(count, self.seconds, interrupt):
+        for epoch in block.run(count, self.seconds, interrupt):
             self.seconds = epoch.seconds
             yield epoch
 
     def foresee(self, epochs: int) -> None:
         """Tell the programs, once they have run, how much is to come."""
-        if self.seconds and not self._told:
-            self._told = True
-            self.cohort.foresee(epochs, self.seconds)
+        if self.seconds and not self._foreseen:
+            self._foreseen = True
+            self.group.foresee(epochs, self.seconds)
 
 
-class Together:
-    """One `fit`: what all its cohorts share."""
+class StackFit:
+    """One `fit`: what all its groups share.
+
+    Args:
+        samples, held: to train on, to validate on.
+        batch_size, shuffle, epochs: as for `Stack.fit`.
+        w: see `NetworkGroup`.
+        kept: the programs of earlier fits.
+    """
 
     def __init__(
         self,
@@ -73,173 +82,185 @@ class Together:
         shuffle: bool,
         w: Array,
         epochs: int,
+        kept: Kept,
     ) -> None:
-        self.samples, self.held, self.w = samples, held, w
+        self.samples, self.held, self.w, self.kept = samples, held, w, kept
         self.batch_size, self.shuffle = batch_size, shuffle
         self.epochs = epochs
         self.progress: Callable[[int], object] = lambda count: None
 
-    def all(self, members: list[Member], fitting: int) -> None:
-        """Train the members, at most `fitting` of them side by side."""
-        parts = math.ceil(len(members) / fitting)
+    def all(self, networks: list[Network], fitting: int) -> None:
+        """Train the networks, at most `fitting` of them side by side."""
+        parts = math.ceil(len(networks) / fitting)
         interrupted = ""
-        for member in members:
-            metrics, validated = member.trainer.metrics, self.held is not None
-            member.trainer.history = History.of(metrics, validated)
-            member.trainer.stop = ""
+        for network in networks:
+            metrics, validated = network.trainer.metrics, self.held is not None
+            network.trainer.history = History.of(metrics, validated)
+            network.trainer.stop = ""
         with Interrupt() as interrupt:
             for part in range(parts):
-                chosen = members[part::parts]
+                chosen = networks[part::parts]
                 if interrupt.asked:
-                    for member in chosen:
-                        member.trainer.stop = "interrupted before its first epoch"
+                    for network in chosen:
+                        network.trainer.stop = "interrupted before its first epoch"
                 else:
-                    self._together(chosen, interrupt)
+                    self._side_by_side(chosen, interrupt)
                 interrupted = interrupted or _interrupted(chosen)
-        for member in members:
-            member.trainer.history.stopped = member.trainer.stop
+        for network in networks:
+            network.trainer.history.stopped = network.trainer.stop
         if interrupted:
             # The script goes on: nobody may take this for a finished training.
             complain(f"fit: {interrupted}; returning")
 
-    def _together(self, members: list[Member], interrupt: Interrupt) -> None:
-        """Train members side by side; callbacks see the end however it comes."""
-        teams: list[Team] = []
-        count = workers([member.trainer for member in members])
+    def _side_by_side(self, networks: list[Network], interrupt: Interrupt) -> None:
+        """Train networks side by side; callbacks see the end however it comes."""
+        groups: list[WorkerGroup] = []
+        count = workers([network.trainer for network in networks])
         with ExitStack() as ends:
-            ends.callback(lambda: self._end(teams))
+            ends.callback(lambda: self._end(groups))
             if count > 1:
                 ends.enter_context(one_thread())
             pool = ends.enter_context(ThreadPoolExecutor(count))
-            teams += self._teams(members, count, pool)
-            for member in members:
-                for callback in member.callbacks:
-                    callback.on_fit_begin(member.trainer)
+            groups += self._fit_groups(networks, count, pool)
+            for network in networks:
+                for callback in network.callbacks:
+                    callback.on_fit_begin(network.trainer)
             left = self.epochs
-            while left and teams:
-                left -= self._some(teams, left, pool, interrupt)
-                teams[:] = [self._packed(t) for t in teams if t.cohort.alive]
-                for team in teams:
-                    team.foresee(left)
+            while left and groups:
+                left -= self._next_epochs(groups, left, pool, interrupt)
+                ended = [worker for worker in groups if not worker.group.alive]
+                groups[:] = [self._compact(t) for t in groups if t.group.alive]
+                self._keep(ended)
+                for worker in groups:
+                    worker.foresee(left)
+            still = list(groups)
+        self._keep(still)
 
-    def _some(
+    def _keep(self, groups: Sequence[WorkerGroup]) -> None:
+        """The programs of these groups are for another fit."""
+        for worker in groups:
+            self.kept.put(worker.group.parameters, worker.group)
+
+    def _next_epochs(
         self,
-        teams: list[Team],
+        groups: list[WorkerGroup],
         left: int,
         pool: ThreadPoolExecutor,
         interrupt: Interrupt,
     ) -> int:
-        """The next epoch of all teams, or several of the only one; how many."""
-        ahead = teams[0].ahead if len(teams) == 1 else None
-        count = 1 if ahead is None else ahead.of(left, teams[0].seconds)
-        if ahead is not None and count > 1:
-            for epoch in teams[0].epochs(ahead, count, interrupt):
-                self._rows(teams[0], epoch)
+        """The next epoch of all groups, or several of the only one; how many."""
+        block = groups[0].block if len(groups) == 1 else None
+        count = 1 if block is None else block.of(left, groups[0].seconds)
+        if block is not None and count > 1:
+            for epoch in groups[0].epochs(block, count, interrupt):
+                self._rows(groups[0], epoch)
             return count
-        run = partial(Team.epoch, interrupt=interrupt)
-        done = map(run, teams) if len(teams) == 1 else pool.map(run, teams)
-        for team, result in zip(teams, list(done), strict=True):
-            self._rows(team, *result)
+        run = partial(WorkerGroup.epoch, interrupt=interrupt)
+        done = map(run, groups) if len(groups) == 1 else pool.map(run, groups)
+        for worker, result in zip(groups, list(done), strict=True):
+            self._rows(worker, *result)
         return 1
 
-    def _teams(
-        self, members: list[Member], count: int, pool: ThreadPoolExecutor
-    ) -> list[Team]:
-        """One team whose steps threads share in C; where they cannot, a team a thread.
+    def _fit_groups(
+        self, networks: list[Network], count: int, pool: ThreadPoolExecutor
+    ) -> list[WorkerGroup]:
+        """One group whose steps threads share in C; else a group for each thread.
 
-        Python's own calls keep all threads but one waiting, or nearly so.
+        Calls from Python hold its lock, or nearly so: threads cannot share them.
         """
-        if count == 1 or native.expected(members[0].trainer.jit):
-            whole = self._team(members, pool, count)
-            if count == 1 or whole.cohort.in_c:
+        if count == 1 or native.expected(networks[0].trainer.jit):
+            whole = self._fit_group(networks, pool, count)
+            if count == 1 or whole.group.in_c:
                 return [whole]
+            self._keep([whole])
             del whole  # and with it its arrays
-        return [self._team(members[i::count], pool, 1) for i in range(count)]
+        return [self._fit_group(networks[i::count], pool, 1) for i in range(count)]
 
-    def _team(
-        self, members: list[Member], pool: ThreadPoolExecutor, threads: int
-    ) -> Team:
-        batches = (self.samples, self.batch_size, self.shuffle)
-        cohort = Cohort(members, *batches, self.w, pool, threads)
-        cohort.record()
-        evaluation = ahead = None
+    def _fit_group(
+        self, networks: list[Network], pool: ThreadPoolExecutor, threads: int
+    ) -> WorkerGroup:
+        batches = (self.samples, self.batch_size, self.shuffle, self.w)
+        group = group_of(networks, self.kept, *batches, pool, threads)
+        group.record()
+        evaluation = block = None
         if self.held is not None:
-            rows = [m.held for m in cohort.members if m.held is not None]
+            rows = [m.held for m in group.networks if m.held is not None]
             held = (self.held, rows, self.batch_size)
-            evaluation = Evaluation(cohort.bank, *held, pool, threads)
-        elif cohort.backend.is_host:
-            room = epochs_ahead(members[0].trainer, self.samples, self.batch_size)
-            ahead = Ahead(cohort, min(room, self.epochs), pool, threads)
-        return Team(cohort, evaluation, pool, threads, ahead)
+            evaluation = Evaluation(group.parameters, *held, pool, threads)
+        elif group.backend.is_host:
+            room = epochs_ahead(networks[0].trainer, self.samples, self.batch_size)
+            block = EpochBlock(group, min(room, self.epochs), pool, threads)
+        return WorkerGroup(group, evaluation, pool, threads, block)
 
-    def _packed(self, team: Team) -> Team:
-        """The team; anew, without the networks that have ended, once they are many."""
-        cohort = team.cohort
-        if cohort.alive > PACK * len(cohort.members):
-            return team
-        cohort.release()
-        left = [m for m in cohort.members if not m.frozen]
-        packed = self._team(left, team.pool, team.threads)
-        packed.seconds = team.seconds * cohort.alive / len(cohort.members)
+    def _compact(self, worker: WorkerGroup) -> WorkerGroup:
+        """The worker group, or a new one without the networks that have ended."""
+        group = worker.group
+        if group.alive > COMPACT_BELOW * len(group.networks) or group.leaves_out:
+            return worker
+        group.release()
+        left = [m for m in group.networks if not m.frozen]
+        packed = self._fit_group(left, worker.pool, worker.threads)
+        packed.seconds = worker.seconds * group.alive / len(group.networks)
+        self._keep([worker])
         return packed
 
-    def _end(self, teams: list[Team]) -> None:
+    def _end(self, groups: list[WorkerGroup]) -> None:
         """Hand the arrays back to who still trains, and let the callbacks end."""
-        for cohort in [team.cohort for team in teams]:
-            for i, member in enumerate(cohort.members):
-                if not member.frozen:
-                    self._leave(cohort, i)
+        for group in [worker.group for worker in groups]:
+            for i, network in enumerate(group.networks):
+                if not network.frozen:
+                    self._leave(group, i)
 
-    def _leave(self, cohort: Cohort, i: int) -> None:
+    def _leave(self, group: NetworkGroup, i: int) -> None:
         """Network i is done."""
-        cohort.freeze(i)
-        member = cohort.members[i]
-        self._say_goodbye(member)
-        member.error = overflow(member.trainer)
-        if member.error is not None:
-            member.trainer.stop = f"diverged: {member.error}"
+        group.freeze(i)
+        network = group.networks[i]
+        self._end_callbacks(network)
+        network.error = overflow(network.trainer)
+        if network.error is not None:
+            network.trainer.stop = f"diverged: {network.error}"
 
-    def _say_goodbye(self, member: Member) -> None:
-        for callback in reversed(member.callbacks):
-            callback.on_fit_end(member.trainer)
+    def _end_callbacks(self, network: Network) -> None:
+        for callback in reversed(network.callbacks):
+            callback.on_fit_end(network.trainer)
 
     def _rows(
         self,
-        team: Team,
+        worker: WorkerGroup,
         epoch: Epoch,
         scores: Scores | None = None,
     ) -> None:
         """A row of every history of the networks that were training."""
-        cohort = team.cohort
+        group = worker.group
         for i in epoch.training:
-            member = cohort.members[i]
+            network = group.networks[i]
             self.progress(1)
             if i in epoch.diverged:
-                self._say_goodbye(member)
+                self._end_callbacks(network)
                 continue
-            row = _row(member.trainer, epoch, i, scores)
-            member.trainer.history.rows.append(row)
-            self._after(cohort, i, row, epoch)
+            row = _row(network.trainer, epoch, i, scores)
+            network.trainer.history.rows.append(row)
+            self._after(group, i, row, epoch)
 
     def _after(
-        self, cohort: Cohort, i: int, row: dict[str, float], epoch: Epoch
+        self, group: NetworkGroup, i: int, row: dict[str, float], epoch: Epoch
     ) -> None:
         """What its callbacks make of network i's epoch."""
-        member = cohort.members[i]
-        trainer = member.trainer
-        left = member.frozen  # it has diverged in an epoch yet to be told of
+        network = group.networks[i]
+        trainer = network.trainer
+        left = network.frozen  # it has diverged in an epoch yet to be told of
         if epoch.batches is not None and not left:
             number = len(trainer.history)
             trainer.stop = f"interrupted in epoch {number} after batch {epoch.batches}"
-        elif member.callbacks:
+        elif network.callbacks:
             if epoch.first and not left:
-                cohort.bank.pull(i)
-            for callback in member.callbacks:
+                group.parameters.store(i)
+            for callback in network.callbacks:
                 callback.on_epoch_end(trainer, row)
             if epoch.last and not left:
-                cohort.bank.push(i)
+                group.parameters.load(i)
         if trainer.stop and not left:
-            self._leave(cohort, i)
+            self._leave(group, i)
 
 
 def workers(trainers: Sequence[Trainer]) -> int:
@@ -248,7 +269,9 @@ def workers(trainers: Sequence[Trainer]) -> int:
     The products of small networks are too small for threads within. On a device there
     is one.
     """
-    return max(1, min(trainers[0].backend.threads, len(trainers) // FEWEST))
+    return max(
+        1, min(trainers[0].backend.threads, len(trainers) // MIN_NETWORKS_PER_THREAD)
+    )
 
 
 def _row(
@@ -267,7 +290,7 @@ def _row(
     return row
 
 
-def _interrupted(members: list[Member]) -> str:
+def _interrupted(networks: list[Network]) -> str:
     """What the first of these that Ctrl-C has ended says."""
-    stops = [member.trainer.stop for member in members]
+    stops = [network.trainer.stop for network in networks]
     return next((stop for stop in stops if stop.startswith("interrupted")), "")

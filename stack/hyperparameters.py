@@ -11,7 +11,15 @@ if TYPE_CHECKING:
 Values = np.ndarray[Any, Any]
 
 # What the numbers of a step do not depend on, and the rate, which is looked at apart.
-APART = {"learning_rate", "l1", "l2", "weight_decay", "clip_value", "clip_norm"}
+APART = {
+    "learning_rate",
+    "schedule",
+    "l1",
+    "l2",
+    "weight_decay",
+    "clip_value",
+    "clip_norm",
+}
 
 
 class Numbers:
@@ -19,7 +27,7 @@ class Numbers:
 
     def __init__(self, trainers: Sequence["Trainer"]) -> None:
         self._trainers = trainers
-        self._rules = [(_plain(t.optimizer.config()), t.average) for t in trainers]
+        self._rules = [(_plain(t.optimizer), t.average) for t in trainers]
 
     def table(self, steps: int, frozen: Sequence[bool]) -> Values:
         """The numbers of the next `steps` steps; a frozen network's rate is 0."""
@@ -70,5 +78,5 @@ class Numbers:
         return found
 
 
-def _plain(config: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple((k, repr(v)) for k, v in config.items() if k not in APART)
+def _plain(rule: Any) -> tuple[Any, ...]:
+    return tuple([(k, repr(v)) for k, v in vars(rule).items() if k not in APART])

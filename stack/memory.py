@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 SHARE = 0.5  # of the memory that is free, unless the caller says otherwise
 VALUES = 8  # arrays of a layer's size that a step keeps at once, generously
 INDEX = 8  # bytes of a row number
-AHEAD = 0.25  # of a network's own arrays: what is prepared of the epochs to come
+EPOCH_BLOCKS = 0.25  # of a network's own arrays: what is prepared of the epochs to come
 
 
-def member_bytes(trainer: "Trainer", samples: Samples, batch_size: int) -> int:
+def network_bytes(trainer: "Trainer", samples: Samples, batch_size: int) -> int:
     """What one more network of a stack takes, rather more than less.
 
-    Its rows of the bank; the batch, and `VALUES` values of the size of each layer's
-    output, in the steps for full batches, for the last one, and in the evaluation; its
-    predictions for the samples, and their numbers in the order of an epoch; what is
-    prepared for the epochs after it.
+    Its rows of the parameters; the batch, and `VALUES` values of the size of each
+    layer's output, in the steps for full batches, for the last one, and in the
+    evaluation; its predictions for the samples, and their numbers in the order of an
+    epoch; what is prepared for the epochs after it.
     """
     own = _own_bytes(trainer, batch_size)
     item = trainer.dtype.itemsize
     outputs = samples.count * trainer.model.n_outputs * item
-    return int((1 + AHEAD) * own + outputs + 4 * samples.count * INDEX)
+    return int((1 + EPOCH_BLOCKS) * own + outputs + 4 * samples.count * INDEX)
 
 
 def _own_bytes(trainer: "Trainer", batch_size: int) -> int:
@@ -49,7 +49,7 @@ def epochs_ahead(trainer: "Trainer", samples: Samples, batch_size: int) -> int:
     steps = math.ceil(samples.count / batch_size)
     numbers = steps * (trainer.rule.numbers.size + 1) * trainer.dtype.itemsize
     each = orders * samples.count * INDEX + numbers
-    return int(AHEAD * _own_bytes(trainer, batch_size) / each)
+    return int(EPOCH_BLOCKS * _own_bytes(trainer, batch_size) / each)
 
 
 def check_memory(memory: float | None) -> float | None:
@@ -67,7 +67,7 @@ def room(
     Raises:
         ValueError: `memory` was given and one network takes more.
     """
-    one = member_bytes(trainer, samples, batch_size)
+    one = network_bytes(trainer, samples, batch_size)
     budget = SHARE * trainer.backend.memory()["free"] if memory is None else memory
     if memory is not None and one > memory:
         raise ValueError(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(eq=False)
-class Member:
+class Network:
     """What distinguishes one network from the others.
 
     Attributes:

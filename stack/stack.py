@@ -20,12 +20,14 @@ from xpnet.common.console import bar
 from xpnet.stack import evaluate as stacked_evaluation
 from xpnet.stack import memory as stack_memory
 from xpnet.stack.checks import check_rows, check_trainers, check_weighed
-from xpnet.stack.compatibility import check_stackable
+from xpnet.stack.compatibility import check_stackable, recorded_settings
 from xpnet.stack.evaluate import Evaluation
-from xpnet.stack.fit import Together, workers
+from xpnet.stack.fit import StackFit, workers
 from xpnet.stack.gather import Rows
-from xpnet.stack.network import Member
-from xpnet.stack.parameters import Bank
+from xpnet.stack.group import COMPACT_BELOW
+from xpnet.stack.kept import Kept
+from xpnet.stack.network import Network
+from xpnet.stack.parameters import StackedParameters
 from xpnet.training import inputs
 from xpnet.training.callbacks import Callback, check_callbacks, check_monitors
 from xpnet.training.checkpoint_callback import refuse_checkpoints
@@ -78,6 +80,7 @@ class Stack:
             self._build(built[0])
         check_stackable(self.trainers)
         self.errors: dict[int, ArithmeticError] = {}
+        self._kept = Kept()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"trainers": self.trainers, "errors": self.errors}
@@ -94,6 +97,20 @@ class Stack:
 
     def __repr__(self) -> str:
         return f"Stack of {len(self)}: {self.trainers[0]!r}, ..."
+
+    def part(self, networks: Sequence[int]) -> "Stack":
+        """A stack of some of these networks, which runs the same recorded programs.
+
+        Args:
+            networks: their places in this stack, each once.
+
+        Raises:
+            ValueError: none of them, or one twice.
+            IndexError: one that is not there.
+        """
+        found = Stack([self.trainers[i] for i in networks])
+        found._kept = self._kept
+        return found
 
     def _build(self, sample: Any) -> None:
         for trainer in self.trainers:
@@ -171,20 +188,20 @@ class Stack:
         w, blocks = samples.w, [0] * len(self)
         if balanced:
             w, blocks = self._balanced(samples, own, class_weight)
-        members = [
-            Member(t, rows, None if held is None else held[1][i], blocks[i])
+        networks = [
+            Network(t, rows, None if held is None else held[1][i], blocks[i])
             for i, (t, rows) in enumerate(zip(self.trainers, own, strict=True))
         ]
-        for member in members:
-            member.callbacks = check_callbacks(deepcopy(callbacks))
-        run = Together(samples, held and held[0], size, shuffle, w, epochs)
+        for network in networks:
+            network.callbacks = check_callbacks(deepcopy(callbacks))
+        run = StackFit(samples, held and held[0], size, shuffle, w, epochs, self._kept)
         fitting = stack_memory.room(first, samples, size, memory)
         bar = _bar(progress, verbose, epochs * len(self))
         with ExitStack() as alone, bar as run.progress:
             for trainer in self.trainers:
                 alone.enter_context(trainer.model.access.training(apart=True))
-            run.all(members, fitting)
-        self.errors = {i: m.error for i, m in enumerate(members) if m.error}
+            run.all(networks, fitting)
+        self.errors = {i: m.error for i, m in enumerate(networks) if m.error}
         return [trainer.history for trainer in self.trainers]
 
     def _samples(
@@ -262,11 +279,13 @@ class Stack:
         self._check_metrics(samples, own, trial=False)
         size = self._at_once(batch_size)
         self._check_sound("evaluate")
-        bank, threads = Bank(self.trainers, training=False), workers(self.trainers)
+        parameters, rows = self._placed(leaves_out=True)
+        threads, own = workers(self.trainers), _in_rows(parameters, rows, own)
         with one_thread(threads > 1), ThreadPoolExecutor(threads) as pool:
-            scores = Evaluation(bank, samples, own, size, pool, threads).run()
-        bank.close()
-        return scores
+            found = Evaluation(parameters, samples, own, size, pool, threads)
+            scores = found.run(sorted(rows))
+        self._kept.put(parameters)
+        return [scores[row] for row in rows]
 
     @explains_arguments
     def predict(
@@ -293,13 +312,27 @@ class Stack:
                 x = backend.asarray(x, first.dtype)
         size = self._at_once(batch_size)
         self._check_sound("predict")
-        bank = Bank(self.trainers, training=False)
-        found = stacked_evaluation.predict(bank, x, own, size)
-        bank.close()
+        parameters, places = self._placed(leaves_out=False)
+        found = stacked_evaluation.predict(
+            parameters, x, _in_rows(parameters, places, own), size
+        )
+        self._kept.put(parameters)
+        found = [found[row] for row in places]
         for i, (trainer, outputs) in enumerate(zip(self.trainers, found, strict=True)):
             with np.errstate(over="ignore"):
                 check_outputs(trainer, outputs, f"predict: network {i}")
         return np.stack(found) if rows is None else found
+
+    def _placed(self, leaves_out: bool) -> tuple[StackedParameters, list[int]]:
+        """(parameters to predict with, the row of each network)."""
+        settings = [recorded_settings(trainer) for trainer in self.trainers]
+        counts, rows = [0] * len(self), list(range(len(self)))
+        found = self._kept.take(settings, counts, False, COMPACT_BELOW, leaves_out)
+        if found is None:
+            return StackedParameters(self.trainers, False, settings), rows
+        parameters, rows, _ = found
+        parameters.take(self.trainers, rows, counts)
+        return parameters, rows
 
     def _check_sound(self, what: str) -> None:
         for i, trainer in enumerate(self.trainers):
@@ -309,6 +342,16 @@ class Stack:
         if batch_size is None:
             return max(1, AT_ONCE // len(self))
         return check_whole("", "batch_size", batch_size, 1)
+
+
+def _in_rows(
+    parameters: StackedParameters, places: list[int], own: list[Rows]
+) -> list[Rows]:
+    """The samples of each row: those of its network, or of the first one."""
+    found = [own[0]] * len(parameters.settings)
+    for row, rows in zip(places, own, strict=True):
+        found[row] = rows
+    return found
 
 
 @contextmanager

@@ -21,11 +21,11 @@ def one_blas_thread() -> Iterator[None]:
 def split(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """(networks at a time, threads): of the tiles of a stack."""
     most, threads = request.param
-    chosen = network_blocks.Tiles.__init__
+    chosen = network_blocks.NetworkBlocks.__init__
 
-    def small(self: Any, steps: Any, count: int, tile: int) -> None:
-        chosen(self, steps, count, min(most, tile))
+    def small(self: Any, steps: Any, count: int, tile: int, takes: Any) -> None:
+        chosen(self, steps, count, min(most, tile), takes)
 
-    monkeypatch.setattr(network_blocks.Tiles, "__init__", small)
+    monkeypatch.setattr(network_blocks.NetworkBlocks, "__init__", small)
     monkeypatch.setattr(fit, "workers", lambda members: threads)
     return request.param

@@ -20,7 +20,8 @@ from tests.training.test_stack import (
 from xpnet.compiler import c as native
 from xpnet.stack import epochs as ahead
 from xpnet.stack import fit
-from xpnet.stack.epochs import Ahead, Tile
+from xpnet.stack.blocks import NetworkBlock
+from xpnet.stack.epochs import EpochBlock
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 MEMBERS, EPOCHS, BATCH = 5, 9, 7
@@ -30,14 +31,14 @@ MEMBERS, EPOCHS, BATCH = 5, 9, 7
 def spans(monkeypatch):
     """How many epochs have been taken fit, each time; an epoch is a turn."""
     taken = []
-    run = Ahead.run
+    run = EpochBlock.run
 
     def noted(self, count, *more):
         taken.append(count)
         return run(self, count, *more)
 
-    monkeypatch.setattr(Ahead, "run", noted)
-    monkeypatch.setattr(ahead, "ROUND", 0.0)
+    monkeypatch.setattr(EpochBlock, "run", noted)
+    monkeypatch.setattr(ahead, "INTERRUPT_CHECK_S", 0.0)
     return taken
 
 
@@ -141,14 +142,14 @@ def test_networks_that_diverge_are_left_where_they_did(
 ):
     """In the first epoch and later, in several steps; some share a tile."""
     x, y = data("values")
-    rates, parted, part = [0.05, 1e30, *late, 1e4], [], Ahead._part_with
+    rates, parted, part = [0.05, 1e30, *late, 1e4], [], EpochBlock._remove_diverged
 
     def noted(self, tile):
         ended = part(self, tile)
         parted.append(len(ended))
         return ended
 
-    monkeypatch.setattr(Ahead, "_part_with", noted)
+    monkeypatch.setattr(EpochBlock, "_remove_diverged", noted)
     found, histories = assert_same_as_one_by_one(
         lambda i: network(
             i, hidden, xn.SGD(rates[i]), "mean_squared_error", jit=True
@@ -165,7 +166,7 @@ def test_networks_that_diverge_are_left_where_they_did(
 @pytest.mark.parametrize("at", [0, 1, 4])
 def test_ctrl_c_ends_all_after_the_same_epoch(at, split, spans, monkeypatch):
     x, y = data()
-    run, turns = Tile.run, []
+    run, turns = NetworkBlock.run, []
 
     def pressed(self, stop):
         turns.append(stop)
@@ -174,7 +175,7 @@ def test_ctrl_c_ends_all_after_the_same_epoch(at, split, spans, monkeypatch):
         time.sleep(0.005)  # the main thread is told of it
         return run(self, stop)
 
-    monkeypatch.setattr(Tile, "run", pressed)
+    monkeypatch.setattr(NetworkBlock, "run", pressed)
     stack, histories = trained(lambda i: network(i, jit=True), x, y, True)
     (count,) = {len(history) for history in histories}
     assert 1 < count < EPOCHS
@@ -183,7 +184,7 @@ def test_ctrl_c_ends_all_after_the_same_epoch(at, split, spans, monkeypatch):
         assert history.stopped == f"interrupted in epoch {count} after batch 3"
         assert stack[i].steps_done == count * steps
         assert stack[i].epochs_done == count
-    monkeypatch.setattr(Tile, "run", run)
+    monkeypatch.setattr(NetworkBlock, "run", run)
     plain, _ = trained(lambda i: network(i, jit=True), x, y, False, epochs=count)
     for i in range(MEMBERS):
         assert_close(everything(stack[i]), everything(plain[i]), 0.0)
@@ -192,7 +193,7 @@ def test_ctrl_c_ends_all_after_the_same_epoch(at, split, spans, monkeypatch):
 def test_a_second_ctrl_c_leaves_whole_epochs_in_the_counters(spans, monkeypatch):
     x, y = data()
     monkeypatch.setattr(fit, "workers", lambda members: 1)
-    run, turns = Tile.run, []
+    run, turns = NetworkBlock.run, []
 
     def pressed(self, stop):
         turns.append(stop)
@@ -200,7 +201,7 @@ def test_a_second_ctrl_c_leaves_whole_epochs_in_the_counters(spans, monkeypatch)
             raise KeyboardInterrupt
         return run(self, stop)
 
-    monkeypatch.setattr(Tile, "run", pressed)
+    monkeypatch.setattr(NetworkBlock, "run", pressed)
     stack = xn.Stack([network(i, jit=True) for i in range(MEMBERS)])
     with pytest.raises(KeyboardInterrupt):
         stack.fit(x, y, EPOCHS, BATCH, verbose=False)
@@ -264,13 +265,13 @@ def test_long_epochs_are_taken_one_by_one(spans, monkeypatch):
 
 def test_threads_take_turns_until_all_is_done(monkeypatch, spans):
     monkeypatch.setattr(fit, "workers", lambda members: 2)
-    turns, run = {}, Tile.run
+    turns, run = {}, NetworkBlock.run
 
     def counted(self, stop):
         turns.setdefault(self, []).append((self.epoch, stop))
         return run(self, stop)
 
-    monkeypatch.setattr(Tile, "run", counted)
+    monkeypatch.setattr(NetworkBlock, "run", counted)
     x = np.zeros((64, FEATURES), np.float32)
     stack = xn.Stack([network(i, jit=True) for i in range(16)])
     stack.fit(x, np.arange(64) % OUTPUTS, EPOCHS, 9, verbose=False)
@@ -280,11 +281,11 @@ def test_threads_take_turns_until_all_is_done(monkeypatch, spans):
 
 
 def test_what_is_prepared_fits_into_the_estimate(monkeypatch, spans):
-    from xpnet.stack.memory import AHEAD, _own_bytes
+    from xpnet.stack.memory import EPOCH_BLOCKS, _own_bytes
 
-    made, legs = [], Ahead._made
+    made, legs = [], EpochBlock._made
     monkeypatch.setattr(
-        Ahead, "_made", lambda self: made.append(legs(self)) or made[-1]
+        EpochBlock, "_made", lambda self: made.append(legs(self)) or made[-1]
     )
     x, y = data()
     stack, _ = trained(lambda i: network(i, rule="adam", jit=True), x, y, True,
@@ -294,7 +295,7 @@ def test_what_is_prepared_fits_into_the_estimate(monkeypatch, spans):
         for leg in made[0]
         for array in (leg.index, leg.weighted, leg.table, leg.losses)
     )
-    own = MEMBERS * AHEAD * _own_bytes(stack[0], BATCH)
+    own = MEMBERS * EPOCH_BLOCKS * _own_bytes(stack[0], BATCH)
     assert 0.2 * own < taken <= own
 
 

@@ -9,11 +9,12 @@ import xpnet as xn
 from tests.training.examples import data
 from tests.training.test_stack import LOSSES, network, rows
 from xpnet.compiler import c as native
+from xpnet.execution import c_steps, network_blocks
 from xpnet.execution import evaluation as evaluation_tiles
-from xpnet.execution.evaluation import EvaluationTiles
+from xpnet.execution.evaluation import EvaluationBlocks
 from xpnet.stack import evaluate, stack
 from xpnet.stack.evaluate import Evaluation
-from xpnet.stack.parameters import Bank
+from xpnet.stack.parameters import StackedParameters
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 MEMBERS = 5
@@ -30,7 +31,7 @@ KINDS = {
 def tile(request, monkeypatch):
     """Networks at a time, at most."""
     monkeypatch.setattr(
-        evaluation_tiles, "balanced", lambda count, *_: min(count, request.param)
+        network_blocks, "balanced", lambda count, *_: min(count, request.param)
     )
 
 
@@ -46,15 +47,15 @@ def test_scores_are_those_of_calls(kind, weighted, tile, monkeypatch):
     )
     networks.fit(x, y, 2, 7, verbose=False)
     samples, own = networks._samples(x, y, w), [rows(i, len(x)) for i in range(MEMBERS)]
-    bank = Bank(networks.trainers, training=False)
+    parameters = StackedParameters(networks.trainers, training=False)
     with ThreadPoolExecutor(2) as pool:
-        in_c = Evaluation(bank, samples, own, 5, pool, 2)
+        in_c = Evaluation(parameters, samples, own, 5, pool, 2)
         assert in_c._in_c(in_c._stages()) is not None
-        calls = Evaluation(bank, samples, own, 5)
+        calls = Evaluation(parameters, samples, own, 5)
         monkeypatch.setattr(calls, "_in_c", lambda stages: None)
         before = in_c.run()
         assert before == calls.run()
-        bank.buffers.params[...] *= 1.5  # as an epoch later
+        parameters.buffers.params[...] *= 1.5  # as an epoch later
         assert in_c.run() == calls.run() != before
 
 
@@ -69,20 +70,20 @@ def test_the_short_last_part_is_a_part_of_its_own(tile):
 
 def test_threads_share_an_evaluation(monkeypatch):
     monkeypatch.setattr(stack, "workers", lambda trainers: 2)
-    asked, run = [], evaluate.EvaluationTiles.run
+    asked, run = [], evaluate.EvaluationBlocks.run
 
-    def noted(self, pool):
-        asked.append((self._threads, pool is not None))
-        run(self, pool)
+    def noted(self, networks, pool, threads):
+        asked.append((threads, pool is not None))
+        run(self, networks, pool, threads)
 
-    monkeypatch.setattr(EvaluationTiles, "run", noted)
+    monkeypatch.setattr(EvaluationBlocks, "run", noted)
     x, y = data()
     xn.Stack([network(i, jit=True) for i in range(MEMBERS)]).evaluate(x, y)
     assert asked == [(2, True)]
 
 
 def test_what_c_cannot_compute_is_called(monkeypatch):
-    monkeypatch.setattr(native, "take", lambda *arguments: None)
+    monkeypatch.setattr(c_steps, "take", lambda *arguments: None)
     x, y = data()
     networks = xn.Stack([network(i, jit=True) for i in range(MEMBERS)])
     wanted = [trainer.evaluate(x, y) for trainer in networks.trainers]
@@ -94,8 +95,8 @@ def evaluation():
     x, y = data()
     networks = xn.Stack([network(i, jit=True) for i in range(MEMBERS)])
     samples = networks._samples(x, y)  # with which they are built
-    bank = Bank(networks.trainers, training=False)
-    return lambda: Evaluation(bank, samples, [np.arange(20)] * MEMBERS, 10)
+    parameters = StackedParameters(networks.trainers, training=False)
+    return lambda: Evaluation(parameters, samples, [np.arange(20)] * MEMBERS, 10)
 
 
 def test_another_program_is_linked_anew():
@@ -112,7 +113,7 @@ def test_networks_that_share_memory_go_together(monkeypatch):
     make, most = evaluation(), []
     monkeypatch.setattr(evaluation_tiles, "in_cache", lambda *_: 1)
     monkeypatch.setattr(
-        evaluation_tiles, "balanced", lambda *sizes: most.append(sizes[1]) or sizes[1]
+        network_blocks, "balanced", lambda *sizes: most.append(sizes[1]) or sizes[1]
     )
     scored = make()
     alone = scored.run()

@@ -21,9 +21,10 @@ from tests.training.examples import (
 from xpnet.compiler import can_compile
 from xpnet.execution.interrupt import Interrupt
 from xpnet.stack import fit as together
-from xpnet.stack.group import Cohort
-from xpnet.stack.memory import member_bytes
-from xpnet.stack.network import Member
+from xpnet.stack.group import group_of
+from xpnet.stack.kept import Kept
+from xpnet.stack.memory import network_bytes
+from xpnet.stack.network import Network
 from xpnet.training.data import Samples
 
 MEMBERS = 5
@@ -430,13 +431,14 @@ def test_a_row_that_diverged_is_finite_afterwards():
     samples = Samples(trainers[0], x, y)
     for trainer in trainers:
         trainer.build(FEATURES)
-    cohort = Cohort([Member(t, np.arange(23)) for t in trainers], samples, BATCH, True)
+    members = [Network(t, np.arange(23)) for t in trainers]
+    group = group_of(members, Kept(), samples, BATCH, True)
     with Interrupt() as interrupt:
         for _ in range(3):
-            cohort.epoch(interrupt)
-    assert cohort.alive == 1
-    assert np.isfinite(cohort.bank.buffers.params).all()
-    assert np.isfinite(cohort.bank.buffers.grads).all()
+            group.epoch(interrupt)
+    assert group.alive == 1
+    assert np.isfinite(group.parameters.buffers.params).all()
+    assert np.isfinite(group.parameters.buffers.grads).all()
 
 
 def test_ctrl_c_ends_all_networks_after_the_step():
@@ -527,14 +529,14 @@ def test_a_stack_takes_no_more_memory_than_was_estimated(hidden, jit):
     samples = Samples(trainers[0], x, y)
     for trainer in trainers:
         trainer.build(FEATURES)
-    one = member_bytes(trainers[0], samples, 16)
-    members = [Member(t, np.arange(60 - i % 2)) for i, t in enumerate(trainers)]
-    cohort = Cohort(members, samples, 16, True)
-    cohort.record()
-    buffers = cohort.bank.buffers
+    one = network_bytes(trainers[0], samples, 16)
+    members = [Network(t, np.arange(60 - i % 2)) for i, t in enumerate(trainers)]
+    group = group_of(members, Kept(), samples, 16, True)
+    group.record()
+    buffers = group.parameters.buffers
     taken = sum(a.nbytes for a in (buffers.params, buffers.grads, buffers.state))
-    taken += sum(slot.nbytes for slot in cohort.bank.slots.values())
-    for step in cohort._gathers:
+    taken += sum(slot.nbytes for slot in group.parameters.slots.values())
+    for step in group.parameters.recorded:
         batch = step.batch
         taken += step.program.nbytes + batch.x.nbytes + batch.y.nbytes
     assert taken < 9 * one < 20 * taken
@@ -590,11 +592,11 @@ def test_a_step_on_a_device_uploads_nothing_and_waits_for_nothing(standin):
         trainer.build(FEATURES)
     counts = []
     for batch in (23, 2):  # 1 step and 12 steps an epoch
-        members = [Member(t, np.arange(22)) for t in trainers]
-        cohort = Cohort(members, samples, min(batch, 22), True)
-        cohort.record()
+        members = [Network(t, np.arange(22)) for t in trainers]
+        group = group_of(members, Kept(), samples, min(batch, 22), True)
+        group.record()
         with standin.counting() as count:
-            cohort.epoch(Interrupt())
+            group.epoch(Interrupt())
         counts.append((count.allocations, count.uploads, count.synchronisations))
     assert counts[0] == counts[1]
 

@@ -21,7 +21,7 @@ from tests.training.test_stack import (
 from xpnet.compiler import c as native
 from xpnet.execution import c_steps, network_blocks
 from xpnet.stack import fit
-from xpnet.stack.group import Cohort
+from xpnet.stack.group import NetworkGroup
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 MEMBERS, EPOCHS, BATCH = 5, 3, 7
@@ -111,14 +111,14 @@ def test_full_steps_are_taken_in_c_together(monkeypatch):
 def test_ctrl_c_ends_all_networks_after_the_same_step(monkeypatch):
     x, y = np.zeros((64, 4), np.float32), np.arange(64) % 3
     stack = xn.Stack([network(i, jit=True) for i in range(4)])
-    advance, once = Cohort._advance, iter([True])
+    advance, once = NetworkGroup._advance, iter([True])
 
     def pressed(self, i):
         if i >= 3 and next(once, False):
             os.kill(os.getpid(), signal.SIGINT)
         return advance(self, i)
 
-    monkeypatch.setattr(Cohort, "_advance", pressed)
+    monkeypatch.setattr(NetworkGroup, "_advance", pressed)
     stack.fit(x, y, 3, 8, verbose=False)
     counts = {trainer.steps_done for trainer in stack.trainers}
     assert len(counts) == 1

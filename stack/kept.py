@@ -1,0 +1,91 @@
+"""Recorded programs that a stack keeps from one call to the next, within bounds.
+
+A stack of the same networks, or of some of them, finds its programs again: only the
+values of the arrays are copied. What a program has taken from a network is in its
+`recorded_settings`; a network whose settings have changed finds no place.
+"""
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from xpnet.common.access import renew_after_fork
+
+if TYPE_CHECKING:
+    from xpnet.stack.group import NetworkGroup
+    from xpnet.stack.parameters import StackedParameters
+
+ROOM = 32 << 20  # bytes that a stack keeps, at most
+MOST = 64  # recorded steps that it keeps, at most
+
+
+class Kept:
+    """The parameters of a stack with their programs; the newest is last.
+
+    Each call takes them for itself and puts them back, so that several threads may
+    predict at once.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[StackedParameters, NetworkGroup | None]] = []
+        self.renew()
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """A new lock."""
+        self._lock = Lock()
+
+    def __reduce__(self) -> Any:
+        return Kept, ()  # programs are bound to their arrays, and stay behind
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def take(
+        self,
+        settings: list[tuple[Any, ...] | None],
+        counts: list[int],
+        training: bool,
+        wasteful: float,
+        leaves_out: bool = True,
+    ) -> "tuple[StackedParameters, list[int], NetworkGroup | None] | None":
+        """(parameters, the row of each network, the group that had them last), or None.
+
+        Args:
+            settings: `recorded_settings` of the networks.
+            counts: samples of each in an epoch, most first.
+            training: whether they are trained.
+            wasteful: share of the rows below which computing all is not worth it.
+            leaves_out: whether C is to compute some of the rows only, where it can.
+        """
+        if None in settings:
+            return None
+        with self._lock:
+            for at, (parameters, group) in reversed([*enumerate(self._kept)]):
+                if parameters.training is not training:
+                    continue
+                rows = parameters.places(settings, counts)
+                if rows is None:
+                    continue
+                few = len(rows) <= wasteful * len(parameters.settings)
+                if not few or (leaves_out and parameters.splits):
+                    del self._kept[at]
+                    return parameters, rows, group
+        return None
+
+    def put(
+        self, parameters: "StackedParameters", group: "NetworkGroup | None" = None
+    ) -> None:
+        """Keep these parameters, and let older ones go where they are too many."""
+        if None in parameters.settings:
+            return
+        (group or parameters).let_go()
+        with self._lock:
+            self._kept.append((parameters, group))
+            held = steps = 0
+            for at in range(len(self._kept) - 1, -1, -1):
+                one, last = self._kept[at]
+                held += (last or one).nbytes
+                steps += len(one.recorded)
+                if held > ROOM or steps > MOST:
+                    del self._kept[: at + 1]
+                    break
