@@ -105,7 +105,7 @@ def table(result: Answer) -> Table:
     first = result["rivals"].get("sklearn", {}).get("scores")
     rows = []
     for name, row in result["rivals"].items():
-        label = ESTIMATORS[name][0]
+        label = ESTIMATORS[name][0] if name in ESTIMATORS else name
         if "note" in row:
             rows.append(Row(name, label, (), row["note"]))
             continue

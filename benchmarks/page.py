@@ -72,7 +72,9 @@ STYLE = {
     "legend.frameon": False,
 }
 WIDTH = 360  # points; about the pixels of a phone, so that text keeps its size there
-BAR, HEADING, FOOT = 16, 22, 44  # their heights in points
+BAR, HEADING, FOOT = 16, 22, 44  # their heights
+NAMES, FIGURES = 100, 46  # widths beside the bars
+LEFT, RIGHT = 72, 14  # margins of a chart of lines
 NEAR = 26  # labels closer than this would touch
 CSS = """
 :root { color-scheme: light dark; --ground: #ffffff; --text: #1c1f23; --soft: #59616b;
@@ -249,15 +251,16 @@ def _draw_bars(chart: Bars) -> tuple[Any, str]:
     """The figure, and what it shows in words."""
     rows = sum(len(group) for group in chart.groups.values())
     height = BAR * rows + HEADING * len(chart.groups) + FOOT + 8
-    fig, axes = _axes(height, 100, 46, FOOT)
+    fig, axes = _axes(height, NAMES, FIGURES, FOOT)
     start, at = (1.0 if chart.log else 0.0), 0.0
     places: list[float] = []
     names: list[str] = []
     for heading, group in chart.groups.items():
         box = {"facecolor": PANEL, "edgecolor": "none", "pad": 1}
-        axes.text(
-            -100 / (WIDTH - 146), at + HEADING / 2, heading, weight="bold", va="center",
-            transform=axes.get_yaxis_transform(), bbox=box,
+        place = (-NAMES / (WIDTH - NAMES - FIGURES), at + HEADING / 2)
+        axes.annotate(
+            heading, place, xycoords=axes.get_yaxis_transform(), annotation_clip=False,
+            weight="bold", va="center", bbox=box,
         )  # fmt: skip
         at += HEADING
         for rival, value in group:
@@ -292,7 +295,7 @@ def _draw_bars(chart: Bars) -> tuple[Any, str]:
 def _draw_lines(chart: Lines) -> tuple[Any, str]:
     """The figure, and what it shows in words."""
     keys = math.ceil(len(chart.series) / 2)
-    fig, axes = _axes(280 + 18 * keys, 62, 14, 44 + 18 * keys)
+    fig, axes = _axes(280 + 18 * keys, LEFT, RIGHT, 44 + 18 * keys)
     points = [point for series in chart.series.values() for point in series]
     xs, ys = sorted({x for x, _ in points}), [y for _, y in points]
     axes.set(xscale="log", yscale="log", xlabel=chart.axes[0])
@@ -306,7 +309,7 @@ def _draw_lines(chart: Lines) -> tuple[Any, str]:
     axes.set_ylim(low, high)
     _round_ticks(axes.yaxis, low, high, 10)
     labels, free = [], math.inf  # from right to left, as far as there is room
-    unit = (WIDTH - 76) / max(math.log(xs[-1] / xs[0]), 1e-9)
+    unit = (WIDTH - LEFT - RIGHT) / max(math.log(xs[-1] / xs[0]), 1e-9)
     for x in reversed(xs):
         place = unit * math.log(x / xs[0])
         labels.append(f"{x:g}" if place + NEAR <= free else "")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from xpnet.benchmarks import estimators, selection
 from xpnet.benchmarks.answers import Answer
 from xpnet.benchmarks.record import Record, read
 from xpnet.benchmarks.summary import measured
@@ -120,6 +121,12 @@ def sections(record: Record) -> Iterator[Section]:
             tables = [training_table(result) for result in record[part]]
             charts = _training_charts(title, record[part])
             yield Section(title, words, charts, tables)
+    for title, part, table in (
+        ("A grid search with cross-validation", "selection", selection.table),
+        ("`fit` of estimators", "estimators", estimators.table),
+    ):
+        if tables := [table(result) for result in record.get(part, [])]:
+            yield Section(title, tables=tables)
     yield Section("How this was measured", METHOD, facts=_method(record))
     yield Section("The machine", facts=_machine(record))
 

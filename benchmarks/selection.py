@@ -103,7 +103,7 @@ def table(result: Answer) -> Table:
     """A row per rival: seconds, their spread, ratio, mean and best accuracy."""
     rows = []
     for name, row in result["rivals"].items():
-        label = SEARCHERS[name][0]
+        label = SEARCHERS[name][0] if name in SEARCHERS else name
         if "note" in row:
             rows.append(Row(name, label, (), row["note"]))
             continue

@@ -6,6 +6,7 @@ building the network to its last step, without imports.
 
 import importlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ import numpy as np
 
 from xpnet.benchmarks.answers import Answer, Served
 from xpnet.benchmarks.cases import Array
+
+# (fit(epochs), predict(x)): the predictions are labels (samples,).
+Learner = tuple[Callable[[int], None], Callable[[Array], Array]]
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Backend
-from xpnet.benchmarks.cases import NETS
+from xpnet.benchmarks.cases import NETS, Array
 from xpnet.benchmarks.gpu.clock import Clock, measure
 from xpnet.benchmarks.gpu.verdicts import (
     SAFETY,
     Check,
     DifferenceError,
     Figures,
-    Host,
     need_driver,
 )
 from xpnet.compiler import Call, primitives
@@ -183,7 +182,7 @@ def time_product(device: Device, product: Product, precision: str) -> Figures:
     return figures
 
 
-def _here(backend: Backend, a: Host, b: Host, transposed: str) -> tuple[Any, Any]:
+def _here(backend: Backend, a: Array, b: Array, transposed: str) -> tuple[Any, Any]:
     """The operands on the device, in the layout that a step has."""
     left = backend.asarray(a if transposed != "a" else np.ascontiguousarray(a.T))
     right = backend.asarray(b if transposed != "b" else np.ascontiguousarray(b.T))
@@ -192,7 +191,7 @@ def _here(backend: Backend, a: Host, b: Host, transposed: str) -> tuple[Any, Any
     )
 
 
-def _error(found: Host, a: Host, b: Host, precision: str) -> tuple[float, float]:
+def _error(found: Array, a: Array, b: Array, precision: str) -> tuple[float, float]:
     """(max error of some rows, 8 √k ε s); the other rows are computed likewise."""
     rows = np.unique(np.linspace(0, len(a) - 1, CHECKED_ROWS).astype(int))
     exact = a[rows].astype(np.float64) @ b.astype(np.float64)

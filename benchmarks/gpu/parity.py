@@ -12,13 +12,13 @@ from functools import partial
 import numpy as np
 
 from xpnet.backend import Array, Backend, Shape, get_backend
+from xpnet.benchmarks.cases import Array as HostArray
 from xpnet.benchmarks.gpu.cases import BATCH, OUTPUTS, TABLES, Case, all_cases
 from xpnet.benchmarks.gpu.verdicts import (
     Bound,
     Check,
     DifferenceError,
     Figures,
-    Host,
     distance,
 )
 from xpnet.execution.step import BatchSpec, EvaluationStep, TrainingStep
@@ -28,7 +28,7 @@ from xpnet.layers import Dense, Sequential
 STEPS = 3
 DTYPES = ("float32", "float64")
 LEADS: tuple[Shape, ...] = ((), (3,))
-Tensors = dict[str, Host]
+Tensors = dict[str, HostArray]
 
 
 class Subject:
@@ -58,12 +58,12 @@ class Subject:
             if step.batch.w is not None:
                 self.write(step.batch.w_rows, w)
 
-    def write(self, array: Array, values: Host) -> None:
+    def write(self, array: Array, values: HostArray) -> None:
         """Copy host values into an array on the device."""
         with self.backend.active():
             self.backend.upload(array, values)
 
-    def read(self, array: Array) -> Host:
+    def read(self, array: Array) -> HostArray:
         """A host copy of an array on the device."""
         with self.backend.active():
             return np.array(self.backend.to_numpy(array))
@@ -112,7 +112,7 @@ class Subject:
             self.write(mine, other.read(theirs))
 
 
-def data(case: Case, lead: Shape) -> tuple[Host, Host, Host]:
+def data(case: Case, lead: Shape) -> tuple[HostArray, HostArray, HostArray]:
     """x, y and weights of one batch, exact in float32."""
     rng = np.random.default_rng(7)
     x = rng.standard_normal((*lead, BATCH, *case.sample)).astype(np.float32)

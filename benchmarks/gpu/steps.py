@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Backend, get_backend
+from xpnet.benchmarks.cases import Array
 from xpnet.benchmarks.gpu.verdicts import (
     Check,
     DifferenceError,
     Figures,
-    Host,
     identical,
     need_driver,
 )
@@ -78,7 +78,7 @@ TRAININGS = (
 )
 
 
-def data() -> tuple[Host, Host, Host]:
+def data() -> tuple[Array, Array, Array]:
     """x, labels and weights."""
     rng = np.random.default_rng(11)
     x = rng.standard_normal((SAMPLES, INPUTS)).astype(np.float32)
@@ -86,8 +86,8 @@ def data() -> tuple[Host, Host, Host]:
     return x, y, w
 
 
-def left(trainer: Trainer) -> dict[str, Host]:
-    """Host copies of the arrays that training changes."""
+def left(trainer: Trainer) -> dict[str, Array]:
+    """Array copies of the arrays that training changes."""
     backend, buffers = trainer.backend, trainer.model.buffers
     assert buffers is not None
     arrays = {"parameters": buffers.params, "running statistics": buffers.state}
@@ -96,7 +96,7 @@ def left(trainer: Trainer) -> dict[str, Host]:
         return {k: np.array(backend.to_numpy(v)) for k, v in arrays.items()}
 
 
-def compare_bits(a: dict[str, Host], b: dict[str, Host]) -> None:
+def compare_bits(a: dict[str, Array], b: dict[str, Array]) -> None:
     """Raise a DifferenceError for the first tensor that is not bit-identical."""
     for name, values in a.items():
         if not identical(values, b[name]):
@@ -106,7 +106,7 @@ def compare_bits(a: dict[str, Host], b: dict[str, Host]) -> None:
 
 def fitted(
     training: Training, backend: Backend, dtype: str, together: int
-) -> dict[str, Host]:
+) -> dict[str, Array]:
     """The arrays after `fit`, and the loss of every epoch.
 
     Raises:

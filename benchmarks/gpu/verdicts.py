@@ -9,10 +9,10 @@ import numpy as np
 
 from xpnet.backend import Backend
 from xpnet.benchmarks.answers import explained
+from xpnet.benchmarks.cases import Array
 from xpnet.compiler.drivers import driver_of
 
 Figures = dict[str, Any]
-Host = np.ndarray[Any, Any]
 OK, DIFFERS, FAILED, MISSING = "ok", "differs", "failed", "not installed"
 SAFETY = 8.0  # both sides round, and functions are a few units off in the last place
 
@@ -108,7 +108,7 @@ class Bound:
     dtype: str
     terms: int
 
-    def of(self, narrow: Host, wide: Host) -> float:
+    def of(self, narrow: Array, wide: Array) -> float:
         """The bound, from NumPy's float32 and float64 results."""
         if wide.dtype.kind != "f":
             return 0.0
@@ -118,7 +118,7 @@ class Bound:
         return SAFETY * epsilon * max(math.sqrt(self.terms) * size, kappa)
 
 
-def distance(a: Host, b: Host) -> float:
+def distance(a: Array, b: Array) -> float:
     """max |a - b|; infinite if an entry is not finite and differs from its partner."""
     if a.shape != b.shape:
         return math.inf
@@ -129,6 +129,6 @@ def distance(a: Host, b: Host) -> float:
     return float(apart.max(initial=0.0))
 
 
-def identical(a: Host, b: Host) -> bool:
+def identical(a: Array, b: Array) -> bool:
     """Whether two arrays are bit-identical."""
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()

@@ -1,14 +1,12 @@
 """JAX trains a network: each step under one jit, its buffers donated."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xpnet.benchmarks.cases import Array
-from xpnet.benchmarks.tasks import Data, Task
+from xpnet.benchmarks.tasks import Data, Learner, Task
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 tree = jax.tree_util
@@ -28,9 +26,7 @@ def initial(task: Task, rng: np.random.Generator) -> tuple[Any, ...]:
     return params, *zeros, jnp.zeros(())
 
 
-def learner(
-    task: Task, data: Data, seed: int
-) -> tuple[Callable[[int], None], Callable[[Array], Array]]:
+def learner(task: Task, data: Data, seed: int) -> Learner:
     """(fit, predict) of a jitted step."""
     rng = np.random.default_rng(seed)
     activation: Any = jnp.tanh if task.activation == "tanh" else jax.nn.relu

@@ -1,12 +1,11 @@
 """Hand-written NumPy trains a network: the textbook's lines, nothing preallocated."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from xpnet.benchmarks.cases import Array
-from xpnet.benchmarks.tasks import Data, Task
+from xpnet.benchmarks.tasks import Data, Learner, Task
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 
@@ -50,9 +49,7 @@ class Net:
             self.p[i] -= rate * self.m[i] / (np.sqrt(self.v[i]) + EPS * root)
 
 
-def learner(
-    task: Task, data: Data, seed: int
-) -> tuple[Callable[[int], None], Callable[[Array], Array]]:
+def learner(task: Task, data: Data, seed: int) -> Learner:
     """(fit, predict) of the hand-written network."""
     rng = np.random.default_rng(seed)
     net = Net(task, rng)

@@ -1,18 +1,14 @@
 """scikit-learn's MLPClassifier trains a network (with one output for two classes)."""
 
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from xpnet.benchmarks.cases import Array
-from xpnet.benchmarks.tasks import Data, Task
+from xpnet.benchmarks.tasks import Data, Learner, Task
 
 
-def learner(
-    task: Task, data: Data, seed: int
-) -> tuple[Callable[[int], None], Callable[[Array], Array]]:
+def learner(task: Task, data: Data, seed: int) -> Learner:
     """(fit, predict) of the estimator, without its penalty and early end."""
     warnings.filterwarnings("ignore")
     net = MLPClassifier(

@@ -1,17 +1,14 @@
 """PyTorch trains a network as its tutorials do, without their DataLoader's cost."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 
 from xpnet.benchmarks.cases import Array
-from xpnet.benchmarks.tasks import Data, Task
+from xpnet.benchmarks.tasks import Data, Learner, Task
 
 
-def learner(
-    task: Task, data: Data, seed: int
-) -> tuple[Callable[[int], None], Callable[[Array], Array]]:
+def learner(task: Task, data: Data, seed: int) -> Learner:
     """(fit, predict) of a Sequential and the fused Adam."""
     torch.manual_seed(seed)
     n, hidden, outputs = task.sizes

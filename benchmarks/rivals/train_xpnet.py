@@ -1,15 +1,10 @@
 """xpnet trains a network."""
 
-from collections.abc import Callable
-
 import xpnet as xn
-from xpnet.benchmarks.cases import Array
-from xpnet.benchmarks.tasks import Data, Task
+from xpnet.benchmarks.tasks import Data, Learner, Task
 
 
-def learner(
-    task: Task, data: Data, seed: int
-) -> tuple[Callable[[int], None], Callable[[Array], Array]]:
+def learner(task: Task, data: Data, seed: int) -> Learner:
     """(fit, predict) of a Trainer."""
     hidden = xn.Dense(task.sizes[1], activation=task.activation)
     trainer = xn.Trainer(

@@ -3,14 +3,13 @@
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import xpnet as xn
+from xpnet.benchmarks.cases import Array
 from xpnet.benchmarks.trials.trial import trial
 
-Values = np.ndarray[Any, Any]
 ROUNDING = {"float32": 1e-3, "float64": 1e-9}
 
 
@@ -28,7 +27,7 @@ def _network(draw: np.random.Generator, dtype: str) -> xn.Trainer:
     )
 
 
-def _trained(seed: int, w: Values, dtype: str) -> Values:
+def _trained(seed: int, w: Array, dtype: str) -> Array:
     """Parameters and losses after training with these weights, by `fit` and `step`."""
     draw = np.random.default_rng(seed)
     x, y = draw.normal(size=(len(w), 3)), draw.integers(0, 3, len(w))
@@ -102,7 +101,7 @@ def follow_curves(tries: int, folder: Path, seed: int) -> Iterator[str]:
             yield "curves"
 
 
-def _data(kind: str, draw: np.random.Generator) -> tuple[Values, Values]:
+def _data(kind: str, draw: np.random.Generator) -> tuple[Array, Array]:
     x = draw.normal(size=(600, 6))
     if kind == "numbers":
         return x, np.sin(x[:, :1]) + x[:, 1:2]

@@ -8,22 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.benchmarks.cases import Array
 from xpnet.benchmarks.trials.trial import trial
 from xpnet.benchmarks.trials.values import SAMPLES, Value, fine_forms, wrong_forms
 from xpnet.selection.calibration import reliability
 from xpnet.training.metrics import METRICS, confusion_matrix
 
-Rows = np.ndarray[Any, Any]
 
-
-def _rows(random: np.random.Generator, n: int) -> Rows:
+def _rows(random: np.random.Generator, n: int) -> Array:
     """Probabilities that are exact in float32."""
     p = random.integers(1, 9, (SAMPLES, n)).astype(np.float64)
     p[:, 0] += 64.0 - p.sum(axis=1)
     return p / 64.0
 
 
-def _draw(random: np.random.Generator) -> tuple[Callable[..., Any], Any, list[Rows]]:
+def _draw(random: np.random.Generator) -> tuple[Callable[..., Any], Any, list[Array]]:
     """(function, its right result, its arguments), of a random kind."""
     n = int(random.integers(2, 7))
     p, t = _rows(random, n), _rows(random, n)
@@ -69,11 +68,11 @@ def _accepted(function: Callable[..., Any], arguments: list[Any]) -> Iterator[st
         yield "accepted"
 
 
-def _forms(plain: Rows) -> list[Value]:
+def _forms(plain: Array) -> list[Value]:
     return [*fine_forms(plain, whole=False), lambda r: plain.reshape(len(plain), -1)]
 
 
-def _wrong(plain: Rows) -> list[Value]:
+def _wrong(plain: Array) -> list[Value]:
     if plain.dtype.kind == "f":
         return wrong_forms(plain)
     above, below = plain + plain.max() + 1, plain - plain.max() - 1

@@ -64,16 +64,13 @@ class Sparse:
         return X
 
 
-class Frame:
+class Frame(Tensor):
     """A data frame: columns with names, values as objects."""
 
     def __init__(self, values: Any) -> None:
-        self._values = np.asarray(values).astype(object)
+        super().__init__(np.asarray(values).astype(object))
         width = self._values.shape[1] if self._values.ndim == 2 else 1
         self.columns = [f"column {i}" for i in range(width)]
-
-    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        return self._values
 
 
 def _masked(values: Any, random: Random) -> Any:

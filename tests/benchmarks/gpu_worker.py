@@ -22,6 +22,7 @@ def few(name):
     part = parts.PARTS[name]
 
     def checks(backend, quick):
+        print("what a library prints", flush=True)
         return part.checks(backend, quick)[: KEPT.get(name, 1)]
 
     return replace(part, checks=checks)

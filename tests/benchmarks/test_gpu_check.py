@@ -278,6 +278,7 @@ def test_a_worker_keeps_what_libraries_print_out_of_its_answers():
         capture_output=True,
         text=True,
     )
+    assert "what a library prints" in done.stderr
     greeting, first, second = map(json.loads, done.stdout.splitlines())
     assert len(greeting["checks"]) == 1
     assert first["verdict"] == OK

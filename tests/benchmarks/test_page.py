@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("matplotlib", reason="the page needs matplotlib")
 
 from tests.benchmarks.records import record, result
+from xpnet.benchmarks import estimators, selection
 from xpnet.benchmarks import report as report_module
 from xpnet.benchmarks.page import LOOKS, VARIABLES, page
 from xpnet.benchmarks.record import read as read_record
@@ -213,6 +214,12 @@ def test_every_committed_record_can_be_read_and_reported(file):
     text = report(kept, file.name)
     for race in kept["results"]:
         assert race_table(race).markdown() in text
+    for table, part in (
+        (selection.table, "selection"),
+        (estimators.table, "estimators"),
+    ):
+        for found in kept.get(part, []):
+            assert table(found).markdown() in text
 
 
 def test_the_documents_are_the_report_of_the_newest_record():

@@ -45,6 +45,18 @@ def test_the_table_says_who_was_how_fast_and_who_was_left_out(small):
     assert "note" not in rows["loop"]
 
 
+def test_a_rival_with_another_accuracy_is_left_out_of_a_measurement(monkeypatch):
+    def search(name, *_):
+        accuracy = 0.8 if name == "torch" else 0.9
+        return {"seconds": 1.0, "accuracy": accuracy, "best": 0.95, "version": "1"}
+
+    monkeypatch.setattr(selection, "search", search)
+    rows = selection.measure(("xpnet", "loop", "torch"), 1, 2, SMALL)["rivals"]
+    assert rows["torch"]["note"].startswith("left out: mean validation accuracy 0.8")
+    assert "s" not in rows["torch"]
+    assert rows["loop"]["s"] == 1.0
+
+
 def test_a_study_goes_through_text():
     assert Study.from_dict(json.loads(json.dumps(asdict(SMALL)))) == SMALL
     assert len(Study().settings) == 16

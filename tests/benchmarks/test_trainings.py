@@ -32,6 +32,20 @@ def test_training_ends_at_the_target():
         assert 1 < row["epochs"][0] < ACCURACY.epochs
 
 
+@pytest.mark.parametrize(("part", "seconds"), [("cold", 3.0), ("accuracy", 2.0)])
+def test_a_cold_start_is_timed_as_a_whole(monkeypatch, part, seconds):
+    answer = {"wall": 3.0, "seconds": 2.0, "epochs": 1, "accuracy": 1.0, "version": "1"}
+    asked = []
+    monkeypatch.setattr(
+        trainings, "run_once", lambda *words: asked.append(words) or answer
+    )
+    (result,) = trainings.measure(part, ("numpy",), 3, 2, (XOR,))
+    assert result["rivals"]["numpy"]["rounds_s"] == [seconds, seconds]
+    assert [(w[:4], w[-1]) for w in asked] == [
+        ((3, "tasks", "numpy", "xor"), str(seed)) for seed in range(2)
+    ]
+
+
 def test_a_training_that_fails_is_a_row_that_says_so(monkeypatch):
     monkeypatch.setattr(trainings, "run_once", lambda *_: {"failed": "no memory"})
     (result,) = trainings.measure("cold", ("numpy",), 1, 3, (XOR,))
