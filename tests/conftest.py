@@ -1,5 +1,6 @@
 """Fixtures that every room's tests share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -11,17 +12,56 @@ from tests import standin as device
 from xpnet.common import cache
 from xpnet.common.cache import cache_directory
 from xpnet.compiler import c as native
+from xpnet.compiler.c import build
+
+# Which start rivals, workers or Numba.
+WAITING = {
+    "test_estimators", "test_gpu_check", "test_gpu_costs", "test_gpu_parity",
+    "test_race", "test_selection", "test_trainings",
+}  # fmt: skip
+
+
+def waits(item: pytest.Item) -> bool:
+    """Whether a test is marked as slow, or lies where all are."""
+    where, compiled = item.path, "numba_only" in getattr(item, "fixturenames", ())
+    if compiled or (where.parent.name == "benchmarks" and where.stem in WAITING):
+        return True
+    return item.get_closest_marker("slow") is not None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`-m quick` runs each test once, with its first row, unless it is slow."""
+    seen = set()
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        if test not in seen and not waits(item):
+            seen.add(test)
+            item.add_marker(pytest.mark.quick)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def nothing_compiled_unasked(tmp_path_factory) -> Iterator[None]:
     """What a test runs must not depend on what an earlier one has left in a cache."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # all workers share what is compiled
+        base = base.parent
     cache_directory.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XPNET_JIT", "0")
-        patch.setenv("XPNET_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XPNET_CACHE_DIR", str(base / "cache"))
         yield
     cache_directory.cache_clear()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compiled_quickly() -> Iterator[None]:
+    """C is compiled in half the time; `optimised` takes the options of the users."""
+    quick = [{"-O3": "-O1"}.get(option, option) for option in build.OPTIONS]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "OPTIONS", quick)
+        build.compiler.cache_clear()
+        yield
+    build.compiler.cache_clear()
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ import pytest
 
 import xpnet as xn
 from tests.backend.programs import draw
-from tests.training.examples import HIDDEN, TARGETS, curves, data, same, trainer
-from tests.training.test_stack import RULES, everything, network, rows
+from tests.cases import TARGETS, data
+from tests.training.examples import network, trainer
+from tests.ways import curves, everything, rows, same
 from xpnet.backend import Backend
 from xpnet.compiler import c as native
 from xpnet.compiler import compile_tape, row_partition
@@ -23,19 +24,12 @@ from xpnet.trace import Tape
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 SAMPLES, BATCH = 23, 5
 CPU = Backend("numpy", "cpu", np)
-CREWS = pytest.mark.parametrize("threads", [1, 2], ids="{} threads".format)
 
 
 @pytest.fixture(autouse=True)
 def nothing_known(cache_folder):
     """Neither in this process nor in a file."""
     return cache_folder
-
-
-def share_everything(monkeypatch, threads):
-    monkeypatch.setattr(Backend, "threads", property(lambda self: threads))
-    monkeypatch.setattr(row_partition, "WORK", 1)
-    monkeypatch.setattr(row_partition, "ELEMENTS", 8)
 
 
 def compile_nothing(monkeypatch):
@@ -65,26 +59,6 @@ def assert_again(monkeypatch, train):
     assert same(first[0], second[0])
     assert first[1] == second[1]
     assert np.array_equal(first[2], second[2])
-
-
-@CREWS
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("hidden", HIDDEN)
-def test_every_layer_is_known_again(hidden, dtype, threads, monkeypatch):
-    share_everything(monkeypatch, threads)
-    assert_again(monkeypatch, lambda: trained(hidden, dtype=dtype))
-
-
-@pytest.mark.parametrize("loss", TARGETS)
-def test_every_loss_is_known_again(loss, monkeypatch):
-    assert_again(monkeypatch, lambda: trained(loss=loss, weighted=False))
-
-
-@CREWS
-@pytest.mark.parametrize("rule", RULES)
-def test_every_rule_is_known_again(rule, threads, monkeypatch):
-    share_everything(monkeypatch, threads)
-    assert_again(monkeypatch, lambda: trained(optimizer=RULES[rule](1)))
 
 
 def test_the_steps_of_a_stack_are_known_again(monkeypatch):
@@ -124,6 +98,7 @@ def test_two_that_share_a_program_share_no_memory():
         assert same(everything(t), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lead", [(), (2,)], ids=str)
 def test_random_programs_are_the_same_on_other_arrays(lead):
     again = 0

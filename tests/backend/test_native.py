@@ -12,15 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-import xpnet as xn
-from tests.backend.small_nets import (
-    AT_THE_EDGES,
-    MODELS,
-    data,
-    everything,
-    same,
-    trainer,
-)
+from tests.backend.programs import AT_THE_EDGES
+from tests.cases import data
+from tests.training.examples import trainer
+from tests.ways import everything, same
 from xpnet.backend import get_backend
 from xpnet.common import cache
 from xpnet.common.cache import keep, kept
@@ -66,48 +61,6 @@ def in_c(function, *arrays, members=None, outputs=True):
     out = function(*map(tape.leaf, arrays))
     found = {"out": out} if outputs else {}
     return compile_tape(tape, CPU, found, ("all",), loops=True, members=members)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", MODELS)
-def test_c_changes_no_bit_of_a_training(name, dtype):
-    x, y = data()
-    weights = np.linspace(0.0, 2.0, len(x))
-    plain, compiled = (trainer(name, jit=j, dtype=dtype) for j in (False, True))
-    for t in (plain, compiled):
-        t.fit(x, y, 2, 10, validation=(x, y), sample_weight=weights)
-        t.step(x, y)
-    assert compiled.last_step.program.native is not None
-    assert plain.last_step.program.native is None
-    assert same(plain, compiled)
-    assert plain.loss == compiled.loss
-    assert plain.history["val_loss"] == compiled.history["val_loss"]
-    assert np.array_equal(plain.predict(x), compiled.predict(x))
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_steps_are_c_from_end_to_end(name):
-    x, y = data()
-    t = trainer(name, jit=True)
-    t.step(x, y)
-    assert c_steps.possible(t.last_step.program.native)
-    assert all(len(calls) == 1 for calls in t.last_step.program.segments.values())
-
-
-@pytest.mark.parametrize(
-    "loss", ["mean_squared_error", "binary_cross_entropy", "huber"]
-)
-def test_steps_of_built_in_losses_are_c_from_end_to_end(loss):
-    x, y = data()
-    model = xn.Sequential([xn.Dense(4, "tanh"), xn.Dense(1)])
-    found = []
-    for jit in (False, True):
-        t = xn.Trainer(model.copy(), loss, "adam", device="cpu", jit=jit)
-        t.fit(x, (y > 1)[:, None], 3, 10)
-        found.append((everything(t), t.history["loss"]))
-    assert c_steps.possible(t.last_step.program.native)
-    assert all(map(np.array_equal, found[0][0], found[1][0]))
-    assert found[0][1] == found[1][1]
 
 
 def test_nan_and_infinity_pass_through_c_as_through_numpy():
@@ -167,13 +120,13 @@ def test_a_ufunc_of_another_layout_is_left_to_numpy(monkeypatch):
     try:
         assert ufunc_loops.inner_loop(np.exp, "f->f") is None
         x, y = data()
-        plain, compiled = trainer("smooth", jit=False), trainer("smooth", jit=True)
+        plain, compiled = trainer("no bias", jit=False), trainer("no bias", jit=True)
         for t in (plain, compiled):
             t.fit(x, y, 2, 10)
             for i in range(3):  # a new array each step, not read in place
                 t.step(np.roll(x, i, axis=0), y)
         assert not c_steps.possible(compiled.last_step.program.native)
-        assert same(plain, compiled)
+        assert same(everything(plain), everything(compiled))
     finally:
         ufunc_loops._found.cache_clear()
 
@@ -280,12 +233,14 @@ def ran(folder, jit):
     return int(count), compiled == "True"
 
 
+@pytest.mark.slow
 def test_a_second_process_compiles_nothing(tmp_path):
     assert ran(tmp_path, True) == (1, True)
     assert ran(tmp_path, True) == (0, True)
     assert {path.suffix for path in tmp_path.iterdir()} == {".so", ".program"}
 
 
+@pytest.mark.slow
 def test_what_short_scripts_want_again_is_compiled_for_the_next_one(tmp_path):
     assert ran(tmp_path, None) == (0, False)
     assert ran(tmp_path, None)[0] == 1  # begun, and waited for at its end
@@ -307,14 +262,14 @@ def test_a_training_goes_on_in_c_when_its_library_is_there():
         time.sleep(0.01)
     assert changing.last_step.program.native is not None
     assert losses[0] == losses[1]
-    assert same(plain, changing)
+    assert same(everything(plain), everything(changing))
 
 
 def test_nothing_is_compiled_unasked_where_that_is_forbidden(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "WORTH", 0.0)
     monkeypatch.setattr(build.Build, "begin", lambda self: pytest.fail("compiled"))
     x, y = data()
-    t = trainer("relu")  # XPNET_JIT=0 in all tests
+    t = trainer("deep")  # XPNET_JIT=0 in all tests
     t.fit(x, y, 2, 10)
     assert not t.last_step.replay.compiled
 
@@ -322,7 +277,7 @@ def test_nothing_is_compiled_unasked_where_that_is_forbidden(tmp_path, monkeypat
 @pytest.mark.usefixtures("refusing", "impatient")
 def test_a_compiler_that_refuses_is_told_of_once_and_training_goes_on():
     x, y = data()
-    plain, t = trainer("relu", jit=False), trainer("relu")
+    plain, t = trainer("deep", jit=False), trainer("deep")
 
     def train():
         for _ in range(6000):  # a minute, at most
@@ -335,7 +290,7 @@ def test_a_compiler_that_refuses_is_told_of_once_and_training_goes_on():
     with pytest.warns(RuntimeWarning, match=r"not compiled \(BuildError: out of order"):
         train()
     assert not native.available()
-    assert same(plain, t)
+    assert same(everything(plain), everything(t))
     trainer("noise").fit(x, y, 1, 10)  # asks it no more
 
 
@@ -343,15 +298,16 @@ def test_a_compiler_that_refuses_is_told_of_once_and_training_goes_on():
 def test_asked_for_a_refusing_compiler_is_an_error():
     x, y = data()
     with pytest.raises(ImportError, match=r"a C compiler: .*says: out of order"):
-        trainer("relu", jit=True).fit(x, y, 1, 10)
+        trainer("deep", jit=True).fit(x, y, 1, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_compiler")
 def test_without_a_compiler_asking_is_an_error():
     x, y = data()
     with pytest.raises(ImportError, match=r"needs a C compiler: .*ziglang \(pip"):
-        trainer("relu", jit=True).step(x, y)
-    t = trainer("relu")
+        trainer("deep", jit=True).step(x, y)
+    t = trainer("deep")
     t.step(x, y)
     assert not t.last_step.replay.compiled
 
@@ -388,11 +344,11 @@ def test_a_cache_that_cannot_be_written_ends_nothing(monkeypatch):
 
     monkeypatch.setattr(cache.Part, "__init__", full)
     x, y = data()
-    plain, t = trainer("relu", jit=False), trainer("relu")
+    plain, t = trainer("deep", jit=False), trainer("deep")
     with pytest.warns(RuntimeWarning, match="no compiler could be started"):
         t.fit(x, y, 2, 10)
     plain.fit(x, y, 2, 10)
-    assert same(plain, t)
+    assert same(everything(plain), everything(t))
     t.fit(x, y, 2, 10)  # and says it once
 
 
@@ -440,13 +396,14 @@ def test_a_full_cache_keeps_nothing_and_trains_in_c(monkeypatch):
 
     monkeypatch.setattr("os.replace", full)
     x, y = data()
-    plain, t = trainer("relu", jit=False), trainer("relu", jit=True)
+    plain, t = trainer("deep", jit=False), trainer("deep", jit=True)
     for each in (plain, t):
         each.fit(x, y, 2, 10)
     assert t.last_step.program.native is not None
-    assert same(plain, t)
+    assert same(everything(plain), everything(t))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cache_folder")
 def test_a_full_disk_is_told_of_where_c_was_asked_for(monkeypatch):
     def full(self, folder=False):
@@ -456,7 +413,7 @@ def test_a_full_disk_is_told_of_where_c_was_asked_for(monkeypatch):
     x, y = data()
     told = r"no compiler could be started \(.*cache: No space left on device\)"
     with pytest.raises(native.BuildError, match=told):
-        trainer("relu", jit=True).fit(x, y, 2, 10)
+        trainer("deep", jit=True).fit(x, y, 2, 10)
 
 
 PLANTED = """
@@ -545,6 +502,7 @@ def gcc():
     return native.compiler().command[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["CC", "a script", "behind all others"])
 def test_options_that_change_arithmetic_change_none(where, tmp_path):
     options = "-ffast-math -Ofast -funsafe-math-optimizations -ffp-contract=fast"

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.cli.files import xpnet
-from tests.training.examples import curves
+from tests.ways import curves
 from xpnet.training.callbacks import EarlyStopping
 
 TRAIN = ["train", "moons", "--epochs", "12", "--hidden", "8", "--json", "--seed", "3"]

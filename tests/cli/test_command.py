@@ -119,6 +119,7 @@ def read_only(*args, **kwargs):
     raise OSError(errno.EROFS, "Read-only file system")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["--plot", "--save"])
 @pytest.mark.parametrize("command", ["train", "doctor"])
 def test_where_nothing_can_be_written_is_said_before_training(
@@ -193,6 +194,7 @@ def test_ctrl_c_ends_training_with_a_report(tmp_path):
     assert trainer.epochs_done > 2
 
 
+@pytest.mark.slow
 def test_ctrl_c_does_not_lose_the_plot(tmp_path):
     pytest.importorskip("matplotlib")
     status, out, err = interrupted("--plot", tmp_path / "x.png")

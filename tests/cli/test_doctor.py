@@ -43,6 +43,7 @@ def test_json_holds_the_diagnosis_and_the_training(capsys):
     assert len(record["history"]) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("json_too", [False, True])
 def test_a_training_that_diverges_is_a_finding_not_an_error(capsys, tmp_path, json_too):
     pytest.importorskip("matplotlib")

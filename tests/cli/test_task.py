@@ -177,6 +177,7 @@ def test_labels_are_not_smoothed_unless_asked_for(command, tmp_path, capsys):
         assert loss.label_smoothing == expected
 
 
+@pytest.mark.slow
 def test_probabilities_that_are_printed_are_calibrated(capsys):
     out = xpnet(capsys, "train", "digits", "--ensemble", 1, "--epochs", 30, "--json")[1]
     assert json.loads(out)["calibration_error"] < 0.03

@@ -20,6 +20,7 @@ def matrix_of(text):
     return [[int(cell.replace(".", "0")) for cell in row.split()] for row in rows]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_digits_are_read_without_any_option(seed, capsys):
     status, out, err = xpnet(capsys, "train", "digits", "--seed", seed)

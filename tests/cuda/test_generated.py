@@ -18,7 +18,7 @@ from xpnet.layers.activations import get_activation
 from xpnet.optim import SGD, Adam, AdamW
 from xpnet.trace import Noise, Tape, batch_sum, feature_sum
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.slow]
 CPU = get_backend("cpu")
 SEEDS = 12
 

@@ -32,6 +32,7 @@ def problems(found):
             yield f"{use} does not take {what}"
 
 
+@pytest.mark.slow
 def test_the_library_uses_only_what_cupy_has():
     found = used_in(FILES, ROOT)
     assert len({use.name for use in found}) > 10
@@ -71,6 +72,7 @@ def test_what_cupy_has_is_let_be(source):
     assert list(problems(uses(source, "good.py"))) == []
 
 
+@pytest.mark.slow
 def test_the_ufuncs_of_recorded_steps_exist():
     """The compiler asks CuPy for a ufunc by NumPy's name."""
     found = set()

@@ -4,17 +4,16 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.backend.test_training_on_the_standin import data, everything, trainer
 from tests.cuda.fibers import fiber_backend, needs_compiler
 from tests.cuda.guards import guarded
+from tests.ways import everything
 from xpnet.backend import DeviceError
 from xpnet.compiler import compile_tape
 from xpnet.compiler.cuda.launch import signatures
 from xpnet.compiler.cuda.module import handwritten
-from xpnet.execution.step import BatchSpec
 from xpnet.trace import Tape
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.slow]
 
 RULES = {
     "adam": lambda: xn.Adam(1e-3),
@@ -87,58 +86,6 @@ def test_a_step_of_a_real_size_is_that_of_numpy(standin, memory, widths, rule):
         program.run("update")
     steps = program.segments["gradients"] + program.segments["update"]
     assert counts == type(counts)(launches=len(steps))
-
-
-# Three steps multiply the rounding of the first, more so in float32.
-CASES = [
-    ("softmax_cross_entropy", "adam", "float64", 1e-12),
-    ("mean_squared_error", "momentum", "float32", 1e-5),
-    ("binary_cross_entropy", "nesterov", "float64", 1e-12),
-    ("huber", "adamw", "float64", 1e-12),
-    ("mean_absolute_error", "sgd", "float32", 1e-5),
-]
-
-
-@pytest.fixture(scope="module")
-def trainers():
-    """Trainers whose steps are recorded, so that one call compiles all kernels."""
-    found = {}
-    with guarded():
-        for loss, optimizer, dtype, _ in CASES:
-            trained = trainer(fiber_backend(), loss, optimizer, dtype=dtype)
-            trained.build((2, 3))
-            labels = trained.loss_function.targets == "classes"
-            for rows in (16, 14):
-                kind = BatchSpec((rows, 2, 3), labels, weighted=True)
-                trained.training_step(kind)
-                trained.evaluation_step(BatchSpec(kind.shape, labels, False), True)
-                trained.evaluation_step(BatchSpec(kind.shape, False, False), False)
-            found[loss] = trained
-        yield found
-
-
-@pytest.mark.parametrize(("loss", "optimizer", "dtype", "bound"), CASES)
-def test_training_with_every_kind_of_layer_is_that_of_the_cpu(
-    trainers, standin, loss, optimizer, dtype, bound
-):
-    """Two batches, a shorter one, evaluation and prediction."""
-    x, y = data(loss)
-    weights = np.linspace(0.1, 2.0, len(x))
-    found = []
-    for trained in (trainers[loss], trainer("cpu", loss, optimizer, dtype=dtype)):
-        trained.fit(x, y, epochs=1, batch_size=16, sample_weight=weights)
-        scores = trained.evaluate(x, y, batch_size=16)
-        found.append(
-            everything(trained)
-            | {"scores": np.array([scores[k] for k in sorted(scores)])}
-            | {"prediction": trained.predict(x, batch_size=16), "loss": trained.loss}
-        )
-    assert set(found[0]) == set(found[1])
-    for name, wanted in found[1].items():
-        size = abs(np.asarray(wanted)).max(initial=1e-3)
-        np.testing.assert_allclose(
-            found[0][name], wanted, rtol=0, atol=size * bound, err_msg=name
-        )
 
 
 @pytest.mark.parametrize("lead", [(3,)], ids=str)

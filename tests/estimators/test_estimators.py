@@ -48,6 +48,7 @@ def test_a_pickle_predicts_and_goes_on_as_the_original(task):
     np.testing.assert_array_equal(other.predict(x), first.last)
 
 
+@pytest.mark.slow
 def test_an_estimator_works_in_a_pipeline_a_search_and_two_processes():
     from sklearn.model_selection import GridSearchCV, cross_val_score
     from sklearn.pipeline import make_pipeline

@@ -61,6 +61,7 @@ def assert_alike(theirs, ours, x):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", GRIDS)
 @pytest.mark.parametrize("task", ["multiclass", "several numbers"])
 def test_the_results_are_those_of_grid_search_cv(task, grid):
@@ -70,6 +71,7 @@ def test_the_results_are_those_of_grid_search_cv(task, grid):
     assert (ours.cv_results_["mean_fit_time"] > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multilabel", "poisson"])
 def test_weighted_samples_of_every_task_are_stacked(task):
     w = draw(9).integers(1, 4, 70).astype(float)
@@ -78,6 +80,7 @@ def test_weighted_samples_of_every_task_are_stacked(task):
     assert ours.stacked_ == 12
 
 
+@pytest.mark.slow
 def test_several_scores_and_a_splitter_that_shuffles():
     from sklearn.model_selection import ShuffleSplit
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.training.examples import data
+from tests.cases import data
 from xpnet.estimators import GridSearch, MLPClassifier, MLPRegressor
 
 X, Y = data()

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.training.examples import SAMPLES, data, rng, trainer
+from tests.cases import SAMPLES, data, rng
+from tests.training.examples import trainer
 
 metrics = pytest.importorskip("sklearn.metrics", reason="these are its functions")
 

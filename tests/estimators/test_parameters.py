@@ -31,6 +31,7 @@ def refused(function, *arguments):
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [CLASSIFIER, REGRESSOR])
 def test_what_scikit_learn_refuses_is_refused(name):
     theirs, kind = both(name)

@@ -161,6 +161,7 @@ def test_lbfgs_finds_the_same_minimum_where_there_is_one(task):
     assert ours.t_ == theirs.t_ == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["digits", "breast_cancer", "wine", "diabetes"])
 def test_scores_on_unseen_samples_are_within_the_spread(name):
     from sklearn.model_selection import train_test_split

@@ -1,32 +1,26 @@
-"""Small networks for the tests: the row that a new layer needs is in `EXAMPLES`."""
+"""Small networks for the tests, one for each layer of the table."""
 
-from collections.abc import Callable
 from itertools import count
 
 import numpy as np
 
-from xpnet import Activation, BatchNorm, Dense, Dropout, Flatten, GaussianNoise
+from xpnet import Activation, Dense
 from xpnet.backend import get_backend
-from xpnet.layers import Layer, LayerNorm, Loss, Sequential
+from xpnet.layers import LAYERS, Layer, Loss, Sequential
 
 BATCH, OUTPUTS = 6, 3
 MARGIN = 2e-3  # how far from 0 every z must be, where an activation may have its kink
 
-# A layer of the table from (activation, bias), as far as it has them.
-EXAMPLES: dict[str, Callable[[str, bool], Layer]] = {
-    "Activation": lambda activation, bias: Activation(activation),
-    "BatchNorm": lambda activation, bias: BatchNorm(),
-    "Dense": lambda activation, bias: Dense(4, activation, bias),
-    "Dropout": lambda activation, bias: Dropout(0.3),
-    "Flatten": lambda activation, bias: Flatten(),
-    "GaussianNoise": lambda activation, bias: GaussianNoise(0.2),
-    "LayerNorm": lambda activation, bias: LayerNorm(),
-}
+
+def layer_of(kind: str, activation: str, bias: bool) -> Layer:
+    """A layer of the table, with these as far as it takes them."""
+    own = {"Dense": (4, activation, bias), "Activation": (activation,)}
+    return LAYERS[kind](*own.get(kind, ()))
 
 
 def network(kind: str, activation: str = "tanh", bias: bool = True) -> Sequential:
     """A built network with the layer `kind` in it, for samples of its shape."""
-    layer = EXAMPLES[kind](activation, bias)
+    layer = layer_of(kind, activation, bias)
     last = [Dense(4, activation, bias), Dense(OUTPUTS, bias=bias)]
     if kind == "Flatten":
         return Sequential([layer, *last]).build((2, 3))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.layers.examples import EXAMPLES, allocated, inputs, network, rng
+from tests.layers.examples import allocated, inputs, layer_of, network, rng
 from xpnet.backend import get_backend
 from xpnet.layers import LAYERS
 
@@ -54,7 +54,7 @@ def test_the_count_is_that_of_the_trained_arrays(kind):
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_a_layer_is_rebuilt_from_its_config(kind):
-    layer = EXAMPLES[kind]("relu", False)
+    layer = layer_of(kind, "relu", False)
     again = LAYERS[kind](**layer.config())
     assert repr(again) == repr(layer)
     assert kind in repr(layer)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.layers.examples import EXAMPLES, allocated, inputs, network, rng, targets
+from tests.layers.examples import allocated, inputs, network, rng, targets
 from xpnet.layers import ACTIVATIONS, LAYERS, LOSSES
 
 LEAD = (3,)
@@ -44,7 +44,7 @@ def test_each_member_is_the_network_alone_for_every_activation(activation):
     assert_members_equal_singles(network("Dense", activation, bias=False))
 
 
-@pytest.mark.parametrize("kind", EXAMPLES)
+@pytest.mark.parametrize("kind", LAYERS)
 def test_members_are_different_networks(kind):
     model = network(kind)
     stacked = allocated(model, 5, LEAD)

@@ -67,6 +67,7 @@ def test_a_figure_without_labels_is_refused(out, tmp_path):
     assert list(tmp_path.iterdir()) == out.figures == []
 
 
+@pytest.mark.slow
 def test_a_figure_gives_its_panels(out, tmp_path):
     with out.figure("two", rows=1, columns=2, bowls=(1,)) as (flat, deep):
         flat.set(xlabel="x", ylabel="y")
@@ -128,6 +129,7 @@ def command(*arguments):
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.slow
 def test_an_unknown_lesson_lists_the_nearest_and_all():
     status, out, err = command("lines")
     assert (status, out, err.count("\n")) == (2, "", 1)
@@ -135,6 +137,7 @@ def test_an_unknown_lesson_lists_the_nearest_and_all():
     assert all(name in err for name in (*LESSONS, "all"))
 
 
+@pytest.mark.slow
 def test_without_a_name_the_lessons_are_listed():
     status, out, err = command()
     assert (status, err) == (0, "")
@@ -142,6 +145,7 @@ def test_without_a_name_the_lessons_are_listed():
         assert f"\n{name} " in f"\n{out}"
 
 
+@pytest.mark.slow
 def test_an_unwritable_folder_is_one_line_and_no_work(tmp_path):
     (tmp_path / "file").touch()
     status, out, err = command("line", "--out", str(tmp_path / "file" / "deeper"))
@@ -149,6 +153,7 @@ def test_an_unwritable_folder_is_one_line_and_no_work(tmp_path):
     assert "--out" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["command", "script"])
 def test_without_matplotlib_the_install_line_comes_first(where, tmp_path):
     code = {

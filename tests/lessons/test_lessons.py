@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LINES = 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LESSONS)
 def test_a_lesson_runs_and_its_claims_hold(name, tmp_path, capsys):
     from matplotlib.image import imread
@@ -34,6 +35,7 @@ def test_a_lesson_runs_and_its_claims_hold(name, tmp_path, capsys):
         assert (image < 0.9).any(axis=2).mean() > 0.01, f"{file} is blank"
 
 
+@pytest.mark.slow
 def test_the_digits_of_mnist_are_learnt_where_their_files_are(tmp_path, capsys):
     write_mnist(tmp_path)
     ready = prepare(tmp_path / "out", tmp_path / "numbers.json", tmp_path)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.training.examples import data, trainer
+from tests.cases import data
+from tests.training.examples import trainer
 from xpnet.common import check_number, check_whole, words
 from xpnet.common.words import THEIRS, nearest
 from xpnet.layers.activations import ACTIVATIONS

@@ -93,6 +93,7 @@ def test_the_graph_sees_hidden_imports():
     assert "xpnet.commands.info" in GRAPH["xpnet.cli"]
 
 
+@pytest.mark.slow
 def test_no_room_is_imported_by_its_bare_name():
     everywhere = [*modules().values(), *ROOT.glob("tests/**/*.py")]
     for path in everywhere:
@@ -107,6 +108,7 @@ def test_the_door_of_a_room_defines_nothing(room):
     assert all(isinstance(node, kinds) for node in tree.body)
 
 
+@pytest.mark.slow
 def test_nothing_in_the_library_evaluates_text_or_unpickles():
     forbidden = {"eval", "exec", "compile", "__import__"}
     for path in modules().values():

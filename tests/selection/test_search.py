@@ -471,6 +471,7 @@ def test_a_learning_curve_trains_on_growing_parts_of_each_fold():
 # What comes of it.
 
 
+@pytest.mark.slow
 def test_results_as_a_table_as_json_and_as_a_plot(tmp_path):
     x, y = data()
     results = xn.grid_search(make, x, y, SPACE, folds=2, test=0.2, **QUICK)

@@ -155,6 +155,7 @@ def test_networks_that_have_not_changed_are_taken_from_the_file(tmp_path):
         search(file, callbacks=Patient(1))
 
 
+@pytest.mark.slow
 def test_another_process_has_the_same_identities():
     code = (
         "from tests.selection.test_store import CHANGES, maker\n"
@@ -328,6 +329,7 @@ def killed_amid(file, monkeypatch, stack, saves, **options):
         monkeypatch.undo()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stack", "saves"), [(1, 0), (1, 2), (2, 1)])
 def test_a_search_goes_on_amid_a_stack(stack, saves, tmp_path, monkeypatch):
     make = maker(

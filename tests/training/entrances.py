@@ -5,7 +5,8 @@ from functools import partial
 from typing import Any
 
 import xpnet as xn
-from tests.training.examples import FEATURES, OUTPUTS, data, trainer
+from tests.cases import FEATURES, OUTPUTS, data
+from tests.training.examples import trainer
 
 X, Y = data()
 VALUES = data("values")[1]

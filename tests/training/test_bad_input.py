@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import xpnet as xn
+from tests.cases import FEATURES, OUTPUTS, SAMPLES
 from tests.training.entrances import VALUES, X, Y, entrances, readers
-from tests.training.examples import FEATURES, OUTPUTS, SAMPLES, same, trainer
+from tests.training.examples import trainer
+from tests.ways import same
 from xpnet.training import inputs
 
 NAN, INF = float("nan"), float("inf")

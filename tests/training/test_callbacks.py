@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.training.examples import SAMPLES, data, rng, same, trainer, weights
+from tests.cases import SAMPLES, data, rng
+from tests.training.examples import trainer, weights
+from tests.ways import same
 
 
 class Log(xn.Callback):

@@ -9,8 +9,9 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 import xpnet as xn
-from tests.training.examples import HIDDEN, TARGETS, curves, data, same, trainer
-from tests.training.test_stack import RULES, everything
+from tests.cases import LAYERS, RULES, TARGETS, data
+from tests.training.examples import trainer
+from tests.ways import curves, everything, same
 from xpnet.backend import Backend, blas
 from xpnet.compiler import c as native
 from xpnet.compiler import row_partition
@@ -53,29 +54,17 @@ def assert_shared(t):
     assert all(one.crew.threads > 1 for one in steps)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("hidden", HIDDEN)
-def test_a_shared_step_is_the_step_call_by_call(hidden, dtype, threads):
+@pytest.mark.parametrize(("hidden", "loss", "rule", "dtype"), [
+    ("deep", "huber", "adamw", "float64"), ("dropout", "softmax_cross_entropy", "radam",
+     "float32"), ("batch norm", "binary_cross_entropy", "sgd with all", "float32"),
+])  # fmt: skip
+def test_a_shared_step_is_the_step_call_by_call(hidden, loss, rule, dtype):
+    """By any number of threads; tests/cases.py has the rest for three."""
     (plain, a, _), (shared, b, t) = (
-        trained(jit, hidden, dtype=dtype) for jit in (False, True)
+        trained(jit, hidden, loss=loss, optimizer=RULES[rule](1), dtype=dtype)
+        for jit in (False, True)
     )
     assert_shared(t)
-    assert same(plain, shared)
-    assert a == b
-
-
-@pytest.mark.parametrize("loss", TARGETS)
-def test_every_loss_is_shared(loss):
-    (plain, a, _), (shared, b, _) = (trained(jit, loss=loss) for jit in (False, True))
-    assert same(plain, shared)
-    assert a == b
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_every_rule_is_shared(rule):
-    (plain, a, _), (shared, b, _) = (
-        trained(jit, "deep", optimizer=RULES[rule](1)) for jit in (False, True)
-    )
     assert same(plain, shared)
     assert a == b
 
@@ -110,7 +99,7 @@ class Split(xn.Layer):
 
 @pytest.mark.parametrize("way", ["between", "twice"])
 def test_gradients_in_pieces_are_shared(way, monkeypatch):
-    monkeypatch.setitem(HIDDEN, way, lambda: [Split(way), xn.Dense(6, "tanh")])
+    monkeypatch.setitem(LAYERS, way, lambda i: [Split(way), xn.Dense(6, "tanh")])
     (plain, a, _), (shared, b, t) = (trained(jit, way) for jit in (False, True))
     assert_shared(t)
     assert same(plain, shared)
@@ -162,6 +151,7 @@ def test_step_reads_in_place_and_is_shared(threads):
     assert same(*found)
 
 
+@pytest.mark.slow
 def test_blas_has_its_threads_back():
     own = blas.openblas()
     x, y = data("values", SAMPLES)
@@ -430,7 +420,7 @@ def test_random_programs_give_the_same_numbers_in_any_order_of_the_parts(seed, t
 # Parts that lie apart.
 
 
-@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("hidden", ["deep", "noise", "batch norm", "layer norm"])
 def test_parts_of_buffers_lie_apart_and_within_their_memory(hidden):
     t = trained(True, hidden)[2]
     moved = 0

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.training.examples import data, trainer
+from tests.cases import data
+from tests.training.examples import trainer
 from xpnet.training.metrics import METRICS
 
 # Curves whose names promise the one or the other.
@@ -215,6 +216,7 @@ def test_every_metric_of_the_table_states_its_direction():
     assert all(m.higher_is_better is not None for m in METRICS.values())
 
 
+@pytest.mark.slow
 def test_the_plot_marks_the_best_epoch():
     pytest.importorskip("matplotlib")
     t = fit(own("error", "max"))

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.training.examples import FEATURES, SAMPLES, curves, data, same, trainer
+from tests.cases import FEATURES, SAMPLES, data
+from tests.training.examples import trainer
 from tests.training.test_callbacks import Log
+from tests.ways import curves, same
 
 
 class Overflow(xn.Layer):

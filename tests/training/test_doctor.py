@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import xpnet as xn
+from tests.cases import LAYERS, RULES, data, in_turns
 from tests.standin import standin_backend
-from tests.training.examples import HIDDEN, OPTIMIZERS, curves, data, same, weights
 from tests.training.examples import trainer as small
+from tests.training.examples import weights
+from tests.ways import curves, same
 from xpnet.diagnosis import rules
 from xpnet.diagnosis.report import Diagnosis
 from xpnet.diagnosis.rules import Findings
@@ -261,8 +263,7 @@ def diagnosed(row, seed):
     return t.history.diagnosis
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("run", HEALTHY)
+@pytest.mark.parametrize(("run", "seed"), in_turns(HEALTHY, SEEDS))
 def test_a_healthy_run_is_left_alone(run, seed, one_blas_thread):
     found = diagnosed(HEALTHY[run], seed)
     assert found.findings == []
@@ -270,8 +271,7 @@ def test_a_healthy_run_is_left_alone(run, seed, one_blas_thread):
     assert str(found).endswith("nothing found: the training looks healthy")
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("run", PLANTED)
+@pytest.mark.parametrize(("run", "seed"), in_turns(PLANTED, SEEDS))
 def test_a_planted_illness_is_found(run, seed, one_blas_thread):
     illness, *row = PLANTED[run]
     found = diagnosed(row, seed)
@@ -286,9 +286,8 @@ def test_a_planted_illness_is_found(run, seed, one_blas_thread):
     assert f"try {finding.remedy}" in str(found)
     if finding.layer is not None and finding.illness != "rate too low":
         assert found.names[finding.layer] in finding.text
-    if seed == SEEDS[0]:
-        for finding in found.findings:
-            run_advice(finding.remedy, row)
+    for finding in found.findings:
+        run_advice(finding.remedy, row)
 
 
 CODE = re.compile("`([^`]+)`")
@@ -359,6 +358,7 @@ def test_units_that_end_flat_are_ill_unless_that_is_what_was_learnt(
     assert illnesses == ["saturated units"] * ill
 
 
+@pytest.mark.slow
 def test_a_healthy_run_has_learnt(one_blas_thread):
     """Far more than a guess, else it would not be healthy."""
     for run in ("spirals that tanh learns by saturating", "circles", "elu, huber"):
@@ -442,14 +442,16 @@ def test_layers_without_activation_or_weights_have_blanks():
 # What it must not do.
 
 
-@pytest.mark.parametrize("mode", [{}, {"eager": True}, {"jit": True}], ids=repr)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize(
+    ("hidden", "optimizer", "mode"),
+    in_turns(LAYERS, RULES, [{}, {"eager": True}, {"jit": True}]),
+    ids=repr,
+)
 def test_the_training_is_the_same_with_and_without(hidden, optimizer, mode):
     x, y = data()
     found = []
     for diagnose in (False, True):
-        t = small(hidden, optimizer=OPTIMIZERS[optimizer](), **mode)
+        t = small(hidden, optimizer=RULES[optimizer](1), **mode)
         histories = [
             t.fit(x, y, 2, 5, validation=(x, y), diagnose=diagnose) for _ in range(2)
         ]
@@ -471,7 +473,7 @@ def test_on_a_device_it_sees_what_it_sees_on_the_cpu(standin, optimizer):
     x, y = data()
     found = []
     for device in (standin_backend(1), "cpu"):
-        t = small("dropout", optimizer=OPTIMIZERS[optimizer](), device=device,
+        t = small("dropout", optimizer=RULES[optimizer](1), device=device,
                   dtype="float64")  # fmt: skip
         t.fit(x, y, 3, 6, diagnose=True)
         found.append(t.history.diagnosis)
@@ -507,6 +509,7 @@ def test_a_training_that_diverges_is_diagnosed_all_the_same():
     json.dumps(found.to_dict(), allow_nan=False)
 
 
+@pytest.mark.slow
 def test_it_looks_less_often_in_a_long_training():
     x, y = data()
     looks = []
@@ -541,6 +544,7 @@ def test_everything_can_be_had_as_plain_values():
     assert record["looks"][0]["dead"][-1] is None
 
 
+@pytest.mark.slow
 def test_the_figure_has_a_line_a_layer(tmp_path):
     pytest.importorskip("matplotlib")
     _, *row = PLANTED["eight sigmoid layers"]

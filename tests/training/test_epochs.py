@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.training.examples import HIDDEN, curves, data, same, trainer
-from tests.training.test_stack import everything
+from tests.cases import data
+from tests.training.examples import trainer
+from tests.ways import curves, everything, same
 from xpnet.compiler import c as native
 from xpnet.execution import c_steps as steps
 from xpnet.training import epochs as together
@@ -75,8 +76,16 @@ def both(monkeypatch, make, **options):
     return found
 
 
-@pytest.mark.parametrize("hidden", HIDDEN)
-@pytest.mark.parametrize("batch", [7, 23, 23 // 2 + 1], ids="batch {}".format)
+@pytest.mark.parametrize(
+    ("hidden", "batch"),
+    [
+        ("dense", 7),
+        ("dropout", 23),
+        ("batch norm", 12),
+        ("max norm", 23),
+        ("noise", 12),
+    ],
+)
 def test_epochs_together_are_epochs_one_by_one(hidden, batch, monkeypatch, counted):
     def make():
         return trainer(hidden, optimizer=xn.Adam(xn.Cosine(0.01, 90)), jit=True)
@@ -110,6 +119,7 @@ def test_weights_and_a_fixed_order_go_along(monkeypatch, counted):
     assert counted
 
 
+@pytest.mark.slow
 def test_penalized_weights_are_squared_as_each_epoch_ends(counted):
     x, y = data(samples=23)
     told = Told()

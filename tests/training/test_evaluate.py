@@ -4,17 +4,9 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.training.examples import (
-    HIDDEN,
-    OUTPUTS,
-    SAMPLES,
-    TARGETS,
-    data,
-    rng,
-    same,
-    softmax,
-    trainer,
-)
+from tests.cases import LAYERS, OUTPUTS, SAMPLES, TARGETS, data, rng
+from tests.training.examples import softmax, trainer
+from tests.ways import same
 
 # The loss of each sample from logits (or outputs) z and targets t, in float64.
 FORMULAS = {
@@ -65,7 +57,7 @@ def test_predictions_are_the_link_of_the_outputs(loss):
         np.testing.assert_allclose(t.predict(x, batch_size), expected, atol=1e-13)
 
 
-@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("hidden", LAYERS)
 def test_predictions_of_any_batch_size_agree_to_rounding(hidden):
     x, y = data()
     t = trainer(hidden)
@@ -113,9 +105,10 @@ def test_shares_of_each_class_are_targets_too():
     assert same(one_hot.parameters(), labels.parameters())
 
 
+@pytest.mark.slow
 def test_evaluating_and_predicting_change_nothing():
     x, y = data()
-    for hidden in HIDDEN:
+    for hidden in LAYERS:
         t, other = trainer(hidden), trainer(hidden)
         for one in (t, other):
             one.fit(x, y, 1, 5)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.training.examples import data
-from tests.training.test_stack import LOSSES, network, rows
+from tests.cases import LOSSES, data, in_turns
+from tests.training.examples import network
+from tests.ways import rows
 from xpnet.compiler import c as native
 from xpnet.execution import c_steps, network_blocks
 from xpnet.execution import evaluation as evaluation_tiles
@@ -23,7 +24,7 @@ KINDS = {
     "values": ("dropout", "mean_squared_error", "values"),
     "masks": ("max norm", "softmax_cross_entropy", "labels"),
     "statistics": ("batch norm", "softmax_cross_entropy", "labels"),
-    "numbers": ("layer norm", LOSSES["smoothing"][0], "labels"),
+    "numbers": ("layer norm", LOSSES["smoothed"][0], "labels"),
 }
 
 
@@ -35,8 +36,7 @@ def tile(request, monkeypatch):
     )
 
 
-@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weights"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("kind", "weighted"), in_turns(KINDS, [True, False]))
 def test_scores_are_those_of_calls(kind, weighted, tile, monkeypatch):
     hidden, loss, targets = KINDS[kind]
     x, y = data(targets)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.training.examples import SAMPLES, data, trainer
+from tests.cases import SAMPLES, data
+from tests.training.examples import trainer
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -122,6 +123,7 @@ def test_nothing_is_printed_where_there_is_no_terminal(verbose, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_the_plot_is_a_png(tmp_path):
     pytest.importorskip("matplotlib")
     x, y = data()
@@ -139,6 +141,7 @@ def test_the_plot_is_a_png(tmp_path):
     assert fitted(2).plot(None).axes[0].get_ylabel() == "loss (mean over samples)"
 
 
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_can_be_plotted(tmp_path):
     pytest.importorskip("matplotlib")
     history = table([3.0, 1.0, None])  # the last epoch has no validation loss

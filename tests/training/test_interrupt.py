@@ -8,15 +8,10 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.training.examples import (
-    SAMPLES,
-    curves,
-    data,
-    same,
-    trainer,
-    weights,
-)
+from tests.cases import SAMPLES, data
+from tests.training.examples import trainer, weights
 from tests.training.test_callbacks import Curve, Do, Log
+from tests.ways import curves, same
 from xpnet.training.data import Orders
 
 STEPS = 5  # of an epoch: 23 samples, 5 a batch

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.training.examples import SAMPLES, data, rng, same, trainer, weights
+from tests.cases import SAMPLES, data, rng
+from tests.training.examples import trainer, weights
+from tests.ways import same
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 MEGABYTE = 1 << 20

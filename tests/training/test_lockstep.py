@@ -5,8 +5,9 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import xpnet as xn
+from tests.cases import rng
 from tests.standin import standin_backend
-from tests.training.examples import rng, same
+from tests.ways import same
 from xpnet.backend import get_backend
 from xpnet.compiler import can_compile
 from xpnet.diagnosis.lockstep import ExecutionMode, Lockstep, Problem, Run, limited

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.training.examples import OUTPUTS, SAMPLES, data, rng, trainer
+from tests.cases import OUTPUTS, SAMPLES, data, rng
+from tests.training.examples import trainer
 from xpnet.training.metrics import METRICS, confusion_matrix, top_k
 
 CLASSES = 6

@@ -80,6 +80,7 @@ def test_each_taker_has_one_for_itself():
     assert kept.take("a") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("options", [{"jit": True}, {"jit": False}, {"eager": True}])
 def test_memory_of_batch_lengths_gone_by_is_free(call, options, monkeypatch):

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import xpnet as xn
+from tests.cases import OUTPUTS, data, in_turns, rng
 from tests.standin import standin_backend
-from tests.training.examples import OUTPUTS, curves, data, rng, same, weights
+from tests.training.examples import weights
+from tests.ways import curves, same
 from xpnet.backend import get_backend
 from xpnet.execution.step import BatchSpec, TrainingStep
 from xpnet.execution.update import UpdateState
@@ -63,9 +65,11 @@ def learnt(t):
     return [host(t, array) for array in arrays]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("rule", RULES)
-@remedies
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("remedy", "rule", "dtype"),
+    in_turns(REMEDIES, RULES, ["float32", "float32", "float64"]),
+)
 def test_recorded_compiled_and_eager_training_are_equal_to_the_bit(remedy, rule, dtype):
     x, y = data()
     found = []

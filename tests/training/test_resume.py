@@ -10,17 +10,10 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.training.examples import (
-    HIDDEN,
-    OPTIMIZERS,
-    SAMPLES,
-    TARGETS,
-    curves,
-    data,
-    same,
-    trainer,
-)
+from tests.cases import RULES, SAMPLES, TARGETS, data
+from tests.training.examples import trainer
 from tests.training.test_callbacks import Do
+from tests.ways import curves, same
 from xpnet.training.description import counters
 from xpnet.training.resume import Writer
 from xpnet.training.runs import read_run
@@ -91,7 +84,7 @@ class Drawing(xn.Callback):
 def made(case):
     """(trainer, x, y, options of fit) of a case, anew each time."""
     hidden, rule, options, more = CASES[case]
-    t = trainer(hidden, optimizer=OPTIMIZERS[rule](), seed=3, **options)
+    t = trainer(hidden, optimizer=RULES[rule](1), seed=3, **options)
     x, y = data(TARGETS["softmax_cross_entropy"])
     return t, x, y, {"epochs": EPOCHS, "batch_size": 5, "verbose": False, **more()}
 
@@ -106,8 +99,9 @@ def watched():
 
 
 CASES = {
-    **{f"rule {rule}": ("dense", rule, {}, dict) for rule in OPTIMIZERS},
-    **{f"layers {name}": (name, "adam", {}, held) for name in HIDDEN},
+    "rule adam": ("dense", "adam", {}, dict),
+    "rule nesterov": ("dense", "nesterov", {}, dict),
+    "layers": ("all", "sgd with all", {}, held),
     "eager": ("dropout", "adam", {"eager": True}, held),
     "no jit": ("batch norm", "momentum", {"jit": False}, held),
     "jit": ("dropout", "adam", {"jit": True}, dict),
@@ -133,7 +127,6 @@ CASES = {
     "metrics": ("dense", "adam", {"metrics": ["accuracy", "top_3"]}, held),
     "diagnosed": ("dense", "adam", {}, lambda: {"diagnose": True}),
 }
-OPTIMIZERS = {**OPTIMIZERS, "noisy": lambda: xn.Adam(0.01, gradient_noise=0.1)}
 
 
 def run(case, folder, checkpoint=None):
@@ -161,9 +154,11 @@ def ways(case):
     steps = {"every": 1, "unit": "steps"}
     if case == "one batch":
         return [(1, steps), (2, {"every": 1})]
-    rest = [(2 * STEPS + 3, {"every": 3, "unit": "steps"}), (2 * STEPS, {"every": 1})]
-    rest += [(3, {"every": 1e-6, "unit": "seconds"})]
-    return [*((at, steps) for at in (1, STEPS - 1, STEPS)), *rest]
+    some = [(STEPS - 1, steps), (2 * STEPS + 3, {"every": 3, "unit": "steps"})]
+    if case not in ("rule adam", "early stopping"):
+        return some
+    more = [(2 * STEPS, {"every": 1}), (3, {"every": 1e-6, "unit": "seconds"})]
+    return [(1, steps), (STEPS, steps), *some, *more]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -283,7 +278,7 @@ def other(hidden="dense", rule="adam", **options):
 
     def change(given):
         options.setdefault("seed", 3)
-        given["t"] = trainer(hidden, optimizer=OPTIMIZERS[rule](), **options)
+        given["t"] = trainer(hidden, optimizer=RULES[rule](1), **options)
 
     return change
 
@@ -394,6 +389,7 @@ def test_old_checkpoints_are_kept_and_taken_where_the_newest_was_damaged(tmp_pat
             assert curves(t.history) == curves(straight.history)
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_of_the_description_is_told(tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(Stop):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import xpnet as xn
+from tests.cases import SAMPLES
 from tests.training.entrances import VALUES, X, Y, entrances, readers
-from tests.training.examples import SAMPLES, trainer
+from tests.training.examples import trainer
 
 pd = pytest.importorskip("pandas")
 
@@ -125,6 +126,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "form"), CASES)
 def test_the_same_values_have_the_same_answer(kind, form, expected, tmp_path):
     forms = {"x": MATRIX, "y": LABELS, "w": WEIGHTS, "hot": HOT}[kind]
@@ -242,6 +244,7 @@ def test_a_trainer_computes_in_the_byte_order_of_the_machine(dtype):
     assert leaves(plain.parameters()) == leaves(swapped.parameters())
 
 
+@pytest.mark.slow
 def test_values_have_one_answer_too():
     targets = {"list": VALUES.tolist(), "frame": pd.DataFrame(VALUES, index=ODD)}
     for name, enter in entrances("mean_squared_error").items():

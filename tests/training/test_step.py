@@ -4,19 +4,9 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.training.examples import (
-    FEATURES,
-    HIDDEN,
-    OUTPUTS,
-    RATE,
-    SAMPLES,
-    Reference,
-    data,
-    rng,
-    same,
-    trainer,
-    weights,
-)
+from tests.cases import FEATURES, LAYERS, OUTPUTS, SAMPLES, data, rng
+from tests.training.examples import RATE, Reference, trainer, weights
+from tests.ways import same
 
 
 @pytest.mark.parametrize("eager", [False, True], ids=["recorded", "eager"])
@@ -37,7 +27,7 @@ def test_steps_agree_with_gradient_descent_by_hand(eager):
     assert t.steps_done == 5
 
 
-@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("hidden", LAYERS)
 def test_the_loss_is_the_same_whenever_it_is_read(hidden):
     x, y = data()
     now, late = trainer(hidden), trainer(hidden)
@@ -88,7 +78,7 @@ def test_there_is_no_loss_before_the_first_step():
 
 def test_fit_of_one_full_batch_is_a_step():
     x, y = data()
-    for hidden in HIDDEN:
+    for hidden in LAYERS:
         fitted, stepped = trainer(hidden), trainer(hidden)
         for _ in range(3):
             loss = fitted.fit(x, y, 1, None)["loss"][0]
@@ -165,3 +155,14 @@ def test_a_snapshot_is_put_back_bit_by_bit():
     assert not same(weights(t), before)
     t.restore(kept)
     assert same(weights(t), before)
+
+
+@pytest.mark.parametrize("label", [OUTPUTS, OUTPUTS + 1, -1])
+def test_a_label_out_of_range_is_refused_after_good_steps_too(label):
+    x, y = data()
+    t = trainer()
+    t.step(x, y)
+    wrong = y.copy()
+    wrong[3] = label
+    with pytest.raises(ValueError, match=rf"y: .*labels 0\.\.2 .*got {label};"):
+        t.step(x, wrong)

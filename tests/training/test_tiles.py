@@ -7,17 +7,9 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.training.examples import data, same
-from tests.training.test_stack import (
-    NUMBERED,
-    RULES,
-    assert_close,
-    assert_same_curves,
-    everything,
-    held,
-    network,
-    rows,
-)
+from tests.cases import data
+from tests.training.examples import network
+from tests.ways import assert_close, assert_same_curves, everything, held, rows, same
 from xpnet.compiler import c as native
 from xpnet.execution import c_steps, network_blocks
 from xpnet.stack import fit
@@ -44,25 +36,21 @@ def assert_same_as_calls(make, **options):
         assert_same_curves(b[i], a[i], 0.0)
 
 
-@pytest.mark.parametrize("hidden", NUMBERED)
-def test_a_stack_in_c_is_the_stack_call_by_call(hidden, split):
-    assert_same_as_calls(lambda i, jit: network(i, hidden, "adam", jit=jit))
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_every_rule_takes_the_same_steps_in_c(rule):
-    assert_same_as_calls(lambda i, jit: network(i, "dropout", rule, jit=jit))
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("hidden", "rule"), [("dropout", "adam"), ("max norm", "noisy")]
+)
+def test_a_stack_in_c_is_the_stack_call_by_call(hidden, rule, split):
+    assert_same_as_calls(lambda i, jit: network(i, hidden, rule, jit=jit))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_weights_and_balanced_classes_go_along(dtype, split):
-    weights = np.linspace(0.0, 2.0, 23)
-    for more in ({}, {"class_weight": "balanced"}):
-        assert_same_as_calls(
-            lambda i, jit: network(i, jit=jit, dtype=dtype),
-            sample_weight=weights,
-            **more,
-        )
+    assert_same_as_calls(
+        lambda i, jit: network(i, jit=jit, dtype=dtype),
+        sample_weight=np.linspace(0.0, 2.0, 23),
+        class_weight="balanced",
+    )
 
 
 @pytest.mark.parametrize("hidden", ["dense", "batch norm"])

@@ -1,0 +1,364 @@
+"""The one table of ways to train a case: they give the same, most to the bit."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xpnet as xn
+from tests.cases import BATCH, CASES, SAMPLES, Case
+from tests.cuda.fibers import fiber_backend
+from tests.cuda.guards import guarded
+from tests.standin import cupy, standin_backend
+from xpnet.backend import Backend
+from xpnet.compiler import Program
+from xpnet.compiler import c as native
+from xpnet.compiler.c import build, row_partition
+from xpnet.execution import network_blocks
+from xpnet.execution.step import Kind
+from xpnet.stack import fit
+
+EPOCHS, MEMBERS = 3, 3
+TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
+Arrays = dict[str, np.ndarray]
+
+
+def host(array: Any) -> np.ndarray:
+    """A copy in the host's memory."""
+    return array.get() if isinstance(array, cupy.ndarray) else np.array(array)
+
+
+def everything(trainer: xn.Trainer) -> Arrays:
+    """All that training has changed."""
+    buffers, rule = trainer.model.buffers, trainer.rule
+    slots = dict(zip(trainer.optimizer.slots, rule.slots, strict=True))
+    arrays = {
+        "params": buffers.params,
+        "state": buffers.state,
+        "step": trainer.model.step,
+        **{f"average {i}": mean for i, mean in enumerate(rule.averages)},
+    }
+    found = {name: host(array) for name, array in (arrays | slots).items()}
+    return found | {"counters": np.array([trainer.steps_done, trainer.epochs_done])}
+
+
+def curves(history: xn.History) -> list[dict[str, float]]:
+    """The rows of the history without what a clock says."""
+    clock = ("seconds", "samples_per_second")
+    return [{k: v for k, v in row.items() if k not in clock} for row in history]
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two lists of arrays (or dicts of them) are equal bit by bit."""
+    if isinstance(a, dict):
+        return list(a) == list(b) and same(list(a.values()), list(b.values()))
+    return len(a) == len(b) and all(
+        x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes()
+        for x, y in zip(map(np.asarray, a), map(np.asarray, b), strict=True)
+    )
+
+
+def assert_close(found: Arrays, wanted: Arrays, tolerance: float) -> None:
+    """Within rounding of the size of the array that an entry belongs to."""
+    assert set(found) == set(wanted)
+    for name, values in wanted.items():
+        size = max(1.0, abs(np.asarray(values, np.float64)).max(initial=0.0))
+        np.testing.assert_allclose(
+            found[name], values, rtol=0, atol=size * tolerance, err_msg=name
+        )
+
+
+def assert_same_curves(found: Any, wanted: Any, tolerance: float) -> None:
+    """Of histories: the same rows, of the same columns."""
+    assert found.stopped == wanted.stopped
+    assert len(found) == len(wanted)
+    for a, b in zip(curves(found), curves(wanted), strict=True):
+        assert list(a) == list(b)
+        for name in a:
+            assert a[name] == pytest.approx(b[name], rel=tolerance, abs=tolerance), name
+
+
+def rows(i: int, samples: int = SAMPLES) -> np.ndarray:
+    """Network i's samples: of several sizes, so that the last batches differ."""
+    return np.setdiff1d(np.arange(samples), held(i, samples))
+
+
+def held(i: int, samples: int = SAMPLES) -> np.ndarray:
+    """The samples that network i is validated with."""
+    return np.arange(i % 4, samples, 4 + i % 2)
+
+
+@contextmanager
+def programs() -> Iterator[list[Program]]:
+    """The programs that are made in the block."""
+    made: list[Program] = []
+    real = Program.__init__
+
+    def noted(self: Program, *arguments: Any, **options: Any) -> None:
+        real(self, *arguments, **options)
+        made.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Program, "__init__", noted)
+        yield made
+
+
+# What a way gives, all on the host: {name: array}, the same names in each.
+
+
+def outcome(trainer: xn.Trainer, case: Case, *histories: xn.History) -> Arrays:
+    """Parameters, slots, losses, predictions and scores."""
+    x, y = case.data
+    scores = trainer.evaluate(x, y, case.weights, batch_size=BATCH)
+    told = [row for history in histories for row in curves(history)]
+    return everything(trainer) | {
+        **{
+            name: np.array([row[name] for row in told if name in row])
+            for name in told[0]
+        },
+        "prediction": trainer.predict(x, batch_size=BATCH),
+        "scores": np.array([scores[name] for name in sorted(scores)]),
+    }
+
+
+def alone(case: Case, **options: Any) -> Arrays:
+    """An epoch that is validated, two that may be taken in one go, and a step."""
+    return _trained(case, lambda trainer: trainer, options)
+
+
+def loaded(case: Case, **options: Any) -> Arrays:
+    """As `alone`; saved and loaded between the fits."""
+
+    def again(trainer: xn.Trainer) -> xn.Trainer:
+        with TemporaryDirectory() as folder:
+            trainer.save(Path(folder) / "model")
+            return xn.Trainer.load(Path(folder) / "model", "cpu")
+
+    return _trained(case, again, options)
+
+
+def _trained(
+    case: Case, between: Callable[[xn.Trainer], xn.Trainer], options: dict[str, Any]
+) -> Arrays:
+    trainer = case.trainer(**options)
+    whole = slice(BATCH)
+    # Three batches, and of a weighted case a last one of two samples.
+    last = SAMPLES if case.weighted else 3 * BATCH
+    (x, y), w = (part[:last] for part in case.data), case.weights
+    kept = (x[whole], y[whole])
+    first = trainer.fit(x, y, 1, BATCH, kept, sample_weight=w, verbose=False)
+    trainer = between(trainer)
+    then = trainer.fit(x, y, EPOCHS - 1, BATCH, sample_weight=w, verbose=False)
+    trainer.step(x[whole], y[whole], None if w is None else w[whole])
+    loss = trainer.loss
+    return outcome(trainer, case, first, then) | {"loss": np.array(loss)}
+
+
+def apart(case: Case, jit: bool = False) -> Arrays:
+    """Networks trained one by one, each on its own samples."""
+    x, y = case.data
+    found: Arrays = {}
+    for i in range(MEMBERS):
+        trainer, own, kept = case.trainer(i, jit=jit), rows(i), held(i)
+        w = case.weights
+        validation = (x[kept], y[kept], *(() if w is None else (w[kept],)))
+        history = trainer.fit(
+            x[own], y[own], EPOCHS, BATCH, validation,
+            sample_weight=None if w is None else w[own], verbose=False,
+        )  # fmt: skip
+        found |= {f"{i} {k}": v for k, v in outcome(trainer, case, history).items()}
+    return found
+
+
+def stacked(case: Case, jit: bool) -> Arrays:
+    """The same networks as one stack."""
+    x, y = case.data
+    stack = xn.Stack([case.trainer(i, jit=jit) for i in range(MEMBERS)])
+    histories = stack.fit(
+        x, y, EPOCHS, BATCH, [rows(i) for i in range(MEMBERS)],
+        validation_rows=[held(i) for i in range(MEMBERS)],
+        sample_weight=case.weights, verbose=False,
+    )  # fmt: skip
+    predicted = stack.predict(x, batch_size=BATCH)
+    scores = stack.evaluate(x, y, sample_weight=case.weights, batch_size=BATCH)
+    found: Arrays = {}
+    for i, (trainer, history) in enumerate(zip(stack.trainers, histories, strict=True)):
+        own = outcome(trainer, case, history)
+        own["prediction"] = predicted[i]
+        own["scores"] = np.array([scores[i][name] for name in sorted(scores[i])])
+        found |= {f"{i} {k}": v for k, v in own.items()}
+    return found
+
+
+# What a way changes around a training.
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many threads of BLAS; several share even the smallest program."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Backend, "threads", property(lambda self: count))
+        if count > 1:
+            patch.setattr(row_partition, "WORK", 1)
+            patch.setattr(row_partition, "ELEMENTS", 8)
+        yield
+
+
+def alone_at_work() -> Any:
+    """One thread."""
+    return threads(1)
+
+
+@contextmanager
+def small_tiles() -> Iterator[None]:
+    """Two networks of a stack at a time, by two threads."""
+    chosen = network_blocks.Tiles.__init__
+
+    def small(self: Any, steps: Any, count: int, tile: int) -> None:
+        chosen(self, steps, count, min(2, tile))
+
+    with pytest.MonkeyPatch.context() as patch, threads(1):
+        patch.setattr(network_blocks.Tiles, "__init__", small)
+        patch.setattr(fit, "workers", lambda members: 2)
+        yield
+
+
+@contextmanager
+def optimised() -> Iterator[None]:
+    """C with the options that the users get, where tests are compiled quickly."""
+    options = [{"-O1": "-O3"}.get(option, option) for option in build.OPTIONS]
+    with pytest.MonkeyPatch.context() as patch, threads(1):
+        patch.setattr(build, "OPTIONS", options)
+        build.compiler.cache_clear()
+        yield
+    build.compiler.cache_clear()
+
+
+@contextmanager
+def between_guards() -> Iterator[None]:
+    """Memory of the device lies between guard words, which nothing may change."""
+    with threads(1), guarded():
+        yield
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a case is trained.
+
+    Attributes:
+        run: gives what the training has left.
+        reference: the way whose results it must give; None for a reference.
+        rounds: whether sums in another order may change them by rounding, as much as
+            TOLERANCE says; otherwise they are the same to the bit.
+        double: a case of float32 is trained in float64 instead: each step multiplies
+            the rounding of sums in another order.
+        within: a context in which it runs.
+        needs: "C" for a C compiler, "g++" for kernels on the CPU.
+    """
+
+    run: Callable[[Case], Arrays]
+    reference: str | None = None
+    rounds: bool = False
+    double: bool = False
+    within: Callable[[], Any] = alone_at_work
+    needs: str = ""
+
+    def __call__(self, case: Case) -> tuple[Arrays, list[Program]]:
+        """What the case's training leaves, and the programs that were made for it."""
+        with self.within(), programs() as made:
+            return self.run(self.case(case)), made
+
+    def case(self, case: Case) -> Case:
+        """The case as this way trains it."""
+        return replace(case, dtype="float64") if self.double else case
+
+    def tolerance(self, case: Case) -> float:
+        """How far from the reference a result may be."""
+        return TOLERANCE[self.case(case).dtype] if self.rounds else 0.0
+
+
+WAYS = {
+    "calls": Way(partial(alone, jit=False)),
+    "eager": Way(partial(alone, eager=True), "calls"),
+    "C": Way(partial(alone, jit=True), "calls", within=optimised, needs="C"),
+    "loaded": Way(partial(loaded, jit=False), "calls"),
+    "parts": Way(partial(alone, jit=False), within=partial(threads, 3)),
+    "threads": Way(
+        partial(alone, jit=True), "parts", within=partial(threads, 3), needs="C"
+    ),
+    "float64": Way(partial(alone, jit=False), double=True),
+    "device": Way(
+        lambda case: alone(case, device=standin_backend(1)),
+        "float64",
+        rounds=True,
+        double=True,
+    ),
+    "kernels": Way(
+        lambda case: alone(case, device=fiber_backend(1), steps_per_graph=0),
+        "float64",
+        rounds=True,
+        double=True,
+        within=between_guards,
+        needs="g++",
+    ),
+    "graph": Way(
+        lambda case: alone(case, device=fiber_backend(1), steps_per_graph=2),
+        "kernels",
+        double=True,
+        needs="g++",
+    ),
+    "one by one": Way(apart),
+    "stack": Way(partial(stacked, jit=False), "one by one", rounds=True),
+    "stack in C": Way(
+        partial(stacked, jit=True), "stack", within=small_tiles, needs="C"
+    ),
+}
+THERE = {
+    "": True,
+    "C": native.available(),
+    "g++": shutil.which("g++") is not None,
+}
+# Compilers take their time: some ways are gone by few cases, with all that differs
+# between them: kernels of each kind of layer, loss and rule; stacks of each number.
+SOME = {
+    "kernels": ("dense", "dropout in float64", "noise", "layer norm", "all", "radam"),
+    "stack in C": (
+        "dense", "deep", "dropout", "noise", "batch norm", "layer norm", "max norm",
+        "dense in float64", "sgd with all", "noisy", "rmsprop", "average",
+    ),
+}  # fmt: skip
+SOME["graph"] = SOME["kernels"]
+
+
+def pairs() -> list[tuple[str, str]]:
+    """(case, way) of every training that has a reference."""
+    compared = [name for name, way in WAYS.items() if way.reference is not None]
+    return [
+        (case, way)
+        for case in CASES
+        for way in compared
+        if case in SOME.get(way, CASES)
+        # A function of one's own is not saved.
+        if (way, CASES[case].layers) != ("loaded", "own activation")
+    ]
+
+
+def record_kernels(case: Case, device: Backend) -> None:
+    """Record the steps that a case takes on a device, without taking them."""
+    case = WAYS["kernels"].case(case)
+    trainer = case.trainer(device=device)
+    shape = case.data[0].shape[1:]
+    trainer.build(shape)
+    for count in (BATCH, SAMPLES % BATCH):
+        for weighted in sorted({False, case.weighted}):
+            kind = Kind((count, *shape), case.targets == "labels", weighted)
+            trainer.training_step(kind)
+            trainer.evaluation_step(kind, True)
+        trainer.evaluation_step(Kind((count, *shape), False, False), False)
