@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array, Backend, Shape
-
-SLACK = 4 << 20  # bytes that were freed and may stay with the process
-ROOM = 1 << 16  # bytes between parts: OpenBLAS was seen to ask for 44 KB behind its own
+from xpnet.compiler import tuning
 
 
 @dataclass(eq=False)
@@ -90,7 +88,7 @@ class Freed:
     def add(self, nbytes: int) -> None:
         """Note that so many bytes are freed, or soon will be."""
         self._bytes += nbytes
-        self.much = self._bytes > SLACK
+        self.much = self._bytes > tuning.MAX_FREED_BYTES
 
     def give_back(self) -> None:
         """Give it back if it is `much`."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array
-from xpnet.compiler import primitives
+from xpnet.compiler import primitives, tuning
 from xpnet.compiler.analysis import Plan, argument_dtypes
 from xpnet.compiler.buffers import Arena
 from xpnet.compiler.lowering import Calls, Reader, Recording
@@ -22,8 +22,6 @@ from xpnet.compiler.row_partition import Crew, blocks, cut_of
 from xpnet.trace import Traced
 from xpnet.trace.array import view
 from xpnet.trace.sums import with_ones
-
-BLOCK_ELEMENTS = 16384  # six float32 operands of a block fit in a 512 KiB L2 cache
 
 
 class CallLowering:
@@ -53,7 +51,11 @@ class CallLowering:
 
     def lower(self, run: list[Traced]) -> list[Any]:
         """A call a node, over whole arrays or block by block."""
-        large = self.backend.is_host and run[0].size > BLOCK_ELEMENTS and len(run) > 1
+        large = (
+            self.backend.is_host
+            and run[0].size > tuning.BLOCK_ELEMENTS
+            and len(run) > 1
+        )
         return self._in_blocks(run) if large else self.each(run)
 
     def finish(self, calls: Calls, readers: Sequence[Reader], wait: bool) -> Program:
@@ -140,7 +142,7 @@ class CallLowering:
     def _in_blocks(self, run: list[Traced]) -> list[Call]:
         """The run over one block of rows after the other."""
         shape, memory = run[0].shape, self.memory
-        axis, step = _blocks(shape, BLOCK_ELEMENTS)
+        axis, step = _blocks(shape, tuning.BLOCK_ELEMENTS)
         part = tuple(min(step, n) if i == axis else n for i, n in enumerate(shape))
         values = [node for node in run if node.op != "store"]
         # Whole buffers first: a block's temporary must not hand its memory to one.

@@ -7,11 +7,10 @@ from xpnet.backend import Backend, DeviceError
 from xpnet.common.console import warn
 from xpnet.common.install import install
 from xpnet.compiler import c as native
+from xpnet.compiler import tuning
 from xpnet.compiler.drivers import driver_of
 from xpnet.compiler.program import Program
 
-SAMPLE = 64  # at most so many replays for each one that is timed
-SPAN = 0.05  # seconds between timed replays, about
 INSTALL = install("jit")
 NEEDED = (
     "jit=True needs a C compiler: cc, gcc or clang, what CC names, or the one in the "
@@ -143,7 +142,7 @@ class Replay:
 
     def foresee(self, seconds: float) -> None:
         """Compile, or begin to, if replays to come, of about `seconds`, repay it."""
-        if seconds > native.WORTH:
+        if seconds > tuning.COMPILE_AFTER_S:
             self.spend(seconds)
 
     def _compile(self) -> None:
@@ -170,5 +169,6 @@ class Replay:
         began = time.perf_counter()
         self.program.run(segment)
         took = time.perf_counter() - began
-        self._left = max(1, min(SAMPLE, int(SPAN / max(took, 1e-9))))
+        replays = int(tuning.TIMING_INTERVAL_S / max(took, 1e-9))
+        self._left = max(1, min(tuning.MAX_UNTIMED_REPLAYS, replays))
         self._ready(self._left * took)

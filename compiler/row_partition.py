@@ -16,13 +16,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from xpnet.backend import Array
+from xpnet.compiler import tuning
 from xpnet.trace import Traced
 
-WORK = 3 << 17  # float32 multiplications of a step that are worth a thread: some 8 us
-LARGEST = 1 << 20  # bytes of weights: more than a core's cache holds, BLAS divides
-ELEMENTS = 1 << 11  # of a loop over no rows of the batch that are worth a part
-GRAIN = 64  # elements: a part of such a loop begins where a vector would
-MOST = 64  # parts, of runtime.c
+MAX_PARTS = 64  # parts, of runtime.c
 
 
 @dataclass(frozen=True)
@@ -67,10 +64,10 @@ def crew_of(nodes: Iterable[Traced], rows: int, threads: int) -> Crew:
         return ALONE
     width = products[0].dtype.itemsize
     work = [n.size * int(n.args[0].shape[-1]) for n in products]
-    if max(work) // rows * width > LARGEST:
+    if max(work) // rows * width > tuning.MAX_WEIGHT_BYTES:
         return ALONE
     cost = sum(work) * width // 4
-    threads = min(threads, cost // WORK, rows, MOST)
+    threads = min(threads, cost // tuning.WORK_PER_THREAD, rows, MAX_PARTS)
     # Each has some rows: nobody's share of a sum may be missing.
     return Crew(len(blocks(rows, threads)), rows) if threads > 1 else ALONE
 
@@ -120,7 +117,7 @@ def share_elements(
     size = 1
     for count in counts:
         size *= count
-    parts = min(crew.threads, counts[0], size * cost // ELEMENTS)
-    grain = GRAIN if len(counts) == 1 else 1
+    parts = min(crew.threads, counts[0], size * cost // tuning.ELEMENTS_PER_PART)
+    grain = tuning.PART_GRAIN if len(counts) == 1 else 1
     apart = apart or [0] * len(by)
     return Share(parts, 0, grain, by, apart) if parts > 1 else None

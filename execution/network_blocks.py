@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array
-from xpnet.compiler import Program
+from xpnet.compiler import Program, tuning
 from xpnet.compiler.c.call_table import Op
 from xpnet.execution import c_steps
 from xpnet.execution.step import Batch, TrainingStep
 
 NOTHING = np.zeros(0)
-CACHE = 2 << 20  # bytes of a core's caches that a block may take
 
 
 class NetworkBlocks:
@@ -172,7 +171,7 @@ def in_cache(program: Program, batch: Batch, held: int, count: int) -> int:
         held: bytes of a network besides.
     """
     own = held + (program.nbytes + int(batch.x.nbytes)) // count
-    return max(1, CACHE // own)
+    return max(1, tuning.NETWORK_BLOCK_BYTES // own)
 
 
 def cut(networks: Sequence[int], most: int, threads: int) -> list[range]:

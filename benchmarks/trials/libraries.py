@@ -50,7 +50,8 @@ FORKING = (
     + """
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)
-build.WORTH = 0.0
+from xpnet.compiler import tuning
+tuning.COMPILE_AFTER_S = 0.0
 def predicted(jit):
     return fit(jit, 20).predict(x)
 def child(jit):

@@ -1,7 +1,6 @@
 """Recorded programs as machine code: loops in C, NumPy's own inner loops, one table."""
 
 from xpnet.compiler.c.build import (
-    WORTH,
     Build,
     BuildError,
     FolderError,
@@ -17,7 +16,6 @@ from xpnet.compiler.c.toolchain import compiler
 
 __all__ = [
     "CREWS",
-    "WORTH",
     "Build",
     "BuildError",
     "FolderError",

@@ -17,11 +17,10 @@ from threading import Lock, RLock
 from typing import Any
 
 from xpnet.common.cache import Part, cache_directory, keep, kept
+from xpnet.compiler import tuning
 from xpnet.compiler.c.toolchain import compiler
 
 TEMPORARY = ("TMPDIR", "ZIG_LOCAL_CACHE_DIR")
-WORTH = 0.05  # seconds without a library after which it is worth having
-AT_EXIT = 2.0  # seconds that the end of Python waits for what is nearly done
 
 
 class BuildError(RuntimeError):
@@ -194,11 +193,11 @@ class Build:
                 with suppress(OSError):  # no place to leave word for the next one
                     word = cache_directory() / self._wish
                     if word.exists():
-                        self._wanted = WORTH
+                        self._wanted = tuning.COMPILE_AFTER_S
                     else:
                         word.touch(mode=0o600)
             self._wanted += seconds
-            if self._wanted >= WORTH:
+            if self._wanted >= tuning.COMPILE_AFTER_S:
                 self.begin()
 
     def begin(self) -> None:
@@ -306,7 +305,7 @@ def refuse(error: BuildError) -> None:
 @atexit.register
 def _end_all() -> None:
     """What has been begun is for the next process."""
-    end = time.monotonic() + AT_EXIT
+    end = time.monotonic() + tuning.EXIT_WAIT_S
     for one in _BUILDS.values():
         with suppress(BuildError):
             one.end(end - time.monotonic())

@@ -19,8 +19,7 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
 from xpnet.backend.blas import openblas
-from xpnet.compiler import row_partition
-from xpnet.compiler.c import threads
+from xpnet.compiler import tuning
 from xpnet.compiler.lowering import Recording
 from xpnet.trace import Traced
 
@@ -91,10 +90,10 @@ def recorded(recording: Recording) -> Recorded | None:
     what = (found, recording.segments, at, recording.members or 0)
     team = () if crew is None else (crew.threads, crew.rows)
     limits = (
-        row_partition.WORK,
-        row_partition.LARGEST,
-        row_partition.ELEMENTS,
-        threads.SHARED,
+        tuning.WORK_PER_THREAD,
+        tuning.MAX_WEIGHT_BYTES,
+        tuning.ELEMENTS_PER_PART,
+        tuning.MIN_ELEMENTS_FOR_THREADS,
     )
     where = (recording.backend.threads, openblas() is None, *limits, _code())
     told = repr((what, team, where, rows))

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.compiler import tuning
 from xpnet.compiler.c.build import build
 from xpnet.compiler.c.call_table import MOST_ARRAYS, Op
 from xpnet.compiler.c.loops import Loop
 from xpnet.compiler.c.native import Library, Native, NotCompiledError, Row, runtime
 from xpnet.compiler.c.padding import spread
 from xpnet.compiler.c.partial_sums import Partial
-from xpnet.compiler.c.threads import FOLLOWERS, SHARED, shared
+from xpnet.compiler.c.threads import FOLLOWERS, shared
 from xpnet.compiler.c.ufunc_loops import inner_loop
 from xpnet.compiler.primitives import Call
 from xpnet.compiler.row_partition import (
@@ -27,8 +28,7 @@ from xpnet.compiler.row_partition import (
 from xpnet.trace import Traced
 from xpnet.trace.sums import with_ones
 
-SLOW = (np.divide, np.sqrt, np.reciprocal)  # one of them takes as long as SLOWER
-SLOWER = 2  # simple operations, with all that these read and write
+SLOW = (np.divide, np.sqrt, np.reciprocal)
 
 
 class Linker:
@@ -68,7 +68,9 @@ class Linker:
         by = op.strides[: len(op.arrays)]
         apart = all(by[at] for at in op.written) and len(op.counts) > op.reduces
         slow = sum(node.op in SLOW for node in run)
-        return self._divided(op, by if apart else [], shape, 1 + SLOWER * slow)
+        return self._divided(
+            op, by if apart else [], shape, 1 + tuning.SLOW_UFUNC_COST * slow
+        )
 
     def _divided(
         self, op: Op, by: list[int], shape: tuple[int, ...], cost: int = 1
@@ -241,7 +243,7 @@ class Linker:
             op.name.startswith("loop")
             and self.crew.threads == 1
             and not op.unit
-            and math.prod(op.counts) >= SHARED
+            and math.prod(op.counts) >= tuning.MIN_ELEMENTS_FOR_THREADS
             and (len(op.counts) > 1 or not op.reduces)
             and op.counts[0] >= self.threads() > 1
         )

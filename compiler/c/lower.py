@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.compiler import tuning
 from xpnet.compiler.analysis import Plan, argument_dtypes, frame
-from xpnet.compiler.buffers import ROOM, Arena
+from xpnet.compiler.buffers import Arena
 from xpnet.compiler.c.cache_key import recorded
 from xpnet.compiler.c.call_table import Op
 from xpnet.compiler.c.linker import Linker
@@ -53,7 +54,11 @@ class CLowering(CallLowering):
         # One place for all networks of a stack, one for the rows of a part.
         divided = self.crew.threads > 1
         exact = bool(self.recording.members) or divided
-        return Arena(self.backend, exact, self.crew.threads * ROOM if divided else 0)
+        return Arena(
+            self.backend,
+            exact,
+            self.crew.threads * tuning.PADDING_BYTES if divided else 0,
+        )
 
     def lower(self, run: list[Traced]) -> list[Any]:
         """The run as one loop, or a call each."""

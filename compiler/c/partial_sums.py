@@ -12,13 +12,13 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
-from xpnet.compiler.buffers import ROOM
+from xpnet.compiler import tuning
 from xpnet.compiler.c.call_table import Op, Span, span
 from xpnet.compiler.row_partition import Crew, share_elements
 from xpnet.trace.array import base
 
-GAP = 16  # elements: what lies so close together has only padding between, if at all
-LINE = 64  # bytes of a cache line: what one part writes without disturbing another
+# Bytes: what one part writes without disturbing another.
+CACHE_LINE = 64
 
 Room = Callable[[tuple[int, ...], np.dtype[Any]], Array]
 
@@ -42,9 +42,11 @@ class Partial:
         Taken for good: they are added when all calls around are done.
         """
         threads, owner = self._crew.threads, base(out)
-        askew = address(owner) % LINE  # parts begin in a line where the sums do
+        # Parts begin in a line where the sums do.
+        askew = address(owner) % CACHE_LINE
         if id(owner) not in self._shadows:
-            nbytes = -(-(askew + owner.nbytes) // LINE) * LINE + ROOM
+            lines = -(-(askew + owner.nbytes) // CACHE_LINE)
+            nbytes = lines * CACHE_LINE + tuning.PADDING_BYTES
             shadow = self._room((threads, nbytes), np.dtype(np.uint8))
             shadow[...] = 0
             self._shadows[id(owner)] = owner, shadow, []
@@ -63,7 +65,7 @@ class Partial:
 
 
 def _sum(parts: Array, out: Array, crew: Crew, room: Room) -> Op:
-    flags = room((crew.threads, LINE // 8), np.dtype(np.float64))
+    flags = room((crew.threads, CACHE_LINE // 8), np.dtype(np.float64))
     flags[...] = 0.0
     op = Op(
         f"xpnet_sum{8 * out.itemsize}",
@@ -73,7 +75,7 @@ def _sum(parts: Array, out: Array, crew: Crew, room: Room) -> Op:
         written=(1, 2),
     )
     by = [out.itemsize, out.itemsize, 0]
-    op.share = share_elements(op.counts[:1], by, crew, apart=[0, 0, LINE])
+    op.share = share_elements(op.counts[:1], by, crew, apart=[0, 0, CACHE_LINE])
     return op
 
 
@@ -149,7 +151,7 @@ def _follows(one: Op, other: Op, ops: Sequence[Op]) -> bool:
         and one.owners[:2] == other.owners[:2]
         and parts.strides[0] == parts_.strides[0]
         and other.places[0] - one.places[0] == other.places[1] - one.places[1]
-        and 0 <= between[1] - between[0] < GAP * out.itemsize
+        and 0 <= between[1] - between[0] < tuning.MERGE_GAP_ELEMENTS * out.itemsize
     )
     if not beside or between[0] == between[1]:
         return beside

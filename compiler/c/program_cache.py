@@ -12,11 +12,11 @@ from contextlib import suppress
 from threading import Lock
 
 from xpnet.common.cache import keep, kept
+from xpnet.compiler import tuning
 from xpnet.compiler.c.cache_key import Recorded
 from xpnet.compiler.c.serialise import Made, program
 from xpnet.compiler.program import Program
 
-MOST = 256  # programs in this process
 _KNOWN: dict[str, Made] = {}
 _LOCK = Lock()
 
@@ -39,7 +39,7 @@ def remade(what: Recorded, wait: bool) -> Program | None:
 
 def _keep(key: str, made: Made) -> None:
     with _LOCK:
-        while len(_KNOWN) >= MOST:
+        while len(_KNOWN) >= tuning.MAX_PROGRAMS_IN_MEMORY:
             del _KNOWN[next(iter(_KNOWN))]
         _KNOWN[key] = made
 

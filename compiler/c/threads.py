@@ -12,9 +12,8 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
-from xpnet.compiler.row_partition import MOST
+from xpnet.compiler.row_partition import MAX_PARTS
 
-SHARED = 1 << 22  # elements of a loop from which a second thread repays its start
 CREWS = sys.platform != "win32"  # what runtime.c needs of the system
 
 
@@ -39,7 +38,7 @@ class Followers:
                 self._loaded = loaded  # whose functions they run; it stays for ever
                 self._begin()
             follow = self._loaded.xpnet_crew_follow
-            while self.count < min(threads, MOST) - 1:
+            while self.count < min(threads, MAX_PARTS) - 1:
                 if not follow(self._address, self.count + 1):
                     break  # the system has no thread for us: the leader does its part
                 self.count += 1

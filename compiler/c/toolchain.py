@@ -12,6 +12,8 @@ from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
+from xpnet.compiler import tuning
+
 # Every operation as IEEE 754 has it: nothing contracted, reordered or assumed away,
 # whatever stands in front. Only errno and the flags of an operation do not matter.
 EXACT = (
@@ -27,8 +29,6 @@ if sys.platform == "linux":
     OPTIONS.append("-nostartfiles")
 # How code is generated is not CC's to say; which linker is used, is.
 GENERATES = r"-(O|f(?!use-ld=)|m(?!(32|64)\Z)|X|-?param|-?specs).+|@.+"
-PATIENCE = 120.0  # seconds for one text
-FIRST_PATIENCE = 600.0  # zig compiles its C library first, once per user
 MACOS = sys.platform == "darwin"
 
 
@@ -46,7 +46,7 @@ class Compiler:
     command: tuple[str, ...]
     identity: str
     name: str = ""
-    patience: float = PATIENCE
+    patience: float = tuning.COMPILE_TIMEOUT_S
 
 
 @cache
@@ -67,7 +67,10 @@ def compiler() -> Compiler | None:
 
 
 def _with_options(
-    words: list[str], told: list[object], name: str, patience: float = PATIENCE
+    words: list[str],
+    told: list[object],
+    name: str,
+    patience: float = tuning.COMPILE_TIMEOUT_S,
 ) -> Compiler:
     command = (*words, *OPTIONS, *_processor_options())
     identity = repr((command, told, _machine(), _processor()))
@@ -90,7 +93,7 @@ def _from_wheel() -> Compiler | None:
     words = [sys.executable, "-m", "ziglang", "cc"]
     told: list[object] = [version, _files([os.path.join(folder, "zig")])]
     name = f"zig cc of the Python package ziglang {version}".rstrip()
-    return _with_options(words, told, name, FIRST_PATIENCE)
+    return _with_options(words, told, name, tuning.FIRST_COMPILE_TIMEOUT_S)
 
 
 def _files(words: list[str]) -> list[tuple[int, int]]:
@@ -117,7 +120,7 @@ def _version(words: list[str]) -> str:
             [*words, "--version"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=PATIENCE,
+            timeout=tuning.COMPILE_TIMEOUT_S,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -16,10 +16,10 @@ from typing import Any
 
 from xpnet.backend import Array, DeviceError
 from xpnet.common.install import install
+from xpnet.compiler import tuning
 from xpnet.compiler.cuda.gemm import COMPUTE_64F, Call, Gemm
 from xpnet.compiler.cuda.launch import address
 
-WORKSPACE = 32 << 20  # bytes
 NAMES = ("libcublas.so.13", "libcublas.so.12", "cublas64_13.dll", "cublas64_12.dll")
 
 _int, _pointer, _long = ctypes.c_int, ctypes.c_void_p, ctypes.c_longlong
@@ -86,7 +86,7 @@ class Cublas:
     """One handle, on the device that is current when it is made.
 
     Args:
-        workspace: `WORKSPACE` bytes on the device.
+        workspace: `CUBLAS_WORKSPACE_BYTES` on the device.
         lib: the library; None finds it.
 
     Raises:
@@ -138,7 +138,7 @@ class Products:
     def _cublas(self) -> Cublas:
         import cupy
 
-        return Cublas(cupy.empty((WORKSPACE,), cupy.uint8))
+        return Cublas(cupy.empty((tuning.CUBLAS_WORKSPACE_BYTES,), cupy.uint8))
 
     def prepare(self) -> None:
         """Make the handle and its workspace; without the library, nothing yet."""

@@ -10,6 +10,7 @@ who reads whose value, and who reads or writes which bytes of which array.
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.compiler import tuning
 from xpnet.compiler.analysis import Plan, argument_dtypes
 from xpnet.compiler.cuda.iteration_space import (
     frame_of,
@@ -23,8 +24,6 @@ from xpnet.compiler.expressions import C_NAMES, supports
 from xpnet.compiler.loop_nest import REDUCTIONS
 from xpnet.trace import Traced
 from xpnet.trace.array import VIEWS, view
-
-MOST = 200  # nodes a kernel
 
 
 def can_join(node: Traced) -> bool:
@@ -83,7 +82,7 @@ def fits(
         memory: of the leaves.
         destination: values that are computed in the place of a store (`Plan`).
     """
-    if len(run) > MOST or not all(map(can_join, run)):
+    if len(run) > tuning.MAX_NODES_PER_KERNEL or not all(map(can_join, run)):
         return False
     if len(run) == 1:
         return _apart(run, memory, destination or {})

@@ -31,7 +31,7 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.compiler.cuda.launch import address
 
-LARGEST = 2**31 - 1  # cuBLAS counts in int
+MAX_INT = 2**31 - 1  # cuBLAS counts in int
 
 # cudaDataType. NumPy has no bfloat16: its bits travel as uint16.
 TYPES = {
@@ -142,7 +142,7 @@ def _matrix(name: str, x: Array, lead: tuple[int, ...]) -> _Matrix:
     ):
         ld = step if r > 1 else max(1, c)
         if (unit == 1 or c == 1) and ld >= max(1, c):
-            if max(r, c, ld) > LARGEST:
+            if max(r, c, ld) > MAX_INT:
                 raise ProductError(f"{name}: {x.shape} is more than cuBLAS counts")
             return _Matrix(bool(transposed), ld, tuple(strides))
     raise ProductError(
@@ -194,7 +194,7 @@ def _merged(lead: tuple[int, ...], *strides: tuple[int, ...]) -> list[Axis]:
 def _batch_axis(axes: list[Axis]) -> int | None:
     """The longest axis that a strided batch can go along."""
     fit = [i for i, axis in enumerate(axes) if min(axis[1:]) >= 0]
-    fit = [i for i in fit if axes[i][0] <= LARGEST]
+    fit = [i for i in fit if axes[i][0] <= MAX_INT]
     return max(fit, key=lambda i: axes[i][0], default=None)
 
 

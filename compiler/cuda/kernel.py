@@ -10,7 +10,7 @@ from xpnet.compiler.cuda.launch import Strided, span
 
 Dim = tuple[int, int, int]
 FREE_THREADS = 256  # of a block: 256 × 255 registers, the most of a thread, are there
-SHARED = 48 << 10  # bytes that a block may declare
+SHARED_MEMORY_BYTES = 48 << 10  # bytes that a block may declare
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,10 @@ class Kernel:
         The first blocks do the one, the rest the other, at the same time: neither may
         touch a byte that the other writes.
         """
-        if self.threads != other.threads or self.shared + other.shared > SHARED:
+        if (
+            self.threads != other.threads
+            or self.shared + other.shared > SHARED_MEMORY_BYTES
+        ):
             return None
         if _meet(self, other) or _meet(other, self):
             return None

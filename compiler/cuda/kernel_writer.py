@@ -22,20 +22,16 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.compiler import tuning
 from xpnet.compiler.cuda.iteration_space import frame_of, padded, run_axes
-from xpnet.compiler.cuda.kernel import SHARED, Kernel
+from xpnet.compiler.cuda.kernel import SHARED_MEMORY_BYTES, Kernel
 from xpnet.compiler.cuda.operands import COLUMN, INNER, OUTER, by_columns
 from xpnet.compiler.cuda.writer import Writer
 from xpnet.compiler.expressions import C_NAMES, literal
 from xpnet.compiler.loop_nest import REDUCTIONS
 from xpnet.trace import Traced
 
-FLAT_THREADS = 256
 WARP = 32
-ROW_WARPS = 4  # rows a block, where a warp does a row
-LONG_ROW = 1024  # elements from which a block does a row; fewer where rows are few
-COLUMNS = (8, 16, 32)  # a block
-BLOCKS = 132  # multiprocessors to fill, of an H100 or H200
 
 
 class _Flat(Writer):
@@ -44,7 +40,7 @@ class _Flat(Writer):
     kind = "flat"
 
     def _threads(self) -> tuple[int, int]:
-        return FLAT_THREADS, -(-self.count(OUTER) // FLAT_THREADS)
+        return tuning.FLAT_THREADS, -(-self.count(OUTER) // tuning.FLAT_THREADS)
 
     def _body(self) -> list[str]:
         at = f"({self.index})block * {self.block} + threadIdx.x"
@@ -170,9 +166,11 @@ class _Row(_Lines):
 
     def _threads(self) -> tuple[int, int]:
         outer, inner = self.count(OUTER), self.count(INNER)
-        self.by_warp = inner <= 256 or (inner <= LONG_ROW and outer >= BLOCKS)
+        self.by_warp = inner <= 256 or (
+            inner <= tuning.LONG_ROW_ELEMENTS and outer >= tuning.MULTIPROCESSORS
+        )
         if self.by_warp:
-            return WARP * ROW_WARPS, -(-outer // ROW_WARPS)
+            return WARP * tuning.ROWS_PER_BLOCK, -(-outer // tuning.ROWS_PER_BLOCK)
         return (256 if inner <= 16384 else 1024), outer
 
     def _head(self) -> list[str]:
@@ -182,7 +180,7 @@ class _Row(_Lines):
                 f"const {self.index} first = threadIdx.x;",
             ]
         else:
-            at = f"({self.index})block * {ROW_WARPS} + (threadIdx.x >> 5)"
+            at = f"({self.index})block * {tuning.ROWS_PER_BLOCK} + (threadIdx.x >> 5)"
             lines = [
                 f"const {self.index} line = {at};",
                 f"const {self.index} first = threadIdx.x & 31;",
@@ -205,11 +203,15 @@ class _Column(_Lines):
 
     def _threads(self) -> tuple[int, int]:
         outer, inner, width = map(self.count, (OUTER, INNER, COLUMN))
-        filling = [w for w in COLUMNS if outer * -(-width // w) >= BLOCKS]
-        block = 256 if inner <= LONG_ROW else 1024
+        filling = [
+            w
+            for w in tuning.COLUMNS_PER_BLOCK
+            if outer * -(-width // w) >= tuning.MULTIPROCESSORS
+        ]
+        block = 256 if inner <= tuning.LONG_ROW_ELEMENTS else 1024
         each = 8 * block // WARP * sum(n.op in REDUCTIONS for n in self.run)
-        filling = [w for w in filling if each * w <= SHARED]
-        self.across = max(filling, default=COLUMNS[0])
+        filling = [w for w in filling if each * w <= SHARED_MEMORY_BYTES]
+        self.across = max(filling, default=tuning.COLUMNS_PER_BLOCK[0])
         return block, outer * -(-width // self.across)
 
     def _head(self) -> list[str]:

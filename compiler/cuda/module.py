@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.compiler import tuning
 from xpnet.compiler.cuda.driver import Driver, Module
 from xpnet.compiler.cuda.kernel import Kernel
 from xpnet.compiler.cuda.launch import bind
@@ -16,8 +17,6 @@ from xpnet.trace import Traced
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 SUFFIX = {np.dtype("f4"): "f32", np.dtype("f8"): "f64"}
 DOT_THREADS = 256  # a block, as `block_sum` of kernels.cu has it
-DOT_ELEMENTS = 1024  # a block, until there are DOT_PARTS
-DOT_PARTS = 256
 
 
 @cache
@@ -120,4 +119,4 @@ def is_dot(node: Traced) -> bool:
 
 def dot_parts(n: int) -> int:
     """How many blocks share a row of `n` elements."""
-    return min(DOT_PARTS, -(-n // DOT_ELEMENTS))
+    return min(tuning.MAX_DOT_PARTS, -(-n // tuning.DOT_ELEMENTS_PER_BLOCK))

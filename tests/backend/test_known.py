@@ -14,8 +14,8 @@ from tests.training.examples import network, trainer
 from tests.ways import curves, everything, rows, same
 from xpnet.backend import Backend
 from xpnet.compiler import c as native
-from xpnet.compiler import compile_tape, row_partition
-from xpnet.compiler.c import cache_key, program_cache, threads
+from xpnet.compiler import compile_tape, tuning
+from xpnet.compiler.c import cache_key, program_cache
 from xpnet.compiler.c.lower import CLowering
 from xpnet.compiler.lowering import Recording
 from xpnet.compiler.row_partition import Crew
@@ -172,10 +172,10 @@ def test_whatever_a_program_depends_on_is_in_its_key():
 @pytest.mark.parametrize(
     ("where", "name"),
     [
-        (row_partition, "WORK"),
-        (row_partition, "LARGEST"),
-        (row_partition, "ELEMENTS"),
-        (threads, "SHARED"),
+        (tuning, "WORK_PER_THREAD"),
+        (tuning, "MAX_WEIGHT_BYTES"),
+        (tuning, "ELEMENTS_PER_PART"),
+        (tuning, "MIN_ELEMENTS_FOR_THREADS"),
         (cache_key, "_code"),
     ],
     ids=lambda value: getattr(value, "__name__", value),
@@ -263,7 +263,7 @@ def test_no_place_for_files_is_no_error(monkeypatch):
 
 
 def test_few_programs_are_kept_in_a_process(monkeypatch):
-    monkeypatch.setattr(program_cache, "MOST", 2)
+    monkeypatch.setattr(tuning, "MAX_PROGRAMS_IN_MEMORY", 2)
     for seed in range(3):
         trained("dense", optimizer=xn.SGD(0.1, momentum=0.1 * (seed + 1)))
         assert len(program_cache._KNOWN) == 2
@@ -273,7 +273,7 @@ def test_few_programs_are_kept_in_a_process(monkeypatch):
 
 
 def test_threads_may_keep_programs_at_once(monkeypatch):
-    monkeypatch.setattr(program_cache, "MOST", 2)
+    monkeypatch.setattr(tuning, "MAX_PROGRAMS_IN_MEMORY", 2)
     with ThreadPoolExecutor(8) as pool:
         for made in [pool.submit(program_cache._keep, str(i), {}) for i in range(2000)]:
             made.result()

@@ -20,8 +20,7 @@ from xpnet.backend import get_backend
 from xpnet.common import cache
 from xpnet.common.cache import keep, kept
 from xpnet.compiler import c as native
-from xpnet.compiler import compile_tape, how_compiled, primitives
-from xpnet.compiler import jit as replay
+from xpnet.compiler import compile_tape, how_compiled, primitives, tuning
 from xpnet.compiler.c import Linker, build, toolchain, ufunc_loops
 from xpnet.execution import c_steps
 from xpnet.trace import Tape, batch_sum
@@ -50,8 +49,8 @@ def refusing(monkeypatch):
 def impatient(monkeypatch):
     """Programs are compiled unasked, after no time at all."""
     monkeypatch.setenv("XPNET_JIT", "1")
-    monkeypatch.setattr(build, "WORTH", 0.0)
-    monkeypatch.setattr(replay, "SAMPLE", 2)
+    monkeypatch.setattr(tuning, "COMPILE_AFTER_S", 0.0)
+    monkeypatch.setattr(tuning, "MAX_UNTIMED_REPLAYS", 2)
 
 
 def in_c(function, *arrays, members=None, outputs=True):
@@ -266,7 +265,7 @@ def test_a_training_goes_on_in_c_when_its_library_is_there():
 
 
 def test_nothing_is_compiled_unasked_where_that_is_forbidden(tmp_path, monkeypatch):
-    monkeypatch.setattr(build, "WORTH", 0.0)
+    monkeypatch.setattr(tuning, "COMPILE_AFTER_S", 0.0)
     monkeypatch.setattr(build.Build, "begin", lambda self: pytest.fail("compiled"))
     x, y = data()
     t = trainer("deep")  # XPNET_JIT=0 in all tests
@@ -381,7 +380,7 @@ def test_ctrl_c_does_not_reach_the_compiler():
 
 
 def test_the_largest_of_one_long_row_is_not_shared_among_threads(monkeypatch):
-    monkeypatch.setattr("xpnet.compiler.c.linker.SHARED", 10)
+    monkeypatch.setattr(tuning, "MIN_ELEMENTS_FOR_THREADS", 10)
     monkeypatch.setattr("xpnet.backend.backend.blas_threads", lambda: 3)
     z = np.random.default_rng(0).normal(size=(1, 999)).astype(np.float32)
     program = in_c(lambda z: z - z.max(axis=-1, keepdims=True), z)
@@ -633,7 +632,7 @@ def test_a_run_of_more_arrays_than_a_call_holds_is_cut(monkeypatch):
 
 
 def test_threads_share_a_long_loop_and_change_no_bit(monkeypatch):
-    monkeypatch.setattr("xpnet.compiler.c.linker.SHARED", 10)
+    monkeypatch.setattr(tuning, "MIN_ELEMENTS_FOR_THREADS", 10)
     monkeypatch.setattr("xpnet.backend.backend.blas_threads", lambda: 3)
     rng = np.random.default_rng(0)
     for shape in ((1000,), (40, 25), (5, 8, 25)):

@@ -5,11 +5,11 @@ import pytest
 
 from xpnet.backend import Backend
 from xpnet.compiler import c as native
-from xpnet.compiler import row_partition
+from xpnet.compiler import tuning
 from xpnet.compiler.c.build import build
 from xpnet.compiler.c.call_table import Op
 from xpnet.compiler.c.native import Library, runtime
-from xpnet.compiler.c.partial_sums import GAP, Partial, is_sum, joined, watch
+from xpnet.compiler.c.partial_sums import Partial, is_sum, joined, watch
 from xpnet.compiler.row_partition import Crew
 
 CPU = Backend("numpy", "cpu", np)
@@ -18,7 +18,7 @@ DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 THREADS = pytest.mark.parametrize("threads", [2, 3, 5])
 
 
-def slots(dtype, gap=GAP):
+def slots(dtype, gap=tuning.MERGE_GAP_ELEMENTS):
     """(a flat buffer of zeros, views of it as far apart as a layout has them)."""
     starts = np.cumsum([0, *(-(-n // gap) * gap for n in SIZES)])
     flat = CPU.zeros((int(starts[-1]),), dtype)
@@ -59,7 +59,7 @@ def wanted(parts):
 @THREADS
 @pytest.mark.parametrize("elements", [8, 1 << 20], ids=["divided", "whole"])
 def test_neighbours_are_added_in_one_call(threads, dtype, elements, monkeypatch):
-    monkeypatch.setattr(row_partition, "ELEMENTS", elements)
+    monkeypatch.setattr(tuning, "ELEMENTS_PER_PART", elements)
     flat, parts, ops, crew = sums(threads, dtype, (2, 0, 3, 1))
     assert len(joined(ops, crew)) == 1
     flags = run(ops, crew)
@@ -76,7 +76,7 @@ def test_neighbours_are_added_in_one_call(threads, dtype, elements, monkeypatch)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, "overflow"])
 @pytest.mark.parametrize("slot", range(4))
 def test_a_sum_that_is_not_finite_is_told_of(threads, dtype, bad, slot, monkeypatch):
-    monkeypatch.setattr(row_partition, "ELEMENTS", 8)
+    monkeypatch.setattr(tuning, "ELEMENTS_PER_PART", 8)
     _, parts, ops, crew = sums(threads, dtype)
     if bad == "overflow":  # each part is finite, their sum is not
         parts[slot][:2, -1] = np.finfo(dtype).max
@@ -142,7 +142,8 @@ def test_what_no_sum_looks_at_is_looked_at_in_full():
     flat, _, ops, crew = sums(2, "float64")
     found = watch(flat, joined(ops, crew))
     assert len(found) - len(watched(found, flat)) == 1  # the flags of one call
-    assert all(part.size < GAP for part in watched(found, flat))  # padding
+    padding = watched(found, flat)
+    assert all(part.size < tuning.MERGE_GAP_ELEMENTS for part in padding)
     some = [ops[0], ops[3]]
     left = watched(watch(flat, some), flat)
     assert sum(part.size for part in left) == flat.size - SIZES[0] - SIZES[3]

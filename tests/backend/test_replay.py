@@ -10,7 +10,7 @@ from tests.backend.programs import draw, draw_training
 from tests.standin import capture, cupy, standin_backend
 from xpnet.backend import get_backend
 from xpnet.compiler import c as native
-from xpnet.compiler import calls, compile_tape
+from xpnet.compiler import compile_tape, tuning
 from xpnet.trace import Tape, TraceError, batch_sum
 
 CPU = get_backend("cpu")
@@ -34,7 +34,7 @@ WAYS["in C"] = Way(16384, native=True)
 def way(request, monkeypatch):
     """Each way to run elementwise operations; small blocks show on small arrays."""
     chosen = WAYS[request.param]
-    monkeypatch.setattr(calls, "BLOCK_ELEMENTS", chosen.block)
+    monkeypatch.setattr(tuning, "BLOCK_ELEMENTS", chosen.block)
     if chosen.native and not native.available():
         pytest.skip("there is no C compiler")
     return chosen

@@ -11,6 +11,7 @@ from tests.cuda import emulated_gemm
 from tests.cuda.test_products import OnDevice
 from tests.standin import cupy
 from xpnet.backend import cuda_status
+from xpnet.compiler import tuning
 from xpnet.compiler.cuda import cublas
 from xpnet.compiler.cuda.cublas import Cublas, CublasError
 from xpnet.compiler.cuda.gemm import Gemm
@@ -154,7 +155,7 @@ def test_a_drivers_products_share_one_handle_on_the_current_stream(
     assert real.names().count("cublasCreate_v2") == 1
     assert real.names().count("cublasGemmEx") == 2
     assert real.calls[1][1][1] == 0  # the null stream
-    assert real.calls[2][1][2] == cublas.WORKSPACE
+    assert real.calls[2][1][2] == tuning.CUBLAS_WORKSPACE_BYTES
     stream = cupy.cuda.Stream(non_blocking=True)
     with stream:
         driver.gemm(product)

@@ -14,8 +14,7 @@ from tests.training.examples import trainer
 from tests.ways import curves, everything, same
 from xpnet.backend import Backend, blas
 from xpnet.compiler import c as native
-from xpnet.compiler import row_partition
-from xpnet.compiler.buffers import ROOM
+from xpnet.compiler import row_partition, tuning
 from xpnet.compiler.c import linker
 from xpnet.compiler.c.barriers import grouped
 from xpnet.compiler.c.call_table import Op
@@ -35,8 +34,8 @@ SAMPLES, BATCH = 70, 32
 def threads(request, monkeypatch):
     """Threads of BLAS, all of which share even the smallest program."""
     monkeypatch.setattr(Backend, "threads", property(lambda self: request.param))
-    monkeypatch.setattr(row_partition, "WORK", 1)
-    monkeypatch.setattr(row_partition, "ELEMENTS", 8)
+    monkeypatch.setattr(tuning, "WORK_PER_THREAD", 1)
+    monkeypatch.setattr(tuning, "ELEMENTS_PER_PART", 8)
     return request.param
 
 
@@ -132,7 +131,7 @@ def test_the_parts_and_not_the_threads_decide_the_numbers(monkeypatch):
 
 def test_a_shared_step_agrees_with_one_in_a_piece(monkeypatch):
     shared, _, _ = trained(True, "deep", dtype="float64")
-    monkeypatch.setattr(row_partition, "WORK", 1 << 60)
+    monkeypatch.setattr(tuning, "WORK_PER_THREAD", 1 << 60)
     whole, _, t = trained(True, "deep", dtype="float64")
     assert all(s.program.crew == ALONE for s in t._steps)
     assert np.allclose(shared["params"], whole["params"], rtol=1e-12, atol=1e-13)
@@ -216,7 +215,7 @@ def test_an_error_among_the_calls_gives_blas_its_threads_back():
 
 def test_a_program_recorded_beside_a_training_has_the_same_parts(monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(row_partition, "WORK", 1)
+    monkeypatch.setattr(tuning, "WORK_PER_THREAD", 1)
     with threadpool_limits(2, "blas"):
         alone = trained(False)[2]
         with blas.one_thread():  # as it is while another one trains
@@ -302,7 +301,7 @@ def test_followers_sleep_and_wake(threads):
 
 
 def test_products_of_a_large_network_are_left_to_blas(monkeypatch):
-    monkeypatch.setattr(row_partition, "LARGEST", 10)
+    monkeypatch.setattr(tuning, "MAX_WEIGHT_BYTES", 10)
     t = trained(True)[2]
     assert all(s.program.crew == ALONE for s in t._steps)
 
@@ -433,7 +432,7 @@ def test_parts_of_buffers_lie_apart_and_within_their_memory(hidden):
                     array = op.arrays[at]
                     room = (program.crew.threads - 1) * apart
                     last = op.places[at] + array.nbytes + room
-                    assert apart == ROOM
+                    assert apart == tuning.PADDING_BYTES
                     assert last <= ends[id(base(array))]
                     moved += 1
     assert moved
@@ -447,8 +446,12 @@ def test_only_buffers_that_all_calls_divide_alike_are_spread():
     ops = [first, second, whole, other]
     grouped_before = [[ops.index(op) for op in group] for group in grouped(ops)]
     spread(ops, [b, c, d, e], 2)
-    assert first.share.apart == [0, 0, ROOM]  # `a` is not theirs, `d` not divided alike
-    assert second.share.apart == [ROOM, 0]
+    assert first.share.apart == [
+        0,
+        0,
+        tuning.PADDING_BYTES,
+    ]  # `a` is not theirs, `d` not divided alike
+    assert second.share.apart == [tuning.PADDING_BYTES, 0]
     assert other.share.apart == [0, 0]
     assert [[ops.index(op) for op in group] for group in grouped(ops)] == grouped_before
 
@@ -458,7 +461,7 @@ def test_what_is_read_as_a_whole_stays_together():
     (op,) = loops(((a,), b))
     op.share = row_partition.Share(2, 0, 1, [0, 32], [0, 0])
     spread([op], [a, b], 2)
-    assert op.share.apart == [0, ROOM]
+    assert op.share.apart == [0, tuning.PADDING_BYTES]
 
 
 def test_c_and_the_calls_agree_on_the_parts():
