@@ -14,7 +14,7 @@ from xpnet.common.cache import cache_directory
 from xpnet.compiler import c as native
 from xpnet.compiler.c import build
 
-# Which start rivals, workers or Numba.
+# Which start rivals or workers.
 WAITING = {
     "test_estimators", "test_gpu_check", "test_gpu_costs", "test_gpu_parity",
     "test_race", "test_selection", "test_trainings",
@@ -23,8 +23,7 @@ WAITING = {
 
 def waits(item: pytest.Item) -> bool:
     """Whether a test is marked as slow, or lies where all are."""
-    where, compiled = item.path, "numba_only" in getattr(item, "fixturenames", ())
-    if compiled or (where.parent.name == "benchmarks" and where.stem in WAITING):
+    if item.path.parent.name == "benchmarks" and item.path.stem in WAITING:
         return True
     return item.get_closest_marker("slow") is not None
 

@@ -18,11 +18,11 @@ from tests.cuda.fibers import fiber_backend
 from tests.cuda.guards import guarded
 from tests.standin import cupy, standin_backend
 from xpnet.backend import Backend
-from xpnet.compiler import Program
+from xpnet.compiler import Program, tuning
 from xpnet.compiler import c as native
-from xpnet.compiler.c import build, row_partition
+from xpnet.compiler.c import build
 from xpnet.execution import network_blocks
-from xpnet.execution.step import Kind
+from xpnet.execution.step import BatchSpec
 from xpnet.stack import fit
 
 EPOCHS, MEMBERS = 3, 3
@@ -206,8 +206,8 @@ def threads(count: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Backend, "threads", property(lambda self: count))
         if count > 1:
-            patch.setattr(row_partition, "WORK", 1)
-            patch.setattr(row_partition, "ELEMENTS", 8)
+            patch.setattr(tuning, "WORK_PER_THREAD", 1)
+            patch.setattr(tuning, "ELEMENTS_PER_PART", 8)
         yield
 
 
@@ -219,13 +219,13 @@ def alone_at_work() -> Any:
 @contextmanager
 def small_tiles() -> Iterator[None]:
     """Two networks of a stack at a time, by two threads."""
-    chosen = network_blocks.Tiles.__init__
+    chosen = network_blocks.NetworkBlocks.__init__
 
     def small(self: Any, steps: Any, count: int, tile: int) -> None:
         chosen(self, steps, count, min(2, tile))
 
     with pytest.MonkeyPatch.context() as patch, threads(1):
-        patch.setattr(network_blocks.Tiles, "__init__", small)
+        patch.setattr(network_blocks.NetworkBlocks, "__init__", small)
         patch.setattr(fit, "workers", lambda members: 2)
         yield
 
@@ -358,7 +358,7 @@ def record_kernels(case: Case, device: Backend) -> None:
     trainer.build(shape)
     for count in (BATCH, SAMPLES % BATCH):
         for weighted in sorted({False, case.weighted}):
-            kind = Kind((count, *shape), case.targets == "labels", weighted)
+            kind = BatchSpec((count, *shape), case.targets == "labels", weighted)
             trainer.training_step(kind)
             trainer.evaluation_step(kind, True)
-        trainer.evaluation_step(Kind((count, *shape), False, False), False)
+        trainer.evaluation_step(BatchSpec((count, *shape), False, False), False)

@@ -13,6 +13,7 @@ from tests.cases import LAYERS, RULES, TARGETS, data
 from tests.training.examples import trainer
 from tests.ways import curves, everything, same
 from xpnet.backend import Backend, blas
+from xpnet.backend.arrays import address
 from xpnet.compiler import c as native
 from xpnet.compiler import row_partition, tuning
 from xpnet.compiler.c import linker
@@ -21,7 +22,7 @@ from xpnet.compiler.c.call_table import Op
 from xpnet.compiler.c.padding import spread
 from xpnet.compiler.row_partition import ALONE
 from xpnet.trace import batch_sum
-from xpnet.trace.array import address, base
+from xpnet.trace.array import base
 
 pytestmark = [
     pytest.mark.skipif(not native.available(), reason="no C compiler"),

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 import xpnet as xn
+from tests.cases import data
 from tests.standin import standin_backend
-from tests.training.examples import data, same
-from tests.training.test_stack import everything, network, rows
+from tests.training.examples import network
+from tests.ways import everything, rows, same
 from xpnet.compiler import c as native
 from xpnet.layers.activations import Activation
 from xpnet.stack import fit, kept
