@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.backend import Array
 from xpnet.common.arrays import as_host
 from xpnet.stack.gather import Rows
 from xpnet.training import inputs
@@ -79,3 +80,27 @@ def check_weighed(samples: Samples, rows: list[Rows], name: str) -> None:
         if id(own) not in seen:
             seen.add(id(own))
             inputs.check_weighed(samples.host_w, own, f"the {name} of network {i}")
+
+
+def balanced_weights(
+    first: Trainer, samples: Samples, rows: list[Rows], name: str
+) -> tuple[Array, list[int]]:
+    """A block of weights a network, and where each begins: balanced in its rows."""
+    if not samples.labels:
+        raise ValueError(
+            "class_weight: expected y to hold class labels; use sample_weight with "
+            f"{type(first.loss_function).__name__}"
+        )
+    backend, width = samples.backend, first.model.n_outputs
+    table, known = np.zeros((len(rows), samples.count)), samples.host_w
+    for line, own in zip(table, rows, strict=True):
+        y, w = samples.host_y[own], None if known is None else known[own]
+        line[own] = inputs.class_weights(name, y, width, backend, w)
+    if samples.host_w is not None:
+        table *= samples.host_w
+    with backend.active():
+        w = backend.asarray(table.reshape(-1), first.dtype)
+        if samples.w is None:
+            samples.w = backend.asarray(np.ones(samples.count), w.dtype)
+            samples.host_w = np.ones(samples.count)
+    return w, [i * samples.count for i in range(len(rows))]

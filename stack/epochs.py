@@ -153,7 +153,7 @@ class EpochBlock:
                     ended |= self._remove_diverged(block)
                 self._take(stopped, done, some)
             seconds = (time.perf_counter() - began) / done
-            means = group.means(*self._read(done))
+            means = group.means(*_read(group, self._ranges, self._which, done))
             for epoch in range(done):
                 reach(epoch + 1, self._watched)
                 first, last = epoch == 0, epoch == done - 1
@@ -271,28 +271,31 @@ class EpochBlock:
         block.update()
         return {i: (epoch, taken) for i, taken in ended.items()}
 
-    def _read(self, count: int) -> tuple[Values, Values]:
-        """(losses (epochs, steps, k), weights of the batches (epochs, k, steps))."""
-        group, k, steps = self._group, len(self._group.networks), self._group.plan
-        losses = np.zeros((count, len(steps), k), group.parameters.buffers.dtype)
-        weighted = group.w is not None
-        shape = (count if weighted else 0, k, len(steps), group.batch_size)
-        index = np.zeros(shape, np.int64)
-        for step_range in self._ranges:
-            rows, taken = step_range.models.rows, count * step_range.count
-            part = slice(step_range.first, step_range.first + step_range.count)
-            losses[:, part, rows] = step_range.losses[:taken].reshape(
-                (count, step_range.count, -1)
-            )
-            if weighted:
-                size = step_range.index.shape[-1]
-                orders = step_range.index[self._which[rows], :taken]
-                orders = orders.reshape((-1, count, step_range.count, size))
-                index[:, rows, part, :size] = np.swapaxes(orders, 0, 1)
+
+def _read(
+    group: NetworkGroup, ranges: Sequence[StepRange], which: Values, count: int
+) -> tuple[Values, Values]:
+    """(losses (epochs, steps, k), weights of the batches (epochs, k, steps))."""
+    k, steps = len(group.networks), group.plan
+    losses = np.zeros((count, len(steps), k), group.parameters.buffers.dtype)
+    weighted = group.w is not None
+    shape = (count if weighted else 0, k, len(steps), group.batch_size)
+    index = np.zeros(shape, np.int64)
+    for step_range in ranges:
+        rows, taken = step_range.models.rows, count * step_range.count
+        part = slice(step_range.first, step_range.first + step_range.count)
+        losses[:, part, rows] = step_range.losses[:taken].reshape(
+            (count, step_range.count, -1)
+        )
         if weighted:
-            return losses, np.stack([group.weights(one) for one in index])
-        each = group.weights(None)
-        return losses, np.broadcast_to(each, (count, *each.shape))
+            size = step_range.index.shape[-1]
+            orders = step_range.index[which[rows], :taken]
+            orders = orders.reshape((-1, count, step_range.count, size))
+            index[:, rows, part, :size] = np.swapaxes(orders, 0, 1)
+    if weighted:
+        return losses, np.stack([group.weights(one) for one in index])
+    each = group.weights(None)
+    return losses, np.broadcast_to(each, (count, *each.shape))
 
 
 def _splits(step: TrainingStep, networks: int) -> bool:

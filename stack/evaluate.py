@@ -11,11 +11,44 @@ from xpnet.backend import Array
 from xpnet.compiler import primitives
 from xpnet.execution.evaluation import EvaluationBlocks, Stage
 from xpnet.execution.step import BatchSpec, EvaluationStep
+from xpnet.stack.compatibility import recorded_settings
 from xpnet.stack.gather import Gather, Rows, padded
+from xpnet.stack.kept import Kept
 from xpnet.stack.parameters import StackedParameters
 from xpnet.training.data import Samples
+from xpnet.training.trainer import Trainer
 
 Values = np.ndarray[Any, Any]
+
+
+def stacked(
+    trainers: Sequence[Trainer], kept: Kept, leaves_out: bool
+) -> tuple[StackedParameters, list[int]]:
+    """(parameters to predict with, the row of each network).
+
+    Args:
+        trainers: of the networks.
+        kept: parameters of earlier calls.
+        leaves_out: whether C is to compute some rows only, where it can.
+    """
+    settings = [recorded_settings(trainer) for trainer in trainers]
+    counts, rows = [0] * len(trainers), list(range(len(trainers)))
+    found = kept.take(settings, counts, False, leaves_out)
+    if found is None:
+        return StackedParameters(trainers, False, settings), rows
+    parameters, rows, _ = found
+    parameters.take(trainers, rows, counts)
+    return parameters, rows
+
+
+def in_rows(
+    parameters: StackedParameters, places: list[int], own: list[Rows]
+) -> list[Rows]:
+    """The samples of each row: those of its network, or of the first one."""
+    found = [own[0]] * len(parameters.settings)
+    for row, rows in zip(places, own, strict=True):
+        found[row] = rows
+    return found
 
 
 def predict(

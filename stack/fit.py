@@ -13,8 +13,8 @@ from xpnet.compiler import c as native
 from xpnet.execution.interrupt import Interrupt
 from xpnet.stack.epochs import EpochBlock
 from xpnet.stack.evaluate import Evaluation
-from xpnet.stack.group import COMPACT_BELOW, Epoch, NetworkGroup, group_of
-from xpnet.stack.kept import Kept
+from xpnet.stack.group import Epoch, NetworkGroup, group_of
+from xpnet.stack.kept import COMPACT_BELOW, Kept
 from xpnet.stack.memory import epochs_ahead
 from xpnet.stack.network import Network
 from xpnet.training.data import Samples

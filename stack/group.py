@@ -25,8 +25,6 @@ from xpnet.stack.parameters import ModelSlice, StackedParameters
 from xpnet.training.data import Samples
 from xpnet.training.steps import SPAN
 
-COMPACT_BELOW = 0.75  # share of rows in use: with fewer a stack is compacted
-
 
 @dataclass
 class Epoch:
@@ -310,7 +308,7 @@ def group_of(
     trainers = [network.trainer for network in placed]
     counts = [len(network.rows) for network in placed]
     settings = [recorded_settings(trainer) for trainer in trainers]
-    found = kept.take(settings, counts, True, COMPACT_BELOW)
+    found = kept.take(settings, counts, True)
     if found is None:
         parameters = StackedParameters(trainers, True, settings, counts)
     else:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from xpnet.stack.parameters import StackedParameters
 
 ROOM = 32 << 20  # bytes that a stack keeps, at most
+COMPACT_BELOW = 0.75  # share of rows in use: with fewer a stack is compacted
 MOST = 64  # recorded steps that it keeps, at most
 
 
@@ -34,9 +35,6 @@ class Kept:
         """A new lock."""
         self._lock = Lock()
 
-    def __reduce__(self) -> Any:
-        return Kept, ()  # programs are bound to their arrays, and stay behind
-
     def __len__(self) -> int:
         return len(self._kept)
 
@@ -45,7 +43,6 @@ class Kept:
         settings: list[tuple[Any, ...] | None],
         counts: list[int],
         training: bool,
-        wasteful: float,
         leaves_out: bool = True,
     ) -> "tuple[StackedParameters, list[int], NetworkGroup | None] | None":
         """(parameters, the row of each network, the group that had them last), or None.
@@ -54,7 +51,6 @@ class Kept:
             settings: `recorded_settings` of the networks.
             counts: samples of each in an epoch, most first.
             training: whether they are trained.
-            wasteful: share of the rows below which computing all is not worth it.
             leaves_out: whether C is to compute some of the rows only, where it can.
         """
         if None in settings:
@@ -66,7 +62,7 @@ class Kept:
                 rows = parameters.places(settings, counts)
                 if rows is None:
                     continue
-                few = len(rows) <= wasteful * len(parameters.settings)
+                few = len(rows) <= COMPACT_BELOW * len(parameters.settings)
                 if not few or (leaves_out and parameters.splits):
                     del self._kept[at]
                     return parameters, rows, group

@@ -127,11 +127,10 @@ class StackedParameters:
         self.active = sorted(rows)
         self.trainers = [trainers[0]] * len(self.settings)
         with self.backend.active():
-            mine = self.buffers
-            for array in (mine.params, mine.grads, mine.state, *self.averages):
+            for array in self.slots.values():  # a network may have fewer than others
                 array[...] = 0
-            for array in self.slots.values():
-                array[...] = 0
+        for row in {*range(len(self.settings))} - {*rows}:
+            self.zero(row)
         for trainer, row, count in zip(trainers, rows, counts, strict=True):
             self.trainers[row], self.counts[row] = trainer, count
             self.load(row)

@@ -1,14 +1,13 @@
 """Stack: networks of one shape that train together as one recorded program."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
-from xpnet.backend import Array
 from xpnet.backend.blas import one_thread
 from xpnet.common import (
     check_flag,
@@ -16,18 +15,21 @@ from xpnet.common import (
     check_whole,
     explains_arguments,
 )
-from xpnet.common.console import bar
 from xpnet.stack import evaluate as stacked_evaluation
 from xpnet.stack import memory as stack_memory
-from xpnet.stack.checks import check_rows, check_trainers, check_weighed
-from xpnet.stack.compatibility import check_stackable, recorded_settings
-from xpnet.stack.evaluate import Evaluation
+from xpnet.stack.checks import (
+    balanced_weights,
+    check_rows,
+    check_trainers,
+    check_weighed,
+)
+from xpnet.stack.compatibility import check_stackable
+from xpnet.stack.evaluate import Evaluation, in_rows, stacked
 from xpnet.stack.fit import StackFit, workers
 from xpnet.stack.gather import Rows
-from xpnet.stack.group import COMPACT_BELOW
 from xpnet.stack.kept import Kept
 from xpnet.stack.network import Network
-from xpnet.stack.parameters import StackedParameters
+from xpnet.stack.progress import progress_of
 from xpnet.training import inputs
 from xpnet.training.callbacks import Callback, check_callbacks, check_monitors
 from xpnet.training.checkpoint_callback import refuse_checkpoints
@@ -187,7 +189,7 @@ class Stack:
             self._check_metrics(*held, trial=True)
         w, blocks = samples.w, [0] * len(self)
         if balanced:
-            w, blocks = self._balanced(samples, own, class_weight)
+            w, blocks = balanced_weights(first, samples, own, class_weight)
         networks = [
             Network(t, rows, None if held is None else held[1][i], blocks[i])
             for i, (t, rows) in enumerate(zip(self.trainers, own, strict=True))
@@ -196,7 +198,7 @@ class Stack:
             network.callbacks = check_callbacks(deepcopy(callbacks))
         run = StackFit(samples, held and held[0], size, shuffle, w, epochs, self._kept)
         fitting = stack_memory.room(first, samples, size, memory)
-        bar = _bar(progress, verbose, epochs * len(self))
+        bar = progress_of(progress, verbose, epochs * len(self))
         with ExitStack() as alone, bar as run.progress:
             for trainer in self.trainers:
                 alone.enter_context(trainer.model.access.training(apart=True))
@@ -212,29 +214,6 @@ class Stack:
             samples = Samples(first, x, y, sample_weight, class_weight)
         self._build(samples.x.shape[1:])
         return samples
-
-    def _balanced(
-        self, samples: Samples, rows: list[Rows], name: str
-    ) -> tuple[Array, list[int]]:
-        """A block of weights a network, and where each begins: balanced in its rows."""
-        if not samples.labels:
-            raise ValueError(
-                "class_weight: expected y to hold class labels; use sample_weight with "
-                f"{type(self.trainers[0].loss_function).__name__}"
-            )
-        backend, width = samples.backend, self.trainers[0].model.n_outputs
-        table, known = np.zeros((len(self), samples.count)), samples.host_w
-        for line, own in zip(table, rows, strict=True):
-            y, w = samples.host_y[own], None if known is None else known[own]
-            line[own] = inputs.class_weights(name, y, width, backend, w)
-        if samples.host_w is not None:
-            table *= samples.host_w
-        with backend.active():
-            w = backend.asarray(table.reshape(-1), self.trainers[0].dtype)
-            if samples.w is None:
-                samples.w = backend.asarray(np.ones(samples.count), w.dtype)
-                samples.host_w = np.ones(samples.count)
-        return w, [i * samples.count for i in range(len(self))]
 
     def _held(
         self, validation: Any, rows: Sequence[Any] | None, samples: Samples
@@ -279,8 +258,8 @@ class Stack:
         self._check_metrics(samples, own, trial=False)
         size = self._at_once(batch_size)
         self._check_sound("evaluate")
-        parameters, rows = self._placed(leaves_out=True)
-        threads, own = workers(self.trainers), _in_rows(parameters, rows, own)
+        parameters, rows = stacked(self.trainers, self._kept, leaves_out=True)
+        threads, own = workers(self.trainers), in_rows(parameters, rows, own)
         with one_thread(threads > 1), ThreadPoolExecutor(threads) as pool:
             found = Evaluation(parameters, samples, own, size, pool, threads)
             scores = found.run(sorted(rows))
@@ -312,9 +291,9 @@ class Stack:
                 x = backend.asarray(x, first.dtype)
         size = self._at_once(batch_size)
         self._check_sound("predict")
-        parameters, places = self._placed(leaves_out=False)
+        parameters, places = stacked(self.trainers, self._kept, leaves_out=False)
         found = stacked_evaluation.predict(
-            parameters, x, _in_rows(parameters, places, own), size
+            parameters, x, in_rows(parameters, places, own), size
         )
         self._kept.put(parameters)
         found = [found[row] for row in places]
@@ -322,17 +301,6 @@ class Stack:
             with np.errstate(over="ignore"):
                 check_outputs(trainer, outputs, f"predict: network {i}")
         return np.stack(found) if rows is None else found
-
-    def _placed(self, leaves_out: bool) -> tuple[StackedParameters, list[int]]:
-        """(parameters to predict with, the row of each network)."""
-        settings = [recorded_settings(trainer) for trainer in self.trainers]
-        counts, rows = [0] * len(self), list(range(len(self)))
-        found = self._kept.take(settings, counts, False, COMPACT_BELOW, leaves_out)
-        if found is None:
-            return StackedParameters(self.trainers, False, settings), rows
-        parameters, rows, _ = found
-        parameters.take(self.trainers, rows, counts)
-        return parameters, rows
 
     def _check_sound(self, what: str) -> None:
         for i, trainer in enumerate(self.trainers):
@@ -342,25 +310,3 @@ class Stack:
         if batch_size is None:
             return max(1, AT_ONCE // len(self))
         return check_whole("", "batch_size", batch_size, 1)
-
-
-def _in_rows(
-    parameters: StackedParameters, places: list[int], own: list[Rows]
-) -> list[Rows]:
-    """The samples of each row: those of its network, or of the first one."""
-    found = [own[0]] * len(parameters.settings)
-    for row, rows in zip(places, own, strict=True):
-        found[row] = rows
-    return found
-
-
-@contextmanager
-def _bar(
-    progress: Callable[[int], object] | None, verbose: bool | None, total: int
-) -> Iterator[Callable[[int], object]]:
-    """What is told of each network and epoch: the caller's function, or a bar."""
-    if progress is not None:
-        yield progress
-        return
-    with bar(total, verbose, unit="epoch") as advance:
-        yield advance

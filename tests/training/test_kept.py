@@ -175,6 +175,14 @@ def turned(stack):
     stack.trainers.reverse()
 
 
+def own_function(stack):
+    for slope in (0.5, 2.0):
+        act = Activation(lambda z, slope=slope: slope * z * abs(z))
+        of_all(layer, "f", act)(stack)
+        if slope == 0.5:
+            fitted(stack), stack.predict(X), stack.evaluate(X, Y)
+
+
 CHANGED = {  # and what is recorded anew, or may be
     "batch size": (nothing, {"batch_size": 9}),
     "full batch": (nothing, {"batch_size": None}),
@@ -185,6 +193,7 @@ CHANGED = {  # and what is recorded anew, or may be
     "dropout": (assigned(dropped, "rate", 0.4), {}),
     "dropout of all": (of_all(dropped, "rate", 0.4), {}),
     "activation": (of_all(layer, "f", Activation("tanh")), {}),
+    "function": (own_function, {}),
     "penalty": (assigned(rule, "l2", 0.1), {}),
     "beta": (of_all(rule, "beta1", 0.5), {}),
     "clipping": (assigned(rule, "clip_norm", 0.01), {}),
