@@ -3,7 +3,7 @@
 The equations of a step are three functions over arrays. Eager mode calls them on plain
 arrays. Otherwise they are called once on traced arrays, and the program that comes of
 it is replayed: segments "gradients" (forward, δ, backward), "update" and "loss". The
-loss is computed only when somebody reads it.
+loss is computed only when it is read.
 """
 
 from collections.abc import Callable

@@ -121,7 +121,7 @@ class UpdateState:
         return self.optimizer.noise_scale(step - 1)
 
     def forget(self) -> None:
-        """What `numbers` holds is not known: it is written from outside."""
+        """`numbers` is written elsewhere: what it holds is not known."""
         self._newest = ()
 
     def _row(self, rate: float, step: int) -> tuple[float, ...]:

@@ -57,7 +57,7 @@ class EpochBlock:
         """How many of the `left` epochs are to be taken together now.
 
         Args:
-            seconds: of an epoch, about; 0 where nobody knows.
+            seconds: of an epoch, about; 0 where that is not known.
         """
         few = min(left, self._room, int(SPAN / seconds)) if seconds else 1
         for network in self._group.networks if self._watched else ():
@@ -167,7 +167,7 @@ class EpochBlock:
                     first,
                     last,
                 )
-        finally:  # also where a second Ctrl-C, or who is told, ends all
+        finally:  # also after a second Ctrl-C, or an error in a callback
             reach(done or min(block.epoch for block in blocks), False)
 
     def _prepare(self, count: int) -> None:
@@ -231,7 +231,7 @@ class EpochBlock:
     ) -> int:
         """Take `epochs` epochs; how many all have taken, but where a step went wrong.
 
-        A turn has `some` epochs. After Ctrl-C nobody begins one that nobody has begun.
+        A turn has `some` epochs. After Ctrl-C only epochs that have begun are taken.
         """
         left, lock = deque(blocks), Lock()
         end, begun = epochs, 1

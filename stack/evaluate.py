@@ -13,6 +13,7 @@ from xpnet.execution.evaluation import EvaluationBlocks, Stage
 from xpnet.execution.step import BatchSpec, EvaluationStep
 from xpnet.stack.compatibility import recorded_settings
 from xpnet.stack.gather import Gather, Rows, padded
+from xpnet.stack.group import NetworkGroup
 from xpnet.stack.kept import Kept
 from xpnet.stack.parameters import StackedParameters
 from xpnet.training.data import Samples
@@ -22,7 +23,7 @@ Values = np.ndarray[Any, Any]
 
 
 def stacked(
-    trainers: Sequence[Trainer], kept: Kept, leaves_out: bool
+    trainers: Sequence[Trainer], kept: Kept[NetworkGroup], leaves_out: bool
 ) -> tuple[StackedParameters, list[int]]:
     """(parameters to predict with, the row of each network).
 

@@ -82,7 +82,7 @@ class StackFit:
         shuffle: bool,
         w: Array,
         epochs: int,
-        kept: Kept,
+        kept: Kept[NetworkGroup],
     ) -> None:
         self.samples, self.held, self.w, self.kept = samples, held, w, kept
         self.batch_size, self.shuffle = batch_size, shuffle
@@ -109,7 +109,7 @@ class StackFit:
         for network in networks:
             network.trainer.history.stopped = network.trainer.stop
         if interrupted:
-            # The script goes on: nobody may take this for a finished training.
+            # The script goes on: this must not be taken for a finished training.
             complain(f"fit: {interrupted}; returning")
 
     def _side_by_side(self, networks: list[Network], interrupt: Interrupt) -> None:
@@ -205,7 +205,7 @@ class StackFit:
         return packed
 
     def _end(self, groups: list[WorkerGroup]) -> None:
-        """Hand the arrays back to who still trains, and let the callbacks end."""
+        """Give the trainers the values of their rows, and let the callbacks end."""
         for group in [worker.group for worker in groups]:
             for i, network in enumerate(group.networks):
                 if not network.frozen:

@@ -285,7 +285,7 @@ class NetworkGroup(GroupLayout):
 
 def group_of(
     networks: Sequence[Network],
-    kept: Kept,
+    kept: "Kept[NetworkGroup]",
     samples: Samples,
     batch_size: int,
     shuffle: bool,

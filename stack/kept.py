@@ -6,20 +6,31 @@ values of the arrays are copied. What a program has taken from a network is in i
 """
 
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from xpnet.common.access import renew_after_fork
-
-if TYPE_CHECKING:
-    from xpnet.stack.group import NetworkGroup
-    from xpnet.stack.parameters import StackedParameters
+from xpnet.stack.parameters import StackedParameters
 
 ROOM = 32 << 20  # bytes that a stack keeps, at most
 COMPACT_BELOW = 0.75  # share of rows in use: with fewer a stack is compacted
 MOST = 64  # recorded steps that it keeps, at most
 
 
-class Kept:
+class Holder(Protocol):
+    """What else is kept beside the parameters."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that it holds, the parameters too."""
+
+    def let_go(self) -> None:
+        """Hold neither networks nor samples."""
+
+
+G = TypeVar("G", bound=Holder)
+
+
+class Kept(Generic[G]):
     """The parameters of a stack with their programs; the newest is last.
 
     Each call takes them for itself and puts them back, so that several threads may
@@ -27,7 +38,7 @@ class Kept:
     """
 
     def __init__(self) -> None:
-        self._kept: list[tuple[StackedParameters, NetworkGroup | None]] = []
+        self._kept: list[tuple[StackedParameters, G | None]] = []
         self.renew()
         renew_after_fork(self)
 
@@ -44,7 +55,7 @@ class Kept:
         counts: list[int],
         training: bool,
         leaves_out: bool = True,
-    ) -> "tuple[StackedParameters, list[int], NetworkGroup | None] | None":
+    ) -> tuple[StackedParameters, list[int], G | None] | None:
         """(parameters, the row of each network, the group that had them last), or None.
 
         Args:
@@ -68,9 +79,7 @@ class Kept:
                     return parameters, rows, group
         return None
 
-    def put(
-        self, parameters: "StackedParameters", group: "NetworkGroup | None" = None
-    ) -> None:
+    def put(self, parameters: StackedParameters, group: G | None = None) -> None:
         """Keep these parameters, and let older ones go where they are too many."""
         if None in parameters.settings:
             return

@@ -27,6 +27,7 @@ from xpnet.stack.compatibility import check_stackable
 from xpnet.stack.evaluate import Evaluation, in_rows, stacked
 from xpnet.stack.fit import StackFit, workers
 from xpnet.stack.gather import Rows
+from xpnet.stack.group import NetworkGroup
 from xpnet.stack.kept import Kept
 from xpnet.stack.network import Network
 from xpnet.stack.progress import progress_of
@@ -82,7 +83,7 @@ class Stack:
             self._build(built[0])
         check_stackable(self.trainers)
         self.errors: dict[int, ArithmeticError] = {}
-        self._kept = Kept()
+        self._kept: Kept[NetworkGroup] = Kept()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"trainers": self.trainers, "errors": self.errors}

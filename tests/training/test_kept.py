@@ -187,6 +187,7 @@ CHANGED = {  # and what is recorded anew, or may be
     "batch size": (nothing, {"batch_size": 9}),
     "full batch": (nothing, {"batch_size": None}),
     "rows": (nothing, {"rows": [rows(i + 1) for i in range(MEMBERS)]}),
+    "sizes": (nothing, {"rows": [np.arange(n) for n in (23, 9, 14, 3, 20)]}),
     "weights": (nothing, {"sample_weight": np.linspace(0.0, 2.0, 23)}),
     "balanced": (nothing, {"class_weight": "balanced"}),
     "validation": (nothing, {"validation": (X, Y)}),
@@ -237,6 +238,25 @@ def test_what_has_changed_is_not_stale(what, jit):
     change(stack)
     assert_as_fresh(stack, **options)
     assert_as_fresh(stack)  # and back
+
+
+@JIT
+def test_programs_that_only_predict_do_not_train(jit):
+    stack = stack_of(jit)
+    fitted(stack)
+    stack = xn.Stack(stack.trainers)
+    stack.predict(X), stack.evaluate(X, Y)
+    assert_as_fresh(stack)
+
+
+@JIT
+def test_programs_of_a_part_are_not_those_of_all(jit):
+    """The rows between the two networks of the part have no network of their own."""
+    stack = stack_of(jit)
+    long, short = np.arange(21), np.arange(16)
+    fitted(stack, rows=[long] * MEMBERS)
+    fitted(stack.part([0, 4]), rows=[long, short])
+    assert_as_fresh(stack, rows=[*[long] * 4, short])
 
 
 @pytest.mark.parametrize("hidden", ["batch norm", "max norm", "noise"])
