@@ -58,7 +58,9 @@ class Stack:
     and in when they stop. Layers, widths, the kind of rule and of loss are common.
 
     The trainers stay ordinary ones: between two calls each holds its own arrays, and
-    can be stepped, saved or put into another stack.
+    can be stepped, saved or put into another stack. The stack keeps what it has
+    recorded, up to 32 MiB of it: another `fit`, `evaluate` or `predict` of the same
+    networks, or of a `part` of them, begins at once.
 
         stack = xn.Stack([
             xn.Trainer(xn.Sequential([xn.Dense(64, "relu"), xn.Dense(10)]),
