@@ -115,10 +115,10 @@ class EvaluationBlocks:
             networks, pool, threads: see `NetworkBlocks.run`.
         """
 
-        def take(first: int, members: int) -> None:
+        def take(first: int, count: int) -> None:
             for code, table, parts in self._tables:
                 for part in range(parts):
-                    code.library.run(table.address, table.count, first, members, part)
+                    code.library.run(table.address, table.count, first, count, part)
 
         networks = networks if self._splits else range(self._count)
         block_by_block(take, networks, self._most, pool, threads)

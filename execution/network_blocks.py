@@ -23,11 +23,11 @@ NOTHING = np.zeros(0)
 
 
 class NetworkBlocks:
-    """The steps of one lane for batches of one size.
+    """The steps of consecutive networks for batches of one size.
 
     Args:
         steps: in C.
-        count: networks of the lane.
+        count: of these networks.
         most: networks at a time, at most.
         takes: the calls that gather the samples of a batch.
     """
@@ -69,17 +69,17 @@ class NetworkBlocks:
         """
         ended: list[tuple[int, int, int]] = []
 
-        def take(first: int, members: int) -> None:
-            ended.append((first, members, self.steps.run(start, stop, first, members)))
+        def take(first: int, count: int) -> None:
+            ended.append((first, count, self.steps.run(start, stop, first, count)))
 
         if not self.steps.native.splits:
             networks = range(self.count)
         block_by_block(take, networks, self.most, pool, threads)
-        for first, members, at in sorted(ended):
+        for first, count, at in sorted(ended):
             while at < stop:
-                yield at, range(first, first + members)
-                self.steps.update(at, first, members)
-                at = self.steps.run(at + 1, stop, first, members)
+                yield at, range(first, first + count)
+                self.steps.update(at, first, count)
+                at = self.steps.run(at + 1, stop, first, count)
 
 
 def block_by_block(
@@ -138,7 +138,7 @@ def network_blocks(
     copies: Sequence[tuple[Array, Array, tuple[int, int]]],
     held: int,
 ) -> NetworkBlocks | None:
-    """The steps of a lane in C; None where they are not calls of C from end to end.
+    """The steps of consecutive networks in C; None where parts of them are not C.
 
     Args:
         step: the program of all networks.

@@ -52,7 +52,7 @@ class NetworkBlock:
     Args:
         ranges: of an epoch, one behind the other.
         first: of the networks, of all.
-        members: how many.
+        count: how many.
         closing: what is computed at the end of each epoch; None for nothing.
 
     Attributes:
@@ -63,10 +63,10 @@ class NetworkBlock:
         self,
         ranges: Sequence[StepRange],
         first: int,
-        members: int,
+        count: int,
         closing: Closing | None,
     ) -> None:
-        self._ranges, self._first, self._members = ranges, first, members
+        self._ranges, self._first, self._networks = ranges, first, count
         self._closing = closing
         self.epoch = self._range = self._done = 0
 
@@ -82,20 +82,20 @@ class NetworkBlock:
             )
             epochs = stop - self.epoch if together else 1
             end = (self.epoch + epochs) * step_range.count
-            reached = step_range.steps.run(self._at, end, first, self._members)
+            reached = step_range.steps.run(self._at, end, first, self._networks)
             if reached < end:
                 self.epoch, self._done = divmod(reached, step_range.count)
                 return False
             self._range, self._done = (self._range + 1) % len(self._ranges), 0
             if self._range == 0:
                 if self._closing is not None:
-                    self._closing(self.epoch, self._first, self._members)
+                    self._closing(self.epoch, self._first, self._networks)
                 self.epoch += epochs
         return True
 
     def update(self) -> None:
         """The update of the step at which `run` has stopped."""
-        self.step_range.steps.update(self._at, self.among.start, self._members)
+        self.step_range.steps.update(self._at, self.among.start, self._networks)
         self._done += 1
 
     @property
@@ -115,6 +115,6 @@ class NetworkBlock:
 
     @property
     def among(self) -> range:
-        """Its networks, as the models of its step_range counts them."""
+        """Its networks, as the models of `step_range` count them."""
         first = self._first - self.step_range.models.rows.start
-        return range(first, first + self._members)
+        return range(first, first + self._networks)

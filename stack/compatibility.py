@@ -27,7 +27,7 @@ UNLIMITED = (
     "clip_norm",
     "max_norm",
 )  # None is a limit that is never reached
-OWN = ("learning_rate", "schedule", "slots")  # of each member's rule, kept beside it
+OWN = ("learning_rate", "schedule", "slots")  # of each network's rule, kept beside it
 PLAIN = {bool, int, str, type(None)}
 UNCHANGING = (FunctionType, BuiltinFunctionType, np.ufunc, ActivationFunction, type)
 BOUND = {"_parameters", "_home", "_taken", "_start"}  # of a layer, by its model

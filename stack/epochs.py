@@ -85,8 +85,8 @@ class EpochBlock:
             return None
         table, self._squares = native_.link([op]), squares.reshape((-1, k))
 
-        def close(epoch: int, first: int, members: int) -> None:
-            native_.library.run(table.address, table.count, first, members, epoch)
+        def close(epoch: int, first: int, count: int) -> None:
+            native_.library.run(table.address, table.count, first, count, epoch)
 
         return close
 
@@ -126,7 +126,7 @@ class EpochBlock:
         """Take `count` epochs, of about `seconds` each, and fewer after Ctrl-C; what
         each gave, one by one.
 
-        The trainers' counters are those of the epoch that is told of.
+        The trainers' counters are those of the epoch that is yielded.
         """
         group, began = self._group, time.perf_counter()
         training, steps = group.training, group.steps.tolist()
@@ -182,9 +182,9 @@ class EpochBlock:
                 ].reshape((count * step_range.count, -1))
         steps = (count * group.steps).tolist()
         frozen = group.frozen
-        for members, numbers in group.numbers.shared(steps, frozen):
+        for networks, numbers in group.numbers.shared(steps, frozen):
             epochs = numbers.reshape((count, -1, numbers.shape[-1]))
-            for step_range, own in self._of(members):
+            for step_range, own in self._of(networks):
                 part = epochs[:, step_range.first : step_range.first + step_range.count]
                 step_range.table[: count * step_range.count, own] = part.reshape(
                     (count * step_range.count, 1, -1)

@@ -199,10 +199,10 @@ class StackFit:
             return worker
         group.release()
         left = [m for m in group.networks if not m.frozen]
-        packed = self._fit_group(left, worker.pool, worker.threads)
-        packed.seconds = worker.seconds * group.alive / len(group.networks)
+        smaller = self._fit_group(left, worker.pool, worker.threads)
+        smaller.seconds = worker.seconds * group.alive / len(group.networks)
         self._keep([worker])
-        return packed
+        return smaller
 
     def _end(self, groups: list[WorkerGroup]) -> None:
         """Give the trainers the values of their rows, and let the callbacks end."""
@@ -248,7 +248,7 @@ class StackFit:
         """What its callbacks make of network i's epoch."""
         network = group.networks[i]
         trainer = network.trainer
-        left = network.frozen  # it has diverged in an epoch yet to be told of
+        left = network.frozen  # it diverged in an epoch that is not reported yet
         if epoch.batches is not None and not left:
             number = len(trainer.history)
             trainer.stop = f"interrupted in epoch {number} after batch {epoch.batches}"

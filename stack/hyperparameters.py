@@ -34,8 +34,8 @@ class Numbers:
         first = self._trainers[0]
         names = first.rule.numbers.shape[-1]
         table = np.empty((steps, len(self._trainers), names), first.dtype)
-        for members, numbers in self.shared([steps] * len(frozen), frozen):
-            table[:, members] = numbers[:, None]
+        for networks, numbers in self.shared([steps] * len(frozen), frozen):
+            table[:, networks] = numbers[:, None]
         return table
 
     def shared(
@@ -47,18 +47,18 @@ class Numbers:
             steps: of each network.
             frozen: whose rate is 0.
         """
-        alike: dict[Hashable, list[int]] = {}
+        same_numbers: dict[Hashable, list[int]] = {}
         for i in range(len(self._trainers)):
             if frozen[i]:
                 idle = self.idle(i)
                 yield [i], np.broadcast_to(idle, (steps[i], len(idle)))
             else:
-                alike.setdefault((steps[i], self._key(i)), []).append(i)
-        for members in alike.values():
-            trainer = self._trainers[members[0]]
+                same_numbers.setdefault((steps[i], self._key(i)), []).append(i)
+        for networks in same_numbers.values():
+            trainer = self._trainers[networks[0]]
             done = trainer.steps_done
-            rates = trainer.rates.of(done, steps[members[0]])
-            yield members, trainer.rule.table(rates, done + 1)
+            rates = trainer.rates.of(done, steps[networks[0]])
+            yield networks, trainer.rule.table(rates, done + 1)
 
     def _key(self, i: int) -> Hashable:
         """Equal for networks whose numbers are."""

@@ -16,7 +16,7 @@ class Network:
     """What distinguishes one network from the others.
 
     Attributes:
-        trainer: an ordinary one; its settings, counters and history are the member's.
+        trainer: an ordinary one; its settings, counters and history are the network's.
         rows: the samples it trains on, by number.
         held: the samples it is validated on, or None.
         block: where its sample weights begin.

@@ -10,7 +10,7 @@ from xpnet.common.console import bar
 def progress_of(
     progress: Callable[[int], object] | None, verbose: bool | None, total: int
 ) -> Iterator[Callable[[int], object]]:
-    """What is told of each network and epoch: the caller's function, or a bar."""
+    """A function to call for each network and epoch: the caller's, or a bar's."""
     if progress is not None:
         yield progress
         return
