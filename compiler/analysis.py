@@ -47,7 +47,7 @@ class Plan:
 
     def _ordered(self, live: list[Traced]) -> list[Traced]:
         """The order of the calls."""
-        return _sunk(live) if self.loops else live
+        return _sink_to_first_use(live) if self.loops else live
 
     def _last_uses(self, outputs: list[Traced]) -> dict[Traced, int]:
         """Where each value is read last; FOREVER if it leaves its segment."""
@@ -241,7 +241,7 @@ def frame(node: Traced) -> tuple[int, ...]:
     return shape
 
 
-def _sunk(live: list[Traced]) -> list[Traced]:
+def _sink_to_first_use(live: list[Traced]) -> list[Traced]:
     """Elementwise nodes moved down to their first use, where they may join a loop."""
     order: list[Traced] = []  # reversed
     for node in reversed(live):

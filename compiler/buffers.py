@@ -27,7 +27,7 @@ class Arena:
         backend: where it is.
         exact: reuse a buffer for values of the same number of bytes only. Then a
             network of a stack finds its own share of a buffer always in one place.
-        room: bytes behind each buffer that nobody else has, but where it is `fresh`.
+        room: unused bytes behind each buffer, but where it is `fresh`.
     """
 
     def __init__(self, backend: Backend, exact: bool = False, room: int = 0) -> None:
@@ -61,9 +61,9 @@ class Arena:
         """Whether `owner` holds a buffer of its own now."""
         return owner in self._held
 
-    def inherit(self, giver: Any, heir: Any) -> None:
-        """`heir` takes over the buffer of `giver`."""
-        self._held[heir] = self._held.pop(giver)
+    def take_over_buffer(self, giver: Any, taker: Any) -> None:
+        """`taker` takes over the buffer of `giver`."""
+        self._held[taker] = self._held.pop(giver)
 
     def free(self, owner: Any) -> None:
         """Give `owner`'s buffer back; nothing where it has none."""

@@ -18,7 +18,7 @@ from xpnet.compiler.lowering import Calls, Reader, Recording
 from xpnet.compiler.placement import Placement
 from xpnet.compiler.primitives import Call
 from xpnet.compiler.program import Program
-from xpnet.compiler.row_partition import Crew, blocks, cut_of
+from xpnet.compiler.row_partition import RowPartition, blocks, cut_of
 from xpnet.trace import Traced
 from xpnet.trace.array import view
 from xpnet.trace.sums import with_ones
@@ -28,7 +28,7 @@ class CallLowering:
     """The `Lowering` to calls; those to C and to CUDA take it where they have none."""
 
     memory: Placement
-    crew: Crew
+    crew: RowPartition
 
     def __init__(self, recording: Recording) -> None:
         self.recording, self.backend = recording, recording.backend
@@ -41,7 +41,7 @@ class CallLowering:
         """The order of the tape."""
         return Plan(self.recording.tape, list(self.recording.outputs.values()), False)
 
-    def begin(self, plan: Plan, crew: Crew) -> None:
+    def begin(self, plan: Plan, crew: RowPartition) -> None:
         """Take memory."""
         self.crew = crew
         self.memory = Placement(plan, self._arena())
@@ -168,10 +168,10 @@ class CallLowering:
         self, node: Traced, part: tuple[int, ...], blocked: dict[Traced, Array]
     ) -> Array:
         """A temporary of one block: a dying temporary's, or a new one."""
-        heir = self.memory.heir(node, ())
-        if heir in blocked:
-            self.memory.arena.inherit(heir, node)
-            return blocked[heir]
+        candidate = self.memory.in_place_candidate(node, ())
+        if candidate in blocked:
+            self.memory.arena.take_over_buffer(candidate, node)
+            return blocked[candidate]
         return self.memory.arena.take(node, part, node.dtype)
 
     def _of_rows(

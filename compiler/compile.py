@@ -21,7 +21,7 @@ from xpnet.compiler.calls import CallLowering
 from xpnet.compiler.drivers import driver_of
 from xpnet.compiler.lowering import Calls, Lowering, Reader, Recording
 from xpnet.compiler.program import Program
-from xpnet.compiler.row_partition import ALONE, Crew, crew_of
+from xpnet.compiler.row_partition import ALONE, RowPartition, crew_of
 from xpnet.trace import Tape, Traced
 
 
@@ -34,7 +34,7 @@ def compile_tape(
     source: Traced | None = None,
     members: int | None = None,
     wait: bool = True,
-    crew: Crew | None = None,
+    crew: RowPartition | None = None,
 ) -> Program:
     """The program of `tape` on `backend`.
 
@@ -84,7 +84,7 @@ def _lowering(recording: Recording, loops: bool) -> Lowering:
     return CallLowering(recording)
 
 
-def _crew(recording: Recording, plan: Plan) -> Crew:
+def _crew(recording: Recording, plan: Plan) -> RowPartition:
     """How many threads share the calls: one where they cannot become C."""
     backend = recording.backend
     in_c = backend.is_host and native.available() and native.CREWS

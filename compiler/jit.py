@@ -33,7 +33,7 @@ def how_compiled() -> str:
     return f"NumPy calls; faster with a C compiler ({INSTALL})"
 
 
-class Replay:
+class JitProgram:
     """A recorded program, recompiled once it has run for long enough.
 
     Compiling at once would make short trainings slower. So a program starts as NumPy
@@ -106,7 +106,7 @@ class Replay:
             return self._record(False)
 
     def run(self, segment: str) -> None:
-        """Replay `segment`."""
+        """JitProgram `segment`."""
         if self._build is not None and segment == self._first:
             self._left -= 1
             if self._left == 0:
@@ -114,8 +114,8 @@ class Replay:
                 return
         self.program.run(segment)
 
-    def spend(self, seconds: float) -> None:
-        """Count replays that somebody has run from `program` itself."""
+    def add_runtime(self, seconds: float) -> None:
+        """Count `seconds` of replays that were run from `program` itself."""
         self._left = 1
         if self._ready(seconds):
             self._compile()
@@ -140,10 +140,10 @@ class Replay:
         self._build = None
         self._tell(error)
 
-    def foresee(self, seconds: float) -> None:
+    def expect_runtime(self, seconds: float) -> None:
         """Compile, or begin to, if replays to come, of about `seconds`, repay it."""
         if seconds > tuning.COMPILE_AFTER_S:
-            self.spend(seconds)
+            self.add_runtime(seconds)
 
     def _compile(self) -> None:
         self._build = None
@@ -165,7 +165,7 @@ class Replay:
         )
 
     def _consider(self, segment: str) -> None:
-        self.spend(0.0)
+        self.add_runtime(0.0)
         began = time.perf_counter()
         self.program.run(segment)
         took = time.perf_counter() - began

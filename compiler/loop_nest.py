@@ -15,7 +15,7 @@ from xpnet.trace import Traced
 REDUCTIONS = ("max", "sum", "product_sum")
 
 
-class Fused:
+class LoopNest:
     """A run of nodes that becomes one loop nest, or one kernel.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from xpnet.backend import Backend
 from xpnet.compiler.analysis import Plan
 from xpnet.compiler.program import Program
-from xpnet.compiler.row_partition import Crew
+from xpnet.compiler.row_partition import RowPartition
 from xpnet.trace import Tape, Traced
 
 
@@ -21,7 +21,7 @@ class Recording:
     segments: tuple[str, ...]
     source: Traced | None
     members: int | None
-    crew: Crew | None
+    crew: RowPartition | None
 
     @property
     def rows(self) -> int:
@@ -63,7 +63,7 @@ class Lowering(Protocol):
     def plan(self) -> Plan:
         """The order of the nodes, and which of them share a loop or a kernel."""
 
-    def begin(self, plan: Plan, crew: Crew) -> None:
+    def begin(self, plan: Plan, crew: RowPartition) -> None:
         """Take memory from here on: `plan` says how long, `crew` how it is divided."""
 
     def lower(self, run: list[Traced]) -> list[Any]:

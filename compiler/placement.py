@@ -43,10 +43,10 @@ class Placement:
     def _place(self, node: Traced, run: Iterable[Traced]) -> Array:
         if node in self.plan.destination:
             return self.array(self.plan.destination[node])
-        heir = self.heir(node, run)
-        if heir is not None:
-            self.arena.inherit(heir, node)
-            return self.arrays[heir]
+        candidate = self.in_place_candidate(node, run)
+        if candidate is not None:
+            self.arena.take_over_buffer(candidate, node)
+            return self.arrays[candidate]
         return self._take(node)
 
     def _take(self, node: Traced) -> Array:
@@ -62,17 +62,17 @@ class Placement:
         return node in self.plan.destination or self.plan.last_use.get(node, 0) > end
 
     def results(
-        self, run: list[Traced], heirs: set[Traced]
+        self, run: list[Traced], in_place: set[Traced]
     ) -> tuple[list[Traced], set[Traced]]:
         """(the run without stores that are not needed, what it leaves in memory).
 
         Args:
             run: nodes of one loop.
-            heirs: those that may take over the memory of an operand.
+            in_place: those that may take over the memory of an operand.
         """
         kept = {n for n in run if n.op != "store" and self.leaves(n, run)}
         for node in run:
-            if node in kept and (node in heirs or node in self.plan.destination):
+            if node in kept and (node in in_place or node in self.plan.destination):
                 self.place(node, run)
             elif node in kept:
                 self.arrays[node] = self._take(node)
@@ -90,7 +90,7 @@ class Placement:
 
     # Memory of operands.
 
-    def heir(self, node: Traced, run: Iterable[Traced]) -> Traced | None:
+    def in_place_candidate(self, node: Traced, run: Iterable[Traced]) -> Traced | None:
         """An operand whose memory an elementwise `node` may take over.
 
         In a run that goes block by block nothing may show it under another shape.
@@ -118,9 +118,9 @@ class Placement:
                 )
             ):
                 return a
-        return self._heir_of_run(node, run, viewed)
+        return self._candidate_of_run(node, run, viewed)
 
-    def _heir_of_run(
+    def _candidate_of_run(
         self, node: Traced, run: Iterable[Traced], viewed: set[Traced]
     ) -> Traced | None:
         """What earlier nodes of `run` were the last to read, element by element."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xpnet.backend import Array
 from xpnet.backend.blas import one_thread
 from xpnet.compiler.primitives import Call
-from xpnet.compiler.row_partition import ALONE, Crew
+from xpnet.compiler.row_partition import ALONE, RowPartition
 
 if TYPE_CHECKING:
     from xpnet.compiler.c.native import Native
@@ -38,7 +38,7 @@ class Program:
     readers: list[Callable[[Array], None]] | None = field(default=None, repr=False)
     source: str = field(default="", repr=False)
     native: "Native | None" = field(default=None, repr=False)
-    crew: Crew = ALONE
+    crew: RowPartition = ALONE
 
     def rebind(self, array: Array) -> None:
         """Let the program read `array` in the place of its input leaf.
@@ -50,7 +50,7 @@ class Program:
             take(array)
 
     def run(self, segment: str) -> None:
-        """Replay `segment`."""
+        """JitProgram `segment`."""
         if self.crew.threads > 1:
             with one_thread():
                 self._run(segment)

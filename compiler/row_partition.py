@@ -23,7 +23,7 @@ MAX_PARTS = 64  # parts, of runtime.c
 
 
 @dataclass(frozen=True)
-class Crew:
+class RowPartition:
     """The threads of a program.
 
     Attributes:
@@ -35,7 +35,7 @@ class Crew:
     rows: int = 0
 
 
-ALONE = Crew()
+ALONE = RowPartition()
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Share:
     apart: Sequence[int] = ()
 
 
-def crew_of(nodes: Iterable[Traced], rows: int, threads: int) -> Crew:
+def crew_of(nodes: Iterable[Traced], rows: int, threads: int) -> RowPartition:
     """The crew of a program over batches of `rows`; `threads` are those of BLAS."""
     products = [node for node in nodes if node.op == "matmul"]
     if not products:
@@ -68,11 +68,11 @@ def crew_of(nodes: Iterable[Traced], rows: int, threads: int) -> Crew:
         return ALONE
     cost = sum(work) * width // 4
     threads = min(threads, cost // tuning.WORK_PER_THREAD, rows, MAX_PARTS)
-    # Each has some rows: nobody's share of a sum may be missing.
-    return Crew(len(blocks(rows, threads)), rows) if threads > 1 else ALONE
+    # Each has some rows: no part of a sum may be missing.
+    return RowPartition(len(blocks(rows, threads)), rows) if threads > 1 else ALONE
 
 
-def cut_of(a: Array, b: Array, crew: Crew) -> str:
+def cut_of(a: Array, b: Array, crew: RowPartition) -> str:
     """Where the product a @ b is divided: "rows", "sum" or nowhere ("").
 
     A sum over the batch is divided if its parts are less to add than the rows, which
@@ -96,7 +96,7 @@ def blocks(rows: int, parts: int) -> list[slice]:
 
 
 def share_rows(
-    rows: int, counts: Sequence[int], by: Sequence[int], crew: Crew
+    rows: int, counts: Sequence[int], by: Sequence[int], crew: RowPartition
 ) -> Share:
     """Of a loop nest: the first count is `rows`, or rows and all that is within one."""
     return Share(crew.threads, 0, counts[0] // rows, by, [0] * len(by))
@@ -105,7 +105,7 @@ def share_rows(
 def share_elements(
     counts: Sequence[int],
     by: Sequence[int],
-    crew: Crew,
+    crew: RowPartition,
     cost: int = 1,
     apart: Sequence[int] = (),
 ) -> Share | None:

@@ -16,10 +16,10 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
 from xpnet.backend.blas import one_thread
-from xpnet.compiler.c.call_table import Op, Table
+from xpnet.compiler.c.call_table import CallTable, NativeCall
 from xpnet.compiler.c.native import Native
 from xpnet.compiler.c.partial_sums import watch
-from xpnet.compiler.row_partition import ALONE, Crew, Share
+from xpnet.compiler.row_partition import ALONE, RowPartition, Share
 
 NEEDED = ("gradients", "loss", "update")
 ALONE_NEEDED = ("gradients", "update")
@@ -40,7 +40,7 @@ class Steps:
     def __init__(
         self,
         native: Native,
-        first: Sequence[Op | None],
+        first: Sequence[NativeCall | None],
         loss: Array,
         losses: Array,
         grads: Array,
@@ -71,7 +71,7 @@ class Steps:
         taken: int = self.native.library.steps(leg, first, members, start, stop)
         return taken
 
-    def read(self, op: Op, source: Array) -> None:
+    def read(self, op: NativeCall, source: Array) -> None:
         """Let `op`, a `take` in front of each step, gather from `source`."""
         op.point([source, *op.arrays[1:]])
         self._before.point(op)
@@ -124,7 +124,9 @@ class Epochs:
         closing: calls after each epoch; their arrays move from one to the next.
     """
 
-    def __init__(self, legs: Sequence[tuple[Steps, int]], closing: list[Op]) -> None:
+    def __init__(
+        self, legs: Sequence[tuple[Steps, int]], closing: list[NativeCall]
+    ) -> None:
         native = legs[0][0].native
         self._run, self._closing = native.library.epochs, native.link(closing)
         self._legs = np.array([steps.leg(count) for steps, count in legs], np.int64)
@@ -155,8 +157,8 @@ def take(
     out: Array,
     which: Array | None,
     step: int,
-    crew: Crew = ALONE,
-) -> Op | None:
+    crew: RowPartition = ALONE,
+) -> NativeCall | None:
     """out = rows[index]; None where it is not a copy of whole rows.
 
     Args:
@@ -181,7 +183,7 @@ def take(
         return None
     width = rows.itemsize * int(np.prod(rows.shape[1:], dtype=np.int64))
     lead = [index.strides[0], out.strides[0]] if stacked else [0, 0]
-    made = Op(
+    made = NativeCall(
         "xpnet_take",
         [rows, index, lists, out],
         [len(lists), index.shape[-1], width],
@@ -196,11 +198,11 @@ def take(
     return made
 
 
-def copy(source: Array, out: Array, stacked: bool, step: tuple[int, int]) -> Op:
+def copy(source: Array, out: Array, stacked: bool, step: tuple[int, int]) -> NativeCall:
     """out = source, contiguous arrays (of each network); step: bytes of each a step."""
     count = len(source) if stacked else 1
     lead = [source.strides[0], out.strides[0]] if stacked else [0, 0]
-    return Op(
+    return NativeCall(
         "xpnet_copy",
         [source, out],
         [count, source.nbytes // count],
@@ -211,13 +213,13 @@ def copy(source: Array, out: Array, stacked: bool, step: tuple[int, int]) -> Op:
     )
 
 
-def _leg(before: Table, watched: Array, after: Table) -> Array:
+def _leg(before: CallTable, watched: Array, after: CallTable) -> Array:
     """A `Leg` of runtime.c, but for its last number."""
     parts = (address(watched), len(watched))
     return np.array([*_place(before), *parts, *_place(after), 0], np.int64)
 
 
-def _place(table: Table) -> tuple[int, int]:
+def _place(table: CallTable) -> tuple[int, int]:
     return table.address, table.count
 
 

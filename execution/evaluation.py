@@ -13,7 +13,7 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.compiler import c as native
-from xpnet.compiler.c.call_table import Table
+from xpnet.compiler.c.call_table import CallTable
 from xpnet.execution import c_steps
 from xpnet.execution.network_blocks import block_by_block, in_cache
 from xpnet.execution.step import EvaluationStep
@@ -61,7 +61,7 @@ class EvaluationBlocks:
         self._outputs, self._totals = outputs, totals
         self._count, self._which = len(rows), np.arange(len(rows))
         self._programs = [stage.step.program for stage in stages]
-        self._tables: list[tuple[native.Native, Table, int]] = []
+        self._tables: list[tuple[native.Native, CallTable, int]] = []
         most, part = self._count, 0
         for stage, program in zip(stages, self._programs, strict=True):
             code = None if program is None else program.native
@@ -85,7 +85,7 @@ class EvaluationBlocks:
         programs = zip(self._programs, stages, strict=True)
         return all(program is stage.step.program for program, stage in programs)
 
-    def _linked(self, stage: Stage, code: native.Native, part: int) -> Table | None:
+    def _linked(self, stage: Stage, code: native.Native, part: int) -> CallTable | None:
         if "evaluate" not in code.ops:
             return None
         step, size = stage.step, stage.step.batch.samples

@@ -15,7 +15,7 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.compiler import Program, tuning
-from xpnet.compiler.c.call_table import Op
+from xpnet.compiler.c.call_table import NativeCall
 from xpnet.execution import c_steps
 from xpnet.execution.step import Batch, TrainingStep
 
@@ -37,7 +37,7 @@ class NetworkBlocks:
         steps: c_steps.Steps,
         count: int,
         most: int,
-        takes: Sequence[Op] = (),
+        takes: Sequence[NativeCall] = (),
     ) -> None:
         self.steps, self.count, self.most, self._takes = steps, count, most, takes
 

@@ -16,8 +16,8 @@ import numpy as np
 from xpnet.backend import Array, Backend, Shape
 from xpnet.backend.arrays import all_finite
 from xpnet.common.console import warn
-from xpnet.compiler import Program, Replay, compile_tape
-from xpnet.compiler.row_partition import Crew
+from xpnet.compiler import JitProgram, Program, compile_tape
+from xpnet.compiler.row_partition import RowPartition
 from xpnet.execution import c_steps
 from xpnet.execution.update import UpdateState
 from xpnet.layers import Loss, Sequential, Views
@@ -152,10 +152,12 @@ class TrainingStep:
         self.x = self.batch.x
         # Masks and noise are the trainer's own, also if another shares the model.
         self._noise = [(n, n.noise) for n in model.layers if n.uses_noise]
-        self._crew: Crew | None = None
-        self.replay: Replay | None = None
+        self._crew: RowPartition | None = None
+        self.replay: JitProgram | None = None
         if not eager:
-            self.replay = Replay(_weak(self._record), self.backend, "gradients", jit)
+            self.replay = JitProgram(
+                _weak(self._record), self.backend, "gradients", jit
+            )
         self._whole = whole
         self._linked: tuple[Program, c_steps.Whole | None] | None = None
         self._graph: Repeated | None = None
@@ -341,9 +343,9 @@ class EvaluationStep:
             samples = self.batch.y.shape[:-1]
             self.output = self.backend.zeros((*samples, model.n_outputs), buffers.dtype)
             self.total = self.backend.zeros((*buffers.lead, 1, 1), buffers.dtype)
-        self.replay: Replay | None = None
+        self.replay: JitProgram | None = None
         if not eager:
-            self.replay = Replay(_weak(self._record), self.backend, "evaluate", jit)
+            self.replay = JitProgram(_weak(self._record), self.backend, "evaluate", jit)
 
     @property
     def program(self) -> Program | None:

@@ -2,7 +2,8 @@
 
 Networks of one shape compute the same equations on arrays with one axis more. What may
 differ between them are numbers: of the update rule, of Dropout and the other layers, of
-the loss. Where they do, the stack's copy of the layer (rule, loss) holds a `PerMember`.
+the loss. Where they do, the stack's copy of the layer (rule, loss) holds a
+`PerNetwork`.
 """
 
 import copy
@@ -16,7 +17,7 @@ import numpy as np
 from xpnet.common import parameters
 from xpnet.layers import ActivationFunction, Layer, Loss, Sequential
 from xpnet.optim import Optimizer
-from xpnet.trace import Noise, PerMember
+from xpnet.trace import Noise, PerNetwork
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -191,7 +192,7 @@ def _merge(into: T, peers: Sequence[Any], axes: int, asarray: Any) -> T:
             continue
         elif any(other != values[0] for other in values):
             limits = [float("inf") if v is None else v for v in values]
-            setattr(into, name, PerMember.of(limits, axes, asarray))
+            setattr(into, name, PerNetwork.of(limits, axes, asarray))
     return into
 
 

@@ -138,7 +138,7 @@ class NetworkGroup(GroupLayout):
         for (start, stop, size), count in times.items():
             step = self.step(self.parameters.slice(start, stop), size)
             if step.replay is not None:
-                step.replay.foresee(each * count)
+                step.replay.expect_runtime(each * count)
 
     def step(self, models: ModelSlice, size: int) -> TrainingStep:
         """Of these rows, for batches of this size."""

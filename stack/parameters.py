@@ -240,7 +240,7 @@ class ModelSlice:
 
     Attributes:
         rows: which.
-        model, loss, rule: of all of them; numbers that differ are `PerMember`.
+        model, loss, rule: of all of them; numbers that differ are `PerNetwork`.
         complete: whether all of its networks were there when it was made.
     """
 

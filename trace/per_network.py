@@ -2,7 +2,7 @@
 
 An equation such as `v = self.momentum * v + g` reads its momentum as a Python number,
 which a recorded step freezes. In a stack of k networks the same line meets a
-`PerMember` in its place: k numbers that compute with other numbers on the host in
+`PerNetwork` in its place: k numbers that compute with other numbers on the host in
 float64, as each network's own would, and enter the record as an array (k, 1, ...) of
 the dtype of the array that they meet. So there is no second form of the equation.
 """
@@ -16,7 +16,7 @@ from xpnet.backend import Array
 from xpnet.trace.array import Traced
 
 
-class PerMember(np.lib.mixins.NDArrayOperatorsMixin):
+class PerNetwork(np.lib.mixins.NDArrayOperatorsMixin):
     """One number a member of a stack.
 
     It is true where a number of any member is: `if self.l2:` asks whether there is
@@ -33,7 +33,7 @@ class PerMember(np.lib.mixins.NDArrayOperatorsMixin):
     @classmethod
     def of(
         cls, values: Sequence[float], axes: int, asarray: Callable[[Any], Array]
-    ) -> "PerMember":
+    ) -> "PerNetwork":
         """Numbers of k members, to meet arrays of `axes` axes."""
         column = np.array(values, np.float64).reshape(-1, *[1] * (axes - 1))
         return cls(column, asarray)
@@ -54,11 +54,11 @@ class PerMember(np.lib.mixins.NDArrayOperatorsMixin):
         arrays = any(isinstance(a, Traced) or hasattr(a, "strides") for a in args)
         if method != "__call__" or kwargs or arrays:
             return NotImplemented
-        values = [a.values if isinstance(a, PerMember) else a for a in args]
-        return PerMember(op(*values), self._asarray)
+        values = [a.values if isinstance(a, PerNetwork) else a for a in args]
+        return PerNetwork(op(*values), self._asarray)
 
-    def __floor__(self) -> "PerMember":
-        return PerMember(np.floor(self.values).astype(np.int64), self._asarray)
+    def __floor__(self) -> "PerNetwork":
+        return PerNetwork(np.floor(self.values).astype(np.int64), self._asarray)
 
     def __bool__(self) -> bool:
         if self.values.dtype == np.bool_ and self.values.any() != self.values.all():
@@ -77,4 +77,4 @@ class PerMember(np.lib.mixins.NDArrayOperatorsMixin):
     __int__ = __index__ = __float__
 
     def __repr__(self) -> str:
-        return f"PerMember({self.values.reshape(-1).tolist()})"
+        return f"PerNetwork({self.values.reshape(-1).tolist()})"

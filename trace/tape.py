@@ -9,7 +9,7 @@ import numpy as np
 
 from xpnet.backend import Array, Shape
 from xpnet.trace.array import Op, Traced, refuse
-from xpnet.trace.per_network import PerMember
+from xpnet.trace.per_network import PerNetwork
 
 
 class Tape:
@@ -72,7 +72,7 @@ class Tape:
 
         Numbers of a stack's members take the dtype of the first array `beside` them.
         """
-        if isinstance(value, PerMember):
+        if isinstance(value, PerNetwork):
             like = next(a.dtype for a in beside if isinstance(a, Traced))
             return self.leaf(value.array(like))
         if isinstance(value, np.generic):

@@ -15,7 +15,7 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.backend.blas import one_thread
 from xpnet.compiler import c as native
-from xpnet.compiler.c.call_table import Op
+from xpnet.compiler.c.call_table import NativeCall
 from xpnet.execution import c_steps
 from xpnet.training.data import Orders, mean_loss
 from xpnet.training.state import TrainingState
@@ -30,7 +30,7 @@ def room(samples: int, steps: int, numbers: int, epochs: int) -> int:
     return max(1, min(epochs, MOST, ROOM // (8 * (samples + steps * (numbers + 1)))))
 
 
-def squaring(weights: Array, squares: Array, members: int | None) -> Op | None:
+def squaring(weights: Array, squares: Array, members: int | None) -> NativeCall | None:
     """Σ W² as a call of C, epoch by epoch; None where C cannot.
 
     Args:

@@ -112,7 +112,7 @@ class StepBlock:
             self.longest = min(longest, 2 * self.longest)
         elif took > SPAN:
             self.longest = max(1, self.longest // 2)
-        replay.spend(took)
+        replay.add_runtime(took)
         losses: list[float] = self.losses[first:done].tolist()
         return losses
 

@@ -9,7 +9,7 @@ calls that need it, and the others go first.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from xpnet.compiler.c.call_table import Op, span
+from xpnet.compiler.c.call_table import NativeCall, span
 
 
 class Touch(NamedTuple):
@@ -39,12 +39,12 @@ class Touch(NamedTuple):
         return bool(self.row) and place == (other.start, other.row, other.rows)
 
 
-def grouped(ops: Sequence[Op]) -> list[list[Op]]:
+def grouped(ops: Sequence[NativeCall]) -> list[list[NativeCall]]:
     """The calls in an order that gives the same numbers, group by group.
 
     Each joins the first group that is divided as it is and not before those it needs.
     """
-    groups: list[tuple[int, list[Op]]] = []
+    groups: list[tuple[int, list[NativeCall]]] = []
     known: dict[int, list[tuple[int, Touch]]] = {}  # owner -> (group, what it touches)
     for op in ops:
         rows = _rows(op)
@@ -67,7 +67,7 @@ def grouped(ops: Sequence[Op]) -> list[list[Op]]:
     return [group for _, group in groups]
 
 
-def _rows(op: Op) -> tuple[int, int]:
+def _rows(op: NativeCall) -> tuple[int, int]:
     """(rows of a call, parts that they are divided into)."""
     share = op.share
     if share is None:
@@ -75,7 +75,7 @@ def _rows(op: Op) -> tuple[int, int]:
     return -(-op.counts[share.cut] // share.grain), share.parts
 
 
-def _touches(op: Op, rows: tuple[int, int]) -> list[tuple[int, Touch]]:
+def _touches(op: NativeCall, rows: tuple[int, int]) -> list[tuple[int, Touch]]:
     """(the owner of the memory, what happens to it) of each array."""
     share = op.share
     found = []

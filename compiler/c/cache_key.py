@@ -104,7 +104,7 @@ def recorded(recording: Recording) -> Recorded | None:
 def _row(node: Traced, index: dict[Traced, int]) -> Plain | None:
     op = node.op
     if not isinstance(op, str):
-        if getattr(np, op.__name__, None) is not op:  # somebody's own ufunc
+        if getattr(np, op.__name__, None) is not op:  # a user's own ufunc
             return None
         op = op.__name__
     args = [index[a] if isinstance(a, Traced) else repr(a) for a in node.args]

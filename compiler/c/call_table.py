@@ -16,7 +16,7 @@ Span = tuple[int, int]
 
 
 @dataclass(eq=False)
-class Op:
+class NativeCall:
     """One call of a function with the signature of NumPy's inner loops.
 
     Attributes:
@@ -69,7 +69,7 @@ class Op:
         self._owners = None
 
 
-class Table:
+class CallTable:
     """Calls in a row, in memory that C reads.
 
     Args:
@@ -79,7 +79,7 @@ class Table:
 
     FIELDS = 16
 
-    def __init__(self, groups: Sequence[Sequence[Op]]) -> None:
+    def __init__(self, groups: Sequence[Sequence[NativeCall]]) -> None:
         self.ops = [op for group in groups for op in group]
         behind = [n for group in groups for n in range(len(group), 0, -1)]
         numbers: list[int] = []
@@ -103,14 +103,14 @@ class Table:
         self.rows = np.array(rows or [(0,) * self.FIELDS], np.int64)
         self.address, self.count = address(self.rows), len(self.ops)
 
-    def point(self, op: Op) -> None:
+    def point(self, op: NativeCall) -> None:
         """Let `op` take the arrays that it has by now."""
         start = self._starts[self.ops.index(op)]
         self._numbers[start : start + len(op.places)] = op.places
 
 
 def _row(
-    op: Op,
+    op: NativeCall,
     strides: int,
     counts: int,
     member: int,

@@ -9,7 +9,7 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.compiler import tuning
 from xpnet.compiler.c.build import build
-from xpnet.compiler.c.call_table import MOST_ARRAYS, Op
+from xpnet.compiler.c.call_table import MOST_ARRAYS, NativeCall
 from xpnet.compiler.c.loops import Loop
 from xpnet.compiler.c.native import Library, Native, NotCompiledError, Row, runtime
 from xpnet.compiler.c.padding import spread
@@ -19,7 +19,7 @@ from xpnet.compiler.c.ufunc_loops import inner_loop
 from xpnet.compiler.primitives import Call
 from xpnet.compiler.row_partition import (
     ALONE,
-    Crew,
+    RowPartition,
     Share,
     cut_of,
     share_elements,
@@ -38,14 +38,14 @@ class Linker:
         members: networks along the first axis of the arrays; None for one alone.
         threads: how many may share a long loop; asked only where there is one.
         crew: the threads that share the calls.
-        room: gives an array of (shape, dtype) that nobody else uses.
+        room: gives an array of (shape, dtype) of its own memory.
     """
 
     def __init__(
         self,
         members: int | None,
         threads: Callable[[], int],
-        crew: Crew = ALONE,
+        crew: RowPartition = ALONE,
         room: Callable[[tuple[int, ...], np.dtype[Any]], Array] = np.empty,
     ) -> None:
         self.members, self.threads, self.crew = members, threads, crew
@@ -60,7 +60,7 @@ class Linker:
         array: Callable[[Traced], Array],
         kept: set[Traced],
         dtypes: Callable[[Traced], list[np.dtype[Any]]],
-    ) -> Op:
+    ) -> NativeCall:
         """The run as one loop."""
         loop = Loop(run, shape, array, kept, dtypes, self.members)
         name = self._bodies.setdefault(loop.body, f"loop{len(self._bodies)}")
@@ -73,8 +73,8 @@ class Linker:
         )
 
     def _divided(
-        self, op: Op, by: list[int], shape: tuple[int, ...], cost: int = 1
-    ) -> Op:
+        self, op: NativeCall, by: list[int], shape: tuple[int, ...], cost: int = 1
+    ) -> NativeCall:
         """`op`, a loop over `shape`, with the parts of it; whole without `by`.
 
         Args:
@@ -89,7 +89,7 @@ class Linker:
             op.share = share_elements(op.counts, by, crew, cost)
         return op
 
-    def ops(self, node: Traced, operands: list[Any], out: Array) -> list[Op]:
+    def ops(self, node: Traced, operands: list[Any], out: Array) -> list[NativeCall]:
         """What C does for a node that no loop takes; nothing where it cannot."""
         if node.op == "matmul":
             found = self.product(operands[0], operands[1], out)
@@ -105,7 +105,9 @@ class Linker:
             return [found]
         return [found, self._partial.sum(found.arrays[2], out)]
 
-    def elementwise(self, op: np.ufunc, operands: list[Any], out: Array) -> Op | None:
+    def elementwise(
+        self, op: np.ufunc, operands: list[Any], out: Array
+    ) -> NativeCall | None:
         """NumPy's own inner loop over whole arrays; None where they do not fit it."""
         arrays = [*operands, out]
         if not out.flags.c_contiguous or not all(
@@ -121,7 +123,7 @@ class Linker:
         split = self.members is not None and out.shape[:1] == (self.members,)
         each = out.size // len(out) if split and out.size > 1 else 0
         member = [each * stride for stride in strides]
-        made = Op(
+        made = NativeCall(
             found[0],
             arrays,
             [out.size],
@@ -133,7 +135,7 @@ class Linker:
         )
         return self._divided(made, strides, out.shape)
 
-    def product(self, a: Array, b: Array, out: Array) -> Op | None:
+    def product(self, a: Array, b: Array, out: Array) -> NativeCall | None:
         """`np.matmul`'s inner loop; None for more than one leading axis."""
         found = inner_loop(np.matmul, f"{a.dtype.char}{b.dtype.char}->{out.dtype.char}")
         if found is None or out.ndim > 3 or min(a.ndim, b.ndim) < 2:
@@ -146,7 +148,7 @@ class Linker:
         strides = [*lead, *(s for x in arrays for s in x.strides[-2:])]
         member = lead if split else []
         share, arrays[2] = self._share(a, b, out)
-        return Op(
+        return NativeCall(
             found[0],
             arrays,
             counts,
@@ -176,7 +178,7 @@ class Linker:
     def spread(self, calls: dict[str, list[Any]], blocks: list[Array]) -> None:
         """Give the parts of the buffers room, if calls of C are all that touch them."""
         ops = [call for row in calls.values() for call in row]
-        if self.crew.threads > 1 and all(isinstance(op, Op) for op in ops):
+        if self.crew.threads > 1 and all(isinstance(op, NativeCall) for op in ops):
             spread(ops, blocks, self.crew.threads)
 
     def text(self) -> str:
@@ -213,13 +215,15 @@ class Linker:
         native = Native(library, {}, self.members, splits, self.crew, [])
         found = {name: self._joined(row, native) for name, row in calls.items()}
         for name, row in calls.items():
-            if all(isinstance(call, Op) and not self._long(call) for call in row):
+            if all(
+                isinstance(call, NativeCall) and not self._long(call) for call in row
+            ):
                 native.ops[name] = list(row)
         return found, native
 
     def _joined(self, row: list[Any], native: Native) -> list[Call]:
         found = Row()
-        ops: list[Op] = []
+        ops: list[NativeCall] = []
 
         def close() -> None:
             if ops:
@@ -227,17 +231,17 @@ class Linker:
                 ops.clear()
 
         for call in row:
-            if isinstance(call, Op) and not self._long(call):
+            if isinstance(call, NativeCall) and not self._long(call):
                 ops.append(call)
             else:
                 close()
-                if isinstance(call, Op):
+                if isinstance(call, NativeCall):
                     call = self._shared(call, native)
                 found.append(call)
         close()
         return found
 
-    def _long(self, op: Op) -> bool:
+    def _long(self, op: NativeCall) -> bool:
         """Whether threads are to share a loop of one network."""
         return (
             op.name.startswith("loop")
@@ -248,11 +252,11 @@ class Linker:
             and op.counts[0] >= self.threads() > 1
         )
 
-    def _shared(self, op: Op, native: Native) -> Call:
+    def _shared(self, op: NativeCall, native: Native) -> Call:
         """A loop by several threads: rows of it in place of networks."""
         rows, threads = op.counts[0], self.threads()
         first = op.strides[: len(op.arrays)]
-        cut = Op(op.function, op.arrays, op.counts, op.strides, 0, 1, first)
+        cut = NativeCall(op.function, op.arrays, op.counts, op.strides, 0, 1, first)
         native.tables.append(native.link([cut]))
         at, step = native.tables[-1].address, -(-rows // threads)
         parts = [(at, 1, i, min(step, rows - i), 0) for i in range(0, rows, step)]
@@ -265,7 +269,7 @@ class Linker:
         strides: dict[int, set[int]] = {}
         written: set[int] = set()
         for op in (call for row in calls.values() for call in row):
-            if not isinstance(op, Op) or not op.unit:
+            if not isinstance(op, NativeCall) or not op.unit:
                 return False
             written |= {op.owners[at] for at in op.written}
             for owner, stride in zip(op.owners, op.member, strict=True):

@@ -15,22 +15,22 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
-from xpnet.compiler.c.call_table import Op
+from xpnet.compiler.c.call_table import NativeCall
 from xpnet.compiler.expressions import C_NAMES, expression, literal
-from xpnet.compiler.loop_nest import Fused
+from xpnet.compiler.loop_nest import LoopNest
 from xpnet.trace import Traced
 
 LITERALS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # other numbers are arguments
 
 
-class Loop(Fused):
+class Loop(LoopNest):
     """The text of one loop nest, and the call of it.
 
     Args:
         run: the nodes, in order; each elementwise over `shape`, or a max of such a
             value over its last axis.
         shape: of the loop nest.
-        array, kept, dtypes: see `Fused`.
+        array, kept, dtypes: see `LoopNest`.
         members: networks along the first axis of the arrays; None for one alone.
     """
 
@@ -125,7 +125,7 @@ class Loop(Fused):
                 found[-1] = (found[-1][0] * count, strides)
             else:
                 found.append((count, strides))
-        if len(found) == self.split:  # somebody must be the innermost
+        if len(found) == self.split:  # one of them is the innermost
             found.append((1, [0] * len(self.arrays)))
         return found
 
@@ -241,11 +241,11 @@ class Loop(Fused):
             lines.append(f"{self._element(self._of(node))} = {name};")
         return lines
 
-    def op(self, name: str) -> Op:
+    def op(self, name: str) -> NativeCall:
         """The call of the loop, compiled as `name`."""
         counts = [count for count, _ in self.axes]
         strides = [s for _, row in self.axes for s in row]
-        return Op(
+        return NativeCall(
             name,
             list(self.arrays),
             counts,

@@ -10,15 +10,15 @@ from xpnet.compiler import tuning
 from xpnet.compiler.analysis import Plan, argument_dtypes, frame
 from xpnet.compiler.buffers import Arena
 from xpnet.compiler.c.cache_key import recorded
-from xpnet.compiler.c.call_table import Op
+from xpnet.compiler.c.call_table import NativeCall
 from xpnet.compiler.c.linker import Linker
 from xpnet.compiler.c.native import Native
-from xpnet.compiler.c.program_cache import remade, remember
+from xpnet.compiler.c.program_cache import load, store
 from xpnet.compiler.c.serialise import plain
 from xpnet.compiler.calls import CallLowering
 from xpnet.compiler.lowering import Calls, Reader, Recording
 from xpnet.compiler.program import Program
-from xpnet.compiler.row_partition import Crew
+from xpnet.compiler.row_partition import RowPartition
 from xpnet.trace import Traced
 
 
@@ -33,13 +33,13 @@ class CLowering(CallLowering):
 
     def load(self, wait: bool) -> Program | None:
         """The program of the cache."""
-        return None if self._known is None else remade(self._known, wait)
+        return None if self._known is None else load(self._known, wait)
 
     def plan(self) -> Plan:
         """The order in which nodes share loops."""
         return Plan(self.recording.tape, list(self.recording.outputs.values()), True)
 
-    def begin(self, plan: Plan, crew: Crew) -> None:
+    def begin(self, plan: Plan, crew: RowPartition) -> None:
         """Take memory."""
         super().begin(plan, crew)
         arena, backend = self.memory.arena, self.backend
@@ -92,7 +92,7 @@ class CLowering(CallLowering):
         linked, native = linker.link(calls, wait, text)
         take = None
         ops = [calls[reader.segment][reader.index] for reader in readers]
-        if all(isinstance(op, Op) for op in ops) and self.may_rebind():
+        if all(isinstance(op, NativeCall) for op in ops) and self.may_rebind():
             pairs = zip(readers, ops, strict=True)
             take = [self._point(r.node, op, native) for r, op in pairs]
         source = linker.whole(text)
@@ -100,10 +100,12 @@ class CLowering(CallLowering):
         if self._known is not None:
             made = plain(self._known, program, calls, text, readers)
             if made is not None:
-                remember(self._known.key, made)
+                store(self._known.key, made)
         return program
 
-    def _point(self, node: Traced, op: Op, native: Native) -> Callable[[Array], None]:
+    def _point(
+        self, node: Traced, op: NativeCall, native: Native
+    ) -> Callable[[Array], None]:
         """What gives another array to the product `node`, which `op` computes."""
         operands = self.operands_of(node)
 

@@ -11,10 +11,10 @@ from weakref import ref
 from xpnet.backend import Array
 from xpnet.compiler.c.barriers import grouped
 from xpnet.compiler.c.build import Build, BuildError
-from xpnet.compiler.c.call_table import Op, Table
+from xpnet.compiler.c.call_table import CallTable, NativeCall
 from xpnet.compiler.c.partial_sums import joined
 from xpnet.compiler.primitives import Call
-from xpnet.compiler.row_partition import Crew
+from xpnet.compiler.row_partition import RowPartition
 
 RUN = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
 STEPS = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
@@ -79,20 +79,20 @@ class Native:
     """
 
     library: Library
-    ops: dict[str, list[Op]]
+    ops: dict[str, list[NativeCall]]
     members: int | None
     splits: bool
-    crew: Crew
-    tables: list[Table] = field(repr=False)
+    crew: RowPartition
+    tables: list[CallTable] = field(repr=False)
 
-    def point(self, op: Op, arrays: list[Array]) -> None:
+    def point(self, op: NativeCall, arrays: list[Array]) -> None:
         """Let `op` take these arrays, laid out as those before."""
         op.point(arrays)
         for table in self.tables:
             if op in table.ops:
                 table.point(op)
 
-    def linked_late(self, ops: list[Op], row: "Row", at: int) -> Call:
+    def linked_late(self, ops: list[NativeCall], row: "Row", at: int) -> Call:
         """Call `at` of `row`: it runs the ops, and links them when it first does.
 
         `fit` never asks for it: its tables hold whole steps.
@@ -114,11 +114,11 @@ class Native:
 
         return run, ()
 
-    def link(self, ops: Iterable[Op]) -> Table:
+    def link(self, ops: Iterable[NativeCall]) -> CallTable:
         """A table of calls with the addresses of their functions."""
         linked = joined(list(ops), self.crew)
         for op in linked:
             if isinstance(op.function, str):
                 op.function = self.library.address(op.function)
         groups = [[op] for op in linked] if self.crew.threads == 1 else grouped(linked)
-        return Table(groups)
+        return CallTable(groups)

@@ -12,13 +12,13 @@ from dataclasses import replace
 
 from xpnet.backend import Array
 from xpnet.compiler import tuning
-from xpnet.compiler.c.call_table import Op
+from xpnet.compiler.c.call_table import NativeCall
 from xpnet.trace.array import base
 
 Point = tuple[int, int]
 
 
-def spread(ops: Sequence[Op], blocks: Iterable[Array], threads: int) -> None:
+def spread(ops: Sequence[NativeCall], blocks: Iterable[Array], threads: int) -> None:
     """Move the parts of buffers apart.
 
     Args:
@@ -26,7 +26,9 @@ def spread(ops: Sequence[Op], blocks: Iterable[Array], threads: int) -> None:
         blocks: the buffers, each with `PADDING_BYTES` behind each part to spare.
         threads: parts that calls are divided into.
     """
-    uses: dict[int, list[tuple[Op, int]]] = {id(base(block)): [] for block in blocks}
+    uses: dict[int, list[tuple[NativeCall, int]]] = {
+        id(base(block)): [] for block in blocks
+    }
     for op in ops:
         for at, array in enumerate(op.arrays):
             uses.get(id(base(array)), []).append((op, at))
@@ -37,7 +39,7 @@ def spread(ops: Sequence[Op], blocks: Iterable[Array], threads: int) -> None:
                 _move(op, at)
 
 
-def _point(op: Op, at: int, threads: int) -> Point | None:
+def _point(op: NativeCall, at: int, threads: int) -> Point | None:
     """(where the array begins, bytes of its first part); None where parts of the call
     do not keep to parts of the array.
     """
@@ -50,7 +52,7 @@ def _point(op: Op, at: int, threads: int) -> Point | None:
     return op.places[at], -(-total // share.grain // share.parts) * share.grain * by
 
 
-def _move(op: Op, at: int) -> None:
+def _move(op: NativeCall, at: int) -> None:
     assert op.share is not None
     apart = list(op.share.apart)
     apart[at] = tuning.PADDING_BYTES

@@ -13,8 +13,8 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
 from xpnet.compiler import tuning
-from xpnet.compiler.c.call_table import Op, Span, span
-from xpnet.compiler.row_partition import Crew, share_elements
+from xpnet.compiler.c.call_table import NativeCall, Span, span
+from xpnet.compiler.row_partition import RowPartition, share_elements
 from xpnet.trace.array import base
 
 # Bytes: what one part writes without disturbing another.
@@ -28,10 +28,10 @@ class Partial:
 
     Args:
         crew: whose parts they are.
-        room: gives an array of (shape, dtype) that nobody else uses.
+        room: gives an array of (shape, dtype) of its own memory.
     """
 
-    def __init__(self, crew: Crew, room: Room) -> None:
+    def __init__(self, crew: RowPartition, room: Room) -> None:
         self._crew, self._room = crew, room
         # id -> (memory, its parts, what of it has been given out)
         self._shadows: dict[int, tuple[Array, Array, list[Span]]] = {}
@@ -59,15 +59,15 @@ class Partial:
         parts = shadow[:, own[0] : own[1]]
         return parts.view(out.dtype).reshape((threads, *out.shape))
 
-    def sum(self, parts: Array, out: Array) -> Op:
+    def sum(self, parts: Array, out: Array) -> NativeCall:
         """What adds the parts."""
         return _sum(parts.reshape((len(parts), -1)), out, self._crew, self._room)
 
 
-def _sum(parts: Array, out: Array, crew: Crew, room: Room) -> Op:
+def _sum(parts: Array, out: Array, crew: RowPartition, room: Room) -> NativeCall:
     flags = room((crew.threads, CACHE_LINE // 8), np.dtype(np.float64))
     flags[...] = 0.0
-    op = Op(
+    op = NativeCall(
         f"xpnet_sum{8 * out.itemsize}",
         [parts, out, flags],
         [out.size, len(parts)],
@@ -79,12 +79,12 @@ def _sum(parts: Array, out: Array, crew: Crew, room: Room) -> Op:
     return op
 
 
-def is_sum(op: Op) -> bool:
+def is_sum(op: NativeCall) -> bool:
     """Whether it adds parts."""
     return op.name.startswith("xpnet_sum")
 
 
-def watch(grads: Array, ops: Sequence[Op]) -> list[Array]:
+def watch(grads: Array, ops: Sequence[NativeCall]) -> list[Array]:
     """Arrays that are finite if and only if the flat `grads` are, when `ops` are done.
 
     The flags of the sums that go there, and what else there is of them; all of them
@@ -108,13 +108,14 @@ def watch(grads: Array, ops: Sequence[Op]) -> list[Array]:
     return [*flags, *(part for part in (*rest, flat[at:]) if part.size)]
 
 
-def joined(ops: Sequence[Op], crew: Crew) -> list[Op]:
+def joined(ops: Sequence[NativeCall], crew: RowPartition) -> list[NativeCall]:
     """The same calls, with one for the sums of values that lie beside each other.
 
-    A sum waits until somebody touches the memory it goes to; its parts are nobody's.
+    A sum waits for a call that touches the memory it goes to. No call but it reads its
+    parts.
     """
-    found: list[Op] = []
-    waiting: list[Op] = []
+    found: list[NativeCall] = []
+    waiting: list[NativeCall] = []
     for op in ops:
         if waiting and _disturbs(op, waiting):
             found += _in_one(waiting, ops, crew)
@@ -123,16 +124,18 @@ def joined(ops: Sequence[Op], crew: Crew) -> list[Op]:
     return found + _in_one(waiting, ops, crew)
 
 
-def _disturbs(op: Op, waiting: Sequence[Op]) -> bool:
+def _disturbs(op: NativeCall, waiting: Sequence[NativeCall]) -> bool:
     if is_sum(op):  # of other parts, perhaps to the same place
         own = span(op.places[1], op.arrays[1])
         return any(_meet(own, span(w.places[1], w.arrays[1])) for w in waiting)
     return any(total.owners[1] in op.owners for total in waiting)
 
 
-def _in_one(sums: Iterable[Op], ops: Sequence[Op], crew: Crew) -> list[Op]:
+def _in_one(
+    sums: Iterable[NativeCall], ops: Sequence[NativeCall], crew: RowPartition
+) -> list[NativeCall]:
     """Neighbours among the sums as one, the padding between them with them."""
-    found: list[list[Op]] = []
+    found: list[list[NativeCall]] = []
     for op in sorted(sums, key=lambda op: op.places[1]):
         if not (found and _follows(found[-1][-1], op, ops)):
             found.append([])
@@ -140,7 +143,7 @@ def _in_one(sums: Iterable[Op], ops: Sequence[Op], crew: Crew) -> list[Op]:
     return [row[0] if len(row) == 1 else _whole(row, crew) for row in found]
 
 
-def _follows(one: Op, other: Op, ops: Sequence[Op]) -> bool:
+def _follows(one: NativeCall, other: NativeCall, ops: Sequence[NativeCall]) -> bool:
     """Whether `other` lies behind `one`, its parts behind the parts, with nothing but
     padding between: nothing that any of `ops` touches.
     """
@@ -163,7 +166,7 @@ def _follows(one: Op, other: Op, ops: Sequence[Op]) -> bool:
     )
 
 
-def _whole(ops: list[Op], crew: Crew) -> Op:
+def _whole(ops: list[NativeCall], crew: RowPartition) -> NativeCall:
     (parts, out, _), last = ops[0].arrays, ops[-1]
     nbytes = last.places[1] + last.arrays[1].nbytes - ops[0].places[1]
     count = nbytes // out.itemsize

@@ -21,13 +21,13 @@ _KNOWN: dict[str, Made] = {}
 _LOCK = Lock()
 
 
-def remember(key: str, made: Made) -> None:
+def store(key: str, made: Made) -> None:
     """Keep a program that has become plain numbers."""
     _keep(key, made)
     _write(key, made)
 
 
-def remade(what: Recorded, wait: bool) -> Program | None:
+def load(what: Recorded, wait: bool) -> Program | None:
     """The program of a tape that has been known before; None where it is new.
 
     Raises:

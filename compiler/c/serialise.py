@@ -13,13 +13,13 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
 from xpnet.compiler.c.cache_key import Leaves, Plain, Recorded, is_whole
-from xpnet.compiler.c.call_table import Op
+from xpnet.compiler.c.call_table import NativeCall
 from xpnet.compiler.c.linker import Linker
 from xpnet.compiler.c.partial_sums import is_sum
 from xpnet.compiler.c.ufunc_loops import inner_loop
 from xpnet.compiler.lowering import Reader
 from xpnet.compiler.program import Program
-from xpnet.compiler.row_partition import Crew, Share
+from xpnet.compiler.row_partition import RowPartition, Share
 from xpnet.trace import Traced
 from xpnet.trace.array import base, view
 
@@ -42,7 +42,7 @@ def plain(
         text: of its loops.
         readers: of the source.
     """
-    if not all(isinstance(op, Op) for row in calls.values() for op in row):
+    if not all(isinstance(op, NativeCall) for row in calls.values() for op in row):
         return None
     memory = _Memory(what.leaves, program.owned)
     ops = {name: [memory.op(op) for op in row] for name, row in calls.items()}
@@ -100,7 +100,7 @@ class _Memory:
         strides = None if array.flags.c_contiguous else array.strides
         return at, offset, array.shape, strides, array.dtype.str
 
-    def op(self, op: Op) -> Made:
+    def op(self, op: NativeCall) -> Made:
         """A call."""
         written = {at % len(op.arrays) for at in op.written}
         spots = [self.spot(a, i in written) for i, a in enumerate(op.arrays)]
@@ -128,7 +128,7 @@ def program(what: Recorded, made: Made, wait: bool) -> Program | None:
     Raises:
         NotCompiledError, BuildError: see `Linker.link`.
     """
-    crew, recording = Crew(*made["crew"]), what.recording
+    crew, recording = RowPartition(*made["crew"]), what.recording
     backend = recording.backend
     blocks = [
         (backend.zero_bytes if at in made["zeros"] else backend.empty_bytes)(nbytes)
@@ -166,7 +166,9 @@ def program(what: Recorded, made: Made, wait: bool) -> Program | None:
     return Program(linked, outputs, nbytes, blocks, readers, source, native, crew)
 
 
-def _op(made: Made, array: Callable[[Plain], Array], starts: list[int]) -> Op | None:
+def _op(
+    made: Made, array: Callable[[Plain], Array], starts: list[int]
+) -> NativeCall | None:
     function, data = made["own"], 0
     if function is None:
         # Tried when the program was made, whose key names NumPy's version.
@@ -176,7 +178,7 @@ def _op(made: Made, array: Callable[[Plain], Array], starts: list[int]) -> Op | 
         function, data = found
     counts, strides, unit, member, step = made["numbers"]
     spots, divided = made["spots"], made["share"]
-    return Op(
+    return NativeCall(
         function,
         [array(spot) for spot in spots],
         list(counts),
@@ -194,8 +196,8 @@ def _op(made: Made, array: Callable[[Plain], Array], starts: list[int]) -> Op | 
 
 
 def _reader(
-    point: Callable[[Op, list[Array]], None],
-    op: Op,
+    point: Callable[[NativeCall, list[Array]], None],
+    op: NativeCall,
     node: Traced,
     source: Traced | None,
 ) -> Callable[[Array], None]:

@@ -18,7 +18,7 @@ CREWS = sys.platform != "win32"  # what runtime.c needs of the system
 
 
 class Followers:
-    """One crew a process: whoever runs a program leads it, and these follow.
+    """One crew a process: the thread that runs a program leads it, and these follow.
 
     They are no threads of Python's: they never run Python, and hear no signals.
 

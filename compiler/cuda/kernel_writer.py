@@ -267,7 +267,7 @@ def emit(
     kept: set[Traced],
     dtypes: Callable[[Traced], list[np.dtype[Any]]],
 ) -> Kernel:
-    """The kernel of `run`; the arguments are those of `Fused`.
+    """The kernel of `run`; the arguments are those of `LoopNest`.
 
     The run must be one that `fusion.fits` accepts.
     """

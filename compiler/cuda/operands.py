@@ -17,7 +17,7 @@ from xpnet.compiler.cuda.iteration_space import (
     tail_of,
 )
 from xpnet.compiler.cuda.launch import address
-from xpnet.compiler.loop_nest import REDUCTIONS, Fused
+from xpnet.compiler.loop_nest import REDUCTIONS, LoopNest
 from xpnet.trace import Traced
 
 OUTER, INNER, COLUMN = "outer", "inner", "column"
@@ -32,7 +32,7 @@ class Axis:
     name: str = ""
 
 
-class Operands(Fused):
+class Operands(LoopNest):
     """The arrays of one kernel: each is a parameter, with strides along the axes.
 
     Attributes:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from xpnet.backend import get_backend
-from xpnet.compiler import Replay, compile_tape, tuning
+from xpnet.compiler import JitProgram, compile_tape, tuning
 from xpnet.compiler import c as native
 from xpnet.trace import Tape
 
@@ -38,7 +38,7 @@ def replay(jit):
         x[...] = x * 2.0 + 1.0
         return compile_tape(tape, cpu, {}, ("a",))
 
-    return Replay(record, cpu, "a", jit), recorded
+    return JitProgram(record, cpu, "a", jit), recorded
 
 
 @pytest.mark.skipif(not native.available(), reason="no C compiler")
@@ -46,17 +46,17 @@ def test_a_program_is_compiled_once_where_it_will_repay_it(monkeypatch):
     monkeypatch.setenv("XPNET_JIT", "1")
     program, recorded = replay(None)
     begun = [(True, False), (False, True)]
-    program.foresee(0.5 * tuning.COMPILE_AFTER_S)
+    program.expect_runtime(0.5 * tuning.COMPILE_AFTER_S)
     program.run("a")
     assert (recorded, program.compiled) == (begun, False)
-    program.foresee(2.0 * tuning.COMPILE_AFTER_S)
-    program.foresee(2.0 * tuning.COMPILE_AFTER_S)
+    program.expect_runtime(2.0 * tuning.COMPILE_AFTER_S)
+    program.expect_runtime(2.0 * tuning.COMPILE_AFTER_S)
     program.run("a")
     assert (recorded, program.compiled) == ([*begun, (True, True)], True)
 
 
 def test_what_must_not_be_compiled_is_not():
     program, recorded = replay(False)
-    program.foresee(100.0 * tuning.COMPILE_AFTER_S)
+    program.expect_runtime(100.0 * tuning.COMPILE_AFTER_S)
     program.run("a")
     assert (recorded, program.compiled) == ([(False, True)], False)

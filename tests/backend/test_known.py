@@ -18,7 +18,7 @@ from xpnet.compiler import compile_tape, tuning
 from xpnet.compiler.c import cache_key, program_cache
 from xpnet.compiler.c.lower import CLowering
 from xpnet.compiler.lowering import Recording
-from xpnet.compiler.row_partition import Crew
+from xpnet.compiler.row_partition import RowPartition
 from xpnet.trace import Tape
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
@@ -159,7 +159,7 @@ DIFFERENT = {
     "segments": {"segments": ("a", "b")},
     "outputs": {"outputs": ()},
     "layout": {"out": wide},
-    "crew": {"crew": Crew(2, 4)},
+    "crew": {"crew": RowPartition(2, 4)},
     "members": {"members": 4},
 }
 

@@ -8,7 +8,7 @@ import pytest
 from tests.standin import standin_backend
 from xpnet.backend import get_backend
 from xpnet.compiler import compile_tape
-from xpnet.trace import PerMember, Tape
+from xpnet.trace import PerNetwork, Tape
 
 VALUES = (0.0, 0.25, 3.0)
 EQUATIONS = {
@@ -24,7 +24,7 @@ EQUATIONS = {
 
 
 def column(values, backend, axes=2):
-    return PerMember.of(values, axes, backend.asarray)
+    return PerNetwork.of(values, axes, backend.asarray)
 
 
 def run(equation, h, x, backend):
@@ -86,4 +86,4 @@ def test_what_would_differ_from_member_to_member_is_refused():
 def test_its_axes_are_those_of_what_it_meets():
     cpu = get_backend("cpu")
     assert column(VALUES, cpu, 3).array(np.dtype("float32")).shape == (3, 1, 1)
-    assert repr(column(VALUES, cpu)) == "PerMember([0.0, 0.25, 3.0])"
+    assert repr(column(VALUES, cpu)) == "PerNetwork([0.0, 0.25, 3.0])"

@@ -7,10 +7,10 @@ from xpnet.backend import Backend
 from xpnet.compiler import c as native
 from xpnet.compiler import tuning
 from xpnet.compiler.c.build import build
-from xpnet.compiler.c.call_table import Op
+from xpnet.compiler.c.call_table import NativeCall
 from xpnet.compiler.c.native import Library, runtime
 from xpnet.compiler.c.partial_sums import Partial, is_sum, joined, watch
-from xpnet.compiler.row_partition import Crew
+from xpnet.compiler.row_partition import RowPartition
 
 CPU = Backend("numpy", "cpu", np)
 SIZES = (40, 3, 17, 64)
@@ -28,7 +28,7 @@ def slots(dtype, gap=tuning.MERGE_GAP_ELEMENTS):
 def sums(threads, dtype, order=(0, 1, 2, 3)):
     """(flat, the parts of each slot, the sums of all, the crew)."""
     flat, views = slots(dtype)
-    crew = Crew(threads, 8)
+    crew = RowPartition(threads, 8)
     partial = Partial(crew, CPU.empty)
     parts = {i: partial.of(views[i]) for i in order}
     ops = [partial.sum(parts[i], views[i]) for i in order]
@@ -89,7 +89,7 @@ def test_a_sum_that_is_not_finite_is_told_of(threads, dtype, bad, slot, monkeypa
 
 def test_values_further_apart_are_added_one_by_one():
     flat = CPU.zeros((200,), "float32")
-    crew = Crew(2, 8)
+    crew = RowPartition(2, 8)
     for second, calls in ((32, 1), (40, 1), (47, 1), (48, 2), (100, 2)):
         partial = Partial(crew, CPU.empty)
         views = [flat[:32], flat[second : second + 9]]
@@ -100,8 +100,8 @@ def test_values_further_apart_are_added_one_by_one():
 def test_what_is_touched_between_is_added_before():
     _, _, ops, crew = sums(2, "float32")
     flat = ops[0].arrays[1].base
-    reads = Op("none", [flat[:4], np.zeros(4, np.float32)], [4], [4, 4])
-    free = Op("none", [np.zeros(4), np.zeros(4)], [4], [8, 8])
+    reads = NativeCall("none", [flat[:4], np.zeros(4, np.float32)], [4], [4, 4])
+    free = NativeCall("none", [np.zeros(4), np.zeros(4)], [4], [8, 8])
     row = joined([ops[0], ops[1], free, reads, ops[2], ops[3]], crew)
     assert [is_sum(op) for op in row] == [False, True, False, True]
     assert row[0] is free
@@ -109,7 +109,7 @@ def test_what_is_touched_between_is_added_before():
 
 
 def test_memory_that_is_used_twice_has_parts_of_its_own_each_time():
-    partial = Partial(Crew(2, 8), CPU.empty)
+    partial = Partial(RowPartition(2, 8), CPU.empty)
     out = CPU.zeros((6,), "float32")
     first, second = partial.of(out), partial.of(out[2:])
     assert not np.shares_memory(first, second)
@@ -117,18 +117,18 @@ def test_memory_that_is_used_twice_has_parts_of_its_own_each_time():
 
 def test_what_lies_between_and_is_somebodys_is_not_swept_over():
     flat = CPU.zeros((64,), "float32")
-    partial, crew = Partial(Crew(2, 8), CPU.empty), Crew(2, 8)
+    partial, crew = Partial(RowPartition(2, 8), CPU.empty), RowPartition(2, 8)
     views = [flat[:20], flat[24:60]]
     ops = [partial.sum(partial.of(view), view) for view in views]
     assert len(joined(ops, crew)) == 1
     for row in (flat[20:24], flat[22:23], flat[21::-1], flat[:40:22]):
-        writes = Op("none", [np.zeros(len(row), np.float32), row], [1], [4, 4])
+        writes = NativeCall("none", [np.zeros(len(row), np.float32), row], [1], [4, 4])
         assert len(joined([writes, *ops], crew)) == 3
 
 
 def test_the_later_of_two_sums_for_one_place_has_the_last_word():
     flat = CPU.zeros((64,), "float32")
-    partial, crew = Partial(Crew(2, 8), CPU.empty), Crew(2, 8)
+    partial, crew = Partial(RowPartition(2, 8), CPU.empty), RowPartition(2, 8)
     ops = [partial.sum(partial.of(view), view) for view in (flat[8:32], flat[:40])]
     assert joined(ops, crew) == ops
 
@@ -149,7 +149,7 @@ def test_what_no_sum_looks_at_is_looked_at_in_full():
     assert sum(part.size for part in left) == flat.size - SIZES[0] - SIZES[3]
     for op in ops[1:3]:
         assert watched(left, op.arrays[1])
-    other = Op("none", [np.zeros(4), flat[:4]], [4], [8, 8])
+    other = NativeCall("none", [np.zeros(4), flat[:4]], [4], [8, 8])
     for row in ([*ops, other], [other, *ops], [other], [*ops, ops[0]]):
         (all_of_it,) = watch(flat, row)
         assert all_of_it is flat
@@ -157,7 +157,7 @@ def test_what_no_sum_looks_at_is_looked_at_in_full():
 
 def test_sums_that_are_no_gradients_may_be_infinite():
     flat, _, _, _ = sums(2, "float64")
-    partial, out = Partial(Crew(2, 8), CPU.empty), np.zeros(20)
+    partial, out = Partial(RowPartition(2, 8), CPU.empty), np.zeros(20)
     (found,) = watch(flat, [partial.sum(partial.of(out), out)])
     assert np.array_equal(found, flat)
     assert np.shares_memory(found, flat)

@@ -18,7 +18,7 @@ from xpnet.compiler import c as native
 from xpnet.compiler import row_partition, tuning
 from xpnet.compiler.c import linker
 from xpnet.compiler.c.barriers import grouped
-from xpnet.compiler.c.call_table import Op
+from xpnet.compiler.c.call_table import NativeCall
 from xpnet.compiler.c.padding import spread
 from xpnet.compiler.row_partition import ALONE
 from xpnet.trace import batch_sum
@@ -316,7 +316,7 @@ def loops(*ways):
     for read, written in ways:
         arrays = [*read, written]
         by = [a.strides[0] for a in arrays]
-        op = Op("none", arrays, [len(written), 4], [0] * len(arrays))
+        op = NativeCall("none", arrays, [len(written), 4], [0] * len(arrays))
         op.share = row_partition.Share(2, 0, 1, by, [0] * len(arrays))
         found.append(op)
     return found
@@ -367,7 +367,10 @@ def test_memory_that_is_read_backwards_is_known():
 
 def test_order_is_kept_between_calls_of_one_thread():
     a, b = np.zeros(8), np.zeros(8)
-    whole = [Op("none", [a, b], [8], [8, 8]), Op("none", [b, a], [8], [8, 8])]
+    whole = [
+        NativeCall("none", [a, b], [8], [8, 8]),
+        NativeCall("none", [b, a], [8], [8, 8]),
+    ]
     assert grouped(whole) == [[whole[0]], [whole[1]]]
 
 

@@ -155,7 +155,7 @@ def test_a_stack_takes_threads_where_they_pay(monkeypatch):
 def test_programs_are_compiled_once_it_is_known_to_pay(monkeypatch):
     told = []
     monkeypatch.setattr(
-        "xpnet.compiler.jit.Replay.foresee", lambda r, s: told.append(s)
+        "xpnet.compiler.jit.JitProgram.expect_runtime", lambda r, s: told.append(s)
     )
     x, y = data()
     xn.Stack([network(i) for i in range(2)]).fit(x, y, 9, BATCH, verbose=False)
