@@ -38,17 +38,18 @@ def replay(jit):
         x[...] = x * 2.0 + 1.0
         return compile_tape(tape, cpu, {}, ("a",))
 
-    return JitProgram(record, cpu, "a", jit), recorded
+    return JitProgram(record, cpu, "a", jit), recorded, build
 
 
 @pytest.mark.skipif(not native.available(), reason="no C compiler")
 def test_a_program_is_compiled_once_where_it_will_repay_it(monkeypatch):
     monkeypatch.setenv("XPNET_JIT", "1")
-    program, recorded = replay(None)
+    program, recorded, build = replay(None)
     begun = [(True, False), (False, True)]
     program.expect_runtime(0.5 * tuning.COMPILE_AFTER_S)
     program.run("a")
     assert (recorded, program.compiled) == (begun, False)
+    assert build.wanted < 0.5 * tuning.COMPILE_AFTER_S  # what has run, no forecast
     program.expect_runtime(2.0 * tuning.COMPILE_AFTER_S)
     program.expect_runtime(2.0 * tuning.COMPILE_AFTER_S)
     program.run("a")
@@ -56,7 +57,7 @@ def test_a_program_is_compiled_once_where_it_will_repay_it(monkeypatch):
 
 
 def test_what_must_not_be_compiled_is_not():
-    program, recorded = replay(False)
+    program, recorded, _ = replay(False)
     program.expect_runtime(100.0 * tuning.COMPILE_AFTER_S)
     program.run("a")
     assert (recorded, program.compiled) == ([(False, True)], False)
