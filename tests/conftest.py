@@ -12,7 +12,7 @@ from tests import standin as device
 from xpnet.common import cache
 from xpnet.common.cache import cache_directory
 from xpnet.compiler import c as native
-from xpnet.compiler.c import build
+from xpnet.compiler.c import toolchain
 
 # Which start rivals or workers.
 WAITING = {
@@ -55,12 +55,12 @@ def nothing_compiled_unasked(tmp_path_factory) -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def compiled_quickly() -> Iterator[None]:
     """C is compiled in half the time; `optimised` takes the options of the users."""
-    quick = [{"-O3": "-O1"}.get(option, option) for option in build.OPTIONS]
+    quick = [{"-O3": "-O1"}.get(option, option) for option in toolchain.OPTIONS]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "OPTIONS", quick)
-        build.compiler.cache_clear()
+        patch.setattr(toolchain, "OPTIONS", quick)
+        toolchain.compiler.cache_clear()
         yield
-    build.compiler.cache_clear()
+    toolchain.compiler.cache_clear()
 
 
 @pytest.fixture

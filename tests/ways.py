@@ -20,7 +20,7 @@ from tests.standin import cupy, standin_backend
 from xpnet.backend import Backend
 from xpnet.compiler import Program, tuning
 from xpnet.compiler import c as native
-from xpnet.compiler.c import build
+from xpnet.compiler.c import toolchain
 from xpnet.execution import network_blocks
 from xpnet.execution.step import BatchSpec
 from xpnet.stack import fit
@@ -221,8 +221,8 @@ def small_tiles() -> Iterator[None]:
     """Two networks of a stack at a time, by two threads."""
     chosen = network_blocks.NetworkBlocks.__init__
 
-    def small(self: Any, steps: Any, count: int, tile: int) -> None:
-        chosen(self, steps, count, min(2, tile))
+    def small(self: Any, steps: Any, count: int, tile: int, takes: Any) -> None:
+        chosen(self, steps, count, min(2, tile), takes)
 
     with pytest.MonkeyPatch.context() as patch, threads(1):
         patch.setattr(network_blocks.NetworkBlocks, "__init__", small)
@@ -233,12 +233,12 @@ def small_tiles() -> Iterator[None]:
 @contextmanager
 def optimised() -> Iterator[None]:
     """C with the options that the users get, where tests are compiled quickly."""
-    options = [{"-O1": "-O3"}.get(option, option) for option in build.OPTIONS]
+    options = [{"-O1": "-O3"}.get(option, option) for option in toolchain.OPTIONS]
     with pytest.MonkeyPatch.context() as patch, threads(1):
-        patch.setattr(build, "OPTIONS", options)
-        build.compiler.cache_clear()
+        patch.setattr(toolchain, "OPTIONS", options)
+        toolchain.compiler.cache_clear()
         yield
-    build.compiler.cache_clear()
+    toolchain.compiler.cache_clear()
 
 
 @contextmanager
