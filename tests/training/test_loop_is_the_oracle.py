@@ -89,7 +89,7 @@ def test_a_way_to_train_is_the_plain_loop_to_the_bit(case, way):
 
     def made(**more):
         options_ = {**options, "dtype": dtype, "seed": 5, **more}
-        return trainer(hidden, loss, RULES[rule](), **options_)
+        return trainer(hidden, loss, RULES[rule](0), **options_)
 
     oracle = made(eager=True)
     wanted = plain_loop(oracle, samples_of(oracle, x, y, w), BATCH, EPOCHS)
@@ -108,7 +108,7 @@ def test_the_cases_reach_every_kind_of_state():
     assert {c[0] for c in CASES.values()} <= set(LAYERS)
     names = set()
     for hidden, rule, loss, _, options, _ in CASES.values():
-        trained = trainer(hidden, loss, RULES[rule](), **options)
+        trained = trainer(hidden, loss, RULES[rule](0), **options)
         trained.build(5)
         names |= {name for name, array in trained.arrays().items() if array.size}
     assert names >= {"model.params", "model.state", "model.step", "m", "v", "average"}
