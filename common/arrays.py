@@ -6,6 +6,7 @@ take for something else (values beneath a mask, text, missing entries) is refuse
 argument's name. Nothing here writes into what it is given.
 """
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ def as_host(values: Any, name: str) -> Host:
     """
     if type(values) is np.ndarray or type(values) is np.memmap:
         return values
-    if isinstance(values, np.ma.MaskedArray):
+    if _is_masked(values):
         return _unmasked(values, name)
     if isinstance(values, np.ndarray):
         return values.view(np.ndarray)
@@ -42,7 +43,7 @@ def as_host(values: Any, name: str) -> Host:
         )
     if isinstance(values, list | tuple):
         for row in values:
-            if isinstance(row, np.ma.MaskedArray):
+            if _is_masked(row):
                 _unmasked(row, name)
     try:
         return np.asarray(values)
@@ -109,8 +110,14 @@ def as_labels(values: Any, name: str, samples: int, numbers: bool = False) -> Ho
 
 def refuse_masked(values: Any, name: str) -> None:
     """Raises ValueError where `values` is an array with masked entries."""
-    if isinstance(values, np.ma.MaskedArray):
+    if _is_masked(values):
         _unmasked(values, name)
+
+
+def _is_masked(values: Any) -> bool:
+    """Whether it is of NumPy's masked class, whose module is imported by its users."""
+    masked = sys.modules.get("numpy.ma")
+    return masked is not None and isinstance(values, masked.MaskedArray)
 
 
 def _unmasked(values: Any, name: str) -> Host:

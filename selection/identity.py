@@ -10,7 +10,6 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
-from importlib import metadata
 from inspect import isdatadescriptor, isroutine
 from io import IOBase
 from threading import Lock, RLock
@@ -61,6 +60,8 @@ def _parts(trainer: Trainer) -> list[Any]:
 
 @cache
 def _version(package: str) -> str:
+    from importlib import metadata  # imports an email parser
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:  # a checkout that is not installed
