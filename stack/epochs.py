@@ -17,7 +17,7 @@ from threading import Lock
 import numpy as np
 
 from xpnet.execution.interrupt import Interrupt
-from xpnet.execution.network_blocks import cut, in_turns
+from xpnet.execution.network_blocks import balanced, cut, in_turns
 from xpnet.execution.step import TrainingStep
 from xpnet.stack.blocks import Closing, NetworkBlock, StepRange
 from xpnet.stack.divergence import remove_diverged
@@ -113,12 +113,12 @@ class EpochBlock:
             blocks = group.linked(step, models, *lists, table, losses)
             if blocks is None:
                 return []
+            # No larger than what shares the work evenly: more would fill the caches.
+            most = balanced(k, blocks.most, self._threads)
             arrays = (index, weighted, table, losses)
             first = where[parts.index(part)]
             found.append(
-                StepRange(
-                    models, step, first, count, *arrays, blocks.steps, blocks.most
-                )
+                StepRange(models, step, first, count, *arrays, blocks.steps, most)
             )
         return found
 
