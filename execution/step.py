@@ -183,17 +183,19 @@ class TrainingStep:
             self._graph.run(1)
             return True
         if not self.backend.is_host:
-            for segment in self._whole:
-                self.run(segment)
+            with np.errstate(all="ignore"):
+                for segment in self._whole:
+                    self.run(segment)
             return True
         in_c = self._in_c()
         if in_c is not None:
-            return in_c.run()
-        self.run("gradients")
+            return in_c.run()  # C warns of nothing: `errstate` would cost a microsecond
         assert self.model.buffers is not None
-        if not all_finite(self.model.buffers.grads):
-            return False
-        self.run("update")
+        with np.errstate(all="ignore"):
+            self.run("gradients")
+            if not all_finite(self.model.buffers.grads):
+                return False
+            self.run("update")
         return True
 
     def _in_c(self) -> c_steps.Whole | None:
@@ -274,7 +276,8 @@ class TrainingStep:
 
     def _record(self, loops: bool, wait: bool = True) -> Program:
         tape, b = Tape(), self.batch
-        with self.backend.active(), self.model.access.recording:
+        recording = self.model.access.recording
+        with np.errstate(all="ignore"), self.backend.active(), recording:
             self._own_noise()
             with self.model.traced(tape):
                 tape.segment = "gradients"

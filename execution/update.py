@@ -1,6 +1,7 @@
 """The update's side of a step: the optimiser, its arrays, the numbers of a step."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ class UpdateState:
         self.is_noisy = bool(optimizer.gradient_noise)
         self._noise = self._drawn_from(seeds) if self.is_noisy else None
         self._newest: tuple[float, ...] = ()
+        self._largest = float(np.finfo(self._dtype).max)
 
     def arrays(self) -> dict[str, Array]:
         """What updates change besides the parameters, by name: slots, then averages."""
@@ -94,7 +96,10 @@ class UpdateState:
         """Set the numbers of `step` = 1, 2, ... (rate, corrections)."""
         numbers = self._row(rate, step)
         if numbers != self._newest:
-            values: Any = np.asarray(numbers, self._dtype)
+            fit = max(map(abs, numbers)) <= self._largest
+            # `errstate` takes as long as all the rest of this.
+            with nullcontext() if fit else np.errstate(over="ignore"):
+                values: Any = np.asarray(numbers, self._dtype)
             self._backend.upload(self.numbers, values)
             self._newest = numbers
 

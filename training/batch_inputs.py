@@ -43,9 +43,12 @@ class BatchInputs:
 
     def _stage(self, x: Any, y: Any, sample_weight: Any) -> TrainingStep:
         """Check everything about a batch and copy it into the buffers."""
+        with np.errstate(all="ignore"):
+            return self._copied(*self._checked(x, y, sample_weight))
+
+    def _copied(self, x: Array, y: Array, w: Array | None) -> TrainingStep:
+        """The step for a batch, which lies in its buffers."""
         state = self._state
-        with state.unbuild_on_error():
-            x, y, w = self._checked(x, y, sample_weight)
         labels = inputs.is_labels(y, state.loss_function)
         step = state.training_step(BatchSpec(x.shape, labels, w is not None))
         step.unbind()
@@ -59,14 +62,15 @@ class BatchInputs:
 
     def _checked(self, x: Any, y: Any, w: Any) -> tuple[Array, ...]:
         state = self._state
-        backend, model = state.backend, state.model
-        x = inputs.check_x(x, model.sample_shape, backend)
-        state.build(x.shape[1:])
-        samples = x.shape[0]
-        y = inputs.check_y(y, samples, state.loss_function, model.n_outputs, backend)
-        w = inputs.check_weights(w, samples, backend)
-        for name, values in (("x", x), ("y", y)):
-            if backend.is_host and not all_finite(values):
-                inputs.check_finite(values, name, backend)
-            inputs.check_fits(values, name, state.dtype)
+        backend, model, loss = state.backend, state.model, state.loss_function
+        with state.unbuild_on_error():
+            x = inputs.check_x(x, model.sample_shape, backend)
+            state.build(x.shape[1:])
+            samples = x.shape[0]
+            y = inputs.check_y(y, samples, loss, model.n_outputs, backend)
+            w = inputs.check_weights(w, samples, backend)
+            for name, values in (("x", x), ("y", y)):
+                if backend.is_host and not all_finite(values):
+                    inputs.check_finite(values, name, backend)
+                inputs.check_fits(values, name, state.dtype)
         return x, y, w

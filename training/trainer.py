@@ -195,8 +195,7 @@ class Trainer(TrainingState):
             DivergenceError: a gradient became NaN or infinite; everything is as before
                 the step. A GPU is not asked for it: read `loss` from time to time.
         """
-        alone = self.model.access.changing
-        with alone, np.errstate(all="ignore"), self.backend.active():
+        with self.model.access.changing, self.backend.active():
             step = self._batch_inputs.stage(x, y, sample_weight)
             self.set_scalars()
             if self._rollback is not None and self._rollback.pairs:

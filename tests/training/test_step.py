@@ -1,5 +1,7 @@
 """step: one update, its loss read only when asked for, its learning rate open."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -166,3 +168,20 @@ def test_a_label_out_of_range_is_refused_after_good_steps_too(label):
     wrong[3] = label
     with pytest.raises(ValueError, match=rf"y: .*labels 0\.\.2 .*got {label};"):
         t.step(x, wrong)
+
+
+@pytest.mark.parametrize("way", [{"eager": True}, {"jit": False}, {"jit": True}])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        xn.SGD(1e38, momentum=0.9),
+        xn.Adam(3e38, beta2=0.0),
+        xn.SGD(0.1, gradient_noise=1e80),
+    ],
+    ids=["overflow", "rate", "noise"],
+)
+def test_a_step_that_overflows_warns_of_nothing(way, rule):
+    x, y = data()
+    t = trainer(optimizer=copy.deepcopy(rule), **way)
+    with pytest.raises(xn.DivergenceError):
+        _ = [(t.step(x, y), t.loss) for _ in range(20)]
