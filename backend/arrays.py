@@ -20,5 +20,6 @@ def all_finite(values: np.ndarray[Any, Any]) -> bool:
     if values.dtype.kind != "f":
         return True
     flat = values.reshape(-1)
-    # A sum of squares is finite only if every term is; it may overflow, though.
-    return isfinite(flat.dot(flat)) or bool(np.isfinite(flat).all())
+    # A sum of squares is finite only if every term is; it may overflow, though, of
+    # which `dot` warns and `vdot` does not.
+    return isfinite(np.vdot(flat, flat)) or bool(np.isfinite(flat).all())

@@ -243,7 +243,7 @@ class TrainingStep:
             return False
         if x.dtype.itemsize > self.batch.x.dtype.itemsize and x.dtype.kind == "f":
             flat = x.reshape(-1)  # a sum of squares that fits has terms that fit
-            if not np.dot(flat, flat) < np.finfo(self.batch.x.dtype).max:
+            if not np.vdot(flat, flat) < np.finfo(self.batch.x.dtype).max:
                 return False
         if not self.batch.kind.labels:
             # Shares of classes have more to be checked than a sum of squares tells.
