@@ -1,6 +1,7 @@
 """What every room needs: argument checks, files, the cache folder."""
 
 from xpnet.common.checks import (
+    check_directory,
     check_file,
     check_flag,
     check_folder,
@@ -17,6 +18,7 @@ from xpnet.common.console import printable
 from xpnet.common.words import explains_arguments, nearest
 
 __all__ = [
+    "check_directory",
     "check_file",
     "check_flag",
     "check_folder",

@@ -134,6 +134,21 @@ def check_path(path: Any, flag: str) -> Path:
     return Path(text)
 
 
+def check_directory(path: Any, flag: str) -> Path:
+    """`path` of a folder, made later where there is none.
+
+    Raises:
+        TypeError, ValueError: as `check_path`; something else is in its place.
+    """
+    folder = check_path(path, flag)
+    there = next((one for one in (folder, *folder.parents) if one.exists()), None)
+    if there is not None and not there.is_dir():
+        raise ValueError(
+            f"{flag}: expected a directory, got the file {there}; name another place"
+        )
+    return folder
+
+
 def check_folder(folder: str | Path, flag: str) -> Path:
     """`folder`, made where there is none; ValueError unless files can be written there.
 
@@ -142,7 +157,7 @@ def check_folder(folder: str | Path, flag: str) -> Path:
     """
     import tempfile  # a sixth of what importing the rest takes
 
-    path, word = check_path(folder, flag), "made"
+    path, word = check_directory(folder, flag), "made"
     try:
         path.mkdir(parents=True, exist_ok=True)
         word = "written"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Backend, get_backend
-from xpnet.common import check_path, explains_arguments, shown
+from xpnet.common import check_directory, check_path, explains_arguments, shown
 from xpnet.data import Scaler
 from xpnet.stack import Stack
 from xpnet.stack.checks import check_rows
@@ -217,7 +217,7 @@ class Ensemble:
         Raises:
             ValueError, OSError: as `Trainer.save`.
         """
-        folder = check_path(directory, "save: directory")
+        folder = check_directory(directory, "save: directory")
         members: list[dict[str, Any]] = []
         parts: dict[str, bytes] = {}
         for trainer in self.stack.trainers:

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from xpnet.common import check_number, check_path, check_whole, choose
+from xpnet.common import check_directory, check_number, check_whole, choose
 from xpnet.training.callbacks import Callback
 from xpnet.training.state import TrainingState
 
@@ -50,7 +50,7 @@ class Checkpoint(Callback):
         unit: str = "epochs",
         keep: int = 1,
     ) -> None:
-        self.directory = check_path(directory, "Checkpoint: directory")
+        self.directory = check_directory(directory, "Checkpoint: directory")
         choose(unit, UNITS, "unit")
         self.unit = unit
         self.every = (

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.common import check_path
+from xpnet.common import check_directory
 from xpnet.common.console import warn
 from xpnet.training.callbacks import Callback
 from xpnet.training.checkpoint import restore
@@ -334,6 +334,6 @@ def keeper_of(
     data: tuple[Samples, Samples | None, int, bool],
 ) -> Keeper:
     """What keeps the checkpoints of a `fit`, or goes on from one."""
-    folder = None if resume is None else check_path(resume, "resume")
+    folder = None if resume is None else check_directory(resume, "resume")
     depends = fingerprint(trainer, *data, callbacks)
     return Keeper(trainer, checkpoint, folder, depends, callbacks, epochs)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Backend
-from xpnet.common import check_path, explains_arguments
+from xpnet.common import check_directory, check_path, explains_arguments
 from xpnet.compiler.buffers import FREED
 from xpnet.layers import Loss, Sequential
 from xpnet.optim import Optimizer, WeightAverage
@@ -283,7 +283,7 @@ class Trainer(TrainingState):
         """
         from xpnet.training.checkpoint import save
 
-        path = check_path(directory, "save: directory")
+        path = check_directory(directory, "save: directory")
         with self.model.access.reading:
             self.model.access.check_whole()
             return save(self, path)

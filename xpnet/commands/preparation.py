@@ -15,7 +15,6 @@ from xpnet.common import (
     check_file,
     check_folder,
     check_number,
-    check_path,
     printable,
 )
 from xpnet.data import SCALERS, Dataset, Scaler, Standardizer, load_data, split
@@ -156,10 +155,7 @@ def check_checkpoint(options: Namespace) -> None:
         raise ValueError(
             "--checkpoint: expected one network, got --ensemble; leave one of them out"
         )
-    path = check_path(folder, "--checkpoint")
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"--checkpoint: expected a directory, got {folder!r}")
-    check_folder(path, "--checkpoint")
+    path = check_folder(folder, "--checkpoint")
     check_ours(path, CHECKPOINT, "--checkpoint")
     if not options.resume and (path / CHECKPOINT).is_file():
         raise ValueError(
@@ -182,11 +178,8 @@ def check_places(options: Namespace) -> None:
             )
         check_file(options.plot, "--plot")
     if options.save is not None:
-        path = Path(options.save)
-        if not options.save or (path.exists() and not path.is_dir()):
-            raise ValueError(f"--save: expected a directory, got {options.save!r}")
-        check_folder(path, "--save")  # before the training, so that no model is lost
-        check_ours(path, MODEL, "--save")
+        # Before the training, so that no model is lost.
+        check_ours(check_folder(options.save, "--save"), MODEL, "--save")
 
 
 def check_fits(
