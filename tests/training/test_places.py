@@ -1,5 +1,7 @@
 """What is to be a folder and is a file is refused at every entry, before any work."""
 
+import re
+
 import pytest
 
 import xpnet as xn
@@ -25,12 +27,9 @@ def test_a_file_in_the_place_of_a_folder_is_refused(entry, below, tmp_path, caps
     t = trainer()
     t.step(X, Y)
     before = t.parameters()["0.W"].copy()
-    try:
+    message = f"expected a directory, got the file {file}; name another place"
+    with pytest.raises(ValueError, match=re.escape(message)):
         if ENTRIES[entry](t, f"{file}{below}"):
             raise ValueError(capsys.readouterr().err)
-    except ValueError as error:
-        assert f"expected a directory, got the file {file}; name" in str(error)
-    else:
-        pytest.fail("not refused")
     assert file.read_text() == "mine"
     assert (t.parameters()["0.W"] == before).all()
