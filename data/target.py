@@ -211,7 +211,7 @@ def _names(classes: Classes) -> str:
 
 
 def _check_varied(y: NDArray[np.float32], what: str) -> None:
-    if len(y) > 1 and (y == y[:1]).all():
+    if (y == y[:1]).all():
         raise ValueError(
             f"{what}: expected values that differ, got {y[0, 0]:g} for all {len(y)} "
             "samples: there is nothing to learn, and R² is undefined; hint: choose "

@@ -119,10 +119,11 @@ def test_whole_numbers_that_may_be_either_need_a_task(write, name):
 
 
 @pytest.mark.parametrize("task", ["auto", "regression"])
-@pytest.mark.parametrize("value", ["5", "2.5"])
-def test_a_constant_target_is_refused(write, task, value):
-    path = write(f"a,y\n1,{value}\n2,{value}\n3,{value}\n")
-    with pytest.raises(ValueError, match=rf"'y': .*got {value} for all 3.*; hint"):
+@pytest.mark.parametrize(("value", "samples"), [("5", 3), ("2.5", 3), ("2.5", 1)])
+def test_a_constant_target_is_refused(write, task, value, samples):
+    path = write("a,y\n" + f"1,{value}\n" * samples)
+    match = rf"'y': .*got {value} for all {samples} .*; hint"
+    with pytest.raises(ValueError, match=match):
         load_csv(path, task=task)
 
 
