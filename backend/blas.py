@@ -1,4 +1,4 @@
-"""NumPy's OpenBLAS: how many threads it has, asked and set in no time.
+"""NumPy's OpenBLAS: read and set its number of threads cheaply.
 
 The functions are found through the library that NumPy's own products call, without a
 look at all others of the process, as threadpoolctl takes it.

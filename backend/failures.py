@@ -11,7 +11,7 @@ from xpnet.common.install import NEEDS, install
 
 
 class DeviceError(RuntimeError):
-    """A CUDA device was asked for and cannot be used, or has failed at work."""
+    """A CUDA device was asked for and cannot be used, or an operation on it failed."""
 
 
 INSTALL = f"{install('cuda13')} (driver 580 or newer) or {install('cuda12')}"
@@ -58,10 +58,9 @@ def fault(error: BaseException, device: str) -> DeviceError:
     hint = (
         "its memory is full; nvidia-smi shows which processes hold it"
         if full
-        else "if CUDA refuses everything from now on, start the process anew and load "
-        "what was saved last"
+        else "if later calls fail too, restart the process and load what was saved last"
     )
-    return DeviceError(f"{device} has failed at work ({said}); {hint}")
+    return DeviceError(f"CUDA error on {device} ({said}); {hint}")
 
 
 def explain(error: BaseException, cupy: Any) -> str:

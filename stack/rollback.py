@@ -1,4 +1,4 @@
-"""What a diverging network of a stack is taken back to."""
+"""Rollback state for the networks of a stack that diverge."""
 
 from xpnet.backend import Array
 from xpnet.stack.parameters import StackedParameters

@@ -94,7 +94,10 @@ def batch_too_large(
     each = max((many - few) // (TRIED[1] - TRIED[0]), 1)
     fits = (_free(backend) - few) // each + TRIED[0]
     if 1 <= fits < samples:
-        hint = f"batch_size={fits} would fit, or less where other data come later"
+        hint = (
+            f"batch_size={fits} should fit; choose less if more data will be placed on "
+            "the device"
+        )
     needs = size(few + (samples - TRIED[0]) * each)
     what = f"batch_size: a batch of {samples} samples, whose step needs {needs},"
     return no_room(backend, what, problem, hint)

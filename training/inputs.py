@@ -299,7 +299,7 @@ def class_weights(
         sample_weight: (samples,), what the frequencies of "balanced" count.
 
     Raises:
-        ValueError: labels that the model has not, negative weights, another word.
+        ValueError: unknown labels, negative weights, a word other than 'balanced'.
     """
     labels = backend.to_numpy(y) if not isinstance(y, np.ndarray) else y
     table = np.ones(width)
@@ -334,5 +334,5 @@ def check_batch(model: Sequential, samples: int) -> None:
             raise ValueError(
                 f"layer {i} ({type(layer).__name__}): expected at least "
                 f"{layer.min_batch} samples a batch, got {samples}; choose a "
-                "batch_size that leaves no such rest"
+                "batch_size whose last batch is not smaller than that"
             )

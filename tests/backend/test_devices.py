@@ -409,8 +409,8 @@ def test_rows_are_taken_into_a_buffer(backend, standin, dtypes):
 
 ILLEGAL = "cudaErrorIllegalAddress: an illegal memory access was encountered"
 FAULTS = {
-    "in CuPy": (ILLEGAL, r"^cuda:0 has failed at work \(RuntimeError: cudaErr.*saved"),
-    "in the driver": ("CUDA_ERROR_LAUNCH_FAILED: x", r"start the process anew and"),
+    "in CuPy": (ILLEGAL, r"^CUDA error on cuda:0 \(RuntimeError: cudaErr.*saved"),
+    "in the driver": ("CUDA_ERROR_LAUNCH_FAILED: x", r"restart the process and load"),
     "no memory": ("cudaErrorMemoryAllocation: x", r"memory is full; nvidia-smi"),
     "no memory, driver": ("CUDA_ERROR_OUT_OF_MEMORY: x", r"memory is full; nvidia-smi"),
 }
