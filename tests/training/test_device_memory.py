@@ -63,7 +63,7 @@ def test_a_batch_too_large_is_told_with_one_that_fits(standin):
     assert_same(parameters(trained), before)
     assert trained.steps_done == DATA // 50
 
-    fits = int(re.search(r"batch_size=(\d+) would fit", message)[1])
+    fits = int(re.search(r"batch_size=(\d+) should fit", message)[1])
     assert fits > 100
     for size, room in ((fits, True), (2 * fits, False)):
         standin.set_free_bytes(2_000_000)
