@@ -16,6 +16,7 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
 from xpnet.backend.blas import one_thread
+from xpnet.compiler.buffers import BufferRef
 from xpnet.compiler.c.call_table import CallTable, NativeCall
 from xpnet.compiler.c.native import Native
 from xpnet.compiler.c.partial_sums import watch
@@ -73,7 +74,7 @@ class Steps:
 
     def read(self, op: NativeCall, source: Array) -> None:
         """Let `op`, a `take` in front of each step, gather from `source`."""
-        op.point([source, *op.arrays[1:]])
+        op.point(0, source)
         self._before.point(op)
 
     def leg(self, steps: int) -> list[int]:
@@ -225,6 +226,6 @@ def _place(table: CallTable) -> tuple[int, int]:
 
 def _watched(array: Array, stacked: bool) -> tuple[int, int, int, int]:
     """A row of `Watched` in runtime.c."""
-    count = len(array) if stacked else 1
-    stride = array.strides[0] if stacked else 0
-    return address(array), stride, array.size // count, array.itemsize
+    ref = BufferRef.of(array)
+    count, stride = (ref.shape[0], ref.strides[0]) if stacked else (1, 0)
+    return ref.offset, stride, ref.size // count, ref.itemsize

@@ -9,7 +9,8 @@ calls that need it, and the others go first.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from xpnet.compiler.c.call_table import NativeCall, span
+from xpnet.compiler.buffers import meet
+from xpnet.compiler.c.call_table import NativeCall
 
 
 class Touch(NamedTuple):
@@ -31,7 +32,7 @@ class Touch(NamedTuple):
     def meets(self, other: "Touch") -> bool:
         """Whether their order matters."""
         written = self.writes or other.writes
-        return written and self.start < other.stop and other.start < self.stop
+        return written and meet(self[:2], other[:2])
 
     def keeps_to(self, other: "Touch") -> bool:
         """Whether each part of the one touches what the same part of the other does."""
@@ -79,21 +80,21 @@ def _touches(op: NativeCall, rows: tuple[int, int]) -> list[tuple[int, Touch]]:
     """(the owner of the memory, what happens to it) of each array."""
     share = op.share
     found = []
-    written = {at % len(op.arrays) for at in op.written}
-    for at, (array, start) in enumerate(zip(op.arrays, op.places, strict=True)):
-        low, high = span(0, array)
-        row = apart = 0
-        if share is not None and not low:  # turned round, no part keeps to its rows
+    written = {at % len(op.operands) for at in op.written}
+    for at, ref in enumerate(op.operands):
+        low, high = ref.span
+        size, row, apart = high - low, 0, 0
+        # Turned round, no part keeps to its rows.
+        if share is not None and low == ref.offset:
             # Rows that are spread keep to each other as if they were not.
             apart = 0 if share.by[at] else share.apart[at]
             row = apart or share.by[at] * share.grain
-            if high > row * (share.parts if apart else rows[0]):
+            if size > row * (share.parts if apart else rows[0]):
                 row = 0
-        owner, writes, starts = op.owners[at], at in written, [start + low]
+        writes, starts = at in written, [low]
         if share is not None and row and apart:
             # Of each part by itself: parts of something else may lie between them.
-            high -= row * (share.parts - 1)
-            starts = [start + part * row for part in range(share.parts)]
-        size = high - low
-        found += [(owner, Touch(a, a + size, row, rows, writes)) for a in starts]
+            size -= row * (share.parts - 1)
+            starts = [low + part * row for part in range(share.parts)]
+        found += [(ref.buffer, Touch(a, a + size, row, rows, writes)) for a in starts]
     return found

@@ -23,6 +23,7 @@ from xpnet.compiler import tuning
 from xpnet.compiler.lowering import Recording
 from xpnet.trace import Traced
 
+FORMAT = 2  # of kept programs: those of another one are not found
 Plain = Sequence[Any]  # what JSON writes: numbers, texts, lists of them
 
 
@@ -96,7 +97,7 @@ def recorded(recording: Recording) -> Recorded | None:
         tuning.MIN_ELEMENTS_FOR_THREADS,
     )
     where = (recording.backend.threads, openblas() is None, *limits, _code())
-    told = repr((what, team, where, rows))
+    told = repr((FORMAT, what, team, where, rows))
     key = hashlib.sha256(told.encode()).hexdigest()[:32]
     return Recorded(recording, leaves, key)
 

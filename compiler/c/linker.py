@@ -271,9 +271,9 @@ class Linker:
         for op in (call for row in calls.values() for call in row):
             if not isinstance(op, NativeCall) or not op.unit:
                 return False
-            written |= {op.owners[at] for at in op.written}
-            for owner, stride in zip(op.owners, op.member, strict=True):
-                strides.setdefault(owner, set()).add(stride)
+            written |= {op.operands[at].buffer for at in op.written}
+            for ref, stride in zip(op.operands, op.member, strict=True):
+                strides.setdefault(ref.buffer, set()).add(stride)
         return all(
             len(strides[root]) == 1 and 0 not in strides[root] for root in written
         )

@@ -49,7 +49,6 @@ class Loop(LoopNest):
         whole_line = self.reduces and len(shape) == 1  # of all networks
         self.split = members is not None and shape[:1] == (members,) and not whole_line
         self.arrays: list[Array] = []
-        self._addresses: list[int] = []
         self._strides: list[tuple[int, ...]] = []
         self._known: dict[Traced, int] = {}
         self._places: dict[tuple[Any, ...], int] = {}
@@ -87,12 +86,10 @@ class Loop(LoopNest):
         strides = (0,) * pad + tuple(
             0 if n == 1 else s for n, s in zip(array.shape, array.strides, strict=True)
         )
-        start = address(array)
-        key = (start, array.dtype, strides)
+        key = (address(array), array.dtype, strides)
         if key not in self._places:
             self._places[key] = len(self.arrays)
             self.arrays.append(array)
-            self._addresses.append(start)
             self._strides.append(strides)
         return self._places[key]
 
@@ -105,7 +102,6 @@ class Loop(LoopNest):
         if key not in self._numbers:
             self._numbers[key] = len(self.arrays)
             self.arrays.append(array)
-            self._addresses.append(address(array))
             self._strides.append((0,) * len(self.shape))
         return self._numbers[key]
 
@@ -254,7 +250,6 @@ class Loop(LoopNest):
             member=list(self.axes[0][1]) if self.split else [],
             written=tuple(sorted(self.written)),
             reduces=self.reduces,
-            places=self._addresses,
         )
 
 

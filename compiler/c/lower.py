@@ -1,6 +1,7 @@
 """Runs of nodes as loops of C, and as NumPy's own inner loops called from C."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from xpnet.compiler.buffers import Arena
 from xpnet.compiler.c.cache_key import recorded
 from xpnet.compiler.c.call_table import NativeCall
 from xpnet.compiler.c.linker import Linker
-from xpnet.compiler.c.native import Native
 from xpnet.compiler.c.program_cache import load, store
 from xpnet.compiler.c.serialise import plain
 from xpnet.compiler.calls import CallLowering
@@ -91,28 +91,23 @@ class CLowering(CallLowering):
         text = linker.text()
         linked, native = linker.link(calls, wait, text)
         take = None
-        ops = [calls[reader.segment][reader.index] for reader in readers]
-        if all(isinstance(op, NativeCall) for op in ops) and self.may_rebind():
-            pairs = zip(readers, ops, strict=True)
-            take = [self._point(r.node, op, native) for r, op in pairs]
+        reads = [(r.segment, r.index, at) for r in readers for at in self._sources(r)]
+        ops = [(calls[name][index], at) for name, index, at in reads]
+        if all(isinstance(op, NativeCall) for op, _ in ops) and self.may_rebind():
+            take = [partial(native.rebind, ops)]
         source = linker.whole(text)
         program = self.program(linked, readers=take, source=source, native=native)
         if self._known is not None:
-            made = plain(self._known, program, calls, text, readers)
+            made = plain(self._known, program, calls, text, reads)
             if made is not None:
                 store(self._known.key, made)
         return program
 
-    def _point(
-        self, node: Traced, op: NativeCall, native: Native
-    ) -> Callable[[Array], None]:
-        """What gives another array to the product `node`, which `op` computes."""
-        operands = self.operands_of(node)
-
-        def take(array: Array) -> None:
-            native.point(op, [*operands(array), op.arrays[-1]])
-
-        return take
+    def _sources(self, reader: Reader) -> list[int]:
+        """The operands of a reader's call that show the source."""
+        source, args = self.recording.source, reader.node.args
+        shown = [isinstance(a, Traced) and a.root is source for a in args]
+        return [at for at, a in enumerate(shown) if a]
 
 
 def _operands(run: list[Traced]) -> int:

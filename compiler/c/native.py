@@ -76,6 +76,7 @@ class Native:
         splits: whether any of them can be computed without the others.
         crew: the threads that share its calls.
         tables: what the calls of the program read.
+        held: memory that they need, besides that of the program.
     """
 
     library: Library
@@ -84,12 +85,13 @@ class Native:
     splits: bool
     crew: RowPartition
     tables: list[CallTable] = field(repr=False)
+    held: list[Array] = field(default_factory=list, repr=False)
 
-    def point(self, op: NativeCall, arrays: list[Array]) -> None:
-        """Let `op` take these arrays, laid out as those before."""
-        op.point(arrays)
-        for table in self.tables:
-            if op in table.ops:
+    def rebind(self, operands: list[tuple[NativeCall, int]], array: Array) -> None:
+        """Let these operands, (call, place), take `array`, laid out as that before."""
+        for op, at in operands:
+            op.point(at, array)
+            for table in self.tables:
                 table.point(op)
 
     def linked_late(self, ops: list[NativeCall], row: "Row", at: int) -> Call:

@@ -30,8 +30,8 @@ def spread(ops: Sequence[NativeCall], blocks: Iterable[Array], threads: int) -> 
         id(base(block)): [] for block in blocks
     }
     for op in ops:
-        for at, array in enumerate(op.arrays):
-            uses.get(id(base(array)), []).append((op, at))
+        for at, ref in enumerate(op.operands):
+            uses.get(ref.buffer, []).append((op, at))
     for found in uses.values():
         points = {_point(op, at, threads) for op, at in found}
         if len(points) == 1 and None not in points:
@@ -43,13 +43,13 @@ def _point(op: NativeCall, at: int, threads: int) -> Point | None:
     """(where the array begins, bytes of its first part); None where parts of the call
     do not keep to parts of the array.
     """
-    share, array = op.share, op.arrays[at]
+    share, ref = op.share, op.operands[at]
     if share is None or share.parts != threads or share.apart[at]:
         return None
     by, total = share.by[at], op.counts[share.cut]
-    if by * total != array.nbytes:
+    if by * total != ref.nbytes:
         return None
-    return op.places[at], -(-total // share.grain // share.parts) * share.grain * by
+    return ref.offset, -(-total // share.grain // share.parts) * share.grain * by
 
 
 def _move(op: NativeCall, at: int) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
 from xpnet.compiler import tuning
-from xpnet.compiler.c.call_table import NativeCall, Span, span
+from xpnet.compiler.buffers import BufferRef, Span, meet
+from xpnet.compiler.c.call_table import NativeCall
 from xpnet.compiler.row_partition import RowPartition, share_elements
 from xpnet.trace.array import base
 
@@ -53,7 +54,7 @@ class Partial:
         _, shadow, taken = self._shadows[id(owner)]
         start = address(out) - address(owner) + askew
         own = start, start + out.nbytes
-        if any(_meet(own, other) for other in taken):  # a buffer in use again
+        if any(meet(own, other) for other in taken):  # a buffer in use again
             return self._room((threads, *out.shape), out.dtype)
         taken.append(own)
         parts = shadow[:, own[0] : own[1]]
@@ -61,16 +62,19 @@ class Partial:
 
     def sum(self, parts: Array, out: Array) -> NativeCall:
         """What adds the parts."""
-        return _sum(parts.reshape((len(parts), -1)), out, self._crew, self._room)
+        return _sum(parts, out, self._crew, self._room)
 
 
-def _sum(parts: Array, out: Array, crew: RowPartition, room: Room) -> NativeCall:
+def _sum(
+    parts: Array | BufferRef, out: Array | BufferRef, crew: RowPartition, room: Room
+) -> NativeCall:
+    """The same for arrays, or references to them."""
     flags = room((crew.threads, CACHE_LINE // 8), np.dtype(np.float64))
     flags[...] = 0.0
     op = NativeCall(
         f"xpnet_sum{8 * out.itemsize}",
         [parts, out, flags],
-        [out.size, len(parts)],
+        [out.size, parts.shape[0]],
         [parts.strides[0]],
         written=(1, 2),
     )
@@ -92,13 +96,13 @@ def watch(grads: Array, ops: Sequence[NativeCall]) -> list[Array]:
     """
     owner, covered, flags = id(base(grads)), [], []
     for op in ops:
-        if is_sum(op) and op.owners[1] == owner:
-            covered.append(span(op.places[1], op.arrays[1]))
+        if is_sum(op) and op.operands[1].buffer == owner:
+            covered.append(op.operands[1].span)
             flags.append(op.arrays[2])
-        elif any(op.owners[at] == owner for at in op.written):
+        elif any(op.operands[at].buffer == owner for at in op.written):
             return [grads]
     covered.sort()
-    if any(_meet(one, other) for one, other in pairwise(covered)):
+    if any(meet(one, other) for one, other in pairwise(covered)):
         return [grads]
     flat = grads.reshape(-1)
     start, width, rest, at = address(flat), flat.itemsize, [], 0
@@ -126,9 +130,9 @@ def joined(ops: Sequence[NativeCall], crew: RowPartition) -> list[NativeCall]:
 
 def _disturbs(op: NativeCall, waiting: Sequence[NativeCall]) -> bool:
     if is_sum(op):  # of other parts, perhaps to the same place
-        own = span(op.places[1], op.arrays[1])
-        return any(_meet(own, span(w.places[1], w.arrays[1])) for w in waiting)
-    return any(total.owners[1] in op.owners for total in waiting)
+        return any(op.operands[1].meets(w.operands[1]) for w in waiting)
+    touched = {ref.buffer for ref in op.operands}
+    return any(w.operands[1].buffer in touched for w in waiting)
 
 
 def _in_one(
@@ -136,7 +140,7 @@ def _in_one(
 ) -> list[NativeCall]:
     """Neighbours among the sums as one, the padding between them with them."""
     found: list[list[NativeCall]] = []
-    for op in sorted(sums, key=lambda op: op.places[1]):
+    for op in sorted(sums, key=lambda op: op.operands[1].offset):
         if not (found and _follows(found[-1][-1], op, ops)):
             found.append([])
         found[-1].append(op)
@@ -147,38 +151,28 @@ def _follows(one: NativeCall, other: NativeCall, ops: Sequence[NativeCall]) -> b
     """Whether `other` lies behind `one`, its parts behind the parts, with nothing but
     padding between: nothing that any of `ops` touches.
     """
-    (parts, out), parts_ = one.arrays[:2], other.arrays[0]
-    between = one.places[1] + out.nbytes, other.places[1]
+    parts, out, parts_, out_ = *one.operands[:2], *other.operands[:2]
+    between = out.offset + out.nbytes, out_.offset
     beside = (
         one.function == other.function
-        and one.owners[:2] == other.owners[:2]
+        and (parts.buffer, out.buffer) == (parts_.buffer, out_.buffer)
         and parts.strides[0] == parts_.strides[0]
-        and other.places[0] - one.places[0] == other.places[1] - one.places[1]
+        and parts_.offset - parts.offset == out_.offset - out.offset
         and 0 <= between[1] - between[0] < tuning.MERGE_GAP_ELEMENTS * out.itemsize
     )
     if not beside or between[0] == between[1]:
         return beside
-    owner = one.owners[1]
     return not any(
-        whose == owner and _meet(span(place, array), between)
+        ref.buffer == out.buffer and meet(ref.span, between)
         for op in ops
-        for array, place, whose in zip(op.arrays, op.places, op.owners, strict=True)
+        for ref in op.operands
     )
 
 
 def _whole(ops: list[NativeCall], crew: RowPartition) -> NativeCall:
-    (parts, out, _), last = ops[0].arrays, ops[-1]
-    nbytes = last.places[1] + last.arrays[1].nbytes - ops[0].places[1]
-    count = nbytes // out.itemsize
-
-    def over(array: Array, shape: tuple[int, ...]) -> Array:
-        memory = base(array)
-        at = address(array) - address(memory)
-        strides = (*array.strides[: len(shape) - 1], out.itemsize)
-        return np.ndarray(shape, out.dtype, memory, at, strides)
-
-    return _sum(over(parts, (len(parts), count)), over(out, (count,)), crew, np.empty)
-
-
-def _meet(one: Span, other: Span) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
+    (parts, out), last = ops[0].operands[:2], ops[-1].operands[1]
+    count = (last.offset + last.nbytes - out.offset) // out.itemsize
+    both = (*parts.shape[:1], count), (parts.strides[0], out.itemsize)
+    parts = parts._replace(shape=both[0], strides=both[1])
+    out = out._replace(shape=(count,), strides=(out.itemsize,))
+    return _sum(parts, out, crew, np.empty)

@@ -16,6 +16,7 @@ from xpnet.backend import Backend, blas
 from xpnet.backend.arrays import address
 from xpnet.compiler import c as native
 from xpnet.compiler import primitives, row_partition, tuning
+from xpnet.compiler.buffers import BufferRef
 from xpnet.compiler.c import linker
 from xpnet.compiler.c.barriers import grouped
 from xpnet.compiler.c.call_table import NativeCall
@@ -332,7 +333,9 @@ def test_calls_that_do_not_meet_make_one_group_whatever_their_sizes():
     a, b, c = np.zeros((6, 4)), np.zeros((8, 3)), np.zeros((6, 4))
     near, far, meets = loops(((a,), c), ((b,), b.copy()), ((c,), np.zeros((6, 4))))
     assert grouped([near, far, meets]) == [[near, far, meets]]
-    meets.point([c, b[:6]])  # whose parts are not those of `far`
+    meets.operands = list(
+        map(BufferRef.of, [c, b[:6]])
+    )  # whose parts are not those of `far`
     meets.share = row_partition.Share(2, 0, 1, [32, 24], [0, 0])
     assert grouped([near, far, meets]) == [[near, far], [meets]]
 
@@ -343,8 +346,7 @@ def test_who_needs_other_rows_waits_and_who_does_not_goes_first():
     first, needs_all, behind, beside = loops(
         ((a,), b), ((a,), turned), ((turned,), c), ((a,), free)
     )
-    needs_all.arrays[0] = b.T
-    needs_all.point([b.T, turned])
+    needs_all.operands[0] = BufferRef.of(b.T)
     needs_all.share = row_partition.Share(2, 0, 1, [8, 48], [0, 0])
     groups = grouped([first, needs_all, behind, beside])
     assert groups == [[first, beside], [needs_all, behind]]
@@ -360,7 +362,7 @@ def test_memory_that_is_read_backwards_is_known():
     # The last rows of `big`, turned round, are not its first ones.
     big, out = np.zeros((8, 4)), np.zeros((6, 4))
     writes, reads = loops(((out,), big[:6]), ((big[:6],), np.zeros((6, 4))))
-    reads.point([big[7::-1][:6], reads.arrays[1]])
+    reads.operands[0] = BufferRef.of(big[7::-1][:6])
     reads.share = row_partition.Share(2, 0, 1, [-32, 32], [0, 0])
     assert grouped([writes, reads]) == [[writes], [reads]]
 
@@ -433,11 +435,11 @@ def test_parts_of_buffers_lie_apart_and_within_their_memory(hidden):
         for op in (op for row in program.native.ops.values() for op in row):
             for at, apart in enumerate(op.share.apart if op.share else ()):
                 if op.share.by[at] and apart:
-                    array = op.arrays[at]
+                    ref = op.operands[at]
                     room = (program.crew.threads - 1) * apart
-                    last = op.places[at] + array.nbytes + room
+                    last = ref.offset + ref.nbytes + room
                     assert apart == tuning.PADDING_BYTES
-                    assert last <= ends[id(base(array))]
+                    assert last <= ends[ref.buffer]
                     moved += 1
     assert moved
 
