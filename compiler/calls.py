@@ -212,27 +212,18 @@ class CallLowering:
                         return False
         return True
 
-    def operands_of(self, node: Traced) -> Callable[[Array], list[Array]]:
-        """What gives the two operands of a product of another source."""
-        source = self.recording.source
-        # The tape lets go of its arrays.
-        own = [None if a.root is source else self.memory.array(a) for a in node.args]
-
-        def operands(array: Array) -> list[Array]:
-            return [
-                array if a is source else view(array, a) if fixed is None else fixed
-                for a, fixed in zip(node.args, own, strict=True)
-            ]
-
-        return operands
-
     def _take(self, reader: Reader, row: list[Any]) -> Callable[[Array], None]:
         """What gives another array to the product of `reader`, a call of `row`."""
-        backend, out = self.backend, self.memory.array(reader.node)
-        operands = self.operands_of(reader.node)
+        backend, args, source = self.backend, reader.node.args, self.recording.source
+        out = self.memory.array(reader.node)
+        # The tape lets go of its arrays.
+        own = [None if a.root is source else self.memory.array(a) for a in args]
 
         def take(array: Array) -> None:
-            x, y = operands(array)
+            x, y = (
+                array if a is source else view(array, a) if fixed is None else fixed
+                for a, fixed in zip(args, own, strict=True)
+            )
             row[reader.index] = primitives.product(backend, x, y, out)
 
         return take

@@ -56,21 +56,18 @@ class Linker:
     def loop(
         self,
         run: list[Traced],
-        shape: tuple[int, ...],
         array: Callable[[Traced], Array],
         kept: set[Traced],
-        dtypes: Callable[[Traced], list[np.dtype[Any]]],
     ) -> NativeCall:
         """The run as one loop."""
-        loop = Loop(run, shape, array, kept, dtypes, self.members)
+        loop = Loop(run, array, kept, self.members)
         name = self._bodies.setdefault(loop.body, f"loop{len(self._bodies)}")
         op = loop.op(name)
         by = op.strides[: len(op.arrays)]
         apart = all(by[at] for at in op.written) and len(op.counts) > op.reduces
         slow = sum(node.op in SLOW for node in run)
-        return self._divided(
-            op, by if apart else [], shape, 1 + tuning.SLOW_UFUNC_COST * slow
-        )
+        cost = 1 + tuning.SLOW_UFUNC_COST * slow
+        return self._divided(op, by if apart else [], loop.frame, cost)
 
     def _divided(
         self, op: NativeCall, by: list[int], shape: tuple[int, ...], cost: int = 1

@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.compiler import tuning
-from xpnet.compiler.analysis import Plan, argument_dtypes, frame
+from xpnet.compiler.analysis import Plan
 from xpnet.compiler.buffers import Arena
 from xpnet.compiler.c.cache_key import recorded
 from xpnet.compiler.c.call_table import NativeCall
@@ -71,10 +71,7 @@ class CLowering(CallLowering):
         # A later pass over the row reads operands again: none is given up.
         several = any(node.op == "max" for node in run)
         rest, kept = self.memory.results(run, set() if several else set(run))
-        ops: list[Any] = []
-        if rest:
-            nest = (rest, frame(run[0]), self.memory.array, kept, argument_dtypes)
-            ops = [self.linker.loop(*nest)]
+        ops = [self.linker.loop(rest, self.memory.array, kept)] if rest else []
         self.memory.release(run)
         return ops
 

@@ -14,7 +14,7 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
 from xpnet.compiler.buffers import BufferRef
-from xpnet.compiler.c.cache_key import Leaves, Plain, Recorded, is_whole
+from xpnet.compiler.c.cache_key import Memories, Recorded, is_whole
 from xpnet.compiler.c.call_table import NativeCall
 from xpnet.compiler.c.linker import Linker
 from xpnet.compiler.c.partial_sums import is_sum
@@ -47,71 +47,50 @@ def plain(
     """
     if not all(isinstance(op, NativeCall) for row in calls.values() for op in row):
         return None
-    memory = _Memory(what.leaves, program.owned)
-    ops = {name: [memory.op(op) for op in row] for name, row in calls.items()}
+    blocks = program.owned
+    own, starts = list(map(base, blocks)), list(map(address, blocks))
+    first = len(what.leaves.owners)
+    memory = Memories(what.leaves.owners + own, what.leaves.starts + starts)
+    ops = {name: [_plain(op, memory) for op in row] for name, row in calls.items()}
     outputs = {name: memory.ref(a) for name, a in program.outputs.items()}
-    if not memory.complete:
+    constants = memory.owners[first + len(blocks) :]
+    pairs = [
+        (op, made["refs"])
+        for name, row in calls.items()
+        for op, made in zip(row, ops[name], strict=True)
+    ]
+    written = {refs[at].buffer for op, refs in pairs for at in op.written}
+    kept = max(written, default=0) < first + len(blocks)  # no constant is written
+    if not (kept and all(map(is_whole, constants))):
         return None
+    # Parts of sums whose padding counts, and flags that some of the sums leave alone.
+    zeros = {refs[at].buffer for op, refs in pairs if is_sum(op) for at in (0, 2)}
     return {
         "calls": ops,
         "outputs": outputs,
         "reads": None if program.readers is None else reads,
-        "blocks": [block.nbytes for block in program.owned],
-        "zeros": sorted(memory.zeros),
-        "constants": memory.constants,
+        "blocks": [block.nbytes for block in blocks],
+        "zeros": sorted(at - first for at in zeros),
+        "constants": [
+            (x.dtype.str, x.shape, base64.b64encode(x.tobytes()).decode())
+            for x in constants
+        ],
         "crew": (program.crew.threads, program.crew.rows),
         "nbytes": program.nbytes,
         "text": text,
     }
 
 
-class _Memory:
-    """Numbers of pieces of memory: leaves, then blocks, then constants.
-
-    Attributes:
-        constants: (dtype, shape, bytes) of what is in no leaf and no block.
-        zeros: blocks that must be 0 before the first step.
-        complete: whether everything could be told.
-    """
-
-    def __init__(self, leaves: Leaves, blocks: list[Array]) -> None:
-        self._blocks = len(leaves.memories)
-        known = [*leaves.memories, *map(base, blocks)]
-        self._numbers = {id(memory): i for i, memory in enumerate(known)}
-        self._starts = [*leaves.starts, *map(address, blocks)]
-        self._fixed = len(known)
-        self.constants: list[Plain] = []
-        self.zeros: set[int] = set()
-        self.complete = True
-
-    def ref(self, array: Array, written: bool = False) -> BufferRef:
-        """The reference to an array that a call keeps alive."""
-        bound = BufferRef.of(array)
-        if bound.buffer not in self._numbers:
-            memory = base(array)
-            self.complete &= is_whole(memory)
-            self._numbers[bound.buffer] = len(self._starts)
-            self._starts.append(address(memory))
-            data = base64.b64encode(memory.tobytes()).decode()
-            self.constants.append((memory.dtype.str, memory.shape, data))
-        at = self._numbers[bound.buffer]
-        self.complete &= not (written and at >= self._fixed)
-        return bound._replace(buffer=at, offset=bound.offset - self._starts[at])
-
-    def op(self, op: NativeCall) -> Made:
-        """A call."""
-        written = {at % len(op.arrays) for at in op.written}
-        refs = [self.ref(a, i in written) for i, a in enumerate(op.arrays)]
-        if is_sum(op):  # of parts whose padding counts, and flags that some leave alone
-            self.zeros |= {refs[at].buffer - self._blocks for at in (0, 2)}
-        kinds = [np.dtype(ref.dtype).char for ref in refs]
-        return {
-            "own": op.function if isinstance(op.function, str) else None,
-            "loop": f"{''.join(kinds[:-1])}->{kinds[-1]}",  # of NumPy's, by its dtypes
-            "refs": refs,
-            "rest": {name: getattr(op, name) for name in NUMBERS},
-            "share": op.share and tuple(vars(op.share).values()),
-        }
+def _plain(op: NativeCall, memory: Memories) -> Made:
+    refs = list(map(memory.ref, op.arrays))
+    kinds = [np.dtype(ref.dtype).char for ref in refs]
+    return {
+        "own": op.function if isinstance(op.function, str) else None,
+        "loop": f"{''.join(kinds[:-1])}->{kinds[-1]}",  # of NumPy's, by its dtypes
+        "refs": refs,
+        "rest": {name: getattr(op, name) for name in NUMBERS},
+        "share": op.share and tuple(vars(op.share).values()),
+    }
 
 
 def program(what: Recorded, made: Made, wait: bool) -> Program | None:
@@ -131,7 +110,7 @@ def program(what: Recorded, made: Made, wait: bool) -> Program | None:
         for kind, shape, data in made["constants"]
     ]
     own = [*blocks, *constants]
-    memories = [*what.leaves.memories, *map(base, own)]
+    memories = [*what.leaves.owners, *map(base, own)]
     starts = [*what.leaves.starts, *map(address, own)]
     places = list(zip(map(id, memories), starts, strict=True))
     calls = {
@@ -158,7 +137,7 @@ def _op(made: Made, places: list[tuple[int, int]]) -> NativeCall:
     """A call, bound; without a function where NumPy has no such loop.
 
     Args:
-        made: as `_Memory.op` wrote it.
+        made: as `_plain` wrote it.
         places: (number, address) of each piece of memory.
     """
     function, data, rest = made["own"], 0, made["rest"]
