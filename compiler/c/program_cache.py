@@ -24,7 +24,8 @@ _LOCK = Lock()
 def store(key: str, made: Made) -> None:
     """Keep a program that has become plain numbers."""
     _keep(key, made)
-    _write(key, made)
+    with suppress(OSError):  # a full disk, say: the next process makes it anew
+        keep(f"{key}.program", json.dumps(made, default=int).encode())
 
 
 def load(what: Recorded, wait: bool) -> Program | None:
@@ -33,8 +34,16 @@ def load(what: Recorded, wait: bool) -> Program | None:
     Raises:
         NotCompiledError, BuildError: see `Linker.link`.
     """
-    made = _KNOWN.get(what.key) or _read(what.key)
-    return None if made is None else program(what, made, wait)
+    made = _KNOWN.get(what.key)
+    if made is None:
+        text = None
+        with suppress(OSError):
+            text = kept(f"{what.key}.program")
+        if text is None:
+            return None
+        made = json.loads(text)
+        _keep(what.key, made)
+    return program(what, made, wait)
 
 
 def _keep(key: str, made: Made) -> None:
@@ -42,25 +51,6 @@ def _keep(key: str, made: Made) -> None:
         while len(_KNOWN) >= tuning.MAX_PROGRAMS_IN_MEMORY:
             del _KNOWN[next(iter(_KNOWN))]
         _KNOWN[key] = made
-
-
-def _read(key: str) -> Made | None:
-    with suppress(OSError):
-        text = kept(_name(key))
-        if text is not None:
-            made: Made = json.loads(text)
-            _keep(key, made)
-            return made
-    return None
-
-
-def _write(key: str, made: Made) -> None:
-    with suppress(OSError):  # a full disk, say: the next process makes it anew
-        keep(_name(key), json.dumps(made, default=int).encode())
-
-
-def _name(key: str) -> str:
-    return f"{key}.program"
 
 
 def _after_fork() -> None:
