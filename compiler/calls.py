@@ -28,7 +28,7 @@ class CallLowering:
     """The `Lowering` to calls; those to C and to CUDA take it where they have none."""
 
     memory: Placement
-    crew: RowPartition
+    partition: RowPartition
 
     def __init__(self, recording: Recording) -> None:
         self.recording, self.backend = recording, recording.backend
@@ -41,9 +41,9 @@ class CallLowering:
         """The order of the tape."""
         return Plan(self.recording.tape, list(self.recording.outputs.values()), False)
 
-    def begin(self, plan: Plan, crew: RowPartition) -> None:
+    def begin(self, plan: Plan, partition: RowPartition) -> None:
         """Take memory."""
-        self.crew = crew
+        self.partition = partition
         self.memory = Placement(plan, self._arena())
 
     def _arena(self) -> Arena:
@@ -61,7 +61,7 @@ class CallLowering:
     def finish(self, calls: Calls, readers: Sequence[Reader], wait: bool) -> Program:
         """The program."""
         take = None
-        if self.crew.threads == 1 and self.may_rebind():
+        if self.partition.threads == 1 and self.may_rebind():
             take = [self._take(reader, calls[reader.segment]) for reader in readers]
         return self.program(calls, readers=take)
 
@@ -70,7 +70,8 @@ class CallLowering:
         memory, outputs = self.memory, self.recording.outputs
         found = {name: memory.array(node) for name, node in outputs.items()}
         arena = memory.arena
-        return Program(calls, found, arena.nbytes, arena.owned, crew=self.crew, **parts)
+        made = (calls, found, arena.nbytes, arena.owned)
+        return Program(*made, partition=self.partition, **parts)
 
     # One call a node.
 
@@ -129,8 +130,9 @@ class CallLowering:
 
     def _products(self, a: Array, b: Array, out: Array) -> list[Call]:
         """out = a @ b, in the parts in which the threads of C compute it."""
-        threads, product = self.crew.threads, partial(primitives.product, self.backend)
-        cut = cut_of(a, b, self.crew)
+        threads = self.partition.threads
+        product = partial(primitives.product, self.backend)
+        cut = cut_of(a, b, self.partition)
         if cut == "rows":
             rows = blocks(len(a), threads)
             return [product(a[part], b, out[part]) for part in rows]

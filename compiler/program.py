@@ -28,7 +28,7 @@ class Program:
             leaf, where these are products only; None where they are not.
         source: the C text of the kernels, or of the loops; empty without either.
         native: what of it is machine code; None where every call is Python's.
-        crew: how its calls are divided among threads; BLAS then computes with one.
+        partition: how its calls are divided among threads; BLAS then computes with one.
     """
 
     segments: dict[str, list[Call]]
@@ -38,7 +38,7 @@ class Program:
     readers: list[Callable[[Array], None]] | None = field(default=None, repr=False)
     source: str = field(default="", repr=False)
     native: "Native | None" = field(default=None, repr=False)
-    crew: RowPartition = ALONE
+    partition: RowPartition = ALONE
 
     def rebind(self, array: Array) -> None:
         """Let the program read `array` in the place of its input leaf.
@@ -51,7 +51,7 @@ class Program:
 
     def run(self, segment: str) -> None:
         """JitProgram `segment`."""
-        if self.crew.threads > 1:
+        if self.partition.threads > 1:
             with one_thread():
                 self._run(segment)
         else:

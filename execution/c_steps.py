@@ -47,7 +47,7 @@ class Steps:
         grads: Array,
     ) -> None:
         self.native = native
-        ops, stacked = native.ops, native.members is not None
+        ops, stacked = native.ops, native.n_networks is not None
         place = losses[0] if stacked else losses[:1]
         keep = copy(loss, place, stacked, (0, losses.strides[0]))
         taken = [op for op in first if op is not None]
@@ -105,7 +105,7 @@ class Whole:
 
     def run(self) -> bool:
         """Take it; False where the gradients are not finite, and had no update."""
-        with one_thread(self._native.crew.threads > 1):
+        with one_thread(self._native.partition.threads > 1):
             taken: int = self._native.library.steps(self._address, 0, 1, 0, 1)
         return taken == 1
 

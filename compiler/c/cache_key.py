@@ -102,10 +102,10 @@ def recorded(recording: Recording) -> Recorded | None:
             return None
         rows.append(row)
     found = tuple((name, index[node]) for name, node in recording.outputs.items())
-    source, crew = recording.source, recording.crew
+    source, partition = recording.source, recording.partition
     at = -1 if source is None else index[source]
-    what = (found, recording.segments, at, recording.members or 0)
-    team = () if crew is None else (crew.threads, crew.rows)
+    what = (found, recording.segments, at, recording.n_networks or 0)
+    team = () if partition is None else (partition.threads, partition.rows)
     limits = (
         tuning.WORK_PER_THREAD,
         tuning.MAX_WEIGHT_BYTES,

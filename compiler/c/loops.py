@@ -31,7 +31,7 @@ class Loop(LoopNest):
         run: the nodes, in order; each elementwise over one shape, or a max of such a
             value over its last axis.
         array, kept: see `LoopNest`.
-        members: networks along the first axis of the arrays; None for one alone.
+        n_networks: along the first axis of the arrays; None for one alone.
     """
 
     single = (NETWORKS, LINE)
@@ -43,12 +43,14 @@ class Loop(LoopNest):
         run: list[Traced],
         array: Callable[[Traced], Array],
         kept: set[Traced],
-        members: int | None,
+        n_networks: int | None,
     ) -> None:
         shape = frame(run[0])
         self.reduces = any(node.op == "max" for node in run)
         whole_line = self.reduces and len(shape) == 1  # of all networks
-        self.split = members is not None and shape[:1] == (members,) and not whole_line
+        self.split = (
+            n_networks is not None and shape[:1] == (n_networks,) and not whole_line
+        )
         super().__init__(run, shape or (1,), array, kept)
         if len(self.axes) == self.split:  # one of them is the innermost
             self.axes.append(Axis(1, ""))

@@ -39,31 +39,31 @@ class CLowering(CallLowering):
         """The order in which nodes share loops."""
         return Plan(self.recording.tape, list(self.recording.outputs.values()), True)
 
-    def begin(self, plan: Plan, crew: RowPartition) -> None:
+    def begin(self, plan: Plan, partition: RowPartition) -> None:
         """Take memory."""
-        super().begin(plan, crew)
+        super().begin(plan, partition)
         arena, backend = self.memory.arena, self.backend
 
         def room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
             return arena.take(object(), shape, dtype, fresh=True)
 
-        members = self.recording.members
-        self.linker = Linker(members, lambda: backend.threads, crew, room)
+        n_networks = self.recording.n_networks
+        self.linker = Linker(n_networks, lambda: backend.threads, partition, room)
 
     def _arena(self) -> Arena:
-        # One place for all networks of a stack, one for the rows of a part.
-        divided = self.crew.threads > 1
-        exact = bool(self.recording.members) or divided
+        # The rows of a part, or a network of a stack, keep their place in a buffer.
+        divided = self.partition.threads > 1
+        exact = bool(self.recording.n_networks) or divided
         return Arena(
             self.backend,
             exact,
-            self.crew.threads * tuning.PADDING_BYTES if divided else 0,
+            self.partition.threads * tuning.PADDING_BYTES if divided else 0,
         )
 
     def lower(self, run: list[Traced]) -> list[Any]:
         """The run as one loop, or a call each."""
         plan = self.memory.plan
-        alone = len(run) == 1 and plan.overlaps(run[0])  # NumPy looks out for it
+        alone = len(run) == 1 and plan.overlaps(run[0])  # NumPy handles overlap
         if alone or not plan.fit(run):
             return self.each(run)
         if len(run) > 1 and _operands(run) > self.linker.most:
@@ -84,7 +84,7 @@ class CLowering(CallLowering):
         """The program, kept for the next such tape."""
         linker = self.linker
         if not self.recording.outputs:  # which are read as a whole
-            linker.spread(calls, self.memory.arena.owned)
+            linker.pad(calls, self.memory.arena.owned)
         text = linker.text()
         linked, native = linker.link(calls, wait, text)
         take = None

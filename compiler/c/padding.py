@@ -1,10 +1,9 @@
-"""Room between the parts of a buffer, each of which another thread writes.
+"""Padding between the parts of a buffer that different threads write.
 
-A product of BLAS asks for memory behind its own rows before it needs it. Where those
-are the rows of another thread, that one has to get them back line by line as soon as
-it writes them again: 2.4 us for 80 KB on an AMD EPYC, twice what the loop over them
-took. So the rows of each part lie `PADDING_BYTES` behind those of the part before,
-where every call of the program divides the buffer at the same place.
+BLAS prefetches beyond the rows of a product. If another thread owns those rows, this is
+false sharing: the next write to them fetches line by line. It took 2.4 us for 80 KB on
+an AMD EPYC, twice the time of the loop over them. So `PADDING_BYTES` lie between two
+parts of a buffer, if every call of the program divides it at the same place.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,7 @@ from xpnet.trace.array import base
 Point = tuple[int, int]
 
 
-def spread(ops: Sequence[NativeCall], blocks: Iterable[Array], threads: int) -> None:
+def pad(ops: Sequence[NativeCall], blocks: Iterable[Array], threads: int) -> None:
     """Move the parts of buffers apart.
 
     Args:

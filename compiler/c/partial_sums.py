@@ -1,7 +1,7 @@
-"""Sums over the batch that each part computes its share of: where, and who adds them.
+"""Partial sums over the batch, one of each part, and the kernel that adds them.
 
-The parts of all gradients lie as the gradients do, one beside the other. So the shares
-of a whole model are added in one pass, which also looks whether the sums are finite.
+The partial sums of all gradients lie as the gradients do, one beside the other. So
+those of a whole model are added in one pass, which also checks that they are finite.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +18,7 @@ from xpnet.compiler.c.call_table import NativeCall
 from xpnet.compiler.row_partition import RowPartition, share_elements
 from xpnet.trace.array import base
 
-# Bytes: what one part writes without disturbing another.
+# Bytes: two parts that write to one line share it falsely.
 CACHE_LINE = 64
 
 Room = Callable[[tuple[int, ...], np.dtype[Any]], Array]
@@ -28,21 +28,21 @@ class Partial:
     """The memory of parts of sums.
 
     Args:
-        crew: whose parts they are.
+        partition: how calls are divided.
         room: gives an array of (shape, dtype) of its own memory.
     """
 
-    def __init__(self, crew: RowPartition, room: Room) -> None:
-        self._crew, self._room = crew, room
+    def __init__(self, partition: RowPartition, room: Room) -> None:
+        self._partition, self._room = partition, room
         # id -> (memory, its parts, what of it has been given out)
         self._shadows: dict[int, tuple[Array, Array, list[Span]]] = {}
 
     def of(self, out: Array) -> Array:
         """(threads, *out.shape): the parts of a sum that goes to `out`, contiguous.
 
-        Taken for good: they are added when all calls around are done.
+        They are never reused: they are added when all calls of the group are done.
         """
-        threads, owner = self._crew.threads, base(out)
+        threads, owner = self._partition.threads, base(out)
         # Parts begin in a line where the sums do.
         askew = address(owner) % CACHE_LINE
         if id(owner) not in self._shadows:
@@ -62,14 +62,17 @@ class Partial:
 
     def sum(self, parts: Array, out: Array) -> NativeCall:
         """What adds the parts."""
-        return _sum(parts, out, self._crew, self._room)
+        return _sum(parts, out, self._partition, self._room)
 
 
 def _sum(
-    parts: Array | BufferRef, out: Array | BufferRef, crew: RowPartition, room: Room
+    parts: Array | BufferRef,
+    out: Array | BufferRef,
+    partition: RowPartition,
+    room: Room,
 ) -> NativeCall:
     """The same for arrays, or references to them."""
-    flags = room((crew.threads, CACHE_LINE // 8), np.dtype(np.float64))
+    flags = room((partition.threads, CACHE_LINE // 8), np.dtype(np.float64))
     flags[...] = 0.0
     op = NativeCall(
         f"xpnet_sum{8 * out.itemsize}",
@@ -79,20 +82,20 @@ def _sum(
         written=(1, 2),
     )
     by = [out.itemsize, out.itemsize, 0]
-    op.share = share_elements(op.counts[:1], by, crew, apart=[0, 0, CACHE_LINE])
+    op.share = share_elements(op.counts[:1], by, partition, apart=[0, 0, CACHE_LINE])
     return op
 
 
 def is_sum(op: NativeCall) -> bool:
-    """Whether it adds parts."""
+    """Whether `op` adds partial sums."""
     return op.name.startswith("xpnet_sum")
 
 
 def watch(grads: Array, ops: Sequence[NativeCall]) -> list[Array]:
     """Arrays that are finite if and only if the flat `grads` are, when `ops` are done.
 
-    The flags of the sums that go there, and what else there is of them; all of them
-    where a sum has not the last word.
+    These are the flags of the sums that write `grads`, and the rest of `grads`; `grads`
+    itself if another call writes there, or two sums the same place.
     """
     owner, covered, flags = id(base(grads)), [], []
     for op in ops:
@@ -112,20 +115,20 @@ def watch(grads: Array, ops: Sequence[NativeCall]) -> list[Array]:
     return [*flags, *(part for part in (*rest, flat[at:]) if part.size)]
 
 
-def joined(ops: Sequence[NativeCall], crew: RowPartition) -> list[NativeCall]:
+def joined(ops: Sequence[NativeCall], partition: RowPartition) -> list[NativeCall]:
     """The same calls, with one for the sums of values that lie beside each other.
 
-    A sum waits for a call that touches the memory it goes to. No call but it reads its
-    parts.
+    A sum comes just before the next call that accesses its result, or at the end. No
+    other call reads its parts.
     """
     found: list[NativeCall] = []
     waiting: list[NativeCall] = []
     for op in ops:
         if waiting and _disturbs(op, waiting):
-            found += _in_one(waiting, ops, crew)
+            found += _in_one(waiting, ops, partition)
             waiting = []
         (waiting if is_sum(op) else found).append(op)
-    return found + _in_one(waiting, ops, crew)
+    return found + _in_one(waiting, ops, partition)
 
 
 def _disturbs(op: NativeCall, waiting: Sequence[NativeCall]) -> bool:
@@ -136,7 +139,7 @@ def _disturbs(op: NativeCall, waiting: Sequence[NativeCall]) -> bool:
 
 
 def _in_one(
-    sums: Iterable[NativeCall], ops: Sequence[NativeCall], crew: RowPartition
+    sums: Iterable[NativeCall], ops: Sequence[NativeCall], partition: RowPartition
 ) -> list[NativeCall]:
     """Neighbours among the sums as one, the padding between them with them."""
     found: list[list[NativeCall]] = []
@@ -144,7 +147,7 @@ def _in_one(
         if not (found and _follows(found[-1][-1], op, ops)):
             found.append([])
         found[-1].append(op)
-    return [row[0] if len(row) == 1 else _whole(row, crew) for row in found]
+    return [row[0] if len(row) == 1 else _whole(row, partition) for row in found]
 
 
 def _follows(one: NativeCall, other: NativeCall, ops: Sequence[NativeCall]) -> bool:
@@ -169,10 +172,10 @@ def _follows(one: NativeCall, other: NativeCall, ops: Sequence[NativeCall]) -> b
     )
 
 
-def _whole(ops: list[NativeCall], crew: RowPartition) -> NativeCall:
+def _whole(ops: list[NativeCall], partition: RowPartition) -> NativeCall:
     (parts, out), last = ops[0].operands[:2], ops[-1].operands[1]
     count = (last.offset + last.nbytes - out.offset) // out.itemsize
     both = (*parts.shape[:1], count), (parts.strides[0], out.itemsize)
     parts = parts._replace(shape=both[0], strides=both[1])
     out = out._replace(shape=(count,), strides=(out.itemsize,))
-    return _sum(parts, out, crew, np.empty)
+    return _sum(parts, out, partition, np.empty)

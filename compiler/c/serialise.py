@@ -75,7 +75,7 @@ def plain(
             (x.dtype.str, x.shape, base64.b64encode(x.tobytes()).decode())
             for x in constants
         ],
-        "crew": (program.crew.threads, program.crew.rows),
+        "partition": (program.partition.threads, program.partition.rows),
         "nbytes": program.nbytes,
         "text": text,
     }
@@ -99,7 +99,7 @@ def program(what: Recorded, made: Made, wait: bool) -> Program | None:
     Raises:
         NotCompiledError, BuildError: see `Linker.link`.
     """
-    crew, recording = RowPartition(*made["crew"]), what.recording
+    partition, recording = RowPartition(*made["partition"]), what.recording
     backend = recording.backend
     blocks = [
         (backend.zero_bytes if at in made["zeros"] else backend.empty_bytes)(nbytes)
@@ -118,7 +118,7 @@ def program(what: Recorded, made: Made, wait: bool) -> Program | None:
     }
     if any(op.function is None for row in calls.values() for op in row):
         return None
-    linker = Linker(recording.members, lambda: backend.threads, crew)
+    linker = Linker(recording.n_networks, lambda: backend.threads, partition)
     linked, native = linker.link(calls, wait, made["text"])
     native.held = memories
     readers: Readers = None
@@ -130,7 +130,7 @@ def program(what: Recorded, made: Made, wait: bool) -> Program | None:
         behind = starts[at] + offset - address(memories[at])
         outputs[name] = np.ndarray(shape, kind, memories[at], behind, strides)
     source, nbytes = linker.whole(made["text"]), made["nbytes"]
-    return Program(linked, outputs, nbytes, blocks, readers, source, native, crew)
+    return Program(linked, outputs, nbytes, blocks, readers, source, native, partition)
 
 
 def _op(made: Made, places: list[tuple[int, int]]) -> NativeCall:

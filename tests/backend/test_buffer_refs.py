@@ -7,9 +7,9 @@ import pytest
 
 from xpnet.compiler import tuning
 from xpnet.compiler.buffers import BufferRef
-from xpnet.compiler.c.barriers import grouped
+from xpnet.compiler.c.barriers import barrier_groups
 from xpnet.compiler.c.call_table import NativeCall
-from xpnet.compiler.c.padding import spread
+from xpnet.compiler.c.padding import pad
 from xpnet.compiler.c.partial_sums import joined
 from xpnet.compiler.row_partition import RowPartition, Share
 
@@ -73,7 +73,7 @@ def test_spans_meet_in_one_buffer_alone():
 
 def test_calls_that_keep_to_their_rows_need_no_barrier():
     ops = [call([rows(0)], rows(1)), call([rows(0), rows(1)], rows(2))]
-    assert grouped(ops) == [ops]
+    assert barrier_groups(ops) == [ops]
 
 
 @pytest.mark.parametrize(
@@ -87,8 +87,8 @@ def test_calls_that_keep_to_their_rows_need_no_barrier():
 )
 def test_calls_that_read_rows_of_other_parts_wait(reads):
     first, second = call([rows(0)], rows(1)), call([reads], rows(2))
-    assert grouped([first, second]) == [[first], [second]]
-    assert grouped([first, call([rows(3)], rows(2))])[0][0] is first
+    assert barrier_groups([first, second]) == [[first], [second]]
+    assert barrier_groups([first, call([rows(3)], rows(2))])[0][0] is first
 
 
 def test_parts_of_a_buffer_are_moved_apart_where_all_calls_divide_it_alike():
@@ -99,19 +99,19 @@ def test_parts_of_a_buffer_are_moved_apart_where_all_calls_divide_it_alike():
     a, b = id(one), id(other)
     ops = [call([rows(9)], rows(a)), call([rows(a)], rows(b)), call([rows(8)], rows(b))]
     ops[2].share = replace(ops[2].share, parts=3)
-    spread(ops, [one, other], 2)
+    pad(ops, [one, other], 2)
     apart = [op.share.apart for op in ops]
     assert apart == [[0, tuning.PADDING_BYTES], [tuning.PADDING_BYTES, 0], [0, 0]]
 
 
 def test_sums_beside_each_other_become_one():
-    crew = RowPartition(2, ROWS)
+    partition = RowPartition(2, ROWS)
     first = added(shadow(64, 8), vector(4, 0, 8))
     second = added(shadow(104, 6), vector(4, 40, 6))  # behind padding of 8 bytes
-    (one,) = joined([second, first], crew)
+    (one,) = joined([second, first], partition)
     assert one.operands[:2] == [shadow(64, 16), vector(4, 0, 16)]
     assert one.counts == [16, 2]
     touches = NativeCall("none", [vector(4, 32, 1), vector(3, 0, 1)], [1], [4, 4])
-    assert len(joined([touches, first, second], crew)) == 3
+    assert len(joined([touches, first, second], partition)) == 3
     askew = added(shadow(108, 6), vector(4, 40, 6))
-    assert len(joined([first, askew], crew)) == 2
+    assert len(joined([first, askew], partition)) == 2
