@@ -41,19 +41,19 @@ def compile_tape(
     Args:
         tape: the record.
         backend: where buffers are allocated and calls run.
-        outputs: nodes whose values must still be readable after a replay.
-        segments: the names of the segments, so that an empty one runs too.
+        outputs: nodes that must be readable after a replay.
+        segments: the names of the segments, empty ones too.
         loops: compile runs of operations: to CUDA kernels where the backend has a
             driver, to C on the CPU where there is a compiler.
         source: the leaf that a batch is read from (see `Program.rebind`).
         n_networks: along the first axis of a stack's arrays.
-        wait: for the C compiler.
-        partition: of an earlier program of this tape, which decides its bits; None to
-            choose.
+        wait: whether to wait for the C compiler.
+        partition: of an earlier program of this tape, for the same bits; None chooses
+            one.
 
     Raises:
-        NotCompiledError: it has work to do first, and `wait` is False.
-        BuildError: it refused.
+        NotCompiledError: the library does not exist yet, and `wait` is False.
+        BuildError: the compiler fails.
     """
     how = (source, n_networks, partition)
     recording = Recording(tape, backend, outputs, segments, *how)

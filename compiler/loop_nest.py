@@ -59,7 +59,7 @@ class LoopNest(ABC):
         kept: results that must be in memory afterwards.
 
     Attributes:
-        inside: the nodes whose value the run computes.
+        inside: the nodes of the run that have a value.
         names: of the variables that hold them.
         stage: how many passes come before each node's own.
         in_memory: results of an earlier pass, which are read back.
@@ -146,7 +146,7 @@ class LoopNest(ABC):
         return self.place[node]
 
     def argument(self, key: Hashable, array: Array, strides: tuple[int, ...]) -> int:
-        """The argument that passes `array`, which `key` tells from others."""
+        """The argument that passes `array`; equal keys are one argument."""
         if key not in self._known:
             self._known[key] = len(self.arrays)
             self.arrays.append(array)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Program:
-    """What a tape became: `run(segment)` replays that part of it.
+    """The calls of a recorded step: `run(segment)` replays a part of it.
 
-    Nothing is allocated, dispatched or synchronised in a replay: every call has its
-    arguments and its output buffer bound already.
+    A replay allocates, dispatches and synchronises nothing: arguments and output
+    buffers are bound.
 
     Attributes:
         segments: for each segment, its calls `(function, arguments)` in order.
@@ -41,7 +41,7 @@ class Program:
     partition: RowPartition = ALONE
 
     def rebind(self, array: Array) -> None:
-        """Let the program read `array` in the place of its input leaf.
+        """Read `array` in the place of the input leaf from now on.
 
         Only where `readers` is not None, and for an array of the leaf's shape, dtype
         and layout.
@@ -50,7 +50,7 @@ class Program:
             take(array)
 
     def run(self, segment: str) -> None:
-        """JitProgram `segment`."""
+        """Replay `segment`."""
         if self.partition.threads > 1:
             with one_thread():
                 self._run(segment)

@@ -6,10 +6,10 @@ every gradient:
 
     ∂J/∂W = xᵀ δ = Σₖ x[rowsₖ]ᵀ δ[rowsₖ]
 
-A product that is computed block by block has other bits than the whole: BLAS sums in an
-order that depends on the shape of what it is given. Hence the blocks, not the threads
-that happen to take them, decide the bits; and the blocks follow from the sizes and from
-the number of threads that BLAS has, in C and in the calls that stand in for it.
+A product that is computed block by block has other bits than the whole, because the
+order of BLAS' sums depends on the shape. So the blocks decide the bits, not the threads
+that compute them; and the blocks follow from the sizes and the number of BLAS threads,
+in C and in NumPy calls alike.
 """
 
 from collections.abc import Iterable, Sequence

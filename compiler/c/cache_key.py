@@ -1,8 +1,8 @@
-"""What a program is known by: the tape, and how its leaves lie in memory.
+"""The key of a program: a hash of the tape and of how its leaves lie in memory.
 
-Two tapes with one key become the same calls on other arrays. So everything that decides
-a program is in it: nodes, numbers, shapes and layouts, the threads and limits by which
-calls are divided, and the code that does it.
+Two tapes with one key become the same calls on other arrays. So the key holds
+everything that a program depends on: nodes, numbers, shapes and layouts, the threads
+and limits by which calls are divided, and the version of the compiler's code.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ Plain = Sequence[Any]  # what JSON writes: numbers, texts, lists of them
 
 @dataclass(frozen=True)
 class Recorded:
-    """A recording, and what its program is known by.
+    """A recording and the key of its program.
 
     Attributes:
         recording: what is compiled.
@@ -91,7 +91,7 @@ def is_whole(memory: Any) -> bool:
 
 
 def recorded(recording: Recording) -> Recorded | None:
-    """What a program is known by; None where a key could not tell all."""
+    """The key of a program; None where it could not hold everything."""
     leaves = Memories([], [])
     index: dict[Traced, int] = {}
     rows: list[Plain] = []
@@ -113,8 +113,8 @@ def recorded(recording: Recording) -> Recorded | None:
         tuning.MIN_ELEMENTS_FOR_THREADS,
     )
     where = (recording.backend.threads, openblas() is None, *limits, _code())
-    told = repr((FORMAT, what, team, where, rows))
-    key = hashlib.sha256(told.encode()).hexdigest()[:32]
+    text = repr((FORMAT, what, team, where, rows))
+    key = hashlib.sha256(text.encode()).hexdigest()[:32]
     return Recorded(recording, leaves, key)
 
 
@@ -130,12 +130,12 @@ def _row(node: Traced, index: dict[Traced, int]) -> Plain | None:
 
 @cache
 def _code() -> Plain:
-    """What tells this library, this NumPy and this Python from others."""
-    told = []
+    """The versions of this compiler, NumPy and Python."""
+    found = []
     for folder in (Path(__file__).parent, Path(__file__).parents[1]):
         with os.scandir(folder) as files:
-            told += [
+            found += [
                 (f.name, f.stat()) for f in files if f.name.endswith((".py", ".c"))
             ]
-    stats = sorted((name, s.st_size, s.st_mtime_ns) for name, s in told)
+    stats = sorted((name, s.st_size, s.st_mtime_ns) for name, s in found)
     return np.__version__, sys.version, __file__, stats

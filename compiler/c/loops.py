@@ -68,7 +68,10 @@ class Loop(LoopNest):
         if dtype.kind != "f" or value in LITERALS:
             return None
         array = np.array(value, dtype)
-        key = dtype.str, array.tobytes()  # an address would not tell it from others
+        key = (
+            dtype.str,
+            array.tobytes(),
+        )  # equal numbers are one argument
         return self.argument(key, array, (0,) * len(self.frame))
 
     # Text.

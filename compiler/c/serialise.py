@@ -63,7 +63,7 @@ def plain(
     kept = max(written, default=0) < first + len(blocks)  # no constant is written
     if not (kept and all(map(is_whole, constants))):
         return None
-    # Parts of sums whose padding counts, and flags that some of the sums leave alone.
+    # Parts of sums, of which the padding is added too, and flags not always written.
     zeros = {refs[at].buffer for op, refs in pairs if is_sum(op) for at in (0, 2)}
     return {
         "calls": ops,
@@ -94,7 +94,7 @@ def _plain(op: NativeCall, memory: Memories) -> Made:
 
 
 def program(what: Recorded, made: Made, wait: bool) -> Program | None:
-    """What `plain` told of, bound to the arrays of a tape; None without NumPy's loops.
+    """The program of `plain` on the arrays of a tape; None without NumPy's loops.
 
     Raises:
         NotCompiledError, BuildError: see `Linker.link`.
@@ -142,7 +142,7 @@ def _op(made: Made, places: list[tuple[int, int]]) -> NativeCall:
     """
     function, data, rest = made["own"], 0, made["rest"]
     if function is None:
-        # Tried when the program was made, whose key names NumPy's version.
+        # It was tried when the program was made; the key names NumPy's version.
         found = inner_loop(getattr(np, rest["name"]), made["loop"], tried=True)
         function, data = found or (None, 0)
     refs = [

@@ -4,7 +4,7 @@ On a device every launch costs about a microsecond, so the order of the tape is 
 to have few. Going through the tape backwards, each elementwise node or reduction takes
 in those that it is computed from, as far as one kernel can hold them; products that
 stand between them move behind the kernel. What the order must respect is known before:
-who reads whose value, and who reads or writes which bytes of which array.
+which node reads which value, and which bytes of which array each reads or writes.
 """
 
 import numpy as np
