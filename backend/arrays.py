@@ -10,8 +10,10 @@ Shape = tuple[int, ...]
 
 
 def address(array: Array) -> int:
-    """Where an array of NumPy's begins."""
-    found: int = array.__array_interface__["data"][0]
+    """Where an array of NumPy's, or one on a device, begins."""
+    host = isinstance(array, np.ndarray)
+    told = array.__array_interface__ if host else array.__cuda_array_interface__
+    found: int = told["data"][0]
     return found
 
 

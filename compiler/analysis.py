@@ -1,8 +1,7 @@
-"""What to compute where: the analysis that comes before any memory is taken.
+"""The analysis of a tape, before any memory is taken.
 
-It answers, for each value of a tape, when it is read last, whether it can be computed
-straight into the place where it will be stored, and with which neighbours it can share
-one pass over memory.
+For each value it finds the last reader, whether the value can be computed directly in
+the place where it is stored, and which neighbours can share a pass over memory.
 """
 
 from typing import Any
@@ -15,7 +14,7 @@ from xpnet.trace.array import VIEWS
 
 FOREVER = 1 << 60
 # What a loop of C may contain: dtypes, and ufuncs that IEEE 754 fixes to the bit.
-# Exponentials and sums stay with NumPy and BLAS, whose vector code is faster.
+# Exponentials and sums stay with NumPy and BLAS: their vector code is faster.
 LOOP_DTYPES = frozenset(("f4", "f8", "i4", "i8", "u4", "b1"))
 LOOP_UFUNCS = frozenset(INFIX) | {
     np.negative, np.absolute, np.sqrt, np.square, np.reciprocal,
@@ -28,7 +27,7 @@ class Plan:
 
     Args:
         tape: the record.
-        outputs: nodes whose values must still be there after a replay.
+        outputs: nodes that must be readable after a replay.
         loops: whether runs are to become compiled loops.
 
     Attributes:
@@ -83,7 +82,7 @@ class Plan:
     def _undisturbed(
         self, value: Traced, store: Traced, found: dict[Traced, Traced]
     ) -> bool:
-        """Whether nothing can tell if `value` is written before its `store`."""
+        """Whether it is unobservable that `value` is written before its `store`."""
         target = store.args[0]
         end = self.last_use.get(value, 0)
         if end == FOREVER:
@@ -112,10 +111,10 @@ class Plan:
         return memory_of(a, found) is memory_of(b, found)
 
     def outlives(self, node: Traced) -> bool:
-        """Whether `node` stays while segments run that come before its own here.
+        """Whether `node` must survive segments that come before its own in the tape.
 
-        Then it must share memory with nothing. What the first segment keeps is safe:
-        none of the others comes before it.
+        Then it shares memory with nothing. Values of the first segment need no such
+        care: no segment comes before it.
         """
         kept = self.last_use.get(node, 0) == FOREVER
         return kept and node.segment != self.live[0].segment

@@ -1,15 +1,79 @@
-"""The buffers of a program: taken, given back, taken again."""
+"""The buffers of a program: taken, given back, taken again; references to them."""
 
 import ctypes
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from xpnet.backend import Array, Backend, Shape
+from xpnet.backend.arrays import address
 from xpnet.compiler import tuning
+from xpnet.trace.array import base
+
+Span = tuple[int, int]
+
+
+class BufferRef(NamedTuple):
+    """An operand of a call: where in which memory it lies, and how.
+
+    Attributes:
+        buffer: a number of the memory, which no other memory has.
+        offset: bytes from its beginning to the first element. Of a bound reference,
+            the memory begins at address 0.
+        shape: elements along each axis.
+        strides: bytes from one element to the next along each axis.
+        dtype: as `numpy.dtype.str` writes it.
+    """
+
+    buffer: int
+    offset: int
+    shape: Shape
+    strides: Shape
+    dtype: str
+
+    @classmethod
+    def of(cls, array: Array) -> "BufferRef":
+        """The bound reference to an array of NumPy's; a reference as it is."""
+        if type(array) is cls:
+            return array
+        shape, strides, dtype = array.shape, array.strides, array.dtype.str
+        return cls(id(base(array)), address(array), shape, strides, dtype)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an element."""
+        return int(self.dtype[2:])
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the elements."""
+        return self.size * self.itemsize
+
+    @property
+    def span(self) -> Span:
+        """(first byte, behind the last) of the memory between its elements."""
+        if not self.size:
+            return self.offset, self.offset
+        steps = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
+        low, high = sum(s for s in steps if s < 0), sum(s for s in steps if s > 0)
+        return self.offset + low, self.offset + high + self.itemsize
+
+    def meets(self, other: "BufferRef") -> bool:
+        """Whether their spans have a byte in common."""
+        return self.buffer == other.buffer and meet(self.span, other.span)
+
+
+def meet(one: Span, other: Span) -> bool:
+    """Whether they have a byte in common."""
+    return one[0] < other[1] and other[0] < one[1]
 
 
 @dataclass(eq=False)

@@ -28,7 +28,7 @@ class CallLowering:
     """The `Lowering` to calls; those to C and to CUDA take it where they have none."""
 
     memory: Placement
-    crew: RowPartition
+    partition: RowPartition
 
     def __init__(self, recording: Recording) -> None:
         self.recording, self.backend = recording, recording.backend
@@ -41,9 +41,9 @@ class CallLowering:
         """The order of the tape."""
         return Plan(self.recording.tape, list(self.recording.outputs.values()), False)
 
-    def begin(self, plan: Plan, crew: RowPartition) -> None:
+    def begin(self, plan: Plan, partition: RowPartition) -> None:
         """Take memory."""
-        self.crew = crew
+        self.partition = partition
         self.memory = Placement(plan, self._arena())
 
     def _arena(self) -> Arena:
@@ -61,7 +61,7 @@ class CallLowering:
     def finish(self, calls: Calls, readers: Sequence[Reader], wait: bool) -> Program:
         """The program."""
         take = None
-        if self.crew.threads == 1 and self.may_rebind():
+        if self.partition.threads == 1 and self.may_rebind():
             take = [self._take(reader, calls[reader.segment]) for reader in readers]
         return self.program(calls, readers=take)
 
@@ -70,7 +70,8 @@ class CallLowering:
         memory, outputs = self.memory, self.recording.outputs
         found = {name: memory.array(node) for name, node in outputs.items()}
         arena = memory.arena
-        return Program(calls, found, arena.nbytes, arena.owned, crew=self.crew, **parts)
+        made = (calls, found, arena.nbytes, arena.owned)
+        return Program(*made, partition=self.partition, **parts)
 
     # One call a node.
 
@@ -90,37 +91,48 @@ class CallLowering:
 
     def _operands(self, node: Traced, lookup: Callable[[Traced], Array]) -> list[Any]:
         """The arguments of `node` as arrays and numbers of the dtype it works in."""
-        kinds = argument_dtypes(node)
+        host, kinds = self.backend.is_host, argument_dtypes(node)
+        # A 0-d array spares NumPy the conversion of every replay (0.25 us a call).
         return [
-            lookup(a)
-            if isinstance(a, Traced)
-            else primitives.scalar(self.backend, a, kind)
+            lookup(a) if isinstance(a, Traced) else np.array(a, kind) if host else a
             for a, kind in zip(node.args, kinds, strict=True)
         ]
 
     def node(self, node: Traced, operands: list[Any], out: Array) -> list[Any]:
         """The calls that compute `node` of `operands` into `out`."""
-        backend = self.backend
-        if isinstance(node.op, np.ufunc):
-            return [primitives.elementwise(backend, node.op, operands, out)]
-        if node.op == "where":
+        backend, op, x = self.backend, node.op, operands[0]
+        xp, host = backend.xp, backend.is_host
+        if isinstance(op, np.ufunc):
+            function = op if host else getattr(xp, op.__name__)
+            if op in (np.maximum, np.minimum):  # their third position is deprecated
+                return [(partial(function, out=out), tuple(operands))]
+            return [(function, (*operands, out))]
+        if op == "where":  # `out` may be `b`
             condition, a, b = operands
-            return primitives.where(backend, condition, a, b, out)
-        if node.op == "cast":
-            return [primitives.copy(backend, out, operands[0])]
-        if node.op == "matmul":
-            return self._products(operands[0], operands[1], out)
-        if node.op == "product_sum":
-            if self.crew.threads > 1:
-                return self._products(*with_ones(operands[0], node.options[0]), out)
-            return [primitives.product_sum(backend, operands[0], node.options[0], out)]
+            first = [] if b is out else [primitives.copy(backend, out, b)]
+            return [*first, (xp.copyto, (out, a, "unsafe", condition))]
+        if op == "cast":
+            return [primitives.copy(backend, out, x)]
+        if op == "matmul":
+            return self._products(x, operands[1], out)
+        if op == "product_sum":
+            if host:
+                return self._products(*with_ones(x, node.options[0]), out)
+            return [(xp.sum, (x, node.options[0], None, out, True))]
         axes, keepdims = node.options
-        return [primitives.reduce(backend, node.op, operands[0], axes, keepdims, out)]
+        if host:
+            ufunc = np.add if op == "sum" else np.maximum
+            axis = axes if len(axes) > 1 else axes[0]
+            return [(ufunc.reduce, (x, axis, None, out, keepdims))]
+        if op == "sum":
+            return [(xp.sum, (x, axes, None, out, keepdims))]
+        return [(xp.amax, (x, axes, out, keepdims))]
 
     def _products(self, a: Array, b: Array, out: Array) -> list[Call]:
         """out = a @ b, in the parts in which the threads of C compute it."""
-        threads, product = self.crew.threads, partial(primitives.product, self.backend)
-        cut = cut_of(a, b, self.crew)
+        threads = self.partition.threads
+        product = partial(primitives.product, self.backend)
+        cut = cut_of(a, b, self.partition)
         if cut == "rows":
             rows = blocks(len(a), threads)
             return [product(a[part], b, out[part]) for part in rows]
@@ -212,27 +224,18 @@ class CallLowering:
                         return False
         return True
 
-    def operands_of(self, node: Traced) -> Callable[[Array], list[Array]]:
-        """What gives the two operands of a product of another source."""
-        source = self.recording.source
-        # The tape lets go of its arrays.
-        own = [None if a.root is source else self.memory.array(a) for a in node.args]
-
-        def operands(array: Array) -> list[Array]:
-            return [
-                array if a is source else view(array, a) if fixed is None else fixed
-                for a, fixed in zip(node.args, own, strict=True)
-            ]
-
-        return operands
-
     def _take(self, reader: Reader, row: list[Any]) -> Callable[[Array], None]:
         """What gives another array to the product of `reader`, a call of `row`."""
-        backend, out = self.backend, self.memory.array(reader.node)
-        operands = self.operands_of(reader.node)
+        backend, args, source = self.backend, reader.node.args, self.recording.source
+        out = self.memory.array(reader.node)
+        # The tape lets go of its arrays.
+        own = [None if a.root is source else self.memory.array(a) for a in args]
 
         def take(array: Array) -> None:
-            x, y = operands(array)
+            x, y = (
+                array if a is source else view(array, a) if fixed is None else fixed
+                for a, fixed in zip(args, own, strict=True)
+            )
             row[reader.index] = primitives.product(backend, x, y, out)
 
         return take

@@ -21,7 +21,7 @@ from xpnet.compiler.calls import CallLowering
 from xpnet.compiler.drivers import driver_of
 from xpnet.compiler.lowering import Calls, Lowering, Reader, Recording
 from xpnet.compiler.program import Program
-from xpnet.compiler.row_partition import ALONE, RowPartition, crew_of
+from xpnet.compiler.row_partition import ALONE, RowPartition, partition_of
 from xpnet.trace import Tape, Traced
 
 
@@ -32,37 +32,38 @@ def compile_tape(
     segments: tuple[str, ...],
     loops: bool = False,
     source: Traced | None = None,
-    members: int | None = None,
+    n_networks: int | None = None,
     wait: bool = True,
-    crew: RowPartition | None = None,
+    partition: RowPartition | None = None,
 ) -> Program:
     """The program of `tape` on `backend`.
 
     Args:
         tape: the record.
         backend: where buffers are allocated and calls run.
-        outputs: nodes whose values must still be readable after a replay.
-        segments: the names of the segments, so that an empty one runs too.
+        outputs: nodes that must be readable after a replay.
+        segments: the names of the segments, empty ones too.
         loops: compile runs of operations: to CUDA kernels where the backend has a
             driver, to C on the CPU where there is a compiler.
         source: the leaf that a batch is read from (see `Program.rebind`).
-        members: networks along the first axis of a stack's arrays.
-        wait: for the C compiler.
-        crew: of an earlier program of this tape, which decides its bits; None to
-            choose.
+        n_networks: along the first axis of a stack's arrays.
+        wait: whether to wait for the C compiler.
+        partition: of an earlier program of this tape, for the same bits; None chooses
+            one.
 
     Raises:
-        NotCompiledError: it has work to do first, and `wait` is False.
-        BuildError: it refused.
+        NotCompiledError: the library does not exist yet, and `wait` is False.
+        BuildError: the compiler fails.
     """
-    recording = Recording(tape, backend, outputs, segments, source, members, crew)
+    how = (source, n_networks, partition)
+    recording = Recording(tape, backend, outputs, segments, *how)
     lowering = _lowering(recording, loops)
     program = lowering.load(wait)
     if program is not None:
         return program
     plan = lowering.plan()
     # How products are divided decides their bits: in calls as in C.
-    lowering.begin(plan, _crew(recording, plan) if crew is None else crew)
+    lowering.begin(plan, partition or _partition(recording, plan))
     calls: Calls = {name: [] for name in segments}
     readers: list[Reader] = []
     for run in plan.runs():
@@ -84,10 +85,10 @@ def _lowering(recording: Recording, loops: bool) -> Lowering:
     return CallLowering(recording)
 
 
-def _crew(recording: Recording, plan: Plan) -> RowPartition:
+def _partition(recording: Recording, plan: Plan) -> RowPartition:
     """How many threads share the calls: one where they cannot become C."""
     backend = recording.backend
-    in_c = backend.is_host and native.available() and native.CREWS
+    in_c = backend.is_host and native.available() and native.THREAD_TEAMS
     if not (recording.rows and in_c) or openblas() is None:
         return ALONE
-    return crew_of(plan.live, recording.rows, backend.threads)
+    return partition_of(plan.live, recording.rows, backend.threads)

@@ -124,6 +124,13 @@ def literal(value: Any, dtype: np.dtype[Any]) -> str:
     return f"({text})" if number < 0 or text[0] == "-" else text
 
 
+def lowest(dtype: np.dtype[Any]) -> str:
+    """The largest of no numbers, as a literal."""
+    if dtype.kind == "b":
+        return "0"
+    return literal(-math.inf if dtype.kind == "f" else np.iinfo(dtype).min, dtype)
+
+
 def expression(node: Traced, args: list[str], kinds: list[np.dtype[Any]]) -> str:
     """`node` of the texts `args`, as a value of its dtype's C type."""
     name = C_NAMES[node.dtype]

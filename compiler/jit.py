@@ -37,16 +37,15 @@ class JitProgram:
     """A recorded program, recompiled once it has run for long enough.
 
     Compiling at once would make short trainings slower. So a program starts as NumPy
-    calls, unless its library is there already; when it has run for a while, a C
-    compiler is started beside it, and once the library is there the program goes on in
-    C. Where there is no C compiler it stays calls. The results are equal to the bit in
-    every way.
+    calls, unless its library exists already. After some time a C compiler is started in
+    the background; when the library exists, the program continues in C. Without a C
+    compiler it stays NumPy calls. The results are bit-identical.
 
     Args:
-        record: gives the program, with loops or without; whether to wait for them.
+        record: (loops, wait) -> the program, with loops or without.
         backend: loops are for the host, kernels for a device with a driver.
-        first: the segment that a step begins with; only there may programs change.
-        jit: True compiles at once, False never, None when it is worth it; kernels are
+        first: the first segment of a step; programs are exchanged only there.
+        jit: True compiles at once, False never, None after some time. Kernels are
             compiled at once, unless it is False.
 
     Raises:
@@ -76,7 +75,7 @@ class JitProgram:
             self.program = self._begun(bool(jit))
 
     def _loaded(self) -> Program:
-        """In C if the library is there, as NumPy calls until it is."""
+        """In C if the library exists, as NumPy calls until then."""
         try:
             program = self._record(True, False)
         except native.NotCompiledError as missing:
@@ -100,13 +99,13 @@ class JitProgram:
         except DeviceError as error:
             if asked:
                 raise
-            told = f"{error}; CuPy's own kernels go on"
-            warn(told, RuntimeWarning, stacklevel=3)
+            message = f"{error}; CuPy's own kernels go on"
+            warn(message, RuntimeWarning, stacklevel=3)
             self.compiled = False
             return self._record(False)
 
     def run(self, segment: str) -> None:
-        """JitProgram `segment`."""
+        """Replay `segment`."""
         if self._build is not None and segment == self._first:
             self._left -= 1
             if self._left == 0:
@@ -121,7 +120,7 @@ class JitProgram:
             self._compile()
 
     def _ready(self, seconds: float) -> bool:
-        """Whether the library is there, after `seconds` more without it."""
+        """Whether the library exists, after `seconds` more without it."""
         if self._build is None:
             return False
         if not native.available():  # another program's text was refused
@@ -135,13 +134,13 @@ class JitProgram:
         return self._build.done
 
     def _give_up(self, error: native.BuildError) -> None:
-        """Go on with NumPy's calls, and ask the compiler no more."""
+        """Continue with NumPy calls, and compile no more."""
         native.refuse(error)
         self._build = None
-        self._tell(error)
+        self._warn(error)
 
     def expect_runtime(self, seconds: float) -> None:
-        """Compile, or begin to, if replays to come, of about `seconds`, repay it."""
+        """Compile, or start to, if `seconds` of replays to come repay it."""
         if seconds > tuning.COMPILE_AFTER_S:
             self.add_runtime(seconds)
 
@@ -153,9 +152,9 @@ class JitProgram:
         except native.BuildError as error:
             self._give_up(error)
         except MemoryError as error:  # for its buffers; the calls have theirs
-            self._tell(error)
+            self._warn(error)
 
-    def _tell(self, error: Exception) -> None:
+    def _warn(self, error: Exception) -> None:
         line = next(iter(str(error).strip().splitlines()), "no reason given")
         warn(
             f"loops were not compiled ({type(error).__name__}: {line}); the NumPy "

@@ -20,13 +20,13 @@ class Recording:
     outputs: dict[str, Traced]
     segments: tuple[str, ...]
     source: Traced | None
-    members: int | None
-    crew: RowPartition | None
+    n_networks: int | None
+    partition: RowPartition | None
 
     @property
     def rows(self) -> int:
         """Samples of a batch of one network; 0 where nothing may be divided by them."""
-        if self.source is None or self.members is not None:
+        if self.source is None or self.n_networks is not None:
             return 0
         return self.source.shape[0]
 
@@ -63,8 +63,8 @@ class Lowering(Protocol):
     def plan(self) -> Plan:
         """The order of the nodes, and which of them share a loop or a kernel."""
 
-    def begin(self, plan: Plan, crew: RowPartition) -> None:
-        """Take memory from here on: `plan` says how long, `crew` how it is divided."""
+    def begin(self, plan: Plan, partition: RowPartition) -> None:
+        """Take memory from here on: `plan` says how long it is used."""
 
     def lower(self, run: list[Traced]) -> list[Any]:
         """The calls of one run of the plan."""

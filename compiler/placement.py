@@ -91,7 +91,7 @@ class Placement:
     # Memory of operands.
 
     def in_place_candidate(self, node: Traced, run: Iterable[Traced]) -> Traced | None:
-        """An operand whose memory an elementwise `node` may take over.
+        """An operand that dies with an elementwise `node`, which may take its memory.
 
         In a run that goes block by block nothing may show it under another shape.
         """

@@ -1,36 +1,18 @@
-"""Recorded operations as calls of NumPy or CuPy on bound buffers.
+"""Products, copies and gathers as calls of NumPy or CuPy on bound buffers.
 
 Each function gives a call `(function, arguments)` that a replay repeats.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from xpnet.backend import Array, Backend
 from xpnet.compiler.drivers import driver_of
-from xpnet.trace.sums import with_ones
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
-
-
-def scalar(backend: Backend, value: Any, dtype: np.dtype[Any]) -> Any:
-    """A Python number as the operand of a recorded call."""
-    # A 0-d array spares NumPy the conversion of every replay (0.25 us a call).
-    return np.array(value, dtype) if backend.is_host else value
-
-
-def elementwise(
-    backend: Backend, op: np.ufunc, operands: list[Any], out: Array
-) -> Call:
-    """Compute out = op(*operands)."""
-    function = op if backend.is_host else getattr(backend.xp, op.__name__)
-    if op in (np.maximum, np.minimum):  # whose third position is deprecated
-        return partial(function, out=out), tuple(operands)
-    return function, (*operands, out)
 
 
 def product(backend: Backend, a: Array, b: Array, out: Array) -> Call:
@@ -49,40 +31,9 @@ def product(backend: Backend, a: Array, b: Array, out: Array) -> Call:
     return backend.xp.matmul, (a, b, out)
 
 
-def product_sum(backend: Backend, x: Array, axis: int, out: Array) -> Call:
-    """Compute out = Σ of x along axis -1 or -2: by a product with ones."""
-    if not backend.is_host:
-        return backend.xp.sum, (x, axis, None, out, True)
-    return product(backend, *with_ones(x, axis), out)
-
-
 def copy(backend: Backend, out: Array, source: Any) -> Call:
     """out[...] = source, converting the dtype."""
     return backend.xp.copyto, (out, source, "unsafe")
-
-
-def where(backend: Backend, condition: Array, a: Any, b: Any, out: Array) -> list[Call]:
-    """Compute out = a where condition, else b; `out` may be `b`."""
-    first = [] if b is out else [copy(backend, out, b)]
-    return [*first, (backend.xp.copyto, (out, a, "unsafe", condition))]
-
-
-def reduce(
-    backend: Backend,
-    op: str,
-    x: Array,
-    axes: tuple[int, ...],
-    keepdims: bool,
-    out: Array,
-) -> Call:
-    """Compute out = sum or max of x over axes."""
-    if backend.is_host:
-        ufunc = np.add if op == "sum" else np.maximum
-        axis: Any = axes if len(axes) > 1 else axes[0]
-        return ufunc.reduce, (x, axis, None, out, keepdims)
-    if op == "sum":
-        return backend.xp.sum, (x, axes, None, out, keepdims)
-    return backend.xp.amax, (x, axes, out, keepdims)
 
 
 def take(backend: Backend, rows: Array, indices: Array, out: Array) -> Call:

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Program:
-    """What a tape became: `run(segment)` replays that part of it.
+    """The calls of a recorded step: `run(segment)` replays a part of it.
 
-    Nothing is allocated, dispatched or synchronised in a replay: every call has its
-    arguments and its output buffer bound already.
+    A replay allocates, dispatches and synchronises nothing: arguments and output
+    buffers are bound.
 
     Attributes:
         segments: for each segment, its calls `(function, arguments)` in order.
@@ -28,7 +28,7 @@ class Program:
             leaf, where these are products only; None where they are not.
         source: the C text of the kernels, or of the loops; empty without either.
         native: what of it is machine code; None where every call is Python's.
-        crew: how its calls are divided among threads; BLAS then computes with one.
+        partition: how its calls are divided among threads; BLAS then computes with one.
     """
 
     segments: dict[str, list[Call]]
@@ -38,10 +38,10 @@ class Program:
     readers: list[Callable[[Array], None]] | None = field(default=None, repr=False)
     source: str = field(default="", repr=False)
     native: "Native | None" = field(default=None, repr=False)
-    crew: RowPartition = ALONE
+    partition: RowPartition = ALONE
 
     def rebind(self, array: Array) -> None:
-        """Let the program read `array` in the place of its input leaf.
+        """Read `array` in the place of the input leaf from now on.
 
         Only where `readers` is not None, and for an array of the leaf's shape, dtype
         and layout.
@@ -50,8 +50,8 @@ class Program:
             take(array)
 
     def run(self, segment: str) -> None:
-        """JitProgram `segment`."""
-        if self.crew.threads > 1:
+        """Replay `segment`."""
+        if self.partition.threads > 1:
             with one_thread():
                 self._run(segment)
         else:

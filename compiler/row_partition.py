@@ -1,4 +1,4 @@
-"""How the threads of a crew divide calls, and the numbers that do not depend on who.
+"""How threads divide calls, with results that do not depend on the threads.
 
 The samples of a batch are independent of each other until their gradients are summed.
 So each thread takes some rows of the batch through all calls, and sums its own share of
@@ -6,10 +6,10 @@ every gradient:
 
     ∂J/∂W = xᵀ δ = Σₖ x[rowsₖ]ᵀ δ[rowsₖ]
 
-A product that is computed block by block has other bits than the whole: BLAS sums in an
-order that depends on the shape of what it is given. Hence the blocks, not the threads
-that happen to take them, decide the bits; and the blocks follow from the sizes and from
-the number of threads that BLAS has, in C and in the calls that stand in for it.
+A product that is computed block by block has other bits than the whole, because the
+order of BLAS' sums depends on the shape. So the blocks decide the bits, not the threads
+that compute them; and the blocks follow from the sizes and the number of BLAS threads,
+in C and in NumPy calls alike.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,10 +24,10 @@ MAX_PARTS = 64  # parts, of runtime.c
 
 @dataclass(frozen=True)
 class RowPartition:
-    """The threads of a program.
+    """How the calls of a program are divided among threads.
 
     Attributes:
-        threads: that share its calls, and parts of each; 1 where they are not divided.
+        threads: how many, and the parts of each call; 1 if calls are not divided.
         rows: of a batch.
     """
 
@@ -57,8 +57,8 @@ class Share:
     apart: Sequence[int] = ()
 
 
-def crew_of(nodes: Iterable[Traced], rows: int, threads: int) -> RowPartition:
-    """The crew of a program over batches of `rows`; `threads` are those of BLAS."""
+def partition_of(nodes: Iterable[Traced], rows: int, threads: int) -> RowPartition:
+    """That of a program over batches of `rows`; BLAS has `threads`."""
     products = [node for node in nodes if node.op == "matmul"]
     if not products:
         return ALONE
@@ -68,25 +68,25 @@ def crew_of(nodes: Iterable[Traced], rows: int, threads: int) -> RowPartition:
         return ALONE
     cost = sum(work) * width // 4
     threads = min(threads, cost // tuning.WORK_PER_THREAD, rows, MAX_PARTS)
-    # Each has some rows: no part of a sum may be missing.
+    # Each thread has some rows: no part of a sum may be missing.
     return RowPartition(len(blocks(rows, threads)), rows) if threads > 1 else ALONE
 
 
-def cut_of(a: Array, b: Array, crew: RowPartition) -> str:
+def cut_of(a: Array, b: Array, partition: RowPartition) -> str:
     """Where the product a @ b is divided: "rows", "sum" or nowhere ("").
 
     A sum over the batch is divided if its parts are less to add than the rows, which
     then stay where they were computed.
     """
-    if crew.threads == 1 or not a.ndim == b.ndim == 2:
+    if partition.threads == 1 or not a.ndim == b.ndim == 2:
         return ""
     (m, k), n = a.shape, b.shape[1]
     turned = m == 1 or a.strides[0] < a.strides[1]
-    if turned and k == crew.rows:
+    if turned and k == partition.rows:
         if 2 * m * n < k * (m + n):
             return "sum"
-        return "rows" if m >= crew.threads else ""
-    return "rows" if m == crew.rows else ""
+        return "rows" if m >= partition.threads else ""
+    return "rows" if m == partition.rows else ""
 
 
 def blocks(rows: int, parts: int) -> list[slice]:
@@ -96,16 +96,16 @@ def blocks(rows: int, parts: int) -> list[slice]:
 
 
 def share_rows(
-    rows: int, counts: Sequence[int], by: Sequence[int], crew: RowPartition
+    rows: int, counts: Sequence[int], by: Sequence[int], partition: RowPartition
 ) -> Share:
     """Of a loop nest: the first count is `rows`, or rows and all that is within one."""
-    return Share(crew.threads, 0, counts[0] // rows, by, [0] * len(by))
+    return Share(partition.threads, 0, counts[0] // rows, by, [0] * len(by))
 
 
 def share_elements(
     counts: Sequence[int],
     by: Sequence[int],
-    crew: RowPartition,
+    partition: RowPartition,
     cost: int = 1,
     apart: Sequence[int] = (),
 ) -> Share | None:
@@ -117,7 +117,7 @@ def share_elements(
     size = 1
     for count in counts:
         size *= count
-    parts = min(crew.threads, counts[0], size * cost // tuning.ELEMENTS_PER_PART)
+    parts = min(partition.threads, counts[0], size * cost // tuning.ELEMENTS_PER_PART)
     grain = tuning.PART_GRAIN if len(counts) == 1 else 1
     apart = apart or [0] * len(by)
     return Share(parts, 0, grain, by, apart) if parts > 1 else None

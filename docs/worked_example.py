@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -22,6 +23,7 @@ from tests.cuda.fibers import fiber_backend
 from xpnet.backend import Backend
 from xpnet.compiler import Program, compile_tape
 from xpnet.compiler.analysis import Plan
+from xpnet.compiler.buffers import BufferRef
 from xpnet.compiler.c.linker import runtime
 from xpnet.compiler.cuda.module import handwritten
 from xpnet.execution import step as execution
@@ -100,6 +102,13 @@ def address(array: Any) -> int:
     return int(array.__cuda_array_interface__["data"][0])
 
 
+def shown(ref: BufferRef) -> Any:
+    """The array that a bound reference shows."""
+    place = {"data": (ref.offset, True), "shape": tuple(ref.shape), "version": 3}
+    layout = {"strides": tuple(ref.strides), "typestr": ref.dtype}
+    return np.asarray(SimpleNamespace(__array_interface__=place | layout))
+
+
 class Names:
     """Names of the arrays that a program reads and writes."""
 
@@ -175,9 +184,10 @@ def schedule_lines(segments: dict[str, list[Any]], names: Names) -> Iterator[str
     for segment, ops in segments.items():
         yield f"{segment}:"
         for op in ops:
-            written = [i % len(op.arrays) for i in op.written]
-            out = [names.of(op.arrays[i]) for i in written]
-            read = [names.of(a) for i, a in enumerate(op.arrays) if i not in written]
+            written = [i % len(op.operands) for i in op.written]
+            arrays = list(map(shown, op.operands))
+            out = [names.of(arrays[i]) for i in written]
+            read = [names.of(a) for i, a in enumerate(arrays) if i not in written]
             yield f"    {op.name:<6}  {', '.join(read)}  ->  {', '.join(out)}"
 
 

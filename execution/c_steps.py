@@ -16,6 +16,7 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
 from xpnet.backend.blas import one_thread
+from xpnet.compiler.buffers import BufferRef
 from xpnet.compiler.c.call_table import CallTable, NativeCall
 from xpnet.compiler.c.native import Native
 from xpnet.compiler.c.partial_sums import watch
@@ -46,7 +47,7 @@ class Steps:
         grads: Array,
     ) -> None:
         self.native = native
-        ops, stacked = native.ops, native.members is not None
+        ops, stacked = native.ops, native.n_networks is not None
         place = losses[0] if stacked else losses[:1]
         keep = copy(loss, place, stacked, (0, losses.strides[0]))
         taken = [op for op in first if op is not None]
@@ -73,7 +74,7 @@ class Steps:
 
     def read(self, op: NativeCall, source: Array) -> None:
         """Let `op`, a `take` in front of each step, gather from `source`."""
-        op.point([source, *op.arrays[1:]])
+        op.point(0, source)
         self._before.point(op)
 
     def leg(self, steps: int) -> list[int]:
@@ -104,7 +105,7 @@ class Whole:
 
     def run(self) -> bool:
         """Take it; False where the gradients are not finite, and had no update."""
-        with one_thread(self._native.crew.threads > 1):
+        with one_thread(self._native.partition.threads > 1):
             taken: int = self._native.library.steps(self._address, 0, 1, 0, 1)
         return taken == 1
 
@@ -225,6 +226,6 @@ def _place(table: CallTable) -> tuple[int, int]:
 
 def _watched(array: Array, stacked: bool) -> tuple[int, int, int, int]:
     """A row of `Watched` in runtime.c."""
-    count = len(array) if stacked else 1
-    stride = array.strides[0] if stacked else 0
-    return address(array), stride, array.size // count, array.itemsize
+    ref = BufferRef.of(array)
+    count, stride = (ref.shape[0], ref.strides[0]) if stacked else (1, 0)
+    return ref.offset, stride, ref.size // count, ref.itemsize

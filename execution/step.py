@@ -292,7 +292,7 @@ class TrainingStep:
         with self.backend.active(), tape.released():
             how = (loops, source, members, wait, self._crew)
             program = compile_tape(tape, self.backend, {}, SEGMENTS, *how)
-        self._crew = program.crew  # the same bits when it is compiled once more
+        self._crew = program.partition  # the same bits when it is compiled once more
         if self.x is not b.x:  # recompiled while it reads another array
             program.rebind(self.x)
         return program
@@ -378,7 +378,7 @@ class EvaluationStep:
                 {},
                 ("evaluate",),
                 loops,
-                members=_members(self.model),
+                n_networks=_members(self.model),
                 wait=wait,
             )
 

@@ -78,7 +78,7 @@ def test_a_program_that_is_known_is_not_compiled_again(case, way, monkeypatch):
     monkeypatch.setattr(CLowering, "plan", refuse)
     again, made = WAYS[way](CASES[case])
     assert same(again, first)
-    threads = max(program.crew.threads for program in made)
+    threads = max(program.partition.threads for program in made)
     assert threads == (3 if way == "threads" else 1)
     steps = [program for program in made if "update" in program.segments]
     assert steps

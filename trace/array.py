@@ -39,7 +39,7 @@ def refuse(what: str) -> NoReturn:
 
 
 class Recorder(Protocol):
-    """What a traced array tells its operations to; `Tape` is the one there is."""
+    """The record that a traced array adds its operations to; implemented by `Tape`."""
 
     nodes: "list[Traced]"
     segment: str
@@ -71,10 +71,10 @@ class Traced:
     """One node of a tape: `op` applied to `args`, or a leaf that holds an array.
 
     Attributes:
-        root: the node whose memory this one shows: itself unless it is a view.
+        root: the node that has the memory: this one itself, unless it is a view.
         memory: what owns that memory: the array under a leaf, or a value itself.
         kinds: the dtypes in which the arguments of a ufunc enter it; else None.
-        joins: what `can_join` has said of it; None until it is asked.
+        joins: the result of `can_join`; None before its first call.
     """
 
     __slots__ = (

@@ -39,7 +39,7 @@ def feature_mean(x: Array) -> Array:
 
 
 def with_ones(x: Array, axis: int) -> tuple[Array, Array]:
-    """(a, b) whose product is the sum of x (..., batch, n) over axis -2 or -1."""
+    """(a, b) with a @ b = the sum of x (..., batch, n) over axis -2 or -1."""
     if axis == -2:
         return np.ones((1, x.shape[-2]), x.dtype), x
     return x, np.ones((x.shape[-1], 1), x.dtype)

@@ -296,7 +296,7 @@ class TrainingState(ParameterAccess):
             return self.square_then
         w = self.penalized_weights()
         programs = [step.program for step in self._steps]
-        shared = any(one is not None and one.crew.threads > 1 for one in programs)
+        shared = any(one is not None and one.partition.threads > 1 for one in programs)
         # Where training diverges this comes before the error. The sum is that of the
         # epochs in C, with as many threads of BLAS.
         blas = one_thread(shared)

@@ -41,7 +41,7 @@ class StepBlock:
 
     Attributes:
         batches: the samples of each, (epochs * count, size).
-        alone: whether BLAS computes with one thread, as where a crew shares the steps.
+        alone: whether BLAS computes with one thread, as where threads divide the steps.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class StepBlock:
         self.batches = room((epochs * count, size), np.int64)
         self.step = state.training_step(samples.kind(size))
         self.alone = (
-            self.step.program is not None and self.step.program.crew.threads > 1
+            self.step.program is not None and self.step.program.partition.threads > 1
         )
         self.whole = size == samples.count
         self.longest = 1
@@ -171,7 +171,9 @@ class StepBlock:
             return None
         size = self.batches.strides[0]
         gathers = [
-            c_steps.take(rows, self.batches[0], out, None, size, program.native.crew)
+            c_steps.take(
+                rows, self.batches[0], out, None, size, program.native.partition
+            )
             for rows, out in ([] if self.whole else self.samples.pairs(batch))
         ]
         if None in gathers:

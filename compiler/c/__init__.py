@@ -11,11 +11,11 @@ from xpnet.compiler.c.build import (
 )
 from xpnet.compiler.c.linker import Linker
 from xpnet.compiler.c.native import Native, NotCompiledError
-from xpnet.compiler.c.threads import CREWS
+from xpnet.compiler.c.threads import THREAD_TEAMS
 from xpnet.compiler.c.toolchain import compiler
 
 __all__ = [
-    "CREWS",
+    "THREAD_TEAMS",
     "Build",
     "BuildError",
     "FolderError",

@@ -1,25 +1,26 @@
-"""Calls whose parts go on without waiting for each other.
+"""Groups of calls between barriers.
 
-A part of a call that reads only what the same part of the calls before has written
-needs no other part. Such calls make a group; the threads of a crew meet at its end. A
-call that needs more (a sum over the batch) waits until the group has ended; so do the
-calls that need it, and the others go first.
+Part i of a call needs no barrier if it reads only what part i of earlier calls wrote.
+Such calls form a group; the threads synchronise at its end. A call that reads more (a
+sum over the batch) belongs to a later group, and so do the calls that depend on it.
+Other calls move in front of them.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from xpnet.compiler.c.call_table import NativeCall, span
+from xpnet.compiler.buffers import meet
+from xpnet.compiler.c.call_table import NativeCall
 
 
-class Touch(NamedTuple):
-    """What a call does to a piece of memory.
+class MemoryAccess(NamedTuple):
+    """The bytes that a call reads or writes.
 
     Attributes:
         start, stop: addresses.
-        row: bytes a row, where each part keeps to its own rows; 0 where it does not.
-        rows: of the call, and in how many parts.
-        writes: whether it is written.
+        row: bytes of a row, if each part accesses only its own rows; else 0.
+        rows: (rows of the call, parts that they are divided into).
+        writes: whether they are written.
     """
 
     start: int
@@ -28,32 +29,32 @@ class Touch(NamedTuple):
     rows: tuple[int, int]
     writes: bool
 
-    def meets(self, other: "Touch") -> bool:
+    def meets(self, other: "MemoryAccess") -> bool:
         """Whether their order matters."""
         written = self.writes or other.writes
-        return written and self.start < other.stop and other.start < self.stop
+        return written and meet(self[:2], other[:2])
 
-    def keeps_to(self, other: "Touch") -> bool:
-        """Whether each part of the one touches what the same part of the other does."""
+    def keeps_to(self, other: "MemoryAccess") -> bool:
+        """Whether part i of both accesses the same rows, for each i."""
         place = self.start, self.row, self.rows
         return bool(self.row) and place == (other.start, other.row, other.rows)
 
 
-def grouped(ops: Sequence[NativeCall]) -> list[list[NativeCall]]:
-    """The calls in an order that gives the same numbers, group by group.
+def barrier_groups(ops: Sequence[NativeCall]) -> list[list[NativeCall]]:
+    """The calls group by group, in an order with the same results.
 
-    Each joins the first group that is divided as it is and not before those it needs.
+    A call joins the first group with as many parts behind all that it depends on.
     """
     groups: list[tuple[int, list[NativeCall]]] = []
-    known: dict[int, list[tuple[int, Touch]]] = {}  # owner -> (group, what it touches)
+    known: dict[int, list[tuple[int, MemoryAccess]]] = {}  # buffer -> (group, access)
     for op in ops:
         rows = _rows(op)
-        own = _touches(op, rows)
+        own = _accesses(op, rows)
         first = 0
-        for owner, touch in own:
-            for at, other in known.get(owner, ()):
-                if at >= first and touch.meets(other):
-                    first = at if touch.keeps_to(other) else at + 1
+        for buffer, access in own:
+            for at, other in known.get(buffer, ()):
+                if at >= first and access.meets(other):
+                    first = at if access.keeps_to(other) else at + 1
         parts = rows[1]
         for at in range(first, len(groups) if parts > 1 else first):
             if groups[at][0] == parts:
@@ -62,8 +63,8 @@ def grouped(ops: Sequence[NativeCall]) -> list[list[NativeCall]]:
             at = len(groups)
             groups.append((parts, []))
         groups[at][1].append(op)
-        for owner, touch in own:
-            known.setdefault(owner, []).append((at, touch))
+        for buffer, access in own:
+            known.setdefault(buffer, []).append((at, access))
     return [group for _, group in groups]
 
 
@@ -75,25 +76,27 @@ def _rows(op: NativeCall) -> tuple[int, int]:
     return -(-op.counts[share.cut] // share.grain), share.parts
 
 
-def _touches(op: NativeCall, rows: tuple[int, int]) -> list[tuple[int, Touch]]:
-    """(the owner of the memory, what happens to it) of each array."""
+def _accesses(op: NativeCall, rows: tuple[int, int]) -> list[tuple[int, MemoryAccess]]:
+    """(buffer, access) for each operand."""
     share = op.share
     found = []
-    written = {at % len(op.arrays) for at in op.written}
-    for at, (array, start) in enumerate(zip(op.arrays, op.places, strict=True)):
-        low, high = span(0, array)
-        row = apart = 0
-        if share is not None and not low:  # turned round, no part keeps to its rows
-            # Rows that are spread keep to each other as if they were not.
+    written = {at % len(op.operands) for at in op.written}
+    for at, ref in enumerate(op.operands):
+        low, high = ref.span
+        size, row, apart = high - low, 0, 0
+        # Turned round, no part keeps to its rows.
+        if share is not None and low == ref.offset:
+            # Padding between parts does not change which rows a part accesses.
             apart = 0 if share.by[at] else share.apart[at]
             row = apart or share.by[at] * share.grain
-            if high > row * (share.parts if apart else rows[0]):
+            if size > row * (share.parts if apart else rows[0]):
                 row = 0
-        owner, writes, starts = op.owners[at], at in written, [start + low]
+        writes, starts = at in written, [low]
         if share is not None and row and apart:
-            # Of each part by itself: parts of something else may lie between them.
-            high -= row * (share.parts - 1)
-            starts = [start + part * row for part in range(share.parts)]
-        size = high - low
-        found += [(owner, Touch(a, a + size, row, rows, writes)) for a in starts]
+            # Each part by itself: parts of other arrays may lie between them.
+            size -= row * (share.parts - 1)
+            starts = [low + part * row for part in range(share.parts)]
+        found += [
+            (ref.buffer, MemoryAccess(a, a + size, row, rows, writes)) for a in starts
+        ]
     return found

@@ -1,18 +1,18 @@
-"""A recorded call as the numbers that `runtime.c` reads."""
+"""A recorded call, and a table of calls as the numbers that `runtime.c` reads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
+from xpnet.compiler.buffers import BufferRef
 from xpnet.compiler.row_partition import Share
-from xpnet.trace.array import base
 
 MOST_ARRAYS = 256  # of runtime.c
-Span = tuple[int, int]
+FIELDS, LISTS = 16, [2, 3, 6, 8, 9, 13, 14]  # of a `Call` there: all, pointers
+WHOLE = Share(1)
 
 
 @dataclass(eq=False)
@@ -21,7 +21,8 @@ class NativeCall:
 
     Attributes:
         function: its address, or its name in the program's own library.
-        arrays: what it reads and writes; their addresses are taken at once.
+        arrays: what it reads and writes, or bound references to that. The call keeps
+            arrays alive, and not what a reference shows.
         counts: how often, how wide; the first is `unit` a network, where that is not 0.
         strides: bytes, as the function expects them.
         member: bytes from one network of a stack to the next, an array each.
@@ -30,7 +31,7 @@ class NativeCall:
         name: of the ufunc or of the loop.
         reduces: whether a loop finds the largest of its last axis.
         share: how threads divide it; None where they do not.
-        places: the addresses of the arrays.
+        operands: references to the arrays.
     """
 
     function: int | str
@@ -41,32 +42,25 @@ class NativeCall:
     unit: int = 0
     member: list[int] = field(default_factory=list)
     step: list[int] = field(default_factory=list)
-    written: tuple[int, ...] = (-1,)
+    written: Sequence[int] = (-1,)
     name: str = ""
     reduces: bool = False
     share: Share | None = None
-    places: list[int] = field(default_factory=list)
-    _owners: list[int] | None = field(default=None, init=False, repr=False)
+    operands: list[BufferRef] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.member = self.member or [0] * len(self.arrays)
+        self.operands = self.operands or list(map(BufferRef.of, self.arrays))
+        self.member = self.member or [0] * len(self.operands)
         self.name = self.name or str(self.function)
-        self.step = self.step or [0] * len(self.arrays)
-        self.places = self.places or [address(x) for x in self.arrays]
+        self.step = self.step or [0] * len(self.operands)
 
-    @property
-    def owners(self) -> list[int]:
-        """The `id` of what owns the memory of each array."""
-        # Not a cached_property: its lock may be held by another thread at a fork.
-        if self._owners is None:
-            self._owners = [id(base(array)) for array in self.arrays]
-        return self._owners
-
-    def point(self, arrays: Sequence[Array]) -> None:
-        """Take these arrays in place of its own."""
-        self.arrays = list(arrays)
-        self.places = [address(x) for x in arrays]
-        self._owners = None
+    def point(self, at: int, array: Array) -> None:
+        """Take `array`, laid out as operand `at`, in the place of that."""
+        ref = BufferRef.of(array)
+        self.operands[at] = self.operands[at]._replace(
+            buffer=ref.buffer, offset=ref.offset
+        )
+        self.arrays[at] = array
 
 
 class CallTable:
@@ -77,61 +71,33 @@ class CallTable:
             calls need no other part of them.
     """
 
-    FIELDS = 16
-
     def __init__(self, groups: Sequence[Sequence[NativeCall]]) -> None:
         self.ops = [op for group in groups for op in group]
         behind = [n for group in groups for n in range(len(group), 0, -1)]
         numbers: list[int] = []
-        places: list[list[int]] = []
-        for op in self.ops:
-            divided = [] if op.share is None else [op.share.by, op.share.apart]
-            row = []
-            for part in (op.strides, op.counts, op.member, op.step, *divided):
-                row.append(len(numbers))
+        rows: list[tuple[int | str, ...]] = []
+        self._starts: dict[NativeCall, int] = {}
+        for op, group in zip(self.ops, behind, strict=True):
+            share, places = op.share or WHOLE, [ref.offset for ref in op.operands]
+            moves, divided = (op.member, op.step), (share.by, share.apart)
+            at = []
+            for part in (op.strides, op.counts, places, *moves, *divided):
+                at.append(len(numbers))
                 numbers += part
-            row += [0] * (6 - len(row))
-            places.append([*row, len(numbers)])
-            numbers += op.places
+            self._starts[op] = at[2]
+            # A `Call` of runtime.c, but for the addresses of its lists.
+            head = (op.function, op.data, at[0], at[1], len(op.counts), op.unit)
+            arrays = (at[2], len(places), at[3], at[4])
+            tail = (share.parts, share.cut, share.grain, at[5], at[6], group)
+            rows.append((*head, *arrays, *tail))
         self._numbers = np.array(numbers or [0], np.int64)
-        self._starts = [row[-1] for row in places]
-        first = address(self._numbers)
-        rows = [
-            (*_row(op, *(first + 8 * at for at in row)), group)
-            for op, row, group in zip(self.ops, places, behind, strict=True)
-        ]
-        self.rows = np.array(rows or [(0,) * self.FIELDS], np.int64)
+        self.rows = np.array(rows or [(0,) * FIELDS], np.int64)
+        self.rows[:, LISTS] = 8 * self.rows[:, LISTS] + address(self._numbers)
         self.address, self.count = address(self.rows), len(self.ops)
 
     def point(self, op: NativeCall) -> None:
-        """Let `op` take the arrays that it has by now."""
-        start = self._starts[self.ops.index(op)]
-        self._numbers[start : start + len(op.places)] = op.places
-
-
-def _row(
-    op: NativeCall,
-    strides: int,
-    counts: int,
-    member: int,
-    step: int,
-    by: int,
-    apart: int,
-    arrays: int,
-) -> tuple[Any, ...]:
-    """A row of `Call` in runtime.c, but for its last number."""
-    share = op.share or Share(1)
-    lists = (strides, counts, len(op.counts), op.unit, arrays, len(op.arrays))
-    divided = (share.parts, share.cut, share.grain, by, apart)
-    return op.function, op.data, *lists, member, step, *divided
-
-
-def span(place: int, array: Array) -> Span:
-    """(first byte, behind the last) of an array that begins at `place`."""
-    if array.flags.c_contiguous:
-        return place, place + array.nbytes
-    steps = zip(array.shape, array.strides, strict=True)
-    spans = [(n - 1) * stride for n, stride in steps]
-    low = sum(span for span in spans if span < 0)
-    high = sum(span for span in spans if span > 0)
-    return place + low, place + high + array.itemsize
+        """Let `op`, if it is in the table, take the operands that it has by now."""
+        start = self._starts.get(op)
+        if start is not None:
+            places = [ref.offset for ref in op.operands]
+            self._numbers[start : start + len(places)] = places

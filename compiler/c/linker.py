@@ -12,9 +12,9 @@ from xpnet.compiler.c.build import build
 from xpnet.compiler.c.call_table import MOST_ARRAYS, NativeCall
 from xpnet.compiler.c.loops import Loop
 from xpnet.compiler.c.native import Library, Native, NotCompiledError, Row, runtime
-from xpnet.compiler.c.padding import spread
+from xpnet.compiler.c.padding import pad
 from xpnet.compiler.c.partial_sums import Partial
-from xpnet.compiler.c.threads import FOLLOWERS, shared
+from xpnet.compiler.c.threads import WORKERS, shared
 from xpnet.compiler.c.ufunc_loops import inner_loop
 from xpnet.compiler.primitives import Call
 from xpnet.compiler.row_partition import (
@@ -35,42 +35,39 @@ class Linker:
     """Makes ops of nodes, and tables of ops.
 
     Args:
-        members: networks along the first axis of the arrays; None for one alone.
-        threads: how many may share a long loop; asked only where there is one.
-        crew: the threads that share the calls.
+        n_networks: along the first axis of the arrays; None for one alone.
+        threads: how many may share a long loop; called only for such a loop.
+        partition: how the calls are divided among threads.
         room: gives an array of (shape, dtype) of its own memory.
     """
 
     def __init__(
         self,
-        members: int | None,
+        n_networks: int | None,
         threads: Callable[[], int],
-        crew: RowPartition = ALONE,
+        partition: RowPartition = ALONE,
         room: Callable[[tuple[int, ...], np.dtype[Any]], Array] = np.empty,
     ) -> None:
-        self.members, self.threads, self.crew = members, threads, crew
-        self._partial = Partial(crew, room)
+        self.n_networks, self.threads, self.partition = n_networks, threads, partition
+        self._partial = Partial(partition, room)
         self.most = MOST_ARRAYS  # that a loop may read and write
         self._bodies: dict[str, str] = {}  # text -> name
 
     def loop(
         self,
         run: list[Traced],
-        shape: tuple[int, ...],
         array: Callable[[Traced], Array],
         kept: set[Traced],
-        dtypes: Callable[[Traced], list[np.dtype[Any]]],
     ) -> NativeCall:
         """The run as one loop."""
-        loop = Loop(run, shape, array, kept, dtypes, self.members)
+        loop = Loop(run, array, kept, self.n_networks)
         name = self._bodies.setdefault(loop.body, f"loop{len(self._bodies)}")
         op = loop.op(name)
         by = op.strides[: len(op.arrays)]
         apart = all(by[at] for at in op.written) and len(op.counts) > op.reduces
         slow = sum(node.op in SLOW for node in run)
-        return self._divided(
-            op, by if apart else [], shape, 1 + tuning.SLOW_UFUNC_COST * slow
-        )
+        cost = 1 + tuning.SLOW_UFUNC_COST * slow
+        return self._divided(op, by if apart else [], loop.frame, cost)
 
     def _divided(
         self, op: NativeCall, by: list[int], shape: tuple[int, ...], cost: int = 1
@@ -80,13 +77,13 @@ class Linker:
         Args:
             cost: of one element, as many times that of a simple one.
         """
-        crew = self.crew
-        if crew.threads == 1 or not by:
+        partition = self.partition
+        if partition.threads == 1 or not by:
             return op
-        if shape[:1] == (crew.rows,) and op.counts[0] % crew.rows == 0:
-            op.share = share_rows(crew.rows, op.counts, by, crew)
+        if shape[:1] == (partition.rows,) and op.counts[0] % partition.rows == 0:
+            op.share = share_rows(partition.rows, op.counts, by, partition)
         else:
-            op.share = share_elements(op.counts, by, crew, cost)
+            op.share = share_elements(op.counts, by, partition, cost)
         return op
 
     def ops(self, node: Traced, operands: list[Any], out: Array) -> list[NativeCall]:
@@ -120,7 +117,7 @@ class Linker:
         if found is None:
             return None
         strides = [0 if x.size == 1 else x.itemsize for x in arrays]
-        split = self.members is not None and out.shape[:1] == (self.members,)
+        split = self.n_networks is not None and out.shape[:1] == (self.n_networks,)
         each = out.size // len(out) if split and out.size > 1 else 0
         member = [each * stride for stride in strides]
         made = NativeCall(
@@ -143,7 +140,7 @@ class Linker:
         arrays = [a, b, out]
         lead = [x.strides[0] if x.ndim == 3 and len(x) > 1 else 0 for x in arrays]
         outer = len(out) if out.ndim == 3 else 1
-        split = out.ndim == 3 and outer == self.members
+        split = out.ndim == 3 and outer == self.n_networks
         counts = [outer, *a.shape[-2:], b.shape[-1]]
         strides = [*lead, *(s for x in arrays for s in x.strides[-2:])]
         member = lead if split else []
@@ -162,24 +159,24 @@ class Linker:
 
     def _share(self, a: Array, b: Array, out: Array) -> tuple[Share | None, Array]:
         """(the parts of a product, where they go)."""
-        crew, none = self.crew, [0, 0, 0]
-        cut = cut_of(a, b, crew)
+        partition, none = self.partition, [0, 0, 0]
+        cut = cut_of(a, b, partition)
         if cut == "rows":
             by = [a.strides[0], 0, out.strides[0]]
-            return Share(crew.threads, 1, 1, by, none), out
+            return Share(partition.threads, 1, 1, by, none), out
         if cut == "sum" and out.flags.c_contiguous:
             parts = self._partial.of(out)
             by = [a.strides[1], b.strides[0], 0]
-            return Share(crew.threads, 2, 1, by, [0, 0, parts.strides[0]]), parts
+            return Share(partition.threads, 2, 1, by, [0, 0, parts.strides[0]]), parts
         return None, out
 
     # The program.
 
-    def spread(self, calls: dict[str, list[Any]], blocks: list[Array]) -> None:
-        """Give the parts of the buffers room, if calls of C are all that touch them."""
+    def pad(self, calls: dict[str, list[Any]], blocks: list[Array]) -> None:
+        """Pad the parts of the buffers, if only calls of C access them."""
         ops = [call for row in calls.values() for call in row]
-        if self.crew.threads > 1 and all(isinstance(op, NativeCall) for op in ops):
-            spread(ops, blocks, self.crew.threads)
+        if self.partition.threads > 1 and all(isinstance(op, NativeCall) for op in ops):
+            pad(ops, blocks, self.partition.threads)
 
     def text(self) -> str:
         """The source of the program's own loops."""
@@ -209,10 +206,10 @@ class Linker:
         if not (wait or made.done):
             raise NotCompiledError(made)
         library = Library(made.library())
-        if self.crew.threads > 1:
-            FOLLOWERS.join(library.loaded, self.crew.threads)
+        if self.partition.threads > 1:
+            WORKERS.join(library.loaded, self.partition.threads)
         splits = self._splits(calls)
-        native = Native(library, {}, self.members, splits, self.crew, [])
+        native = Native(library, {}, self.n_networks, splits, self.partition, [])
         found = {name: self._joined(row, native) for name, row in calls.items()}
         for name, row in calls.items():
             if all(
@@ -245,7 +242,7 @@ class Linker:
         """Whether threads are to share a loop of one network."""
         return (
             op.name.startswith("loop")
-            and self.crew.threads == 1
+            and self.partition.threads == 1
             and not op.unit
             and math.prod(op.counts) >= tuning.MIN_ELEMENTS_FOR_THREADS
             and (len(op.counts) > 1 or not op.reduces)
@@ -264,16 +261,16 @@ class Linker:
 
     def _splits(self, calls: dict[str, list[Any]]) -> bool:
         """Whether no network's memory is touched by the calls of another one."""
-        if self.members is None:
+        if self.n_networks is None:
             return False
         strides: dict[int, set[int]] = {}
         written: set[int] = set()
         for op in (call for row in calls.values() for call in row):
             if not isinstance(op, NativeCall) or not op.unit:
                 return False
-            written |= {op.owners[at] for at in op.written}
-            for owner, stride in zip(op.owners, op.member, strict=True):
-                strides.setdefault(owner, set()).add(stride)
+            written |= {op.operands[at].buffer for at in op.written}
+            for ref, stride in zip(op.operands, op.member, strict=True):
+                strides.setdefault(ref.buffer, set()).add(stride)
         return all(
             len(strides[root]) == 1 and 0 not in strides[root] for root in written
         )

@@ -14,120 +14,65 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array
-from xpnet.backend.arrays import address
+from xpnet.compiler.analysis import frame
 from xpnet.compiler.c.call_table import NativeCall
-from xpnet.compiler.expressions import C_NAMES, expression, literal
-from xpnet.compiler.loop_nest import LoopNest
+from xpnet.compiler.expressions import C_NAMES, lowest
+from xpnet.compiler.loop_nest import Axis, LoopNest
 from xpnet.trace import Traced
 
 LITERALS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # other numbers are arguments
+NETWORKS, LINE = "networks", "line"
 
 
 class Loop(LoopNest):
     """The text of one loop nest, and the call of it.
 
     Args:
-        run: the nodes, in order; each elementwise over `shape`, or a max of such a
+        run: the nodes, in order; each elementwise over one shape, or a max of such a
             value over its last axis.
-        shape: of the loop nest.
-        array, kept, dtypes: see `LoopNest`.
-        members: networks along the first axis of the arrays; None for one alone.
+        array, kept: see `LoopNest`.
+        n_networks: along the first axis of the arrays; None for one alone.
     """
+
+    single = (NETWORKS, LINE)
+    # A truth value is an int here: bytes beside floats make poor vectors.
+    types = C_NAMES | {np.dtype(np.bool_): "int"}
 
     def __init__(
         self,
         run: list[Traced],
-        shape: tuple[int, ...],
         array: Callable[[Traced], Array],
         kept: set[Traced],
-        dtypes: Callable[[Traced], list[np.dtype[Any]]],
-        members: int | None,
+        n_networks: int | None,
     ) -> None:
-        super().__init__(run, array, kept, dtypes)
-        self.shape = shape or (1,)
+        shape = frame(run[0])
         self.reduces = any(node.op == "max" for node in run)
         whole_line = self.reduces and len(shape) == 1  # of all networks
-        self.split = members is not None and shape[:1] == (members,) and not whole_line
-        self.arrays: list[Array] = []
-        self._addresses: list[int] = []
-        self._strides: list[tuple[int, ...]] = []
-        self._known: dict[Traced, int] = {}
-        self._places: dict[tuple[Any, ...], int] = {}
-        self._numbers: dict[tuple[str, bytes], int] = {}
-        self.written: set[int] = set()
-        self._collect()
-        self.axes = self._axes()
+        self.split = (
+            n_networks is not None and shape[:1] == (n_networks,) and not whole_line
+        )
+        super().__init__(run, shape or (1,), array, kept)
+        if len(self.axes) == self.split:  # one of them is the innermost
+            self.axes.append(Axis(1, ""))
+            self.strides = [(*row, 0) for row in self.strides]
         self.body = self._body()
 
-    # What the loop reads and writes.
+    def label(self, axis: int) -> str:
+        """Networks and lines stay as they are."""
+        if self.reduces and axis == len(self.frame) - 1:
+            return LINE
+        return NETWORKS if self.split and axis == 0 else ""
 
-    def _collect(self) -> None:
-        for node in self.run:
-            for value, kind in zip(node.args, self.dtypes(node), strict=True):
-                if node.op == "store" and value is node.args[0]:
-                    continue
-                if not isinstance(value, Traced):
-                    self._number(value, kind)
-                elif value not in self.inside:
-                    self._of(value)
-            if node.op == "store":
-                self.written.add(self._of(node.args[0]))
-            elif node in self.kept:
-                self.written.add(self._of(node))
-
-    def _of(self, node: Traced) -> int:
-        """The number of the argument that passes what holds `node`."""
-        if node not in self._known:
-            self._known[node] = self._place(self.array(node))
-        return self._known[node]
-
-    def _place(self, array: Array) -> int:
-        """The number of the argument that passes `array`."""
-        pad = len(self.shape) - array.ndim
-        strides = (0,) * pad + tuple(
-            0 if n == 1 else s for n, s in zip(array.shape, array.strides, strict=True)
-        )
-        start = address(array)
-        key = (start, array.dtype, strides)
-        if key not in self._places:
-            self._places[key] = len(self.arrays)
-            self.arrays.append(array)
-            self._addresses.append(start)
-            self._strides.append(strides)
-        return self._places[key]
-
-    def _number(self, value: Any, kind: np.dtype[Any]) -> int | None:
-        """The argument that passes a number of Python's; None for one in the text."""
-        if kind.kind != "f" or value in LITERALS:
+    def number(self, value: Any, dtype: np.dtype[Any]) -> int | None:
+        """The argument that passes a number; None for one in the text."""
+        if dtype.kind != "f" or value in LITERALS:
             return None
-        array = np.array(value, kind)
-        key = kind.str, array.tobytes()  # whose address would not tell it from others
-        if key not in self._numbers:
-            self._numbers[key] = len(self.arrays)
-            self.arrays.append(array)
-            self._addresses.append(address(array))
-            self._strides.append((0,) * len(self.shape))
-        return self._numbers[key]
-
-    def _axes(self) -> list[tuple[int, list[int]]]:
-        """(count, stride of each array) of the loops, outermost first; few and long."""
-        found: list[tuple[int, list[int]]] = []
-        for axis, count in enumerate(self.shape):
-            strides = [s[axis] for s in self._strides]
-            first = axis == 0 and self.split
-            line = self.reduces and axis == len(self.shape) - 1
-            if count == 1 and not first and not line:
-                continue
-            joins = len(found) > self.split and not line
-            if joins and all(
-                a == b * count for a, b in zip(found[-1][1], strides, strict=True)
-            ):
-                found[-1] = (found[-1][0] * count, strides)
-            else:
-                found.append((count, strides))
-        if len(found) == self.split:  # one of them is the innermost
-            found.append((1, [0] * len(self.arrays)))
-        return found
+        array = np.array(value, dtype)
+        key = (
+            dtype.str,
+            array.tobytes(),
+        )  # equal numbers are one argument
+        return self.argument(key, array, (0,) * len(self.frame))
 
     # Text.
 
@@ -150,46 +95,33 @@ class Loop(LoopNest):
         return "\n".join([*lines, "}", ""])
 
     def _pointers(self, depth: int) -> list[str]:
-        lines = []
-        for j, array in enumerate(self.arrays):
+        lines, count = [], len(self.arrays)
+        for j, (array, strides) in enumerate(
+            zip(self.arrays, self.strides, strict=True)
+        ):
             moves = [
-                f" + i{k} * s[{k * len(self.arrays) + j}]"
-                for k in range(depth - 1)
-                if self.axes[k][1][j]
+                f" + i{k} * s[{k * count + j}]" for k in range(depth - 1) if strides[k]
             ]
-            kind = C_NAMES[array.dtype]
-            inner = self.axes[-1][1][j]
-            at = f"(p[{j}]{''.join(moves)})"
+            kind, at = C_NAMES[array.dtype], f"(p[{j}]{''.join(moves)})"
             const = "" if j in self.written else "const "
-            if inner == 0 and j not in self.written:
+            if strides[-1] == 0 and j not in self.written:
                 lines.append(f"const {kind} c{j} = *(const {kind} *){at};")
-            elif inner in (0, array.itemsize):
+            elif strides[-1] in (0, array.itemsize):
                 lines.append(f"{const}{kind} *q{j} = ({const}{kind} *){at};")
             else:
                 lines.append(f"{const}char *q{j} = {at};")
-                lines.append(
-                    f"const int64_t d{j} = s[{(depth - 1) * len(self.arrays) + j}];"
-                )
+                lines.append(f"const int64_t d{j} = s[{(depth - 1) * count + j}];")
         return lines
 
-    def _element(self, j: int) -> str:
-        array, inner = self.arrays[j], self.axes[-1][1][j]
+    def element(self, place: int) -> str:
+        """The element of an argument at the indices of the loops."""
+        array, inner = self.arrays[place], self.strides[place][-1]
         if inner == 0:
-            return f"*q{j}" if j in self.written else f"c{j}"
+            return f"*q{place}" if place in self.written else f"c{place}"
         if inner == array.itemsize:
-            return f"q{j}[i]"
-        const = "" if j in self.written else "const "
-        return f"*({const}{C_NAMES[array.dtype]} *)(q{j} + i * d{j})"
-
-    def _operand(self, value: Any, dtype: np.dtype[Any]) -> str:
-        if not isinstance(value, Traced):
-            place = self._number(value, dtype)
-            return literal(value, dtype) if place is None else self._element(place)
-        if value in self.inside:
-            text = self.names[value]
-        else:
-            text = self._element(self._of(value))
-        return text if value.dtype == dtype else f"(({C_NAMES[dtype]}){text})"
+            return f"q{place}[i]"
+        const = "" if place in self.written else "const "
+        return f"*({const}{C_NAMES[array.dtype]} *)(q{place} + i * d{place})"
 
     def _pass(self, stage: int) -> list[str]:
         """One loop over the last axis: what is stored or found in this pass."""
@@ -202,7 +134,7 @@ class Loop(LoopNest):
         lines = []
         for n in largest:
             kind, name = C_NAMES[n.dtype], self.names[n]
-            lines += [f"{kind} {name} = {_lowest(n.dtype)};", f"int nan{name} = 0;"]
+            lines += [f"{kind} {name} = {lowest(n.dtype)};", f"int nan{name} = 0;"]
         lines += [] if largest else ["APART"]
         lines.append(f"for (int64_t i = 0; i < n{len(self.axes) - 1}; i++) {{")
         for node in self.needed(wanted, {n for n in self.run if n.op == "max"}):
@@ -213,8 +145,7 @@ class Loop(LoopNest):
             if node.dtype.kind == "f":
                 lines.append(f"{name} = nan{name} ? NAN : {name};")
             if node in self.kept:
-                place = self._of(node)
-                lines.append(f"*q{place} = {name};")
+                lines.append(f"*q{self.place[node]} = {name};")
         return lines
 
     def _line(self, node: Traced, stage: int) -> list[str]:
@@ -224,39 +155,25 @@ class Loop(LoopNest):
                 return []
             kind = C_NAMES[node.dtype]
             return [
-                f"const {kind} v{name} = {self._operand(node.args[0], node.dtype)};",
+                f"const {kind} v{name} = {self.operand(node.args[0], node.dtype)};",
                 f"{name} = v{name} > {name} ? v{name} : {name};",
                 f"nan{name} |= v{name} != v{name};",  # which compares with nothing
             ]
-        if node.op == "store":
-            target, value = node.args
-            place = self._element(self._of(target))
-            return [f"{place} = {self._operand(value, target.dtype)};"]
-        kinds = self.dtypes(node)
-        args = [self._operand(a, k) for a, k in zip(node.args, kinds, strict=True)]
-        # A truth value is an int here: bytes beside floats make poor vectors.
-        kind = "int" if node.dtype == np.bool_ else C_NAMES[node.dtype]
-        lines = [f"const {kind} {name} = {expression(node, args, kinds)};"]
-        if node in self.kept and self.stage[node] == stage:
-            lines.append(f"{self._element(self._of(node))} = {name};")
+        lines = [] if node.op == "store" else [self.computed(node)]
+        if node.op == "store" or (node in self.kept and self.stage[node] == stage):
+            lines.append(self.assigned(node))
         return lines
 
     def op(self, name: str) -> NativeCall:
         """The call of the loop, compiled as `name`."""
-        counts = [count for count, _ in self.axes]
-        strides = [s for _, row in self.axes for s in row]
+        strides = [row[k] for k in range(len(self.axes)) for row in self.strides]
         return NativeCall(
             name,
             list(self.arrays),
-            counts,
+            [axis.size for axis in self.axes],
             strides,
             unit=int(self.split),
-            member=list(self.axes[0][1]) if self.split else [],
+            member=strides[: len(self.arrays)] if self.split else [],
             written=tuple(sorted(self.written)),
             reduces=self.reduces,
-            places=self._addresses,
         )
-
-
-def _lowest(dtype: np.dtype[Any]) -> str:
-    return literal(-np.inf if dtype.kind == "f" else np.iinfo(dtype).min, dtype)

@@ -1,18 +1,18 @@
 """Runs of nodes as loops of C, and as NumPy's own inner loops called from C."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from xpnet.backend import Array
 from xpnet.compiler import tuning
-from xpnet.compiler.analysis import Plan, argument_dtypes, frame
+from xpnet.compiler.analysis import Plan
 from xpnet.compiler.buffers import Arena
 from xpnet.compiler.c.cache_key import recorded
 from xpnet.compiler.c.call_table import NativeCall
 from xpnet.compiler.c.linker import Linker
-from xpnet.compiler.c.native import Native
 from xpnet.compiler.c.program_cache import load, store
 from xpnet.compiler.c.serialise import plain
 from xpnet.compiler.calls import CallLowering
@@ -39,31 +39,31 @@ class CLowering(CallLowering):
         """The order in which nodes share loops."""
         return Plan(self.recording.tape, list(self.recording.outputs.values()), True)
 
-    def begin(self, plan: Plan, crew: RowPartition) -> None:
+    def begin(self, plan: Plan, partition: RowPartition) -> None:
         """Take memory."""
-        super().begin(plan, crew)
+        super().begin(plan, partition)
         arena, backend = self.memory.arena, self.backend
 
         def room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
             return arena.take(object(), shape, dtype, fresh=True)
 
-        members = self.recording.members
-        self.linker = Linker(members, lambda: backend.threads, crew, room)
+        n_networks = self.recording.n_networks
+        self.linker = Linker(n_networks, lambda: backend.threads, partition, room)
 
     def _arena(self) -> Arena:
-        # One place for all networks of a stack, one for the rows of a part.
-        divided = self.crew.threads > 1
-        exact = bool(self.recording.members) or divided
+        # The rows of a part, or a network of a stack, keep their place in a buffer.
+        divided = self.partition.threads > 1
+        exact = bool(self.recording.n_networks) or divided
         return Arena(
             self.backend,
             exact,
-            self.crew.threads * tuning.PADDING_BYTES if divided else 0,
+            self.partition.threads * tuning.PADDING_BYTES if divided else 0,
         )
 
     def lower(self, run: list[Traced]) -> list[Any]:
         """The run as one loop, or a call each."""
         plan = self.memory.plan
-        alone = len(run) == 1 and plan.overlaps(run[0])  # NumPy looks out for it
+        alone = len(run) == 1 and plan.overlaps(run[0])  # NumPy handles overlap
         if alone or not plan.fit(run):
             return self.each(run)
         if len(run) > 1 and _operands(run) > self.linker.most:
@@ -71,10 +71,7 @@ class CLowering(CallLowering):
         # A later pass over the row reads operands again: none is given up.
         several = any(node.op == "max" for node in run)
         rest, kept = self.memory.results(run, set() if several else set(run))
-        ops: list[Any] = []
-        if rest:
-            nest = (rest, frame(run[0]), self.memory.array, kept, argument_dtypes)
-            ops = [self.linker.loop(*nest)]
+        ops = [self.linker.loop(rest, self.memory.array, kept)] if rest else []
         self.memory.release(run)
         return ops
 
@@ -87,32 +84,27 @@ class CLowering(CallLowering):
         """The program, kept for the next such tape."""
         linker = self.linker
         if not self.recording.outputs:  # which are read as a whole
-            linker.spread(calls, self.memory.arena.owned)
+            linker.pad(calls, self.memory.arena.owned)
         text = linker.text()
         linked, native = linker.link(calls, wait, text)
         take = None
-        ops = [calls[reader.segment][reader.index] for reader in readers]
-        if all(isinstance(op, NativeCall) for op in ops) and self.may_rebind():
-            pairs = zip(readers, ops, strict=True)
-            take = [self._point(r.node, op, native) for r, op in pairs]
+        reads = [(r.segment, r.index, at) for r in readers for at in self._sources(r)]
+        ops = [(calls[name][index], at) for name, index, at in reads]
+        if all(isinstance(op, NativeCall) for op, _ in ops) and self.may_rebind():
+            take = [partial(native.rebind, ops)]
         source = linker.whole(text)
         program = self.program(linked, readers=take, source=source, native=native)
         if self._known is not None:
-            made = plain(self._known, program, calls, text, readers)
+            made = plain(self._known, program, calls, text, reads)
             if made is not None:
                 store(self._known.key, made)
         return program
 
-    def _point(
-        self, node: Traced, op: NativeCall, native: Native
-    ) -> Callable[[Array], None]:
-        """What gives another array to the product `node`, which `op` computes."""
-        operands = self.operands_of(node)
-
-        def take(array: Array) -> None:
-            native.point(op, [*operands(array), op.arrays[-1]])
-
-        return take
+    def _sources(self, reader: Reader) -> list[int]:
+        """The operands of a reader's call that show the source."""
+        source, args = self.recording.source, reader.node.args
+        shown = [isinstance(a, Traced) and a.root is source for a in args]
+        return [at for at, a in enumerate(shown) if a]
 
 
 def _operands(run: list[Traced]) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from weakref import ref
 
 from xpnet.backend import Array
-from xpnet.compiler.c.barriers import grouped
+from xpnet.compiler.c.barriers import barrier_groups
 from xpnet.compiler.c.build import Build, BuildError
 from xpnet.compiler.c.call_table import CallTable, NativeCall
 from xpnet.compiler.c.partial_sums import joined
@@ -72,24 +72,26 @@ class Native:
     Attributes:
         library: with the program's loops.
         ops: of each segment that is calls of C from end to end.
-        members: networks along the first axis; None for one alone.
+        n_networks: along the first axis; None for one alone.
         splits: whether any of them can be computed without the others.
-        crew: the threads that share its calls.
+        partition: how its calls are divided among threads.
         tables: what the calls of the program read.
+        held: memory that they need, besides that of the program.
     """
 
     library: Library
     ops: dict[str, list[NativeCall]]
-    members: int | None
+    n_networks: int | None
     splits: bool
-    crew: RowPartition
+    partition: RowPartition
     tables: list[CallTable] = field(repr=False)
+    held: list[Array] = field(default_factory=list, repr=False)
 
-    def point(self, op: NativeCall, arrays: list[Array]) -> None:
-        """Let `op` take these arrays, laid out as those before."""
-        op.point(arrays)
-        for table in self.tables:
-            if op in table.ops:
+    def rebind(self, operands: list[tuple[NativeCall, int]], array: Array) -> None:
+        """Let these operands, (call, place), take `array`, laid out as that before."""
+        for op, at in operands:
+            op.point(at, array)
+            for table in self.tables:
                 table.point(op)
 
     def linked_late(self, ops: list[NativeCall], row: "Row", at: int) -> Call:
@@ -104,7 +106,7 @@ class Native:
             if not known:
                 table = self.link(ops)
                 self.tables.append(table)
-                place = (table.address, table.count, 0, self.members or 1, 0)
+                place = (table.address, table.count, 0, self.n_networks or 1, 0)
                 known.append((self.library.run, place))
                 calls = found()
                 assert calls is not None
@@ -116,9 +118,13 @@ class Native:
 
     def link(self, ops: Iterable[NativeCall]) -> CallTable:
         """A table of calls with the addresses of their functions."""
-        linked = joined(list(ops), self.crew)
+        linked = joined(list(ops), self.partition)
         for op in linked:
             if isinstance(op.function, str):
                 op.function = self.library.address(op.function)
-        groups = [[op] for op in linked] if self.crew.threads == 1 else grouped(linked)
+        groups = (
+            [[op] for op in linked]
+            if self.partition.threads == 1
+            else barrier_groups(linked)
+        )
         return CallTable(groups)

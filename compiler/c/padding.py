@@ -1,10 +1,9 @@
-"""Room between the parts of a buffer, each of which another thread writes.
+"""Padding between the parts of a buffer that different threads write.
 
-A product of BLAS asks for memory behind its own rows before it needs it. Where those
-are the rows of another thread, that one has to get them back line by line as soon as
-it writes them again: 2.4 us for 80 KB on an AMD EPYC, twice what the loop over them
-took. So the rows of each part lie `PADDING_BYTES` behind those of the part before,
-where every call of the program divides the buffer at the same place.
+BLAS prefetches beyond the rows of a product. If another thread owns those rows, this is
+false sharing: the next write to them fetches line by line. It took 2.4 us for 80 KB on
+an AMD EPYC, twice the time of the loop over them. So `PADDING_BYTES` lie between two
+parts of a buffer, if every call of the program divides it at the same place.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,7 @@ from xpnet.trace.array import base
 Point = tuple[int, int]
 
 
-def spread(ops: Sequence[NativeCall], blocks: Iterable[Array], threads: int) -> None:
+def pad(ops: Sequence[NativeCall], blocks: Iterable[Array], threads: int) -> None:
     """Move the parts of buffers apart.
 
     Args:
@@ -30,8 +29,8 @@ def spread(ops: Sequence[NativeCall], blocks: Iterable[Array], threads: int) -> 
         id(base(block)): [] for block in blocks
     }
     for op in ops:
-        for at, array in enumerate(op.arrays):
-            uses.get(id(base(array)), []).append((op, at))
+        for at, ref in enumerate(op.operands):
+            uses.get(ref.buffer, []).append((op, at))
     for found in uses.values():
         points = {_point(op, at, threads) for op, at in found}
         if len(points) == 1 and None not in points:
@@ -43,13 +42,13 @@ def _point(op: NativeCall, at: int, threads: int) -> Point | None:
     """(where the array begins, bytes of its first part); None where parts of the call
     do not keep to parts of the array.
     """
-    share, array = op.share, op.arrays[at]
+    share, ref = op.share, op.operands[at]
     if share is None or share.parts != threads or share.apart[at]:
         return None
     by, total = share.by[at], op.counts[share.cut]
-    if by * total != array.nbytes:
+    if by * total != ref.nbytes:
         return None
-    return op.places[at], -(-total // share.grain // share.parts) * share.grain * by
+    return ref.offset, -(-total // share.grain // share.parts) * share.grain * by
 
 
 def _move(op: NativeCall, at: int) -> None:

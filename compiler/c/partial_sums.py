@@ -1,7 +1,7 @@
-"""Sums over the batch that each part computes its share of: where, and who adds them.
+"""Partial sums over the batch, one of each part, and the kernel that adds them.
 
-The parts of all gradients lie as the gradients do, one beside the other. So the shares
-of a whole model are added in one pass, which also looks whether the sums are finite.
+The partial sums of all gradients lie as the gradients do, one beside the other. So
+those of a whole model are added in one pass, which also checks that they are finite.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,11 +13,12 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
 from xpnet.compiler import tuning
-from xpnet.compiler.c.call_table import NativeCall, Span, span
+from xpnet.compiler.buffers import BufferRef, Span, meet
+from xpnet.compiler.c.call_table import NativeCall
 from xpnet.compiler.row_partition import RowPartition, share_elements
 from xpnet.trace.array import base
 
-# Bytes: what one part writes without disturbing another.
+# Bytes: two parts that write to one line share it falsely.
 CACHE_LINE = 64
 
 Room = Callable[[tuple[int, ...], np.dtype[Any]], Array]
@@ -27,21 +28,21 @@ class Partial:
     """The memory of parts of sums.
 
     Args:
-        crew: whose parts they are.
+        partition: how calls are divided.
         room: gives an array of (shape, dtype) of its own memory.
     """
 
-    def __init__(self, crew: RowPartition, room: Room) -> None:
-        self._crew, self._room = crew, room
+    def __init__(self, partition: RowPartition, room: Room) -> None:
+        self._partition, self._room = partition, room
         # id -> (memory, its parts, what of it has been given out)
         self._shadows: dict[int, tuple[Array, Array, list[Span]]] = {}
 
     def of(self, out: Array) -> Array:
         """(threads, *out.shape): the parts of a sum that goes to `out`, contiguous.
 
-        Taken for good: they are added when all calls around are done.
+        They are never reused: they are added when all calls of the group are done.
         """
-        threads, owner = self._crew.threads, base(out)
+        threads, owner = self._partition.threads, base(out)
         # Parts begin in a line where the sums do.
         askew = address(owner) % CACHE_LINE
         if id(owner) not in self._shadows:
@@ -53,7 +54,7 @@ class Partial:
         _, shadow, taken = self._shadows[id(owner)]
         start = address(out) - address(owner) + askew
         own = start, start + out.nbytes
-        if any(_meet(own, other) for other in taken):  # a buffer in use again
+        if any(meet(own, other) for other in taken):  # a buffer in use again
             return self._room((threads, *out.shape), out.dtype)
         taken.append(own)
         parts = shadow[:, own[0] : own[1]]
@@ -61,44 +62,50 @@ class Partial:
 
     def sum(self, parts: Array, out: Array) -> NativeCall:
         """What adds the parts."""
-        return _sum(parts.reshape((len(parts), -1)), out, self._crew, self._room)
+        return _sum(parts, out, self._partition, self._room)
 
 
-def _sum(parts: Array, out: Array, crew: RowPartition, room: Room) -> NativeCall:
-    flags = room((crew.threads, CACHE_LINE // 8), np.dtype(np.float64))
+def _sum(
+    parts: Array | BufferRef,
+    out: Array | BufferRef,
+    partition: RowPartition,
+    room: Room,
+) -> NativeCall:
+    """The same for arrays, or references to them."""
+    flags = room((partition.threads, CACHE_LINE // 8), np.dtype(np.float64))
     flags[...] = 0.0
     op = NativeCall(
         f"xpnet_sum{8 * out.itemsize}",
         [parts, out, flags],
-        [out.size, len(parts)],
+        [out.size, parts.shape[0]],
         [parts.strides[0]],
         written=(1, 2),
     )
     by = [out.itemsize, out.itemsize, 0]
-    op.share = share_elements(op.counts[:1], by, crew, apart=[0, 0, CACHE_LINE])
+    op.share = share_elements(op.counts[:1], by, partition, apart=[0, 0, CACHE_LINE])
     return op
 
 
 def is_sum(op: NativeCall) -> bool:
-    """Whether it adds parts."""
+    """Whether `op` adds partial sums."""
     return op.name.startswith("xpnet_sum")
 
 
 def watch(grads: Array, ops: Sequence[NativeCall]) -> list[Array]:
     """Arrays that are finite if and only if the flat `grads` are, when `ops` are done.
 
-    The flags of the sums that go there, and what else there is of them; all of them
-    where a sum has not the last word.
+    These are the flags of the sums that write `grads`, and the rest of `grads`; `grads`
+    itself if another call writes there, or two sums the same place.
     """
     owner, covered, flags = id(base(grads)), [], []
     for op in ops:
-        if is_sum(op) and op.owners[1] == owner:
-            covered.append(span(op.places[1], op.arrays[1]))
+        if is_sum(op) and op.operands[1].buffer == owner:
+            covered.append(op.operands[1].span)
             flags.append(op.arrays[2])
-        elif any(op.owners[at] == owner for at in op.written):
+        elif any(op.operands[at].buffer == owner for at in op.written):
             return [grads]
     covered.sort()
-    if any(_meet(one, other) for one, other in pairwise(covered)):
+    if any(meet(one, other) for one, other in pairwise(covered)):
         return [grads]
     flat = grads.reshape(-1)
     start, width, rest, at = address(flat), flat.itemsize, [], 0
@@ -108,77 +115,67 @@ def watch(grads: Array, ops: Sequence[NativeCall]) -> list[Array]:
     return [*flags, *(part for part in (*rest, flat[at:]) if part.size)]
 
 
-def joined(ops: Sequence[NativeCall], crew: RowPartition) -> list[NativeCall]:
+def joined(ops: Sequence[NativeCall], partition: RowPartition) -> list[NativeCall]:
     """The same calls, with one for the sums of values that lie beside each other.
 
-    A sum waits for a call that touches the memory it goes to. No call but it reads its
-    parts.
+    A sum comes just before the next call that accesses its result, or at the end. No
+    other call reads its parts.
     """
     found: list[NativeCall] = []
     waiting: list[NativeCall] = []
     for op in ops:
         if waiting and _disturbs(op, waiting):
-            found += _in_one(waiting, ops, crew)
+            found += _in_one(waiting, ops, partition)
             waiting = []
         (waiting if is_sum(op) else found).append(op)
-    return found + _in_one(waiting, ops, crew)
+    return found + _in_one(waiting, ops, partition)
 
 
 def _disturbs(op: NativeCall, waiting: Sequence[NativeCall]) -> bool:
     if is_sum(op):  # of other parts, perhaps to the same place
-        own = span(op.places[1], op.arrays[1])
-        return any(_meet(own, span(w.places[1], w.arrays[1])) for w in waiting)
-    return any(total.owners[1] in op.owners for total in waiting)
+        return any(op.operands[1].meets(w.operands[1]) for w in waiting)
+    touched = {ref.buffer for ref in op.operands}
+    return any(w.operands[1].buffer in touched for w in waiting)
 
 
 def _in_one(
-    sums: Iterable[NativeCall], ops: Sequence[NativeCall], crew: RowPartition
+    sums: Iterable[NativeCall], ops: Sequence[NativeCall], partition: RowPartition
 ) -> list[NativeCall]:
     """Neighbours among the sums as one, the padding between them with them."""
     found: list[list[NativeCall]] = []
-    for op in sorted(sums, key=lambda op: op.places[1]):
+    for op in sorted(sums, key=lambda op: op.operands[1].offset):
         if not (found and _follows(found[-1][-1], op, ops)):
             found.append([])
         found[-1].append(op)
-    return [row[0] if len(row) == 1 else _whole(row, crew) for row in found]
+    return [row[0] if len(row) == 1 else _whole(row, partition) for row in found]
 
 
 def _follows(one: NativeCall, other: NativeCall, ops: Sequence[NativeCall]) -> bool:
     """Whether `other` lies behind `one`, its parts behind the parts, with nothing but
     padding between: nothing that any of `ops` touches.
     """
-    (parts, out), parts_ = one.arrays[:2], other.arrays[0]
-    between = one.places[1] + out.nbytes, other.places[1]
+    parts, out, parts_, out_ = *one.operands[:2], *other.operands[:2]
+    between = out.offset + out.nbytes, out_.offset
     beside = (
         one.function == other.function
-        and one.owners[:2] == other.owners[:2]
+        and (parts.buffer, out.buffer) == (parts_.buffer, out_.buffer)
         and parts.strides[0] == parts_.strides[0]
-        and other.places[0] - one.places[0] == other.places[1] - one.places[1]
+        and parts_.offset - parts.offset == out_.offset - out.offset
         and 0 <= between[1] - between[0] < tuning.MERGE_GAP_ELEMENTS * out.itemsize
     )
     if not beside or between[0] == between[1]:
         return beside
-    owner = one.owners[1]
     return not any(
-        whose == owner and _meet(span(place, array), between)
+        ref.buffer == out.buffer and meet(ref.span, between)
         for op in ops
-        for array, place, whose in zip(op.arrays, op.places, op.owners, strict=True)
+        for ref in op.operands
     )
 
 
-def _whole(ops: list[NativeCall], crew: RowPartition) -> NativeCall:
-    (parts, out, _), last = ops[0].arrays, ops[-1]
-    nbytes = last.places[1] + last.arrays[1].nbytes - ops[0].places[1]
-    count = nbytes // out.itemsize
-
-    def over(array: Array, shape: tuple[int, ...]) -> Array:
-        memory = base(array)
-        at = address(array) - address(memory)
-        strides = (*array.strides[: len(shape) - 1], out.itemsize)
-        return np.ndarray(shape, out.dtype, memory, at, strides)
-
-    return _sum(over(parts, (len(parts), count)), over(out, (count,)), crew, np.empty)
-
-
-def _meet(one: Span, other: Span) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
+def _whole(ops: list[NativeCall], partition: RowPartition) -> NativeCall:
+    (parts, out), last = ops[0].operands[:2], ops[-1].operands[1]
+    count = (last.offset + last.nbytes - out.offset) // out.itemsize
+    both = (*parts.shape[:1], count), (parts.strides[0], out.itemsize)
+    parts = parts._replace(shape=both[0], strides=both[1])
+    out = out._replace(shape=(count,), strides=(out.itemsize,))
+    return _sum(parts, out, partition, np.empty)

@@ -1,9 +1,9 @@
-"""Programs that have been made before, in this process or in a file.
+"""The cache of programs, in memory and in files.
 
-What a tape becomes depends on its nodes and on how its leaves lie in memory, not on
-what they hold. So a program is kept as plain numbers under a hash of all that it
-depends on. Another network of the same shape, the next fold, the next run of a script
-get theirs from there. Files lie beside the libraries.
+A program depends on the nodes of its tape and on how the leaves lie in memory, not on
+their values. So it is kept as plain numbers under a hash of all that it depends on, for
+the next network of the same shape, in this process or another. The files lie beside the
+libraries.
 """
 
 import json
@@ -22,19 +22,28 @@ _LOCK = Lock()
 
 
 def store(key: str, made: Made) -> None:
-    """Keep a program that has become plain numbers."""
+    """Keep a program, given as plain numbers."""
     _keep(key, made)
-    _write(key, made)
+    with suppress(OSError):  # a full disk, say: the next process makes it anew
+        keep(f"{key}.program", json.dumps(made, default=int).encode())
 
 
 def load(what: Recorded, wait: bool) -> Program | None:
-    """The program of a tape that has been known before; None where it is new.
+    """The kept program of a tape; None where there is none.
 
     Raises:
         NotCompiledError, BuildError: see `Linker.link`.
     """
-    made = _KNOWN.get(what.key) or _read(what.key)
-    return None if made is None else program(what, made, wait)
+    made = _KNOWN.get(what.key)
+    if made is None:
+        text = None
+        with suppress(OSError):
+            text = kept(f"{what.key}.program")
+        if text is None:
+            return None
+        made = json.loads(text)
+        _keep(what.key, made)
+    return program(what, made, wait)
 
 
 def _keep(key: str, made: Made) -> None:
@@ -42,25 +51,6 @@ def _keep(key: str, made: Made) -> None:
         while len(_KNOWN) >= tuning.MAX_PROGRAMS_IN_MEMORY:
             del _KNOWN[next(iter(_KNOWN))]
         _KNOWN[key] = made
-
-
-def _read(key: str) -> Made | None:
-    with suppress(OSError):
-        text = kept(_name(key))
-        if text is not None:
-            made: Made = json.loads(text)
-            _keep(key, made)
-            return made
-    return None
-
-
-def _write(key: str, made: Made) -> None:
-    with suppress(OSError):  # a full disk, say: the next process makes it anew
-        keep(_name(key), json.dumps(made, default=int).encode())
-
-
-def _name(key: str) -> str:
-    return f"{key}.program"
 
 
 def _after_fork() -> None:

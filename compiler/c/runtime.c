@@ -1,10 +1,10 @@
-/* What every compiled program shares: the table of its calls, and who walks over it.
+/* What every compiled program shares: the table of its calls, and how it is run.
 
    A call is a function of NumPy's inner-loop signature: pointers to its arrays, counts,
    strides in bytes. NumPy's own inner loops (products, exp) and the loops generated for
    the program's elementwise runs are called alike. The numbers of a call say how its
    pointers move from one network of a stack to the next, and from one training step to
-   the next, so that any networks can take any steps without anybody's help. */
+   the next, so any networks can take any steps by themselves. */
 
 #include <math.h>
 #include <stdbool.h>
@@ -93,13 +93,13 @@ static void run_group(const Call *c, int64_t part, int64_t first, int64_t member
         run_part(c + i, part, first, members, step);
 }
 
-/* The crew: threads that take parts of a group of calls, each its own. The leader opens
-   a group, does the first part, and then whatever nobody has begun; it waits for a part
-   only where somebody is at it. So a follower that sleeps, or has to wait for a
-   processor, costs time but never the result. Calls in one part are the leader's. */
+/* The thread team: worker i computes part i of a group of calls. The main thread opens a
+   group, computes the first part, then each part that no worker has started; it waits
+   for a part only if a worker computes it. So a late worker affects speed, not results.
+   The main thread alone computes calls of one part. */
 
 #if defined(_WIN32)
-typedef struct Crew Crew;
+typedef struct Team Team;
 static bool lead(const Call *c, int64_t n) { return (void)c, (void)n, false; }
 static void leave(void) {}
 static void run_parts(const Call *c, int64_t first, int64_t members, int64_t step,
@@ -114,12 +114,12 @@ static void run_parts(const Call *c, int64_t first, int64_t members, int64_t ste
 #include <signal.h>
 
 enum {
-    SPINS = 10000,  /* looks for work, some 200 us, before a follower sleeps */
+    SPINS = 10000,  /* looks for work, some 200 us, before a worker sleeps */
     STACK = 1 << 22 /* bytes: more than some systems give, BLAS may need it */
 };
 
 typedef struct {
-    int64_t claimed, done; /* the newest group of which somebody has begun, ended it */
+    int64_t claimed, done; /* the newest group whose part was started, ended */
     char apart[48];        /* a cache line each */
 } Part;
 
@@ -132,10 +132,10 @@ typedef struct {
     int64_t busy, number, asleep, rings;
     pthread_mutex_t lock;
     pthread_cond_t wake;
-} Crew;
+} Team;
 
-static Crew own __attribute__((aligned(64)));
-static Crew *crew;
+static Team own __attribute__((aligned(64)));
+static Team *team;
 
 #define LOAD(x) __atomic_load_n(&(x), __ATOMIC_ACQUIRE)
 #define STORE(x, value) __atomic_store_n(&(x), (value), __ATOMIC_RELEASE)
@@ -150,8 +150,8 @@ static inline void rest(int64_t spins)
 #endif
 }
 
-/* A crew without followers yet; in a child of fork, again without them. */
-XPNET void *xpnet_crew_begin(void)
+/* A team without workers; in a child of fork, again without them. */
+XPNET void *xpnet_team_begin(void)
 {
     memset(&own, 0, sizeof own);
     pthread_mutex_init(&own.lock, NULL);
@@ -159,11 +159,11 @@ XPNET void *xpnet_crew_begin(void)
     return &own;
 }
 
-/* The crew that the calls of this library are shared by. */
-XPNET void xpnet_crew_join(void *other) { crew = other; }
+/* The team that computes the calls of this library. */
+XPNET void xpnet_team_join(void *other) { team = other; }
 
-/* Begin part `part` of group `number`, unless somebody has. */
-static bool claim(Crew *c, int64_t part, int64_t number)
+/* Claim part `part` of group `number`, if it has not been started. */
+static bool claim(Team *c, int64_t part, int64_t number)
 {
     int64_t last = LOAD(c->parts[part].claimed);
     return last < number &&
@@ -171,7 +171,7 @@ static bool claim(Crew *c, int64_t part, int64_t number)
                                        __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
-static void sleep_until_rung(Crew *c)
+static void sleep_until_rung(Team *c)
 {
     pthread_mutex_lock(&c->lock);
     const int64_t heard = __atomic_load_n(&c->rings, __ATOMIC_SEQ_CST);
@@ -184,15 +184,15 @@ static void sleep_until_rung(Crew *c)
 }
 
 typedef struct {
-    Crew *crew;
+    Team *team;
     int64_t part;
-} Follower;
+} Worker;
 
-/* What a thread of the crew does for ever: its part of every group that has one. */
-static void *follow(void *which)
+/* The loop of a worker: it computes its part of every group. */
+static void *work(void *which)
 {
-    Crew *const c = ((Follower *)which)->crew;
-    const int64_t part = ((Follower *)which)->part;
+    Team *const c = ((Worker *)which)->team;
+    const int64_t part = ((Worker *)which)->part;
     int64_t seen = LOAD(c->open);
     for (;;) {
         int64_t spins = 0, now;
@@ -215,11 +215,11 @@ static void *follow(void *which)
 }
 
 /* Start the thread that takes part `part`; it ends with the process. Whether it runs:
-   where it does not, its parts are the leader's. Signals are for Python's threads. */
-XPNET int xpnet_crew_follow(void *which, int64_t part)
+   if it does not, the main thread computes its parts. Python's threads take signals. */
+XPNET int xpnet_team_start(void *which, int64_t part)
 {
-    static Follower followers[MOST_PARTS];
-    followers[part] = (Follower){which, part};
+    static Worker workers[MOST_PARTS];
+    workers[part] = (Worker){which, part};
     sigset_t all, before;
     sigfillset(&all);
     const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL}; /* of the thread itself */
@@ -231,7 +231,7 @@ XPNET int xpnet_crew_follow(void *which, int64_t part)
     pthread_attr_setstacksize(&how, STACK);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_t thread;
-    const int failed = pthread_create(&thread, &how, follow, followers + part);
+    const int failed = pthread_create(&thread, &how, work, workers + part);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&how);
     return !failed;
@@ -241,32 +241,32 @@ XPNET int xpnet_crew_follow(void *which, int64_t part)
 static void wake(void)
 {
     for (int tries = 0; tries < SPINS; tries++) {
-        if (!pthread_mutex_trylock(&crew->lock)) {
-            pthread_cond_broadcast(&crew->wake);
-            pthread_mutex_unlock(&crew->lock);
+        if (!pthread_mutex_trylock(&team->lock)) {
+            pthread_cond_broadcast(&team->wake);
+            pthread_mutex_unlock(&team->lock);
             return;
         }
         rest(0);
     }
 }
 
-/* Become the leader, if some call is in parts and nobody leads; wake the others. */
+/* Take the lead, if some call has parts and the team is free; wake the workers. */
 static bool lead(const Call *calls, int64_t count)
 {
     int64_t most = 0;
     for (int64_t i = 0; i < count; i++)
         most = calls[i].parts > most ? calls[i].parts : most;
-    if (most < 2 || !crew || __atomic_exchange_n(&crew->busy, 1, __ATOMIC_SEQ_CST))
+    if (most < 2 || !team || __atomic_exchange_n(&team->busy, 1, __ATOMIC_SEQ_CST))
         return false;
-    __atomic_add_fetch(&crew->rings, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&crew->asleep, __ATOMIC_SEQ_CST))
+    __atomic_add_fetch(&team->rings, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&team->asleep, __ATOMIC_SEQ_CST))
         wake();
     return true;
 }
 
 static void leave(void)
 {
-    __atomic_store_n(&crew->busy, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&team->busy, 0, __ATOMIC_SEQ_CST);
 }
 
 static void run_parts(const Call *c, int64_t first, int64_t members, int64_t step,
@@ -277,19 +277,19 @@ static void run_parts(const Call *c, int64_t first, int64_t members, int64_t ste
             run_group(c, part, first, members, step);
         return;
     }
-    const int64_t number = ++crew->number;
-    crew->call = c;
-    crew->first = first;
-    crew->members = members;
-    crew->step = step;
-    STORE(crew->open, 2 * MOST_PARTS * number + c->parts);
+    const int64_t number = ++team->number;
+    team->call = c;
+    team->first = first;
+    team->members = members;
+    team->step = step;
+    STORE(team->open, 2 * MOST_PARTS * number + c->parts);
     run_group(c, 0, first, members, step);
     for (int64_t part = 1; part < c->parts; part++) {
-        if (claim(crew, part, number)) {
+        if (claim(team, part, number)) {
             run_group(c, part, first, members, step);
             continue;
         }
-        for (int64_t spins = 0; LOAD(crew->parts[part].done) != number; spins++)
+        for (int64_t spins = 0; LOAD(team->parts[part].done) != number; spins++)
             rest(spins);
     }
 }

@@ -1,29 +1,32 @@
-"""Programs as plain numbers: their calls, and where in which memory each array lies.
+"""Programs as plain numbers: their calls, over numbered pieces of memory.
 
-Memory is a leaf's, a block of the program's own, or a constant; an array in it is
-(memory, offset, shape, strides, dtype).
+Memory is a leaf's, a block of the program's own, or a constant, in this order; see
+`BufferRef` for an operand in it.
 """
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
-from xpnet.compiler.c.cache_key import Leaves, Plain, Recorded, is_whole
+from xpnet.compiler.buffers import BufferRef
+from xpnet.compiler.c.cache_key import Memories, Recorded, is_whole
 from xpnet.compiler.c.call_table import NativeCall
 from xpnet.compiler.c.linker import Linker
 from xpnet.compiler.c.partial_sums import is_sum
 from xpnet.compiler.c.ufunc_loops import inner_loop
-from xpnet.compiler.lowering import Reader
 from xpnet.compiler.program import Program
 from xpnet.compiler.row_partition import RowPartition, Share
-from xpnet.trace import Traced
-from xpnet.trace.array import base, view
+from xpnet.trace.array import base
 
 Made = Mapping[str, Any]  # a program, as JSON writes it
+NUMBERS = ("counts", "strides", "unit", "member", "step", "written", "name", "reduces")
+Readers = list[Callable[[Array], None]] | None
+Reads = Sequence[tuple[str, int, int]]  # (segment, index, operand) of the source
 
 
 def plain(
@@ -31,7 +34,7 @@ def plain(
     program: Program,
     calls: dict[str, list[Any]],
     text: str,
-    readers: Sequence[Reader],
+    reads: Reads,
 ) -> Made | None:
     """A program in numbers; None where it is not calls of C from end to end.
 
@@ -40,95 +43,63 @@ def plain(
         program: that it became.
         calls: its ops, as they were before they were linked.
         text: of its loops.
-        readers: of the source.
+        reads: where it reads the source.
     """
     if not all(isinstance(op, NativeCall) for row in calls.values() for op in row):
         return None
-    memory = _Memory(what.leaves, program.owned)
-    ops = {name: [memory.op(op) for op in row] for name, row in calls.items()}
-    outputs = {name: memory.spot(a) for name, a in program.outputs.items()}
-    index = {node: i for i, node in enumerate(what.recording.tape.nodes)}
-    reading = [(r.segment, r.index, index[r.node]) for r in readers]
-    if not memory.complete:
+    blocks = program.owned
+    own, starts = list(map(base, blocks)), list(map(address, blocks))
+    first = len(what.leaves.owners)
+    memory = Memories(what.leaves.owners + own, what.leaves.starts + starts)
+    ops = {name: [_plain(op, memory) for op in row] for name, row in calls.items()}
+    outputs = {name: memory.ref(a) for name, a in program.outputs.items()}
+    constants = memory.owners[first + len(blocks) :]
+    pairs = [
+        (op, made["refs"])
+        for name, row in calls.items()
+        for op, made in zip(row, ops[name], strict=True)
+    ]
+    written = {refs[at].buffer for op, refs in pairs for at in op.written}
+    kept = max(written, default=0) < first + len(blocks)  # no constant is written
+    if not (kept and all(map(is_whole, constants))):
         return None
+    # Parts of sums, of which the padding is added too, and flags not always written.
+    zeros = {refs[at].buffer for op, refs in pairs if is_sum(op) for at in (0, 2)}
     return {
         "calls": ops,
         "outputs": outputs,
-        "readers": None if program.readers is None else reading,
-        "blocks": [block.nbytes for block in program.owned],
-        "zeros": sorted(memory.zeros),
-        "constants": memory.constants,
-        "crew": (program.crew.threads, program.crew.rows),
+        "reads": None if program.readers is None else reads,
+        "blocks": [block.nbytes for block in blocks],
+        "zeros": sorted(at - first for at in zeros),
+        "constants": [
+            (x.dtype.str, x.shape, base64.b64encode(x.tobytes()).decode())
+            for x in constants
+        ],
+        "partition": (program.partition.threads, program.partition.rows),
         "nbytes": program.nbytes,
         "text": text,
     }
 
 
-class _Memory:
-    """What arrays lie in: leaves, then blocks, then constants.
-
-    Attributes:
-        constants: (dtype, shape, bytes) of what is in no leaf and no block.
-        zeros: blocks that must be 0 before the first step.
-        complete: whether everything could be told.
-    """
-
-    def __init__(self, leaves: Leaves, blocks: list[Array]) -> None:
-        self._blocks = len(leaves.memories)
-        known = [*leaves.memories, *map(base, blocks)]
-        self._places = {id(memory): i for i, memory in enumerate(known)}
-        self._starts = [*leaves.starts, *map(address, blocks)]
-        self._fixed = len(known)
-        self._held: list[Array] = []  # or another one might have its id
-        self.constants: list[Plain] = []
-        self.zeros: set[int] = set()
-        self.complete = True
-
-    def spot(self, array: Array, written: bool = False) -> Plain:
-        """Where `array` lies."""
-        memory = base(array)
-        if id(memory) not in self._places:
-            self.complete &= is_whole(memory)
-            self._places[id(memory)] = len(self._starts)
-            self._starts.append(address(memory))
-            self._held.append(memory)
-            data = base64.b64encode(memory.tobytes()).decode()
-            self.constants.append((memory.dtype.str, memory.shape, data))
-        at = self._places[id(memory)]
-        self.complete &= not (written and at >= self._fixed)
-        offset = address(array) - self._starts[at]
-        strides = None if array.flags.c_contiguous else array.strides
-        return at, offset, array.shape, strides, array.dtype.str
-
-    def op(self, op: NativeCall) -> Made:
-        """A call."""
-        written = {at % len(op.arrays) for at in op.written}
-        spots = [self.spot(a, i in written) for i, a in enumerate(op.arrays)]
-        if is_sum(op):  # of parts whose padding counts, and flags that some leave alone
-            self.zeros |= {spots[0][0] - self._blocks, spots[2][0] - self._blocks}
-        moves = [row if any(row) else [] for row in (op.member, op.step)]  # [] for 0s
-        kinds = [a.dtype.char for a in op.arrays]
-        loop = f"{''.join(kinds[:-1])}->{kinds[-1]}"  # of NumPy's, by its dtypes
-        s = op.share
-        return {
-            "own": op.function if isinstance(op.function, str) else None,
-            "loop": loop,
-            "spots": spots,
-            "numbers": [op.counts, op.strides, op.unit, *moves],
-            "written": op.written,
-            "name": op.name,
-            "reduces": op.reduces,
-            "share": s and (s.parts, s.cut, s.grain, s.by, s.apart),
-        }
+def _plain(op: NativeCall, memory: Memories) -> Made:
+    refs = list(map(memory.ref, op.arrays))
+    kinds = [np.dtype(ref.dtype).char for ref in refs]
+    return {
+        "own": op.function if isinstance(op.function, str) else None,
+        "loop": f"{''.join(kinds[:-1])}->{kinds[-1]}",  # of NumPy's, by its dtypes
+        "refs": refs,
+        "rest": {name: getattr(op, name) for name in NUMBERS},
+        "share": op.share and tuple(vars(op.share).values()),
+    }
 
 
 def program(what: Recorded, made: Made, wait: bool) -> Program | None:
-    """What `plain` told of, on the arrays of a tape; None without NumPy's loops.
+    """The program of `plain` on the arrays of a tape; None without NumPy's loops.
 
     Raises:
         NotCompiledError, BuildError: see `Linker.link`.
     """
-    crew, recording = RowPartition(*made["crew"]), what.recording
+    partition, recording = RowPartition(*made["partition"]), what.recording
     backend = recording.backend
     blocks = [
         (backend.zero_bytes if at in made["zeros"] else backend.empty_bytes)(nbytes)
@@ -138,76 +109,45 @@ def program(what: Recorded, made: Made, wait: bool) -> Program | None:
         np.frombuffer(base64.b64decode(data), kind).copy().reshape(shape)
         for kind, shape, data in made["constants"]
     ]
-    memories = [*what.leaves.memories, *blocks, *constants]
-    starts = [*what.leaves.starts, *map(address, blocks), *map(address, constants)]
-    behind = [s - address(m) for s, m in zip(starts, memories, strict=True)]
-
-    def array(spot: Plain) -> Array:
-        at, offset, shape, strides, kind = spot
-        return np.ndarray(shape, kind, memories[at], behind[at] + offset, strides)
-
-    calls: dict[str, list[Any]] = {}
-    for name, row in made["calls"].items():
-        ops = [_op(op, array, starts) for op in row]
-        if None in ops:
-            return None
-        calls[name] = ops
-    linker = Linker(recording.members, lambda: backend.threads, crew)
+    own = [*blocks, *constants]
+    memories = [*what.leaves.owners, *map(base, own)]
+    starts = [*what.leaves.starts, *map(address, own)]
+    places = list(zip(map(id, memories), starts, strict=True))
+    calls = {
+        name: [_op(op, places) for op in row] for name, row in made["calls"].items()
+    }
+    if any(op.function is None for row in calls.values() for op in row):
+        return None
+    linker = Linker(recording.n_networks, lambda: backend.threads, partition)
     linked, native = linker.link(calls, wait, made["text"])
-    readers = None
-    if made["readers"] is not None:
-        nodes = recording.tape.nodes
-        readers = [
-            _reader(native.point, calls[name][at], nodes[i], recording.source)
-            for name, at, i in made["readers"]
-        ]
-    outputs = {name: array(spot) for name, spot in made["outputs"].items()}
+    native.held = memories
+    readers: Readers = None
+    if made["reads"] is not None:
+        operands = [(calls[name][index], at) for name, index, at in made["reads"]]
+        readers = [partial(native.rebind, operands)]
+    outputs = {}
+    for name, (at, offset, shape, strides, kind) in made["outputs"].items():
+        behind = starts[at] + offset - address(memories[at])
+        outputs[name] = np.ndarray(shape, kind, memories[at], behind, strides)
     source, nbytes = linker.whole(made["text"]), made["nbytes"]
-    return Program(linked, outputs, nbytes, blocks, readers, source, native, crew)
+    return Program(linked, outputs, nbytes, blocks, readers, source, native, partition)
 
 
-def _op(
-    made: Made, array: Callable[[Plain], Array], starts: list[int]
-) -> NativeCall | None:
-    function, data = made["own"], 0
+def _op(made: Made, places: list[tuple[int, int]]) -> NativeCall:
+    """A call, bound; without a function where NumPy has no such loop.
+
+    Args:
+        made: as `_plain` wrote it.
+        places: (number, address) of each piece of memory.
+    """
+    function, data, rest = made["own"], 0, made["rest"]
     if function is None:
-        # Tried when the program was made, whose key names NumPy's version.
-        found = inner_loop(getattr(np, made["name"]), made["loop"], tried=True)
-        if found is None:
-            return None
-        function, data = found
-    counts, strides, unit, member, step = made["numbers"]
-    spots, divided = made["spots"], made["share"]
-    return NativeCall(
-        function,
-        [array(spot) for spot in spots],
-        list(counts),
-        list(strides),
-        data,
-        unit,
-        list(member),
-        list(step),
-        tuple(made["written"]),
-        made["name"],
-        made["reduces"],
-        Share(*divided) if divided else None,
-        [starts[spot[0]] + spot[1] for spot in spots],
-    )
-
-
-def _reader(
-    point: Callable[[NativeCall, list[Array]], None],
-    op: NativeCall,
-    node: Traced,
-    source: Traced | None,
-) -> Callable[[Array], None]:
-    """What gives another array to the product `node`."""
-
-    def take(array: Array) -> None:
-        operands = [
-            array if a is source else view(array, a) if a.root is source else old
-            for a, old in zip(node.args, op.arrays, strict=False)
-        ]
-        point(op, [*operands, op.arrays[-1]])
-
-    return take
+        # It was tried when the program was made; the key names NumPy's version.
+        found = inner_loop(getattr(np, rest["name"]), made["loop"], tried=True)
+        function, data = found or (None, 0)
+    refs = [
+        BufferRef(places[at][0], places[at][1] + offset, *layout)
+        for at, offset, *layout in made["refs"]
+    ]
+    share = Share(*made["share"]) if made["share"] else None
+    return NativeCall(function, [*refs], data=data, share=share, operands=refs, **rest)

@@ -1,7 +1,7 @@
 """Threads that share a call.
 
-Followers wait in C for parts of the calls of a batch; see `runtime.c`, "The crew". A
-long loop over something else is divided among threads of Python's.
+Workers in C take parts of the calls of a batch; see `runtime.c`, "The thread team". A
+long loop over something else is divided among Python threads.
 """
 
 import ctypes
@@ -14,13 +14,13 @@ from typing import Any
 
 from xpnet.compiler.row_partition import MAX_PARTS
 
-CREWS = sys.platform != "win32"  # what runtime.c needs of the system
+THREAD_TEAMS = sys.platform != "win32"  # what runtime.c needs of the system
 
 
-class Followers:
-    """One crew a process: the thread that runs a program leads it, and these follow.
+class Workers:
+    """The worker threads of a process, beside the main thread of a program.
 
-    They are no threads of Python's: they never run Python, and hear no signals.
+    They never run Python and receive no signals.
 
     Attributes:
         count: how many have been started.
@@ -32,37 +32,35 @@ class Followers:
         self._address = 0
 
     def join(self, loaded: Any, threads: int) -> None:
-        """Let the calls of a library be shared by so many threads, the leader's too."""
+        """Divide the calls of a library among `threads`, the main thread among them."""
         with self._lock:
             if self._loaded is None:
-                self._loaded = loaded  # whose functions they run; it stays for ever
+                self._loaded = loaded  # they run its functions, so it stays loaded
                 self._begin()
-            follow = self._loaded.xpnet_crew_follow
+            start = self._loaded.xpnet_team_start
             while self.count < min(threads, MAX_PARTS) - 1:
-                if not follow(self._address, self.count + 1):
-                    break  # the system has no thread for us: the leader does its part
+                if not start(self._address, self.count + 1):
+                    break  # the main thread does what no worker does
                 self.count += 1
-        loaded.xpnet_crew_join.argtypes = [ctypes.c_void_p]
-        loaded.xpnet_crew_join(self._address)
+        loaded.xpnet_team_join.argtypes = [ctypes.c_void_p]
+        loaded.xpnet_team_join(self._address)
 
     def _begin(self) -> None:
-        begin = self._loaded.xpnet_crew_begin
+        begin = self._loaded.xpnet_team_begin
         begin.argtypes, begin.restype = [], ctypes.c_void_p
-        follow = self._loaded.xpnet_crew_follow
-        follow.argtypes, follow.restype = (
-            [ctypes.c_void_p, ctypes.c_int64],
-            ctypes.c_int,
-        )
+        start = self._loaded.xpnet_team_start
+        start.argtypes = [ctypes.c_void_p, ctypes.c_int64]
+        start.restype = ctypes.c_int
         self._address = begin()
 
     def after_fork(self) -> None:
-        """The child has no threads but one, whatever they were doing."""
+        """Start anew: a child process has one thread only."""
         self._lock, self.count = Lock(), 0
         if self._loaded is not None:
             self._begin()
 
 
-FOLLOWERS = Followers()
+WORKERS = Workers()
 
 
 @cache
@@ -73,7 +71,7 @@ def _pool(threads: int) -> Any:
 
 
 def shared(function: Callable[..., Any], parts: list[tuple[Any, ...]]) -> None:
-    """`function` on each of `parts`, a thread each; this thread takes the first."""
+    """Call `function` on each of `parts` in threads; this one takes the first."""
     pool = _pool(len(parts))
     waiting = [pool.submit(function, *part) for part in parts[1:]]
     function(*parts[0])
@@ -82,8 +80,8 @@ def shared(function: Callable[..., Any], parts: list[tuple[Any, ...]]) -> None:
 
 
 def _after_fork() -> None:
-    """The child has one thread."""
-    FOLLOWERS.after_fork()
+    """The child process has one thread."""
+    WORKERS.after_fork()
     _pool.cache_clear()
 
 

@@ -1,4 +1,4 @@
-"""The C compiler: which one there is, its options, and what tells it from others.
+"""The C compiler: which one there is, its options and its identity.
 
 It is what CC names, else cc, gcc or clang, else the one in the Python package ziglang.
 """
@@ -38,8 +38,8 @@ class Compiler:
 
     Attributes:
         command: with options.
-        identity: what tells it from others.
-        name: for people.
+        identity: no other compiler or processor has it.
+        name: for messages.
         patience: seconds that a text may take.
     """
 
@@ -68,12 +68,12 @@ def compiler() -> Compiler | None:
 
 def _with_options(
     words: list[str],
-    told: list[object],
+    facts: list[object],
     name: str,
     patience: float = tuning.COMPILE_TIMEOUT_S,
 ) -> Compiler:
     command = (*words, *OPTIONS, *_processor_options())
-    identity = repr((command, told, _machine(), _processor()))
+    identity = repr((command, facts, _machine(), _processor()))
     return Compiler(command, identity, name, patience)
 
 
@@ -91,9 +91,9 @@ def _from_wheel() -> Compiler | None:
     except metadata.PackageNotFoundError:
         version = ""
     words = [sys.executable, "-m", "ziglang", "cc"]
-    told: list[object] = [version, _files([os.path.join(folder, "zig")])]
+    facts: list[object] = [version, _files([os.path.join(folder, "zig")])]
     name = f"zig cc of the Python package ziglang {version}".rstrip()
-    return _with_options(words, told, name, tuning.FIRST_COMPILE_TIMEOUT_S)
+    return _with_options(words, facts, name, tuning.FIRST_COMPILE_TIMEOUT_S)
 
 
 def _files(words: list[str]) -> list[tuple[int, int]]:
@@ -106,9 +106,9 @@ def _files(words: list[str]) -> list[tuple[int, int]]:
 
 
 def _version(words: list[str]) -> str:
-    """What a launcher ("ccache gcc", "python -m ziglang cc", a script) says of itself.
+    """The version of a launcher ("ccache gcc", "python -m ziglang cc", a script).
 
-    A compiler of its own is told by its file, and need not be asked.
+    A compiler itself is identified by its file: no version is needed.
     """
     real = os.path.realpath(words[0]).removesuffix(".exe").rstrip("0123456789.-")
     if real.endswith(("gcc", "clang")) and not _is_script(words[0]):
@@ -174,7 +174,7 @@ def _processor() -> str:
 
 
 def _processor_options() -> list[str]:
-    """This processor's own instructions, where the library's name can tell it."""
+    """This processor's own instructions, if the processor is known."""
     if not _processor():
         return []
     machine = _machine()
@@ -190,9 +190,9 @@ def _vectors() -> list[str]:
     quotients of halves end sooner; from family 26 (Zen 5) on they are whole.
     """
     lines = [line.partition(":") for line in _processor().splitlines()]
-    told = {name.strip(): value.strip() for name, _, value in lines}
-    if told.get("vendor_id") != "AuthenticAMD":
+    fields = {name.strip(): value.strip() for name, _, value in lines}
+    if fields.get("vendor_id") != "AuthenticAMD":
         return []
-    family = told.get("cpu family", "")
+    family = fields.get("cpu family", "")
     wide = family.isdigit() and int(family) >= 26
     return [f"-mprefer-vector-width={512 if wide else 256}"]

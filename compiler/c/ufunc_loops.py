@@ -67,8 +67,8 @@ def _found(op: np.ufunc, dtypes: str) -> tuple[int, int] | None:
     if sys.implementation.name != "cpython":  # elsewhere `id` is no address
         return None
     found = _UFunc.from_address(id(op) + object.__basicsize__)
-    told = (found.nin, found.nout, found.nargs, found.ntypes)
-    if told != (op.nin, op.nout, op.nargs, op.ntypes):
+    header = (found.nin, found.nout, found.nargs, found.ntypes)
+    if header != (op.nin, op.nout, op.nargs, op.ntypes):
         return None
     if found.name != op.__name__.encode() or not found.functions:
         return None
@@ -99,7 +99,7 @@ def _longs(values: list[int]) -> Any:
     return (ctypes.c_int64 * len(values))(*values)
 
 
-# Those that work on the numbers alone: no Python object, no error to be told.
+# Those that work on the numbers alone: no Python object, no error to be raised.
 CHECKS = {
     np.matmul, np.exp, np.exp2, np.expm1, np.log, np.log2, np.log10, np.log1p, np.tanh,
     np.sin, np.cos, np.tan, np.sinh, np.cosh, np.arctan, np.cbrt, np.floor, np.ceil,

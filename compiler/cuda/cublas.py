@@ -15,10 +15,10 @@ from functools import cached_property
 from typing import Any
 
 from xpnet.backend import Array, DeviceError
+from xpnet.backend.arrays import address
 from xpnet.common.install import install
 from xpnet.compiler import tuning
 from xpnet.compiler.cuda.gemm import COMPUTE_64F, Call, Gemm
-from xpnet.compiler.cuda.launch import address
 
 NAMES = ("libcublas.so.13", "libcublas.so.12", "cublas64_13.dll", "cublas64_12.dll")
 

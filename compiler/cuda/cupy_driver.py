@@ -80,9 +80,9 @@ class CupyDriver(Products):
             function.kernel(grid, block, checked)
         except Exception as error:
             check_grid(signature.name, grid, block)
-            told = fault(error, f"cuda:{self.ordinal}")
+            reason = fault(error, f"cuda:{self.ordinal}")
             raise DeviceError(
-                f"the kernel {signature.name} was not launched: {told}"
+                f"the kernel {signature.name} was not launched: {reason}"
             ) from error
 
 
@@ -95,5 +95,5 @@ def cupy_driver(ordinal: int) -> CupyDriver:
 def _line(error: Exception) -> str:
     """An error's type and first line; for NVRTC the first that says "error"."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if "error" in line] or lines or [""]
-    return f"{type(error).__name__}: {told[0]}"
+    found = [line for line in lines if "error" in line] or lines or [""]
+    return f"{type(error).__name__}: {found[0]}"

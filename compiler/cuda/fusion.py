@@ -4,7 +4,7 @@ On a device every launch costs about a microsecond, so the order of the tape is 
 to have few. Going through the tape backwards, each elementwise node or reduction takes
 in those that it is computed from, as far as one kernel can hold them; products that
 stand between them move behind the kernel. What the order must respect is known before:
-who reads whose value, and who reads or writes which bytes of which array.
+which node reads which value, and which bytes of which array each reads or writes.
 """
 
 import numpy as np
@@ -12,16 +12,10 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.compiler import tuning
 from xpnet.compiler.analysis import Plan, argument_dtypes
-from xpnet.compiler.cuda.iteration_space import (
-    frame_of,
-    kept_shape,
-    padded,
-    reduced_axes,
-    tail_of,
-)
-from xpnet.compiler.cuda.launch import span
+from xpnet.compiler.buffers import BufferRef
+from xpnet.compiler.cuda.iteration_space import frame_of, padded, tail_of
 from xpnet.compiler.expressions import C_NAMES, supports
-from xpnet.compiler.loop_nest import REDUCTIONS
+from xpnet.compiler.loop_nest import REDUCTIONS, kept_shape, reduced_axes
 from xpnet.trace import Traced
 from xpnet.trace.array import VIEWS, view
 
@@ -57,7 +51,7 @@ class Memory:
     def span(self, node: Traced) -> tuple[int, int]:
         """[first byte, behind the last) of a leaf or a view of one."""
         if node not in self._spans:
-            self._spans[node] = span(self._array(node))
+            self._spans[node] = BufferRef.of(self._array(node)).span
         return self._spans[node]
 
     def overlap(self, a: Traced, b: Traced) -> bool:

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xpnet.backend import Array
-from xpnet.compiler.cuda.launch import address
+from xpnet.backend.arrays import address
 
 MAX_INT = 2**31 - 1  # cuBLAS counts in int
 

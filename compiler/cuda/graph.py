@@ -88,7 +88,8 @@ class Repeated:
         calls: as for `Graph`.
         backend: the device.
         together: how often one launch of the larger graph does them.
-        refused: told, once, why they cannot be captured; they run as they are then.
+        refused: called once with the reason if they cannot be captured; they run one by
+            one then.
     """
 
     def __init__(

@@ -3,25 +3,8 @@
 import numpy as np
 
 from xpnet.backend import Shape
-from xpnet.compiler.loop_nest import REDUCTIONS
+from xpnet.compiler.loop_nest import REDUCTIONS, reduced_axes
 from xpnet.trace import Traced
-
-
-def reduced_axes(node: Traced) -> tuple[int, ...]:
-    """The axes, from the front, that a reduction sums or searches."""
-    ndim = node.args[0].ndim
-    if node.op == "product_sum":
-        return (node.options[0] % ndim,)
-    axes: tuple[int, ...] = node.options[0]
-    return axes
-
-
-def kept_shape(node: Traced) -> Shape:
-    """The shape of a node with the axes of a reduction left in it as 1."""
-    if node.op not in REDUCTIONS:
-        return node.shape
-    axes, shape = reduced_axes(node), node.args[0].shape
-    return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
 
 def padded(shape: Shape, ndim: int) -> Shape:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from xpnet.backend import Array
-from xpnet.compiler.cuda.launch import Strided, span
+from xpnet.compiler.buffers import BufferRef, meet
+from xpnet.compiler.cuda.launch import Strided
 
 Dim = tuple[int, int, int]
 FREE_THREADS = 256  # of a block: 256 × 255 registers, the most of a thread, are there
@@ -103,12 +104,9 @@ class Kernel:
 
 def _meet(writer: Kernel, other: Kernel) -> bool:
     """Whether `writer` writes a byte that `other` reads or writes."""
-    spans = list(map(span, other.arrays))
-    for place in writer.written:
-        low, high = span(writer.arrays[place])
-        if any(low < last and first < high for first, last in spans):
-            return True
-    return False
+    spans = [BufferRef.of(array).span for array in other.arrays]
+    written = [BufferRef.of(writer.arrays[place]).span for place in writer.written]
+    return any(meet(one, other) for one in written for other in spans)
 
 
 def _renumbered(line: str, count: int) -> str:

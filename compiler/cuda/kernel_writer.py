@@ -14,20 +14,15 @@ Shapes and strides are written into the text as numbers. A kernel is named after
 of its text: equal kernels of different programs are one.
 """
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
-
-import numpy as np
 
 from xpnet.backend import Array
 from xpnet.compiler import tuning
 from xpnet.compiler.cuda.iteration_space import frame_of, padded, run_axes
 from xpnet.compiler.cuda.kernel import SHARED_MEMORY_BYTES, Kernel
-from xpnet.compiler.cuda.operands import COLUMN, INNER, OUTER, by_columns
-from xpnet.compiler.cuda.writer import Writer
-from xpnet.compiler.expressions import C_NAMES, literal
+from xpnet.compiler.cuda.writer import COLUMN, INNER, OUTER, Writer, by_columns
+from xpnet.compiler.expressions import C_NAMES, literal, lowest
 from xpnet.compiler.loop_nest import REDUCTIONS
 from xpnet.trace import Traced
 
@@ -90,7 +85,7 @@ class _Lines(Writer):
                 continue
             if node.op in REDUCTIONS:
                 if self.stage[node] + 1 == stage and node in self.kept:
-                    lines += self._write(node, self.names[node], self.leader)
+                    lines.append(self._write(node, self.leader))
             elif self.stage[node] == stage:
                 lines += self._compute(node, self.leader)
         return lines
@@ -132,7 +127,7 @@ class _Lines(Writer):
 
     def _take_in(self, node: Traced) -> str:
         """One element joins a thread's own sum or largest."""
-        name, value = self.names[node], self._operand(node.args[0], node.dtype)
+        name, value = self.names[node], self.operand(node.args[0], node.dtype)
         return f"{{ const {_wide(node)} v = {value}; {_join(node, name, 'v')} }}"
 
     def _shuffled(self, node: Traced, across: int) -> str:
@@ -245,13 +240,7 @@ def _wide(node: Traced) -> str:
 
 def _start(node: Traced) -> str:
     """The sum, or the largest, of no elements."""
-    if node.op != "max":
-        return literal(0, node.dtype)
-    if node.dtype.kind == "f":
-        return literal(-math.inf, node.dtype)
-    if node.dtype.kind == "b":
-        return "0"
-    return literal(int(np.iinfo(node.dtype).min), node.dtype)
+    return lowest(node.dtype) if node.op == "max" else literal(0, node.dtype)
 
 
 def _join(node: Traced, name: str, other: str) -> str:
@@ -265,7 +254,6 @@ def emit(
     run: list[Traced],
     array: Callable[[Traced], Array],
     kept: set[Traced],
-    dtypes: Callable[[Traced], list[np.dtype[Any]]],
 ) -> Kernel:
     """The kernel of `run`; the arguments are those of `LoopNest`.
 
@@ -274,4 +262,4 @@ def emit(
     axes = run_axes(run)
     lines = _Column if by_columns(frame_of(run), axes) else _Row
     writer = lines if axes else _Flat
-    return writer(run, array, kept, dtypes).kernel()
+    return writer(run, array, kept).kernel()

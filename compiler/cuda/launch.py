@@ -152,17 +152,3 @@ def check_grid(
             f"{name}: expected a grid of 1 to {MAX_GRID} blocks of at most "
             f"{MAX_THREADS} threads, got grid {grid} and block {block}"
         )
-
-
-def address(array: Array) -> int:
-    """Where the first element of a device array lies."""
-    return int(array.__cuda_array_interface__["data"][0])
-
-
-def span(array: Array) -> tuple[int, int]:
-    """The bytes that `array` may touch: [first, behind the last)."""
-    low = high = address(array)
-    for size, stride in zip(array.shape, array.strides, strict=True):
-        reach = (size - 1) * stride
-        low, high = low + min(reach, 0), high + max(reach, 0)
-    return low, high + int(array.dtype.itemsize)

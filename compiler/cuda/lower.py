@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from xpnet.compiler.analysis import argument_dtypes
 from xpnet.compiler.calls import CallLowering
 from xpnet.compiler.cuda.driver import Driver
 from xpnet.compiler.cuda.fusion import DevicePlan
@@ -41,7 +40,7 @@ class CudaLowering(CallLowering):
         rest, kept = memory.results(run, full)
         calls: list[Call] = []
         if rest:
-            kernel = emit(rest, memory.array, kept, argument_dtypes)
+            kernel = emit(rest, memory.array, kept)
             calls = [self.kernels.call(kernel)]
         memory.release(run)
         return calls

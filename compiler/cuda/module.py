@@ -1,6 +1,5 @@
 """The kernels of one recorded program, compiled as one module."""
 
-from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -12,9 +11,9 @@ from xpnet.compiler import tuning
 from xpnet.compiler.cuda.driver import Driver, Module
 from xpnet.compiler.cuda.kernel import Kernel
 from xpnet.compiler.cuda.launch import bind
+from xpnet.compiler.primitives import Call
 from xpnet.trace import Traced
 
-Call = tuple[Callable[..., Any], tuple[Any, ...]]
 SUFFIX = {np.dtype("f4"): "f32", np.dtype("f8"): "f64"}
 DOT_THREADS = 256  # a block, as `block_sum` of kernels.cu has it
 

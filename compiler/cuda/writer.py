@@ -3,26 +3,28 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
-
-import numpy as np
 
 from xpnet.backend import Array
+from xpnet.compiler.cuda.iteration_space import frame_of, padded, run_axes, tail_of
 from xpnet.compiler.cuda.kernel import Kernel
-from xpnet.compiler.cuda.operands import INNER, Operands
-from xpnet.compiler.expressions import C_NAMES, expression, literal
+from xpnet.compiler.expressions import C_NAMES
+from xpnet.compiler.loop_nest import REDUCTIONS, LoopNest
 from xpnet.trace import Traced
 
+OUTER, INNER, COLUMN = "outer", "inner", "column"
 
-class Writer(Operands):
-    """The text of one kernel.
+
+class Writer(LoopNest):
+    """The text of one kernel; its arguments are those of `LoopNest`.
 
     Attributes:
         kind: "flat", "row" or "column".
+        reduced: the axes that sums and maxima go over.
+        tail: nodes that are computed at the end.
+        lines: nodes that are one number a line rather than one an element.
         block: threads of a block.
         blocks: how many there are.
         index: the C type of an index.
-        in_memory: results of an earlier pass, which are read back.
     """
 
     kind = ""
@@ -32,18 +34,37 @@ class Writer(Operands):
         run: list[Traced],
         array: Callable[[Traced], Array],
         kept: set[Traced],
-        dtypes: Callable[[Traced], list[np.dtype[Any]]],
     ) -> None:
-        super().__init__(run, array, kept, dtypes)
-        self.in_memory: set[Traced] = set()
+        self.reduced = run_axes(run)
+        super().__init__(run, frame_of(run), array, kept)
+        self.tail = tail_of(run)
+        self.lines = {n for n in run if self._is_line(n)}
         self.block, self.blocks = self._threads()
         reach = [
             sum(abs(s) * a.size for s, a in zip(steps, self.axes, strict=True))
-            for steps in self.strides
+            // array.dtype.itemsize
+            for array, steps in zip(self.arrays, self.strides, strict=True)
         ]
         inner = self.count(INNER)
         largest = max(self.blocks * self.block, inner + self.block, *reach, 1)
         self.index = "int" if largest < 2**31 else "long long"
+
+    def label(self, axis: int) -> str:
+        """Whether a thread, a line or a block goes along it."""
+        if by_columns(self.frame, self.reduced) and axis == len(self.frame) - 1:
+            return COLUMN
+        return INNER if axis in self.reduced else OUTER
+
+    def count(self, label: str) -> int:
+        """Elements along the axes of `label`."""
+        return math.prod(a.size for a in self.axes if a.label == label)
+
+    def _is_line(self, node: Traced) -> bool:
+        """Whether `node` is one number a line rather than one an element."""
+        if not self.reduced or node.op in REDUCTIONS:
+            return bool(self.reduced)
+        shape = padded(node.shape, len(self.frame))
+        return all(shape[i] == 1 for i in self.reduced)
 
     @abstractmethod
     def _threads(self) -> tuple[int, int]:
@@ -100,32 +121,19 @@ class Writer(Operands):
         self, node: Traced, leader: str = "", write: bool = True, guarded: bool = True
     ) -> list[str]:
         """The value of `node`, and where it is kept, its memory; a store's memory."""
-        if node.op == "store":
-            target, value = node.args
-            text = self._operand(value, target.dtype)
-            return self._write(node, text, leader, guarded)
-        args = [
-            self._operand(a, kind)
-            for a, kind in zip(node.args, self.dtypes(node), strict=True)
-        ]
-        name = self.names[node]
-        value = expression(node, args, self.dtypes(node))
-        lines = [f"const {C_NAMES[node.dtype]} {name} = {value};"]
-        if write and node in self.kept:
-            lines += self._write(node, name, leader, guarded)
+        lines = [] if node.op == "store" else [self.computed(node)]
+        if node.op == "store" or (write and node in self.kept):
+            lines.append(self._write(node, leader, guarded))
         return lines
 
-    def _write(
-        self, node: Traced, text: str, leader: str, guarded: bool = True
-    ) -> list[str]:
+    def _write(self, node: Traced, leader: str, guarded: bool = True) -> str:
         guard = self._guard(node, leader) if guarded else ""
-        result = node.args[0] if node.op == "store" else node
-        line = f"{self._element(result)} = {text};"
-        return [f"if ({guard}) {line}" if guard else line]
+        line = self.assigned(node)
+        return f"if ({guard}) {line}" if guard else line
 
     def _guard(self, node: Traced, leader: str) -> str:
         """The condition under which a thread is the one that writes its element."""
-        place = self.place[node.args[0] if node.op == "store" else node]
+        place = self.place[self.result(node)]
         line = node in self.lines
         still = [
             f"{axis.name} == 0"
@@ -134,18 +142,17 @@ class Writer(Operands):
         ]
         return " && ".join([leader, *still] if leader else still)
 
-    def _operand(self, value: Any, dtype: np.dtype[Any]) -> str:
-        if not isinstance(value, Traced):
-            return literal(value, dtype)
-        inside = value in self.inside and value not in self.in_memory
-        text = self.names[value] if inside else self._element(value)
-        return text if value.dtype == dtype else f"(({C_NAMES[dtype]}){text})"
-
-    def _element(self, node: Traced) -> str:
-        place = self.place[node]
+    def element(self, place: int) -> str:
+        """The element of an argument at a thread's coordinates."""
+        steps, item = self.strides[place], self.arrays[place].dtype.itemsize
         terms = [
-            axis.name if step == 1 else f"{axis.name} * {step}"
-            for axis, step in zip(self.axes, self.strides[place], strict=True)
+            axis.name if step == item else f"{axis.name} * {step // item}"
+            for axis, step in zip(self.axes, steps, strict=True)
             if step
         ]
         return f"a{place}[{' + '.join(terms) or '0'}]"
+
+
+def by_columns(frame: tuple[int, ...], reduced: tuple[int, ...]) -> bool:
+    """Whether lines are neighbouring columns: the batch is summed over."""
+    return reduced == (len(frame) - 2,) and frame[-1] > 1

@@ -176,6 +176,7 @@ def test_whatever_a_program_depends_on_is_in_its_key():
         (tuning, "MAX_WEIGHT_BYTES"),
         (tuning, "ELEMENTS_PER_PART"),
         (tuning, "MIN_ELEMENTS_FOR_THREADS"),
+        (cache_key, "FORMAT"),
         (cache_key, "_code"),
     ],
     ids=lambda value: getattr(value, "__name__", value),

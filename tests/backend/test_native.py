@@ -59,7 +59,7 @@ def in_c(function, *arrays, members=None, outputs=True):
     tape.segment = "all"
     out = function(*map(tape.leaf, arrays))
     found = {"out": out} if outputs else {}
-    return compile_tape(tape, CPU, found, ("all",), loops=True, members=members)
+    return compile_tape(tape, CPU, found, ("all",), loops=True, n_networks=members)
 
 
 def test_nan_and_infinity_pass_through_c_as_through_numpy():

@@ -16,12 +16,12 @@ import pytest
 from tests import standin
 from tests.cuda import emulated_gemm
 from xpnet.backend import Backend
+from xpnet.backend.arrays import address
 from xpnet.common.cache import cache_directory
 from xpnet.compiler.cuda.gemm import Gemm
 from xpnet.compiler.cuda.launch import (
     KERNEL,
     Signature,
-    address,
     bind,
     check_grid,
     signatures,

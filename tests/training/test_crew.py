@@ -16,10 +16,11 @@ from xpnet.backend import Backend, blas
 from xpnet.backend.arrays import address
 from xpnet.compiler import c as native
 from xpnet.compiler import primitives, row_partition, tuning
+from xpnet.compiler.buffers import BufferRef
 from xpnet.compiler.c import linker
-from xpnet.compiler.c.barriers import grouped
+from xpnet.compiler.c.barriers import barrier_groups
 from xpnet.compiler.c.call_table import NativeCall
-from xpnet.compiler.c.padding import spread
+from xpnet.compiler.c.padding import pad
 from xpnet.compiler.row_partition import ALONE
 from xpnet.trace import batch_sum
 from xpnet.trace.array import base
@@ -51,7 +52,7 @@ def trained(jit, hidden="dense", epochs=3, **options):
 
 def assert_shared(t):
     steps = [step.program.native for step in t._steps]
-    assert all(one.crew.threads > 1 for one in steps)
+    assert all(one.partition.threads > 1 for one in steps)
 
 
 @pytest.mark.parametrize(("hidden", "loss", "rule", "dtype"), [
@@ -124,7 +125,7 @@ def test_an_infinite_sum_that_is_no_gradient_ends_nothing():
 
 def test_the_parts_and_not_the_threads_decide_the_numbers(monkeypatch):
     with_followers, a, _ = trained(True, "deep")
-    monkeypatch.setattr(linker.FOLLOWERS, "join", lambda library, threads: None)
+    monkeypatch.setattr(linker.WORKERS, "join", lambda library, threads: None)
     alone, b, _ = trained(True, "deep", metrics=["accuracy"])
     assert same(with_followers, alone)
     assert a == b
@@ -134,7 +135,7 @@ def test_a_shared_step_agrees_with_one_in_a_piece(monkeypatch):
     shared, _, _ = trained(True, "deep", dtype="float64")
     monkeypatch.setattr(tuning, "WORK_PER_THREAD", 1 << 60)
     whole, _, t = trained(True, "deep", dtype="float64")
-    assert all(s.program.crew == ALONE for s in t._steps)
+    assert all(s.program.partition == ALONE for s in t._steps)
     assert np.allclose(shared["params"], whole["params"], rtol=1e-12, atol=1e-13)
 
 
@@ -222,15 +223,15 @@ def test_a_program_recorded_beside_a_training_has_the_same_parts(monkeypatch):
         with blas.one_thread():  # as it is while another one trains
             beside = trained(False)[2]
         for one in (alone, beside):
-            assert {s.program.crew.threads for s in one._steps} == {2}
+            assert {s.program.partition.threads for s in one._steps} == {2}
 
 
 def test_compiled_once_more_a_program_keeps_its_parts(monkeypatch):
     t = trained(False)[2]
     step = next(iter(t._steps))
-    before = step.program.crew
+    before = step.program.partition
     monkeypatch.setattr(Backend, "threads", property(lambda self: 7))
-    assert step._record(True).crew == before
+    assert step._record(True).partition == before
 
 
 def test_trainings_side_by_side_share_one_crew():
@@ -264,7 +265,7 @@ def test_a_forked_process_trains_as_its_parent(led):
         try:
             blas_alone = blas._ONE.threads
             again = same(trained(True, "deep")[0], expected)
-            followed = linker.FOLLOWERS.count > 0
+            followed = linker.WORKERS.count > 0
             code = 0 if again and not blas_alone and followed else 2
         finally:
             os._exit(code)
@@ -298,13 +299,13 @@ def test_followers_sleep_and_wake(threads):
         for one in (t, plain):
             one.step(x, y)
     assert same(everything(t), everything(plain))
-    assert linker.FOLLOWERS.count >= threads - 1
+    assert linker.WORKERS.count >= threads - 1
 
 
 def test_products_of_a_large_network_are_left_to_blas(monkeypatch):
     monkeypatch.setattr(tuning, "MAX_WEIGHT_BYTES", 10)
     t = trained(True)[2]
-    assert all(s.program.crew == ALONE for s in t._steps)
+    assert all(s.program.partition == ALONE for s in t._steps)
 
 
 # Groups.
@@ -325,16 +326,18 @@ def loops(*ways):
 def test_calls_that_keep_to_their_rows_make_one_group():
     a, b, c = (np.zeros((6, 4)) for _ in range(3))
     ops = loops(((a,), b), ((a, b), c), ((c,), a))
-    assert grouped(ops) == [ops]
+    assert barrier_groups(ops) == [ops]
 
 
 def test_calls_that_do_not_meet_make_one_group_whatever_their_sizes():
     a, b, c = np.zeros((6, 4)), np.zeros((8, 3)), np.zeros((6, 4))
     near, far, meets = loops(((a,), c), ((b,), b.copy()), ((c,), np.zeros((6, 4))))
-    assert grouped([near, far, meets]) == [[near, far, meets]]
-    meets.point([c, b[:6]])  # whose parts are not those of `far`
+    assert barrier_groups([near, far, meets]) == [[near, far, meets]]
+    meets.operands = list(
+        map(BufferRef.of, [c, b[:6]])
+    )  # whose parts are not those of `far`
     meets.share = row_partition.Share(2, 0, 1, [32, 24], [0, 0])
-    assert grouped([near, far, meets]) == [[near, far], [meets]]
+    assert barrier_groups([near, far, meets]) == [[near, far], [meets]]
 
 
 def test_who_needs_other_rows_waits_and_who_does_not_goes_first():
@@ -343,14 +346,13 @@ def test_who_needs_other_rows_waits_and_who_does_not_goes_first():
     first, needs_all, behind, beside = loops(
         ((a,), b), ((a,), turned), ((turned,), c), ((a,), free)
     )
-    needs_all.arrays[0] = b.T
-    needs_all.point([b.T, turned])
+    needs_all.operands[0] = BufferRef.of(b.T)
     needs_all.share = row_partition.Share(2, 0, 1, [8, 48], [0, 0])
-    groups = grouped([first, needs_all, behind, beside])
+    groups = barrier_groups([first, needs_all, behind, beside])
     assert groups == [[first, beside], [needs_all, behind]]
     # Nor may anybody write what a call that waits has still to read.
     late = loops(((d,), b))[0]
-    groups = grouped([first, needs_all, late])
+    groups = barrier_groups([first, needs_all, late])
     assert groups[0] == [first]
     assert groups[1][0] is needs_all
     assert late not in groups[1] or b is not late.arrays[1]
@@ -360,9 +362,9 @@ def test_memory_that_is_read_backwards_is_known():
     # The last rows of `big`, turned round, are not its first ones.
     big, out = np.zeros((8, 4)), np.zeros((6, 4))
     writes, reads = loops(((out,), big[:6]), ((big[:6],), np.zeros((6, 4))))
-    reads.point([big[7::-1][:6], reads.arrays[1]])
+    reads.operands[0] = BufferRef.of(big[7::-1][:6])
     reads.share = row_partition.Share(2, 0, 1, [-32, 32], [0, 0])
-    assert grouped([writes, reads]) == [[writes], [reads]]
+    assert barrier_groups([writes, reads]) == [[writes], [reads]]
 
 
 def test_order_is_kept_between_calls_of_one_thread():
@@ -371,7 +373,7 @@ def test_order_is_kept_between_calls_of_one_thread():
         NativeCall("none", [a, b], [8], [8, 8]),
         NativeCall("none", [b, a], [8], [8, 8]),
     ]
-    assert grouped(whole) == [[whole[0]], [whole[1]]]
+    assert barrier_groups(whole) == [[whole[0]], [whole[1]]]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -409,7 +411,7 @@ def test_random_programs_give_the_same_numbers_in_any_order_of_the_parts(seed, t
         for part in row_partition.blocks(rows, threads):
             source = before[i].sum() if whole else before[i][part].sum(1, keepdims=True)
             expected[j][part] = np.tanh(before[j][part] + source)
-    groups = grouped(ops)
+    groups = barrier_groups(ops)
     assert {id(op) for group in groups for op in group} == set(map(id, ops))
     for group in groups:
         for part in row_partition.blocks(rows, threads)[::-1]:
@@ -433,11 +435,11 @@ def test_parts_of_buffers_lie_apart_and_within_their_memory(hidden):
         for op in (op for row in program.native.ops.values() for op in row):
             for at, apart in enumerate(op.share.apart if op.share else ()):
                 if op.share.by[at] and apart:
-                    array = op.arrays[at]
-                    room = (program.crew.threads - 1) * apart
-                    last = op.places[at] + array.nbytes + room
+                    ref = op.operands[at]
+                    room = (program.partition.threads - 1) * apart
+                    last = ref.offset + ref.nbytes + room
                     assert apart == tuning.PADDING_BYTES
-                    assert last <= ends[id(base(array))]
+                    assert last <= ends[ref.buffer]
                     moved += 1
     assert moved
 
@@ -448,8 +450,8 @@ def test_only_buffers_that_all_calls_divide_alike_are_spread():
     whole.share = None
     other.share = row_partition.Share(2, 0, 4, [32, 32], [0, 0])  # 4 rows, and 2
     ops = [first, second, whole, other]
-    grouped_before = [[ops.index(op) for op in group] for group in grouped(ops)]
-    spread(ops, [b, c, d, e], 2)
+    grouped_before = [[ops.index(op) for op in group] for group in barrier_groups(ops)]
+    pad(ops, [b, c, d, e], 2)
     assert first.share.apart == [
         0,
         0,
@@ -457,14 +459,16 @@ def test_only_buffers_that_all_calls_divide_alike_are_spread():
     ]  # `a` is not theirs, `d` not divided alike
     assert second.share.apart == [tuning.PADDING_BYTES, 0]
     assert other.share.apart == [0, 0]
-    assert [[ops.index(op) for op in group] for group in grouped(ops)] == grouped_before
+    assert [
+        [ops.index(op) for op in group] for group in barrier_groups(ops)
+    ] == grouped_before
 
 
 def test_what_is_read_as_a_whole_stays_together():
     a, b = np.zeros((6, 4)), np.zeros((6, 4))
     (op,) = loops(((a,), b))
     op.share = row_partition.Share(2, 0, 1, [0, 32], [0, 0])
-    spread([op], [a, b], 2)
+    pad([op], [a, b], 2)
     assert op.share.apart == [0, tuning.PADDING_BYTES]
 
 
