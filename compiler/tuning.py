@@ -22,6 +22,15 @@ EXIT_WAIT_S = 2.0
 # Plain data: 2 to 42 KB each, in the files of small networks.
 MAX_PROGRAMS_IN_MEMORY = 256
 
+# How much runs in one go.
+
+# Seconds of steps between two looks at Ctrl-C, about.
+BLOCK_SECONDS = 0.05
+# Epochs of one network that are prepared together, and bytes for their orders and
+# numbers, at most.
+MAX_EPOCHS_PER_BLOCK = 1024
+MAX_PREPARED_BYTES = 1 << 22
+
 # Memory.
 
 # The C library keeps freed memory: where programs of many sizes follow each other,

@@ -16,6 +16,7 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
 from xpnet.backend.blas import one_thread
+from xpnet.compiler.c import Linker
 from xpnet.compiler.c.call_table import CallTable, NativeCall
 from xpnet.compiler.c.native import Native
 from xpnet.compiler.c.partial_sums import watch
@@ -76,9 +77,9 @@ class Steps:
         op.point([source, *op.arrays[1:]])
         self._before.point(op)
 
-    def leg(self, steps: int) -> list[int]:
-        """What `epochs` reads of them, so many in an epoch."""
-        return [*self._leg[:-1].tolist(), steps]
+    def leg(self, steps: int, row: int) -> list[int]:
+        """What `Epochs` reads of them: so many in an epoch, of networks from `row`."""
+        return [*self._leg[:-2].tolist(), steps, row]
 
     def update(self, step: int, first: int, members: int) -> None:
         """The update of a step that was stopped before it."""
@@ -119,31 +120,53 @@ def whole(native: Native, grads: Array) -> Whole | None:
 class Epochs:
     """Epochs in one call: the steps of each, batch size by batch size, and an end.
 
+    Steps are counted through all epochs.
+
     Args:
-        legs: (steps, how many of them an epoch has), all of one network.
+        legs: (steps, how many of them an epoch has, the first network that has them);
+            for None its networks have nothing to do so often.
         closing: calls after each epoch; their arrays move from one to the next.
     """
 
     def __init__(
-        self, legs: Sequence[tuple[Steps, int]], closing: list[NativeCall]
+        self, legs: Sequence[tuple[Steps | None, int, int]], closing: list[NativeCall]
     ) -> None:
-        native = legs[0][0].native
+        found = [(steps, count) for steps, count, _ in legs if steps is not None]
+        native = found[0][0].native
         self._run, self._closing = native.library.epochs, native.link(closing)
-        self._legs = np.array([steps.leg(count) for steps, count in legs], np.int64)
-        self._held = legs
+        rows = [
+            [0] * 6 + [count, row] if steps is None else steps.leg(count, row)
+            for steps, count, row in legs
+        ]
+        self._legs, self._held = np.array(rows, np.int64), found
 
     @property
     def seconds(self) -> float:
         """Likewise, of an epoch."""
         return sum(steps.seconds * count for steps, count in self._held)
 
-    def run(self, epochs: int) -> int:
-        """Take so many epochs; the steps taken before one whose numbers are not finite,
-        which has not had its update: all of them where all are.
-        """
+    def run(self, start: int, stop: int, first: int = 0, networks: int = 1) -> int:
+        """Take steps start .. stop - 1; see `Steps.run`."""
         legs = (address(self._legs), len(self._legs))
-        taken: int = self._run(*legs, *_place(self._closing), epochs)
+        taken: int = self._run(
+            *legs, *_place(self._closing), first, networks, start, stop
+        )
         return taken
+
+
+def squaring(weights: Array, squares: Array, networks: int | None) -> NativeCall | None:
+    """Σ W² as a call of C, epoch by epoch; None where C cannot.
+
+    Args:
+        weights: (n,), or (k, n) of a stack.
+        squares: (epochs, 1, 1), or (epochs, k, 1, 1).
+        networks: of the stack.
+    """
+    linker, place = Linker(networks, lambda: 1), squares[0]
+    op = linker.product(weights[..., None, :], weights[..., :, None], place)
+    if op is not None:
+        op.step[-1] = place.nbytes
+    return op
 
 
 def possible(native: Native | None) -> TypeGuard[Native]:
@@ -214,9 +237,9 @@ def copy(source: Array, out: Array, stacked: bool, step: tuple[int, int]) -> Nat
 
 
 def _leg(before: CallTable, watched: Array, after: CallTable) -> Array:
-    """A `Leg` of runtime.c, but for its last number."""
+    """A `Leg` of runtime.c, but for its last numbers."""
     parts = (address(watched), len(watched))
-    return np.array([*_place(before), *parts, *_place(after), 0], np.int64)
+    return np.array([*_place(before), *parts, *_place(after), 0, 0], np.int64)
 
 
 def _place(table: CallTable) -> tuple[int, int]:

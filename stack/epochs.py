@@ -16,6 +16,7 @@ from threading import Lock
 
 import numpy as np
 
+from xpnet.execution import c_steps
 from xpnet.execution.interrupt import Interrupt
 from xpnet.execution.network_blocks import balanced, cut, in_turns
 from xpnet.execution.step import TrainingStep
@@ -24,7 +25,6 @@ from xpnet.stack.divergence import remove_diverged
 from xpnet.stack.group import Epoch, NetworkGroup
 from xpnet.stack.layout import Values
 from xpnet.training.callbacks import max_epochs_between_calls
-from xpnet.training.epochs import squaring
 
 SPAN = 0.25  # seconds that epochs taken together last, about
 INTERRUPT_CHECK_S = 0.01  # seconds between two looks at Ctrl-C, about
@@ -80,7 +80,7 @@ class EpochBlock:
         weights = parameters.buffers.params[:, : parameters.buffers.layout.penalized]
         k = len(weights)
         squares = np.zeros((self._room, k, 1, 1), weights.dtype)
-        op = squaring(weights, squares, k)
+        op = c_steps.squaring(weights, squares, k)
         if op is None:
             return None
         table, self._squares = native_.link([op]), squares.reshape((-1, k))

@@ -11,7 +11,7 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.backend.arrays import all_finite
-from xpnet.compiler import Program
+from xpnet.compiler import Program, tuning
 from xpnet.execution.interrupt import Interrupt
 from xpnet.execution.network_blocks import NetworkBlocks, balanced, network_blocks
 from xpnet.execution.step import TrainingStep
@@ -23,7 +23,6 @@ from xpnet.stack.layout import GroupLayout, Values, layout_of
 from xpnet.stack.network import Network
 from xpnet.stack.parameters import ModelSlice, StackedParameters
 from xpnet.training.data import Samples
-from xpnet.training.steps import SPAN
 
 
 @dataclass
@@ -205,7 +204,9 @@ class NetworkGroup(GroupLayout):
                 step, taken = self.step(models, size), np.full_like(self.steps, at)
                 remove_diverged(self, models, step, among, taken)
         took = max(time.perf_counter() - began, 1e-9)
-        self._stride = min(2 * self._stride, max(1, int(SPAN * (stop - i) / took)))
+        self._stride = min(
+            2 * self._stride, max(1, int(tuning.BLOCK_SECONDS * (stop - i) / took))
+        )
         return stop
 
     def _call(self, models: ModelSlice, i: int, size: int) -> None:
