@@ -36,22 +36,23 @@ class Steps:
         loss: where the program leaves it, (1, 1) or (k, 1, 1).
         losses: where it is kept: (steps,) or (steps, k).
         grads: flat gradients, (n,) or (k, n).
+        row: the number of the first network.
     """
 
     def __init__(
         self,
         native: Native,
-        first: Sequence[NativeCall | None],
+        first: Sequence[NativeCall],
         loss: Array,
         losses: Array,
         grads: Array,
+        row: int = 0,
     ) -> None:
-        self.native = native
+        self.native, self._row = native, row
         ops, stacked = native.ops, native.members is not None
         place = losses[0] if stacked else losses[:1]
         keep = copy(loss, place, stacked, (0, losses.strides[0]))
-        taken = [op for op in first if op is not None]
-        self._before = native.link([*taken, *ops["gradients"], *ops["loss"], keep])
+        self._before = native.link([*first, *ops["gradients"], *ops["loss"], keep])
         self._after = native.link(ops["update"])
         self._held = (loss, losses, grads)
         watched = [loss, *watch(grads, self._before.ops)]
@@ -64,12 +65,14 @@ class Steps:
         done = [*self._before.ops, *self._after.ops]
         return CALL * len(done) + EACH * sum(prod(op.counts) for op in done)
 
-    def run(self, start: int, stop: int, first: int, members: int) -> int:
-        """Take steps start .. stop - 1; `stop`, or the first whose numbers are not
-        finite, which has not had its update.
+    def run(self, start: int, stop: int, first: int = 0, networks: int = 1) -> int:
+        """Take steps start .. stop - 1 of the networks first, first + 1, ...
+
+        Returns:
+            `stop`, or the first whose numbers are not finite, which had no update.
         """
-        leg = address(self._leg)
-        taken: int = self.native.library.steps(leg, first, members, start, stop)
+        of = (address(self._leg), first - self._row, networks)
+        taken: int = self.native.library.steps(*of, start, stop)
         return taken
 
     def read(self, op: NativeCall, source: Array) -> None:
@@ -77,13 +80,14 @@ class Steps:
         op.point([source, *op.arrays[1:]])
         self._before.point(op)
 
-    def leg(self, steps: int, row: int) -> list[int]:
-        """What `Epochs` reads of them: so many in an epoch, of networks from `row`."""
-        return [*self._leg[:-2].tolist(), steps, row]
+    def leg(self, steps: int) -> list[int]:
+        """What `Epochs` reads of them, so many in an epoch."""
+        return [*self._leg[:-2].tolist(), steps, self._row]
 
-    def update(self, step: int, first: int, members: int) -> None:
+    def update(self, step: int, first: int, networks: int) -> None:
         """The update of a step that was stopped before it."""
-        self.native.library.run(*_place(self._after), first, members, step)
+        first -= self._row
+        self.native.library.run(*_place(self._after), first, networks, step)
 
 
 class Whole:
@@ -123,22 +127,19 @@ class Epochs:
     Steps are counted through all epochs.
 
     Args:
-        legs: (steps, how many of them an epoch has, the first network that has them);
-            for None its networks have nothing to do so often.
+        legs: (steps, how many of them an epoch has).
+        rest: how often nothing is to be done then.
         closing: calls after each epoch; their arrays move from one to the next.
     """
 
     def __init__(
-        self, legs: Sequence[tuple[Steps | None, int, int]], closing: list[NativeCall]
+        self, legs: Sequence[tuple[Steps, int]], rest: int, closing: list[NativeCall]
     ) -> None:
-        found = [(steps, count) for steps, count, _ in legs if steps is not None]
-        native = found[0][0].native
+        native = legs[0][0].native
         self._run, self._closing = native.library.epochs, native.link(closing)
-        rows = [
-            [0] * 6 + [count, row] if steps is None else steps.leg(count, row)
-            for steps, count, row in legs
-        ]
-        self._legs, self._held = np.array(rows, np.int64), found
+        rows = [steps.leg(count) for steps, count in legs]
+        rows.append([0] * 6 + [rest, 0])
+        self._legs, self._held = np.array(rows, np.int64), legs
 
     @property
     def seconds(self) -> float:
@@ -146,11 +147,9 @@ class Epochs:
         return sum(steps.seconds * count for steps, count in self._held)
 
     def run(self, start: int, stop: int, first: int = 0, networks: int = 1) -> int:
-        """Take steps start .. stop - 1; see `Steps.run`."""
-        legs = (address(self._legs), len(self._legs))
-        taken: int = self._run(
-            *legs, *_place(self._closing), first, networks, start, stop
-        )
+        """Likewise."""
+        of = (address(self._legs), len(self._legs), *_place(self._closing))
+        taken: int = self._run(*of, first, networks, start, stop)
         return taken
 
 

@@ -21,8 +21,10 @@ from xpnet.execution import c_steps
 from xpnet.execution.network_blocks import in_cache
 from xpnet.execution.step import TrainingStep
 
+NOTHING = np.zeros(0)
 
-class Gather(NamedTuple):
+
+class GatherSpec(NamedTuple):
     """Which samples a batch takes: out = source[index of the step].
 
     Attributes:
@@ -44,30 +46,35 @@ class StepBlock:
     Args:
         step: a recorded one, of one network or k.
         gathers: the samples of the steps, as C fetches them.
-        fetch: fetches those of step i, as calls.
+        fetch: fetches those of step i by calls; None where all steps will be in C.
         table: the numbers of the steps, (steps, names) or (steps, k, names).
         losses: where they are kept, (steps,) or (steps, k).
         kept: (array, copy) of what steps change before they are looked at.
         held: bytes of a network's parameters and of all that its update keeps.
+        row: the number of the first network.
 
     Attributes:
-        reached: the step before which `call` is.
+        gradients: flat, (n,) or (k, n).
+        rows: the numbers of its networks.
+        reached: where `run` is, call by call.
     """
 
     def __init__(
         self,
         step: TrainingStep,
-        gathers: Sequence[Gather],
-        fetch: Callable[[int], object],
+        gathers: Sequence[GatherSpec],
+        fetch: Callable[[int], object] | None,
         table: Array,
         losses: Array,
         kept: Sequence[tuple[Array, Array]],
         held: int = 0,
+        row: int = 0,
     ) -> None:
         assert step.model.buffers is not None
         self.step, self._gathers, self._fetch = step, gathers, fetch
         self._table, self._losses, self._kept = table, losses, kept
-        self._grads, self._held = step.model.buffers.grads, held
+        self.gradients, self._held = step.model.buffers.grads, held
+        self.rows = range(row, row + step.loss.size)
         self._linked: tuple[Program | None, c_steps.Steps | None] = None, None
         self._takes: list[NativeCall] = []
         self.reached = 0
@@ -107,38 +114,51 @@ class StepBlock:
             *self._takes,
             c_steps.copy(table[0], numbers, stacked, (table.strides[0], 0)),
         ]
-        return c_steps.Steps(native, first, step.loss, self._losses, self._grads)
+        place = (step.loss, self._losses, self.gradients, self.rows.start)
+        return c_steps.Steps(native, first, *place)
+
+    @property
+    def splits(self) -> bool:
+        """Whether any networks can take steps without the others."""
+        steps = self.in_c
+        return steps is not None and (steps.native.splits or len(self.rows) == 1)
 
     @property
     def most(self) -> int:
-        """Networks whose memory a core's caches hold, all where they do not split."""
-        count, in_c, program = len(self._grads), self.in_c, self.step.program
-        if in_c is None or program is None or not in_c.native.splits:
+        """Networks that are to take steps at a time, at most."""
+        count, program = len(self.rows), self.step.program
+        if program is None or not self.splits:
             return count
         return in_cache(program, self.step.batch, self._held, count)
 
     def read(self, sources: Sequence[Array]) -> None:
         """Gather from these arrays, of the rows' shape and dtype of those before."""
+        of = zip(self._gathers, sources, strict=True)
+        self._gathers = [one._replace(source=source) for one, source in of]
         steps = self._linked[1]
-        for op, source in zip(self._takes, sources, strict=bool(steps)):
+        for op, source in zip(self._takes, sources, strict=False):
             if steps is not None:
                 steps.read(op, source)
 
-    def run(self, start: int, stop: int) -> int:
-        """Take steps start .. stop - 1; `stop`, or the first whose numbers are not
-        finite, which has not had its update.
+    def let_go(self) -> None:
+        """Hold the samples no longer: `read` comes before the next run."""
+        self.read([NOTHING] * len(self._gathers))
+
+    def run(self, start: int, stop: int, first: int = 0, networks: int = 1) -> int:
+        """Take steps start .. stop - 1 of networks first, first + 1, ..., in C, or of
+        all call by call; `stop`, or the first step whose numbers are not finite, which
+        has not had its update.
         """
         steps = self.in_c
         if steps is None:
-            return self.call(start, stop)
-        self.reached = steps.run(start, stop, 0, 1)
-        return self.reached
+            return self._call(start, stop)
+        return steps.run(start, stop, first, networks)
 
-    def call(self, start: int, stop: int) -> int:
-        """Likewise call by call, for all networks."""
-        step, program, self.reached = self.step, self.step.program, start
-        fetch, table, copy = self._fetch, self._table, np.copyto
-        numbers, losses = step.rule.numbers, self._losses
+    def _call(self, start: int, stop: int) -> int:
+        step, program, fetch = self.step, self.step.program, self._fetch
+        assert fetch is not None
+        table, copy, numbers = self._table, np.copyto, step.rule.numbers
+        losses = self._losses
         if not step.backend.is_host:
             for i in range(start, stop):
                 fetch(i)
@@ -147,7 +167,7 @@ class StepBlock:
                 losses[i] = step.loss.reshape(-1)
             return stop
         assert program is not None
-        parts, gradients = program.segments, self._grads
+        parts, gradients = program.segments, self.gradients
         calls = [(copy, (kept, array)) for array, kept in self._kept]
         calls += [*parts["gradients"], *parts["loss"]]
         update, loss = parts["update"], step.loss.reshape(-1)
@@ -167,7 +187,7 @@ class StepBlock:
                 self.reached = i + 1
         return stop
 
-    def update(self, i: int, first: int = 0, networks: int = 1) -> None:
+    def update(self, i: int, first: int, networks: int) -> None:
         """The update of step i, which was stopped before it."""
         steps = self.in_c
         if steps is None:

@@ -16,7 +16,7 @@ from xpnet.backend.blas import one_thread
 from xpnet.compiler import Call, tuning
 from xpnet.execution import c_steps
 from xpnet.execution.interrupt import Pace
-from xpnet.execution.steps import Gather, StepBlock
+from xpnet.execution.steps import GatherSpec, StepBlock
 from xpnet.training.data import Orders, Samples, mean_loss
 from xpnet.training.divergence import divergence
 from xpnet.training.rollback import Rollback
@@ -99,7 +99,7 @@ class EpochBlock:
 
         return StepBlock(
             step,
-            [Gather(*pair, index) for pair in gathers],
+            [GatherSpec(*pair, index) for pair in gathers],
             fetch,
             self._table,
             self.losses,
@@ -122,7 +122,7 @@ class EpochBlock:
         block.reached = start
         try:
             with one_thread(self._alone):
-                block.run(start, stop)
+                block.reached = block.run(start, stop)
         finally:
             state.steps_done = before + block.reached - start
             state.set_last_step(block.step)
@@ -185,8 +185,8 @@ class EpochBlock:
             square = c_steps.squaring(weights, self._squares, None)
             if square is None:
                 return None
-            legs = [(one, n, 0) for one, n in zip(found, self._counts, strict=True)]
-            self._linked = found, c_steps.Epochs(legs, [square])
+            legs = list(zip(found, self._counts, strict=True))
+            self._linked = found, c_steps.Epochs(legs, 0, [square])
         return self._linked[1]
 
     def run_epochs(self, count: int, finish: Callable[[float, float], None]) -> int:
