@@ -131,8 +131,11 @@ class StepBlock:
             return count
         return in_cache(program, self.step.batch, self._held, count)
 
-    def read(self, sources: Sequence[Array]) -> None:
+    def read(
+        self, sources: Sequence[Array], fetch: Callable[[int], object] | None
+    ) -> None:
         """Gather from these arrays, of the rows' shape and dtype of those before."""
+        self._fetch = fetch
         of = zip(self._gathers, sources, strict=True)
         self._gathers = [one._replace(source=source) for one, source in of]
         steps = self._linked[1]
@@ -142,7 +145,7 @@ class StepBlock:
 
     def let_go(self) -> None:
         """Hold the samples no longer: `read` comes before the next run."""
-        self.read([NOTHING] * len(self._gathers))
+        self.read([NOTHING] * len(self._gathers), None)
 
     def run(self, start: int, stop: int, first: int = 0, networks: int = 1) -> int:
         """Take steps start .. stop - 1 of networks first, first + 1, ..., in C, or of

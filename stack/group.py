@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from itertools import takewhile
 
 import numpy as np
@@ -63,7 +62,6 @@ class NetworkGroup(GroupLayout):
         self, parameters: StackedParameters, samples: Samples, batch_size: int, w: Array
     ) -> None:
         super().__init__(parameters, samples, batch_size, w)
-        self._gathers: dict[TrainingStep, Gather] = {}
         self._blocks: dict[TrainingStep, StepBlock] = {}
         self._pace = Pace()
         self.parts = Counter(part for parts in self.plan for part in parts)
@@ -85,14 +83,14 @@ class NetworkGroup(GroupLayout):
         """
         self._pool, self._threads = pool, threads
         self.take(networks, samples, shuffle, w)
-        for step, block in self._blocks.items():
-            block.read([source for source, _ in samples.pairs(step.batch, w)])
+        for block in self._blocks.values():
+            sources = [source for source, _ in samples.pairs(block.step.batch, w)]
+            block.read(sources, self._fetch(block.rows, block.step))
 
     def let_go(self) -> None:
         """Hold neither the networks nor their samples."""
         for block in self._blocks.values():
             block.let_go()
-        self._gathers.clear()
         self._pool = None
         super().let_go()
         steps = set(self.parameters.recorded)
@@ -101,7 +99,7 @@ class NetworkGroup(GroupLayout):
     def record(self) -> None:
         """Build every program that an epoch runs, and so refuse what cannot train."""
         with self.backend.active():
-            for start, stop, size in self.parts:
+            for start, stop, size in set(self.parts):
                 self.step(self.parameters.slice(start, stop), size)
 
     @property
@@ -237,18 +235,24 @@ class NetworkGroup(GroupLayout):
         models = self.parameters.slice(start, stop)
         step = self.step(models, size)
         if step not in self._blocks:
-            fetch = partial(self._fetch, models.rows, step)
+            fetch = self._fetch(range(start, stop), step)
             lists = (self.index, self.own, self.weighted)
             places = (self.table, self.losses)
             self._blocks[step] = self.step_block(models, step, *lists, *places, fetch)
         return self._blocks[step]
 
-    def _fetch(self, rows: slice, step: TrainingStep, i: int) -> None:
-        """The samples of step i, by calls."""
-        if step not in self._gathers:
-            blocks = self.device_blocks[rows]
-            self._gathers[step] = Gather(self.samples, step.batch, self.w, blocks)
-        self._gathers[step].run(self.index[rows, i, : step.batch.samples])
+    def _fetch(self, rows: range, step: TrainingStep) -> Callable[[int], object]:
+        """What fetches the samples of a step for these rows, by calls."""
+        own, known = slice(rows.start, rows.stop), list[Gather]()
+        index = self.index[own, :, : step.batch.samples]
+        places = (self.samples, step.batch, self.w, self.device_blocks[own])
+
+        def fetch(i: int) -> None:
+            if not known:
+                known.append(Gather(*places))
+            known[0].run(index[:, i])
+
+        return fetch
 
     def step_block(
         self,
