@@ -22,6 +22,19 @@ EXIT_WAIT_S = 2.0
 # Plain data: 2 to 42 KB each, in the files of small networks.
 MAX_PROGRAMS_IN_MEMORY = 256
 
+# How much runs in one go.
+
+# Seconds of steps between two looks at Ctrl-C, about.
+BLOCK_SECONDS = 0.05
+# Seconds of epochs of a stack that are prepared together, and of those that a thread
+# takes in a row: at the end of these it looks at Ctrl-C, too.
+STACK_BLOCK_SECONDS = 0.25
+TURN_SECONDS = 0.01
+# Epochs that are prepared together, and bytes for the orders
+# and numbers of one network's, at most.
+MAX_EPOCHS_PER_BLOCK = 1024
+MAX_PREPARED_BYTES = 1 << 22
+
 # Memory.
 
 # The C library keeps freed memory: where programs of many sizes follow each other,

@@ -17,6 +17,7 @@ from xpnet.backend import Array
 from xpnet.backend.arrays import address
 from xpnet.backend.blas import one_thread
 from xpnet.compiler.buffers import BufferRef
+from xpnet.compiler.c import Linker
 from xpnet.compiler.c.call_table import CallTable, NativeCall
 from xpnet.compiler.c.native import Native
 from xpnet.compiler.c.partial_sums import watch
@@ -36,22 +37,23 @@ class Steps:
         loss: where the program leaves it, (1, 1) or (k, 1, 1).
         losses: where it is kept: (steps,) or (steps, k).
         grads: flat gradients, (n,) or (k, n).
+        row: the number of the first network.
     """
 
     def __init__(
         self,
         native: Native,
-        first: Sequence[NativeCall | None],
+        first: Sequence[NativeCall],
         loss: Array,
         losses: Array,
         grads: Array,
+        row: int = 0,
     ) -> None:
-        self.native = native
+        self.native, self._row = native, row
         ops, stacked = native.ops, native.n_networks is not None
         place = losses[0] if stacked else losses[:1]
         keep = copy(loss, place, stacked, (0, losses.strides[0]))
-        taken = [op for op in first if op is not None]
-        self._before = native.link([*taken, *ops["gradients"], *ops["loss"], keep])
+        self._before = native.link([*first, *ops["gradients"], *ops["loss"], keep])
         self._after = native.link(ops["update"])
         self._held = (loss, losses, grads)
         watched = [loss, *watch(grads, self._before.ops)]
@@ -64,12 +66,14 @@ class Steps:
         done = [*self._before.ops, *self._after.ops]
         return CALL * len(done) + EACH * sum(prod(op.counts) for op in done)
 
-    def run(self, start: int, stop: int, first: int, members: int) -> int:
-        """Take steps start .. stop - 1; `stop`, or the first whose numbers are not
-        finite, which has not had its update.
+    def run(self, start: int, stop: int, first: int = 0, networks: int = 1) -> int:
+        """Take steps start .. stop - 1 of the networks first, first + 1, ...
+
+        Returns:
+            `stop`, or the first whose numbers are not finite, which had no update.
         """
-        leg = address(self._leg)
-        taken: int = self.native.library.steps(leg, first, members, start, stop)
+        of = (address(self._leg), first - self._row, networks)
+        taken: int = self.native.library.steps(*of, start, stop)
         return taken
 
     def read(self, op: NativeCall, source: Array) -> None:
@@ -78,12 +82,13 @@ class Steps:
         self._before.point(op)
 
     def leg(self, steps: int) -> list[int]:
-        """What `epochs` reads of them, so many in an epoch."""
-        return [*self._leg[:-1].tolist(), steps]
+        """What `Epochs` reads of them, so many in an epoch."""
+        return [*self._leg[:-2].tolist(), steps, self._row]
 
-    def update(self, step: int, first: int, members: int) -> None:
+    def update(self, step: int, first: int, networks: int) -> None:
         """The update of a step that was stopped before it."""
-        self.native.library.run(*_place(self._after), first, members, step)
+        first -= self._row
+        self.native.library.run(*_place(self._after), first, networks, step)
 
 
 class Whole:
@@ -120,31 +125,48 @@ def whole(native: Native, grads: Array) -> Whole | None:
 class Epochs:
     """Epochs in one call: the steps of each, batch size by batch size, and an end.
 
+    Steps are counted through all epochs.
+
     Args:
-        legs: (steps, how many of them an epoch has), all of one network.
+        legs: (steps, how many of them an epoch has).
+        rest: how often nothing is to be done then.
         closing: calls after each epoch; their arrays move from one to the next.
     """
 
     def __init__(
-        self, legs: Sequence[tuple[Steps, int]], closing: list[NativeCall]
+        self, legs: Sequence[tuple[Steps, int]], rest: int, closing: list[NativeCall]
     ) -> None:
         native = legs[0][0].native
         self._run, self._closing = native.library.epochs, native.link(closing)
-        self._legs = np.array([steps.leg(count) for steps, count in legs], np.int64)
-        self._held = legs
+        rows = [steps.leg(count) for steps, count in legs]
+        rows.append([0] * 6 + [rest, 0])
+        self._legs, self._held = np.array(rows, np.int64), legs
 
     @property
     def seconds(self) -> float:
         """Likewise, of an epoch."""
         return sum(steps.seconds * count for steps, count in self._held)
 
-    def run(self, epochs: int) -> int:
-        """Take so many epochs; the steps taken before one whose numbers are not finite,
-        which has not had its update: all of them where all are.
-        """
-        legs = (address(self._legs), len(self._legs))
-        taken: int = self._run(*legs, *_place(self._closing), epochs)
+    def run(self, start: int, stop: int, first: int = 0, networks: int = 1) -> int:
+        """Likewise."""
+        of = (address(self._legs), len(self._legs), *_place(self._closing))
+        taken: int = self._run(*of, first, networks, start, stop)
         return taken
+
+
+def squaring(weights: Array, squares: Array, networks: int | None) -> NativeCall | None:
+    """Σ W² as a call of C, epoch by epoch; None where C cannot.
+
+    Args:
+        weights: (n,), or (k, n) of a stack.
+        squares: (epochs, 1, 1), or (epochs, k, 1, 1).
+        networks: of the stack.
+    """
+    linker, place = Linker(networks, lambda: 1), squares[0]
+    op = linker.product(weights[..., None, :], weights[..., :, None], place)
+    if op is not None:
+        op.step[-1] = place.nbytes
+    return op
 
 
 def possible(native: Native | None) -> TypeGuard[Native]:
@@ -215,9 +237,9 @@ def copy(source: Array, out: Array, stacked: bool, step: tuple[int, int]) -> Nat
 
 
 def _leg(before: CallTable, watched: Array, after: CallTable) -> Array:
-    """A `Leg` of runtime.c, but for its last number."""
+    """A `Leg` of runtime.c, but for its last numbers."""
     parts = (address(watched), len(watched))
-    return np.array([*_place(before), *parts, *_place(after), 0], np.int64)
+    return np.array([*_place(before), *parts, *_place(after), 0, 0], np.int64)
 
 
 def _place(table: CallTable) -> tuple[int, int]:

@@ -112,7 +112,7 @@ class EvaluationBlocks:
         """Fill outputs and totals of these networks.
 
         Args:
-            networks, pool, threads: see `NetworkBlocks.run`.
+            networks, pool, threads: see `take_turns`.
         """
 
         def take(first: int, count: int) -> None:

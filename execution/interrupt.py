@@ -10,6 +10,8 @@ import threading
 from types import FrameType
 from typing import Any
 
+from xpnet.compiler import tuning
+
 
 class Interrupt:
     """Within the block the first Ctrl-C only sets `asked`.
@@ -82,3 +84,19 @@ def _around(handler: Any) -> Interrupt | None:
     """The `Interrupt` whose handler this is."""
     owner = getattr(handler, "__self__", None)
     return owner if isinstance(owner, Interrupt) else None
+
+
+class Pace:
+    """How many steps run before an interrupt is looked at: some `BLOCK_SECONDS`.
+
+    Attributes:
+        steps: so many.
+    """
+
+    def __init__(self) -> None:
+        self.steps = 1
+
+    def note(self, steps: int, seconds: float) -> None:
+        """So many steps have taken so long."""
+        fit = int(tuning.BLOCK_SECONDS * steps / max(seconds, 1e-9))
+        self.steps = max(1, min(2 * self.steps, fit))

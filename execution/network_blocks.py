@@ -6,80 +6,89 @@ next few begin, and every step finds its numbers where the last one has left the
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, wait
 from math import ceil
-from typing import Any
+from threading import Lock
+from typing import Any, Protocol
 
-import numpy as np
-
-from xpnet.backend import Array
 from xpnet.compiler import Program, tuning
-from xpnet.compiler.c.call_table import NativeCall
-from xpnet.execution import c_steps
-from xpnet.execution.step import Batch, TrainingStep
-
-NOTHING = np.zeros(0)
+from xpnet.execution.interrupt import Interrupt
+from xpnet.execution.step import Batch
 
 
-class NetworkBlocks:
-    """The steps of consecutive networks for batches of one size.
+class Runner(Protocol):
+    """What takes steps of networks: a block of steps, or epochs in C."""
+
+    def run(self, start: int, stop: int, first: int, networks: int) -> int:
+        """See `StepBlock.run`."""
+
+
+class NetworkBlock:
+    """Networks that take their steps without the others.
 
     Args:
-        steps: in C.
-        count: of these networks.
-        most: networks at a time, at most.
-        takes: the calls that gather the samples of a batch.
+        steps: of theirs.
+        networks: their numbers.
+        start: the first step.
+
+    Attributes:
+        reached: the step that comes next.
     """
 
-    def __init__(
-        self,
-        steps: c_steps.Steps,
-        count: int,
-        most: int,
-        takes: Sequence[NativeCall] = (),
-    ) -> None:
-        self.steps, self.count, self.most, self._takes = steps, count, most, takes
+    def __init__(self, steps: Runner, networks: range, start: int = 0) -> None:
+        self._steps, self.networks, self.reached = steps, networks, start
 
-    def read(self, sources: Sequence[Array]) -> None:
-        """Gather from these arrays, of the rows' shape and dtype of those before."""
-        for op, source in zip(self._takes, sources, strict=True):
-            self.steps.read(op, source)
-
-    def let_go(self) -> None:
-        """Hold the samples no longer: `read` comes before the next run."""
-        self.read([NOTHING] * len(self._takes))
-
-    def run(
-        self,
-        start: int,
-        stop: int,
-        networks: Sequence[int],
-        pool: Executor | None,
-        threads: int,
-    ) -> Iterator[tuple[int, range]]:
-        """Take steps start .. stop - 1; yields (step, networks) of each one that went
-        wrong for some of these networks, between its gradients and its update.
-
-        Args:
-            start, stop: the steps.
-            networks: those that are trained.
-            pool: of threads - 1 other threads; None where there are none.
-            threads: that take blocks in turn, this one among them.
+    def run(self, stop: int) -> bool:
+        """Take the steps before `stop`; False where one's numbers are not finite,
+        which has not had its update.
         """
-        ended: list[tuple[int, int, int]] = []
+        of = (self.networks.start, len(self.networks))
+        self.reached = self._steps.run(self.reached, stop, *of)
+        return self.reached == stop
 
-        def take(first: int, count: int) -> None:
-            ended.append((first, count, self.steps.run(start, stop, first, count)))
 
-        if not self.steps.native.splits:
-            networks = range(self.count)
-        block_by_block(take, networks, self.most, pool, threads)
-        for first, count, at in sorted(ended):
-            while at < stop:
-                yield at, range(first, first + count)
-                self.steps.update(at, first, count)
-                at = self.steps.run(at + 1, stop, first, count)
+def take_turns(
+    blocks: Sequence[NetworkBlock],
+    stop: int,
+    turn: int,
+    pool: Executor | None,
+    threads: int,
+    interrupt: Interrupt | None = None,
+) -> int:
+    """Let threads take blocks in turn to step `stop`, each `turn` steps at a time; how
+    far all have come, but where a step went wrong.
+
+    Args:
+        blocks, stop, turn: see above.
+        pool: of threads - 1 other threads; None where there are none.
+        threads: that take turns, this one among them.
+        interrupt: after Ctrl-C only turns are taken that others have begun.
+    """
+    left, lock = deque(blocks), Lock()
+    end, begun = stop, min([block.reached for block in blocks], default=0) + turn
+
+    def next_turn() -> tuple[NetworkBlock, int] | None:
+        nonlocal end, begun
+        with lock:
+            if interrupt is not None and interrupt.asked:
+                end = min(end, begun)
+            while left:
+                block = left.popleft()
+                if block.reached < end:
+                    to = min(block.reached + turn, end)
+                    begun = max(begun, to)
+                    return block, to
+            return None
+
+    def work() -> None:
+        while found := next_turn():
+            block, to = found
+            if block.run(to):
+                left.append(block)
+
+    in_turns(work, left, pool, threads)
+    return end
 
 
 def block_by_block(
@@ -93,7 +102,7 @@ def block_by_block(
 
     Args:
         take: of (the first of them, how many).
-        networks, pool, threads: see `NetworkBlocks.run`.
+        networks, pool, threads: see `take_turns`.
         most: networks at a time.
     """
     left = deque(cut(networks, most, threads))
@@ -117,7 +126,7 @@ def in_turns(
     Args:
         work: takes from `left` until nothing is; where it raises, the others' turns
             are the last.
-        pool, threads: see `NetworkBlocks.run`.
+        pool, threads: see `take_turns`.
     """
     others = range(1, min(threads, len(left)))
     waiting = [] if pool is None else [pool.submit(work) for _ in others]
@@ -128,39 +137,6 @@ def in_turns(
         wait(waiting)
     for other in waiting:
         other.result()
-
-
-def network_blocks(
-    step: TrainingStep,
-    grads: Array,
-    losses: Array,
-    gathers: Sequence[tuple[Array, Array, Array, Array, int]],
-    copies: Sequence[tuple[Array, Array, tuple[int, int]]],
-    held: int,
-) -> NetworkBlocks | None:
-    """The steps of consecutive networks in C; None where parts of them are not C.
-
-    Args:
-        step: the program of all networks.
-        grads: (k, n).
-        losses: where they are kept, (steps, k).
-        gathers: (samples, lists of rows of step 0, where they go, the list of each
-            network, bytes to the next rows).
-        copies: (source, where it goes, bytes of each to the next step).
-        held: bytes of a network's parameters and of all that its update keeps.
-    """
-    program = step.program
-    if program is None or not c_steps.possible(program.native):
-        return None
-    found = [c_steps.take(*gather) for gather in gathers]
-    takes = [one for one in found if one is not None]
-    if len(takes) < len(found):
-        return None
-    first = [*takes, *(c_steps.copy(a, b, True, by) for a, b, by in copies)]
-    steps = c_steps.Steps(program.native, first, step.loss, losses, grads)
-    count = len(grads)
-    most = in_cache(program, step.batch, held, count)
-    return NetworkBlocks(steps, count, most if program.native.splits else count, takes)
 
 
 def in_cache(program: Program, batch: Batch, held: int, count: int) -> int:

@@ -8,36 +8,36 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.compiler import primitives
 from xpnet.execution.step import TrainingStep
+from xpnet.execution.steps import StepBlock
 from xpnet.stack.layout import GroupLayout, Values
 from xpnet.stack.network import Network
-from xpnet.stack.parameters import ModelSlice
 from xpnet.training.divergence import divergence
 
 
 def remove_diverged(
     group: GroupLayout,
-    models: ModelSlice,
-    step: TrainingStep,
-    among: Sequence[int],
+    block: StepBlock,
+    networks: Sequence[int],
     taken: Values,
+    table: Array,
 ) -> dict[int, int]:
     """Freeze the networks whose step went wrong, as they were before it.
 
     Args:
         group: of all networks.
-        models, step: whose gradients are computed.
-        among: the networks that took the step, as `models` counts them.
+        block: whose gradients are computed.
+        networks: the rows that took the step.
         taken: steps of each network since its trainer counted, (k,).
+        table: the numbers of the steps, (steps, k, names).
 
     Returns:
         {row: steps} of those that it has ended.
     """
+    step, ended = block.step, {}
     bad = ~np.isfinite(step.loss.reshape(-1))
-    bad |= ~np.isfinite(models.grads).all(axis=1)
-    ended = {}
-    for at in (at for at in among if bad[at]):
-        row = models.rows.start + at
-        network = group.networks[row]
+    bad |= ~np.isfinite(block.gradients).all(axis=1)
+    for row in (row for row in networks if bad[row - block.rows.start]):
+        network, at = group.networks[row], row - block.rows.start
         if not network.frozen:
             ended[row] = int(taken[row])
             group.rollback.restore(row)
@@ -45,7 +45,7 @@ def remove_diverged(
             x, loss = step.batch.x[at], float(step.loss[at, 0, 0])
             _report(group, network, ended[row], x, loss)
         group.parameters.zero(row)
-        group.table[:, row] = models.rule.numbers[at] = group.numbers.idle(row)
+        table[:, row] = step.rule.numbers[at] = group.numbers.idle(row)
     return ended
 
 

@@ -8,47 +8,37 @@ without the others, and the histories are written at the end. That changes no nu
 """
 
 import time
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterator
 from itertools import pairwise
-from threading import Lock
 
 import numpy as np
 
+from xpnet.compiler import tuning
+from xpnet.execution import c_steps
 from xpnet.execution.interrupt import Interrupt
-from xpnet.execution.network_blocks import balanced, cut, in_turns
-from xpnet.execution.step import TrainingStep
-from xpnet.stack.blocks import Closing, NetworkBlock, StepRange
-from xpnet.stack.divergence import remove_diverged
+from xpnet.execution.network_blocks import NetworkBlock, balanced, cut
+from xpnet.execution.steps import StepBlock
 from xpnet.stack.group import Epoch, NetworkGroup
 from xpnet.stack.layout import Values
 from xpnet.training.callbacks import max_epochs_between_calls
-from xpnet.training.epochs import squaring
-
-SPAN = 0.25  # seconds that epochs taken together last, about
-INTERRUPT_CHECK_S = 0.01  # seconds between two looks at Ctrl-C, about
-MOST = 1024  # epochs together
 
 
 class EpochBlock:
-    """Epochs of a group, several at a time.
+    """Epochs of a group, several at a time; their steps are counted through.
 
     Args:
         group: on the CPU.
         room: for how many epochs.
-        pool, threads: see `NetworkBlocks.run`.
+        threads: that share the networks.
     """
 
-    def __init__(
-        self, group: NetworkGroup, room: int, pool: Executor | None, threads: int
-    ) -> None:
-        self._group, self._room = group, min(room, MOST)
-        self._pool, self._threads = pool, threads
-        self._ranges: list[StepRange] = []
-        self._closing: Closing | None = None
+    def __init__(self, group: NetworkGroup, room: int, threads: int) -> None:
+        self._group, self._threads = group, threads
+        self._room = min(room, tuning.MAX_EPOCHS_PER_BLOCK)
+        self._blocks: list[StepBlock] = []
+        self._steps: list[c_steps.Steps | None] = []
+        self._epochs: list[tuple[range, int, c_steps.Epochs]] = []
         self._watched = any(network.callbacks for network in group.networks)
-        self._squares = np.zeros((0, len(group.networks)))
         self._which = np.zeros(len(group.networks), np.int64)
         for at, rows in enumerate(group.same_order):
             self._which[rows] = at
@@ -59,67 +49,66 @@ class EpochBlock:
         Args:
             seconds: of an epoch, about; 0 where that is not known.
         """
-        few = min(left, self._room, int(SPAN / seconds)) if seconds else 1
+        fit = int(tuning.STACK_BLOCK_SECONDS / seconds) if seconds else 1
+        few = min(left, self._room, fit)
         for network in self._group.networks if self._watched else ():
             if not network.frozen:
                 few = max_epochs_between_calls(network.callbacks, network.trainer, few)
         return few if few > 1 and self._ready() else 1
 
     def _ready(self) -> bool:
-        """Whether every step is calls of C."""
-        if not (self._ranges and all(step_range.linked for step_range in self._ranges)):
-            self._ranges = self._made()
-            if self._ranges and self._watched:
-                self._closing = self._squaring()
-                self._ranges = self._ranges if self._closing is not None else []
-        return bool(self._ranges)
+        """Whether every step is calls of C, of networks that can take it alone."""
+        if not self._group.leaves_out:
+            return False
+        if not self._blocks:
+            self._blocks = self._made()
+        found = [block.in_c for block in self._blocks]
+        if found != self._steps:
+            self._steps = found
+            self._epochs = self._linked()
+        return bool(self._epochs)
 
-    def _squaring(self) -> Closing | None:
-        """What notes Σ W² of each network at the end of an epoch."""
-        parameters, native_ = self._group.parameters, self._ranges[0].steps.native
-        weights = parameters.buffers.params[:, : parameters.buffers.layout.penalized]
-        k = len(weights)
-        squares = np.zeros((self._room, k, 1, 1), weights.dtype)
-        op = squaring(weights, squares, k)
-        if op is None:
-            return None
-        table, self._squares = native_.link([op]), squares.reshape((-1, k))
+    def _made(self) -> list[StepBlock]:
+        """The steps of an epoch, part by part, with room for several epochs."""
+        group, k = self._group, len(self._which)
+        steps, size = self._room * len(group.plan), group.batch_size
+        first, dtype = group.parameters.trainers[0], group.parameters.buffers.dtype
+        self._index = np.zeros((len(group.same_order), steps, size), np.int64)
+        weighted = (k, steps, size) if group.w is not None else (0, 0, 0)
+        self._weighted = np.zeros(weighted, np.int64)
+        self._table = np.empty((steps, k, *first.rule.numbers.shape), dtype)
+        self._losses = np.zeros((steps, k), dtype)
+        self._squares = np.zeros((self._room, k, 1, 1), dtype)
+        arrays = (self._which, self._weighted, self._table, self._losses)
+        return [
+            group.step_block(models, group.step(models, size), self._index, *arrays)
+            for start, stop, size in group.parts
+            for models in [group.parameters.slice(start, stop)]
+        ]
 
-        def close(epoch: int, first: int, count: int) -> None:
-            native_.library.run(table.address, table.count, first, count, epoch)
-
-        return close
-
-    def _made(self) -> list[StepRange]:
-        """The ranges of an epoch; none where some of their steps are not calls of C."""
-        group, room, found = self._group, self._room, []
-        parts = [part for parts in group.plan for part in parts]
-        where = [i for i, parts in enumerate(group.plan) for _ in parts]
-        names = group.parameters.trainers[0].rule.numbers.shape
-        dtype = group.parameters.buffers.dtype
-        for part, count in Counter(parts).items():
-            start, stop, size = part
-            models, k = group.parameters.slice(start, stop), stop - start
-            step = group.step(models, size)
-            if not _splits(step, k):
+    def _linked(self) -> list[tuple[range, int, c_steps.Epochs]]:
+        """(rows, how many of them at a time, their epochs): rows that take the same
+        steps; nothing where Σ W² is to be noted and is not a call of C.
+        """
+        group, closing, found = self._group, [], []
+        if self._watched:
+            buffers = group.parameters.buffers
+            weights = buffers.params[:, : buffers.layout.penalized]
+            square = c_steps.squaring(weights, self._squares, len(weights))
+            if square is None:
                 return []
-            steps = room * count
-            index = np.empty((len(group.same_order), steps, size), np.int64)
-            weights = (len(self._which), steps, size) if group.w is not None else (0,)
-            weighted = np.empty(weights, np.int64)
-            table = np.empty((steps, k, *names), dtype)
-            losses = np.zeros((steps, k), dtype)
-            lists = index, self._which, weighted
-            blocks = group.linked(step, models, *lists, table, losses)
-            if blocks is None:
-                return []
-            # No larger than what shares the work evenly: more would fill the caches.
-            most = balanced(k, blocks.most, self._threads)
-            arrays = (index, weighted, table, losses)
-            first = where[parts.index(part)]
-            found.append(
-                StepRange(models, step, first, count, *arrays, blocks.steps, most)
-            )
+            closing = [square]
+        # No larger than what shares the work evenly: more would fill the caches.
+        sizes = [balanced(len(b.rows), b.most, self._threads) for b in self._blocks]
+        counts = group.parts.values()
+        legs = list(zip(self._blocks, sizes, self._steps, counts, strict=True))
+        cuts = {at for one in self._blocks for at in (one.rows.start, one.rows.stop)}
+        for start, stop in pairwise(sorted(cuts)):
+            own = [leg for leg in legs if start in leg[0].rows]
+            taken = [(steps, n) for *_, steps, n in own if steps is not None]
+            rest = len(group.plan) - sum(n for _, n in taken)
+            epochs = c_steps.Epochs(taken, rest, closing)
+            found.append((range(start, stop), min(leg[1] for leg in own), epochs))
         return found
 
     def run(self, count: int, seconds: float, interrupt: Interrupt) -> Iterator[Epoch]:
@@ -135,7 +124,7 @@ class EpochBlock:
         ended: dict[int, tuple[int, int]] = {}  # (epochs, steps) before it diverged
 
         def reach(epoch: int, telling: bool) -> None:
-            squares = self._squares[epoch - 1].tolist() if telling else None
+            squares = self._squares[epoch - 1].reshape(-1).tolist() if telling else None
             for i, trainer in trainers.items():
                 taken = (epoch, epoch * steps[i])
                 epochs, done = min(taken, ended.get(i, taken))
@@ -144,23 +133,26 @@ class EpochBlock:
                 trainer.square_then = None if squares is None else squares[i]
 
         self._prepare(count)
-        blocks, done = self._blocks(), 0
-        some = max(1, int(INTERRUPT_CHECK_S / seconds))
+        each, done = len(group.plan), 0
+        blocks = [
+            NetworkBlock(epochs, networks)
+            for rows, most, epochs in self._epochs
+            for networks in cut([i for i in training if i in rows], most, self._threads)
+        ]
+        turn = each * max(1, int(tuning.TURN_SECONDS / seconds))
         try:
-            done = self._take(blocks, count, some, interrupt)
-            while stopped := [block for block in blocks if block.epoch < done]:
-                for block in stopped:
-                    ended |= self._remove_diverged(block)
-                self._take(stopped, done, some)
+            how = (count * each, turn, self._table, interrupt)
+            reached, ended = group.run(blocks, *how)
+            done = reached // each
             seconds = (time.perf_counter() - began) / done
-            means = group.means(*_read(group, self._ranges, self._which, done))
+            means = group.means(*self._read(done))
             for epoch in range(done):
                 reach(epoch + 1, self._watched)
                 first, last = epoch == 0, epoch == done - 1
                 yield Epoch(
                     means[epoch],
                     group.counts,
-                    len(group.plan) if interrupt.asked and last else None,
+                    each if interrupt.asked and last else None,
                     [i for i in training if i not in ended or ended[i][0] >= epoch],
                     {i for i, (epochs, _) in ended.items() if epochs == epoch},
                     seconds,
@@ -168,137 +160,31 @@ class EpochBlock:
                     last,
                 )
         finally:  # also after a second Ctrl-C, or an error in a callback
-            reach(done or min(block.epoch for block in blocks), False)
+            reach(done or min(block.reached for block in blocks) // each, False)
 
     def _prepare(self, count: int) -> None:
         """The orders of the samples and the numbers of the steps."""
-        group, size = self._group, self._group.batch_size
-        for at, orders in enumerate(group.orders(count)):
-            for step_range, _ in self._of(group.same_order[at]):
-                begin = step_range.first * size
-                end = begin + step_range.count * step_range.index.shape[2]
-                step_range.index[at, : count * step_range.count] = orders[
-                    :, begin:end
-                ].reshape((count * step_range.count, -1))
+        group, each = self._group, len(self._group.plan)
+        orders = self._index.reshape((len(self._index), self._room, -1))
+        for order, rows in zip(orders, group.orders(count), strict=True):
+            order[:count, : rows.shape[1]] = rows
+        table = self._table.reshape((self._room, each, *self._table.shape[1:]))
         steps = (count * group.steps).tolist()
-        frozen = group.frozen
-        for networks, numbers in group.numbers.shared(steps, frozen):
-            epochs = numbers.reshape((count, -1, numbers.shape[-1]))
-            for step_range, own in self._of(networks):
-                part = epochs[:, step_range.first : step_range.first + step_range.count]
-                step_range.table[: count * step_range.count, own] = part.reshape(
-                    (count * step_range.count, 1, -1)
-                )
-        for step_range in self._ranges if group.w is not None else ():
-            taken, rows = slice(count * step_range.count), step_range.models.rows
-            index = step_range.index[self._which[rows], taken]
-            step_range.weighted[rows, taken] = index + group.blocks[rows, :, None]
+        for networks, numbers in group.numbers.shared(steps, group.frozen):
+            epochs = numbers.reshape((count, -1, 1, numbers.shape[-1]))
+            table[:count, : epochs.shape[1], networks] = epochs
+        if group.w is not None:
+            taken = slice(count * each)
+            index = self._index[self._which, taken]
+            self._weighted[:, taken] = index + group.blocks[:, :, None]
 
-    def _of(self, networks: Sequence[int]) -> Iterator[tuple[StepRange, list[int]]]:
-        """(steps, those of these networks that take them, as `models` counts them)."""
-        for step_range in self._ranges:
-            start, stop = step_range.models.rows.start, step_range.models.rows.stop
-            own = [i - start for i in networks if start <= i < stop]
-            if own:
-                yield step_range, own
-
-    def _blocks(self) -> list[NetworkBlock]:
-        """The networks that train, a few at a time: they take the same ranges."""
-        training = self._group.training
-        rows = [step_range.models.rows for step_range in self._ranges]
-        cuts = sorted({row for one in rows for row in (one.start, one.stop)})
-        blocks = []
-        for start, stop in pairwise(cuts):
-            ranges = [
-                step_range
-                for step_range in self._ranges
-                if step_range.models.rows.start <= start < step_range.models.rows.stop
-            ]
-            most = min(step_range.most for step_range in ranges)
-            own = [i for i in training if start <= i < stop]
-            blocks += [
-                NetworkBlock(ranges, some.start, len(some), self._closing)
-                for some in cut(own, most, self._threads)
-            ]
-        return blocks
-
-    def _take(
-        self,
-        blocks: Sequence[NetworkBlock],
-        epochs: int,
-        some: int,
-        interrupt: Interrupt | None = None,
-    ) -> int:
-        """Take `epochs` epochs; how many all have taken, but where a step went wrong.
-
-        A turn has `some` epochs. After Ctrl-C only epochs that have begun are taken.
-        """
-        left, lock = deque(blocks), Lock()
-        end, begun = epochs, 1
-
-        def next_turn() -> tuple[NetworkBlock, int] | None:
-            nonlocal end, begun
-            with lock:
-                if interrupt is not None and interrupt.asked:
-                    end = min(end, begun)
-                while left:
-                    block = left.popleft()
-                    if block.epoch < end:
-                        stop = min(block.epoch + some, end)
-                        begun = max(begun, stop)
-                        return block, stop
-                return None
-
-        def work() -> None:
-            while turn := next_turn():
-                block, stop = turn
-                if block.run(stop):
-                    left.append(block)
-
-        in_turns(work, left, self._pool, self._threads)
-        return end
-
-    def _remove_diverged(self, block: NetworkBlock) -> dict[int, tuple[int, int]]:
-        """Freeze the networks of a block whose step went wrong, and let it go on."""
-        group, step_range, epoch = self._group, block.step_range, block.epoch
-        taken = epoch * group.steps + block.batch
-        ended = remove_diverged(
-            group, step_range.models, step_range.step, block.among, taken
-        )
-        for i in ended:
-            for other, (at,) in self._of([i]):
-                other.table[:, at] = group.numbers.idle(i)
-        block.update()
-        return {i: (epoch, taken) for i, taken in ended.items()}
-
-
-def _read(
-    group: NetworkGroup, ranges: Sequence[StepRange], which: Values, count: int
-) -> tuple[Values, Values]:
-    """(losses (epochs, steps, k), weights of the batches (epochs, k, steps))."""
-    k, steps = len(group.networks), group.plan
-    losses = np.zeros((count, len(steps), k), group.parameters.buffers.dtype)
-    weighted = group.w is not None
-    shape = (count if weighted else 0, k, len(steps), group.batch_size)
-    index = np.zeros(shape, np.int64)
-    for step_range in ranges:
-        rows, taken = step_range.models.rows, count * step_range.count
-        part = slice(step_range.first, step_range.first + step_range.count)
-        losses[:, part, rows] = step_range.losses[:taken].reshape(
-            (count, step_range.count, -1)
-        )
-        if weighted:
-            size = step_range.index.shape[-1]
-            orders = step_range.index[which[rows], :taken]
-            orders = orders.reshape((-1, count, step_range.count, size))
-            index[:, rows, part, :size] = np.swapaxes(orders, 0, 1)
-    if weighted:
-        return losses, np.stack([group.weights(one) for one in index])
-    each = group.weights(None)
-    return losses, np.broadcast_to(each, (count, *each.shape))
-
-
-def _splits(step: TrainingStep, networks: int) -> bool:
-    """Whether a step is calls of C, and its networks can take it one by one."""
-    native = None if step.program is None else step.program.native
-    return native is not None and (native.splits or networks == 1)
+    def _read(self, count: int) -> tuple[Values, Values]:
+        """(losses (epochs, steps, k), weights of the batches (epochs, k, steps))."""
+        group, each = self._group, len(self._group.plan)
+        losses = self._losses[: count * each].reshape((count, each, -1))
+        if group.w is None:
+            same = group.weights(None)
+            return losses, np.broadcast_to(same, (count, *same.shape))
+        index = self._index[self._which, : count * each]
+        index = index.reshape((len(index), count, each, -1))
+        return losses, np.stack([group.weights(index[:, i]) for i in range(count)])

@@ -90,7 +90,7 @@ class Evaluation:
         samples: what they share.
         rows: which samples each is scored on.
         batch_size: samples of each at a time.
-        pool, threads: see `NetworkBlocks.run`.
+        pool, threads: see `take_turns`.
     """
 
     def __init__(

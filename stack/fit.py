@@ -189,7 +189,7 @@ class StackFit:
             evaluation = Evaluation(group.parameters, *held, pool, threads)
         elif group.backend.is_host:
             room = epochs_ahead(networks[0].trainer, self.samples, self.batch_size)
-            block = EpochBlock(group, min(room, self.epochs), pool, threads)
+            block = EpochBlock(group, min(room, self.epochs), threads)
         return WorkerGroup(group, evaluation, pool, threads, block)
 
     def _compact(self, worker: WorkerGroup) -> WorkerGroup:

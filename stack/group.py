@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import takewhile
@@ -10,11 +10,10 @@ from itertools import takewhile
 import numpy as np
 
 from xpnet.backend import Array
-from xpnet.backend.arrays import all_finite
-from xpnet.compiler import Program
-from xpnet.execution.interrupt import Interrupt
-from xpnet.execution.network_blocks import NetworkBlocks, balanced, network_blocks
+from xpnet.execution.interrupt import Interrupt, Pace
+from xpnet.execution.network_blocks import NetworkBlock, balanced, cut, take_turns
 from xpnet.execution.step import TrainingStep
+from xpnet.execution.steps import GatherSpec, StepBlock
 from xpnet.stack.compatibility import recorded_settings
 from xpnet.stack.divergence import look_back, remove_diverged
 from xpnet.stack.gather import Gather
@@ -23,7 +22,6 @@ from xpnet.stack.layout import GroupLayout, Values, layout_of
 from xpnet.stack.network import Network
 from xpnet.stack.parameters import ModelSlice, StackedParameters
 from xpnet.training.data import Samples
-from xpnet.training.steps import SPAN
 
 
 @dataclass
@@ -55,15 +53,18 @@ class NetworkGroup(GroupLayout):
 
     Args:
         parameters, samples, batch_size, w: see `GroupLayout`.
+
+    Attributes:
+        parts: {(start, stop, batch size) of the rows: steps in an epoch}.
     """
 
     def __init__(
         self, parameters: StackedParameters, samples: Samples, batch_size: int, w: Array
     ) -> None:
         super().__init__(parameters, samples, batch_size, w)
-        self._gathers: dict[TrainingStep, Gather] = {}
-        self._in_c: dict[TrainingStep, tuple[Program | None, NetworkBlocks | None]] = {}
-        self._stride = 1  # steps between two looks at Ctrl-C
+        self._blocks: dict[TrainingStep, StepBlock] = {}
+        self._pace = Pace()
+        self.parts = Counter(part for parts in self.plan for part in parts)
 
     def begin(
         self,
@@ -82,60 +83,49 @@ class NetworkGroup(GroupLayout):
         """
         self._pool, self._threads = pool, threads
         self.take(networks, samples, shuffle, w)
-        for step, (_, blocks) in self._in_c.items():
-            if blocks is not None:
-                blocks.read([source for source, _ in samples.pairs(step.batch, w)])
+        for block in self._blocks.values():
+            sources = [source for source, _ in samples.pairs(block.step.batch, w)]
+            block.read(sources, self._fetch(block.rows, block.step))
 
     def let_go(self) -> None:
         """Hold neither the networks nor their samples."""
-        for _, blocks in self._in_c.values():
-            if blocks is not None:
-                blocks.let_go()
-        self._gathers.clear()
+        for block in self._blocks.values():
+            block.let_go()
         self._pool = None
         super().let_go()
         steps = set(self.parameters.recorded)
-        self._in_c = {at: one for at, one in self._in_c.items() if at in steps}
+        self._blocks = {at: one for at, one in self._blocks.items() if at in steps}
 
     def record(self) -> None:
         """Build every program that an epoch runs, and so refuse what cannot train."""
         with self.backend.active():
-            for start, stop, size in {part for parts in self.plan for part in parts}:
+            for start, stop, size in set(self.parts):
                 self.step(self.parameters.slice(start, stop), size)
 
     @property
     def in_c(self) -> bool:
         """Whether the first step is taken in C, and threads can share most of it."""
-        count, threads = len(self.parameters.active), self._threads
-        slices = [(self.parameters.slice(a, b), size) for a, b, size in self.plan[0]]
-        blocks = [self._blocks_of(self.step(*one), one[0]) for one in slices]
-        found = [one for one in blocks if one is not None]
-        sizes = [len(self._active(models)) for models, _ in slices]
-        shared = sum(
-            size
-            for one, size in zip(found, sizes, strict=False)
-            if size and balanced(size, one.most, threads) < size
-        )
-        return len(found) == len(slices) and 2 * shared >= count
+        blocks, shared = self._blocks_at(0), 0
+        for block in blocks:
+            size = len(self._active(block))
+            if size and balanced(size, block.most, self._threads) < size:
+                shared += size
+        found = all(block.in_c is not None for block in blocks)
+        return found and 2 * shared >= len(self.parameters.active)
 
     @property
     def leaves_out(self) -> bool:
         """Whether networks that have ended cost nothing: all steps are in C."""
-        parts = {part for parts in self.plan for part in parts}
-        slices = [(self.parameters.slice(a, b), size) for a, b, size in parts]
-        blocks = [self._blocks_of(self.step(*one), one[0]) for one in slices]
-        return all(one is not None and one.steps.native.splits for one in blocks)
+        return all(self._block(part).splits for part in self.parts)
 
-    def _active(self, models: ModelSlice) -> list[int]:
-        """The networks that still train, as their models counts them."""
-        first, stop = models.rows.start, models.rows.stop
-        return [i - first for i in self.training if first <= i < stop]
+    def _active(self, block: StepBlock) -> list[int]:
+        """The networks of a block that still train."""
+        return [i for i in self.training if i in block.rows]
 
     def foresee(self, epochs: int, seconds: float) -> None:
         """Say that `epochs` more are to come, each of about `seconds`."""
         each = epochs * seconds / len(self.plan)  # in all, of a step of the plan
-        times = Counter(part for parts in self.plan for part in parts)
-        for (start, stop, size), count in times.items():
+        for (start, stop, size), count in self.parts.items():
             step = self.step(self.parameters.slice(start, stop), size)
             if step.replay is not None:
                 step.replay.expect_runtime(each * count)
@@ -143,13 +133,6 @@ class NetworkGroup(GroupLayout):
     def step(self, models: ModelSlice, size: int) -> TrainingStep:
         """Of these rows, for batches of this size."""
         return models.training_step(self.samples.kind(size))
-
-    def _gather(self, models: ModelSlice, step: TrainingStep) -> Gather:
-        """What fetches the samples of a models."""
-        if step not in self._gathers:
-            blocks = self.device_blocks[models.rows]
-            self._gathers[step] = Gather(self.samples, step.batch, self.w, blocks)
-        return self._gathers[step]
 
     def epoch(self, interrupt: Interrupt) -> Epoch:
         """Train every network for one epoch."""
@@ -165,7 +148,7 @@ class NetworkGroup(GroupLayout):
             if not self.backend.is_host:
                 self.rollback.keep(slice(None))
             while done < len(self.plan) and not (done and interrupt.asked):
-                done = self._advance(done)
+                done = self._advance(done, 1 if interrupt.asked else self._pace.steps)
             losses = self.backend.to_numpy(self.losses)
             if not self.backend.is_host:
                 look_back(self, losses, done)
@@ -185,74 +168,104 @@ class NetworkGroup(GroupLayout):
             time.perf_counter() - began,
         )
 
-    def _advance(self, i: int) -> int:
-        """Step i of an epoch for all networks, and in C some after it; the next one."""
-        parts = self.plan[i]
-        slices = [(self.parameters.slice(a, b), size) for a, b, size in parts]
-        blocks = [self._blocks_of(self.step(*one), one[0]) for one in slices]
-        stop = i + 1
-        if any(blocks):
-            alike = self.plan[i : i + self._stride]
-            stop = i + sum(1 for _ in takewhile(lambda other: other == parts, alike))
+    def _advance(self, i: int, most: int) -> int:
+        """Step i of an epoch for all networks, and some after it; the next one."""
+        alike, parts = self.plan[i : i + most], self.plan[i]
+        stop = i + sum(1 for _ in takewhile(lambda other: other == parts, alike))
         began = time.perf_counter()
-        for (models, size), in_c in zip(slices, blocks, strict=True):
-            if in_c is None:
-                for at in range(i, stop):
-                    self._call(models, at, size)
-                continue
-            how = (self._active(models), self._pool, self._threads)
-            for at, among in in_c.run(i, stop, *how):
-                step, taken = self.step(models, size), np.full_like(self.steps, at)
-                remove_diverged(self, models, step, among, taken)
-        took = max(time.perf_counter() - began, 1e-9)
-        self._stride = min(2 * self._stride, max(1, int(SPAN * (stop - i) / took)))
+        for block in self._blocks_at(i):
+            start, networks = time.perf_counter(), [block.rows]
+            if block.splits:
+                networks = cut(self._active(block), block.most, self._threads)
+            blocks = [NetworkBlock(block, some, i) for some in networks]
+            self.run(blocks, stop, stop - i, self.table)
+            if block.step.replay is not None:
+                block.step.replay.add_runtime(time.perf_counter() - start)
+        self._pace.note(stop - i, time.perf_counter() - began)
         return stop
 
-    def _call(self, models: ModelSlice, i: int, size: int) -> None:
-        """Step i of an epoch for the networks of a models, call by call."""
-        step = self.step(models, size)
-        self._gather(models, step).run(self.index[models.rows, i, :size])
-        models.rule.numbers[...] = self.table[i, models.rows]
-        if not self.backend.is_host:  # looked at when the epoch has ended
-            step.run_whole()
-            self.losses[i, models.rows] = step.loss.reshape(-1)
-            return
-        self.rollback.keep(models.rows)
-        step.run("gradients")
-        step.run("loss")
-        losses = step.loss.reshape(-1)
-        self.losses[i, models.rows] = losses
-        if not (np.isfinite(losses).all() and all_finite(models.grads)):
-            taken = np.full_like(self.steps, i)
-            remove_diverged(self, models, step, range(len(losses)), taken)
-        step.run("update")
-
-    def _blocks_of(
-        self, step: TrainingStep, models: ModelSlice
-    ) -> NetworkBlocks | None:
-        """The steps of these rows in C; None where they go call by call."""
-        known = self._in_c.get(step)
-        if known is None or known[0] is not step.program:
-            known = self._in_c[step] = step.program, self._linked(step, models)
-        return known[1]
-
-    def _linked(self, step: TrainingStep, models: ModelSlice) -> NetworkBlocks | None:
-        rows, size = models.rows, step.batch.samples
-        index, weighted = self.index[:, :, :size], self.weighted[:, :, :size]
-        table, losses = self.table[:, rows], self.losses[:, rows]
-        return self.linked(step, models, index, self.own, weighted, table, losses)
-
-    def linked(
+    def run(
         self,
-        step: TrainingStep,
+        blocks: Sequence[NetworkBlock],
+        stop: int,
+        turn: int,
+        table: Array,
+        interrupt: Interrupt | None = None,
+    ) -> tuple[int, dict[int, tuple[int, int]]]:
+        """Let threads take blocks to step `stop`, and freeze what diverges there.
+
+        Args:
+            blocks, stop, turn, interrupt: see `take_turns`; steps are counted through
+                the epochs.
+            table: the numbers of the steps, (steps, k, names).
+
+        Returns:
+            The step that all have come to, and {row: (epochs, steps)} of those that
+            diverged: how many they have taken.
+        """
+        how = (turn, self._pool, self._threads)
+        done = take_turns(blocks, stop, *how, interrupt)
+        ended: dict[int, tuple[int, int]] = {}
+        while stopped := [block for block in blocks if block.reached < done]:
+            for block in stopped:
+                ended |= self._remove_diverged(block, table)
+            take_turns(stopped, done, *how)
+        return done, ended
+
+    def _remove_diverged(
+        self, block: NetworkBlock, table: Array
+    ) -> dict[int, tuple[int, int]]:
+        """Freeze the networks of a block whose step went wrong, and let it go on."""
+        at, first = block.reached, block.networks.start
+        epoch, i = divmod(at, len(self.plan))
+        (found,) = [one for one in self._blocks_at(i) if first in one.rows]
+        taken = epoch * self.steps + i
+        ended = remove_diverged(self, found, block.networks, taken, table)
+        found.update(at, first, len(block.networks))
+        block.reached += 1
+        return {row: (epoch, steps) for row, steps in ended.items()}
+
+    def _blocks_at(self, i: int) -> list[StepBlock]:
+        """What takes step i of an epoch: blocks of consecutive networks."""
+        return [self._block(part) for part in self.plan[i]]
+
+    def _block(self, part: tuple[int, int, int]) -> StepBlock:
+        """The steps of (start, stop, batch size), of one epoch."""
+        start, stop, size = part
+        models = self.parameters.slice(start, stop)
+        step = self.step(models, size)
+        if step not in self._blocks:
+            fetch = self._fetch(range(start, stop), step)
+            lists = (self.index, self.own, self.weighted)
+            places = (self.table, self.losses)
+            self._blocks[step] = self.step_block(models, step, *lists, *places, fetch)
+        return self._blocks[step]
+
+    def _fetch(self, rows: range, step: TrainingStep) -> Callable[[int], object]:
+        """What fetches the samples of a step for these rows, by calls."""
+        own, known = slice(rows.start, rows.stop), list[Gather]()
+        index = self.index[own, :, : step.batch.samples]
+        places = (self.samples, step.batch, self.w, self.device_blocks[own])
+
+        def fetch(i: int) -> None:
+            if not known:
+                known.append(Gather(*places))
+            known[0].run(index[:, i])
+
+        return fetch
+
+    def step_block(
+        self,
         models: ModelSlice,
+        step: TrainingStep,
         index: Array,
         which: Array,
         weighted: Array,
         table: Array,
         losses: Array,
-    ) -> NetworkBlocks | None:
-        """Steps of a models in C; None where they go call by call.
+        fetch: Callable[[int], object] | None = None,
+    ) -> StepBlock:
+        """The steps of these rows for batches of one size.
 
         Args:
             step: of the models.
@@ -260,27 +273,21 @@ class NetworkGroup(GroupLayout):
             which: the list of each network, (networks,).
             weighted: where each network's weights of them are, (networks, steps,
                 batch); of any shape without weights.
-            table: the numbers of the steps, (steps, k, names).
-            losses: where they are kept, (steps, k).
+            table, losses, fetch: see `StepBlock`, of all networks.
         """
-        if not self.backend.is_host:
-            return None
         rows, parameters = models.rows, self.parameters
         lists = [(index, which), (index, which), (weighted, self.own)]
         gathers = [
-            (x, at[:, 0], out, of[rows], at.strides[1])
-            for (x, out), (at, of) in zip(
+            GatherSpec(*pair, at[..., : step.batch.samples], of[rows])
+            for pair, (at, of) in zip(
                 self.samples.pairs(step.batch, self.w), lists, strict=False
             )
         ]
-        pairs = self.rollback.pairs
-        copies = [
-            (table[0], models.rule.numbers, (table.strides[0], 0)),
-            *((array[rows], kept[rows], (0, 0)) for array, kept in pairs),
-        ]
+        kept = [(array[rows], copy[rows]) for array, copy in self.rollback.pairs]
         each = 2 + len(parameters.slots) + len(parameters.averages)
         held = each * parameters.buffers.params[0].nbytes
-        return network_blocks(step, models.grads, losses, gathers, copies, held)
+        places = (table[:, rows], losses[:, rows], kept, held, rows.start)
+        return StepBlock(step, gathers, fetch, *places)
 
 
 def group_of(

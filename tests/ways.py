@@ -21,8 +21,8 @@ from xpnet.backend import Backend
 from xpnet.compiler import Program, tuning
 from xpnet.compiler import c as native
 from xpnet.compiler.c import toolchain
-from xpnet.execution import network_blocks
 from xpnet.execution.step import BatchSpec
+from xpnet.execution.steps import StepBlock
 from xpnet.stack import fit
 
 EPOCHS, MEMBERS = 3, 3
@@ -219,13 +219,10 @@ def alone_at_work() -> Any:
 @contextmanager
 def small_tiles() -> Iterator[None]:
     """Two networks of a stack at a time, by two threads."""
-    chosen = network_blocks.NetworkBlocks.__init__
-
-    def small(self: Any, steps: Any, count: int, tile: int, takes: Any) -> None:
-        chosen(self, steps, count, min(2, tile), takes)
-
+    chosen: Any = StepBlock.most
+    small = property(lambda self: min(2, chosen.fget(self)))
     with pytest.MonkeyPatch.context() as patch, threads(1):
-        patch.setattr(network_blocks.NetworkBlocks, "__init__", small)
+        patch.setattr(StepBlock, "most", small)
         patch.setattr(fit, "workers", lambda members: 2)
         yield
 

@@ -1,4 +1,4 @@
-"""Many short epochs in one call of C.
+"""The next epochs of a training on the CPU: steps in a row, taken in C where possible.
 
 An epoch of a small network takes less time than Python needs to draw the next order and
 to write a row of the history. So several are prepared together, run in one call, and
@@ -8,96 +8,190 @@ network between two epochs (see `Callback.patient_for`).
 
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
-from xpnet.backend import Array
 from xpnet.backend.blas import one_thread
-from xpnet.compiler import c as native
-from xpnet.compiler.c.call_table import NativeCall
+from xpnet.compiler import Call, tuning
 from xpnet.execution import c_steps
-from xpnet.training.data import Orders, mean_loss
+from xpnet.execution.interrupt import Pace
+from xpnet.execution.steps import GatherSpec, StepBlock
+from xpnet.training.data import Orders, Samples, mean_loss
+from xpnet.training.divergence import divergence
+from xpnet.training.rollback import Rollback
 from xpnet.training.state import TrainingState
-from xpnet.training.steps import SPAN, StepBlock, batches_of, set_orders, table
-
-ROOM = 1 << 22  # bytes for the orders of the samples and the numbers of the steps
-MOST = 1024  # epochs a call
 
 
-def room(samples: int, steps: int, numbers: int, epochs: int) -> int:
+def prepared(samples: int, steps: int, numbers: int, epochs: int) -> int:
     """How many epochs are prepared at a time, of so many samples and steps each."""
-    return max(1, min(epochs, MOST, ROOM // (8 * (samples + steps * (numbers + 1)))))
-
-
-def squaring(weights: Array, squares: Array, members: int | None) -> NativeCall | None:
-    """Σ W² as a call of C, epoch by epoch; None where C cannot.
-
-    Args:
-        weights: (n,), or (k, n) of a stack.
-        squares: (epochs, 1, 1), or (epochs, k, 1, 1).
-        members: of the stack.
-    """
-    linker, place = native.Linker(members, lambda: 1), squares[0]
-    op = linker.product(weights[..., None, :], weights[..., :, None], place)
-    if op is not None:
-        op.step[-1] = place.nbytes
-    return op
+    most = tuning.MAX_PREPARED_BYTES // (8 * (samples + steps * (numbers + 1)))
+    return max(1, min(epochs, tuning.MAX_EPOCHS_PER_BLOCK, most))
 
 
 class EpochBlock:
-    """Epochs of a training, several at a time.
+    """Epochs of a training, several at a time; their steps are counted through.
 
     Args:
-        state: of the training, on the CPU.
-        blocks: the steps of an epoch, with room for several.
+        state: a recorded one, on the CPU.
+        samples: gathered batch by batch.
         orders: of the samples.
         batch_size: samples a step.
+        rollback: what a bad step is taken back to.
         room: how many epochs at most.
+
+    Attributes:
+        rows: the samples of each epoch in their order, (room, samples).
+        losses: of each step, (room * steps,).
+        seconds: of an epoch, about, once one has been taken.
     """
 
     def __init__(
         self,
         state: TrainingState,
-        blocks: list[StepBlock],
+        samples: Samples,
         orders: Orders,
         batch_size: int,
+        rollback: Rollback,
         room: int,
     ) -> None:
-        self._state, self._blocks, self._orders = state, blocks, orders
-        self._samples, self._batch_size = blocks[0].samples, batch_size
-        self._steps = sum(block.count for block in blocks)
-        self.room = room
+        self._state, self._samples, self._orders = state, samples, orders
+        self._batch_size, self._rollback, self.room = batch_size, rollback, room
+        full, rest = divmod(samples.count, batch_size)
+        self._steps, zeros = full + (rest > 0), state.backend.zeros
+        # Where a batch is all samples, it stays where it is: one order is that of all.
+        self._whole = self._steps == 1
+        orders_held = (1 if self._whole else room, self._steps * batch_size)
+        index = zeros(orders_held, np.int64)
+        self.rows = index[:, : samples.count]
+        if self._whole:
+            self.rows[...] = np.arange(samples.count)
+        self._index = index.reshape((-1, batch_size))
+        names = state.rule.numbers.shape
+        self._table = zeros((room * self._steps, *names), state.dtype)
+        self.losses = zeros((room * self._steps,), state.dtype)
         self._squares = np.zeros((room, 1, 1), state.dtype)
-        self._rows = np.empty((room, self._samples.count), np.int64)
+        parts = [(batch_size, full), (rest, int(rest > 0))]
+        self._counts = [count for _, count in parts if count]
+        self._blocks = [self._block(size) for size, count in parts if count]
+        self._paces = [Pace() for _ in self._blocks]
+        # For both or none: an epoch must not depend on which takes its last steps.
+        programs = [block.step.program for block in self._blocks]
+        self._alone = any(
+            one is not None and one.partition.threads > 1 for one in programs
+        )
         self._linked: tuple[list[c_steps.Steps], c_steps.Epochs] | None = None
-        self.seconds: float | None = None  # of an epoch, about, once one has been taken
+        self.seconds: float | None = None
+
+    def _block(self, size: int) -> StepBlock:
+        """The steps for batches of `size`."""
+        state, samples = self._state, self._samples
+        step = state.training_step(samples.kind(size))
+        index, calls, copy = self._index[:, :size], list[Call](), np.copyto
+        gathers = [] if self._whole else samples.pairs(step.batch)
+        if gathers:
+            program, indices = samples.gathering(step.batch)
+            calls = program.segments["gather"]
+
+        def fetch(i: int) -> None:
+            if calls:
+                copy(indices, index[i])
+            for function, arguments in calls:
+                function(*arguments)
+
+        return StepBlock(
+            step,
+            [GatherSpec(*pair, index) for pair in gathers],
+            fetch,
+            self._table,
+            self.losses,
+            self._rollback.pairs,
+        )
+
+    def run(self, start: int, stop: int) -> int:
+        """Take steps start .. stop - 1 of this epoch, or fewer; the next one.
+
+        Raises:
+            DivergenceError: a bad step; everything is as before it.
+            ValueError, TypeError: the first step has no learning rate.
+        """
+        state, full = self._state, self._counts[0]
+        block, pace = self._blocks[start >= full], self._paces[start >= full]
+        stop = min(stop, full if start < full else self._steps, start + pace.steps)
+        stop = start + self._prepare(start, stop)
+        self._keep_full_batch()
+        before, began = state.steps_done, time.perf_counter()
+        block.reached = start
+        try:
+            with one_thread(self._alone):
+                block.reached = block.run(start, stop)
+        finally:
+            state.steps_done = before + block.reached - start
+            state.set_last_step(block.step)
+        if block.reached < stop:
+            self._diverged(block, block.reached)
+        took = time.perf_counter() - began
+        pace.note(stop - start, took)
+        assert block.step.replay is not None
+        block.step.replay.add_runtime(took)
+        return stop
+
+    def _prepare(self, start: int, stop: int) -> int:
+        """The numbers of steps start .. stop - 1, as far as there are rates; how many.
+
+        Raises:
+            ValueError, TypeError: the first step has none.
+        """
+        state, done = self._state, self._state.steps_done
+        rates = state.rates.until_refused(done, stop - start)
+        self._table[start : start + len(rates)] = state.rule.table(rates, done + 1)
+        return len(rates)
+
+    def _keep_full_batch(self) -> None:
+        """The full batch stays where it is."""
+        for block in self._blocks:
+            batch = block.step.batch
+            block.step.unbind()
+            held = batch.holds is self._samples
+            batch.holds = self._samples if self._whole else None
+            if self._whole and not held:
+                self._samples.gather(self._index[0], batch)
+
+    def _diverged(self, block: StepBlock, i: int) -> NoReturn:
+        """Take back what step i has moved, which had no update; say what went wrong."""
+        state, done = self._state, self._state.steps_done
+        state.set_last_step(block.step)
+        self._rollback.restore()
+        state.steps_done = done
+        raise divergence(state, block.step, done + 1, float(self.losses[i]))
+
+    # Several epochs.
 
     def ahead(self, most: int) -> int:
         """How many epochs, `most` at most, are to be run together now."""
-        run = self._in_c() if most > 1 else None
-        if run is None:
+        epochs = self._in_c() if min(most, self.room) > 1 else None
+        if epochs is None:
             return 1
-        seconds = run.seconds if self.seconds is None else self.seconds
-        return max(1, min(most, int(SPAN / max(seconds, 1e-9))))
+        seconds = epochs.seconds if self.seconds is None else self.seconds
+        fit = int(tuning.BLOCK_SECONDS / max(seconds, 1e-9))
+        return max(1, min(most, self.room, fit))
 
     def _in_c(self) -> c_steps.Epochs | None:
         """The epochs in C; None where their steps are not."""
-        steps = [block.in_c() for block in self._blocks]
+        steps = [block.in_c for block in self._blocks]
         found = [one for one in steps if one is not None]
         if len(found) < len(steps):
             return None
         if self._linked is None or self._linked[0] != found:
             weights = self._state.penalized_weights()
-            square = squaring(weights, self._squares, None)
+            square = c_steps.squaring(weights, self._squares, None)
             if square is None:
                 return None
-            counts = [block.count for block in self._blocks]
-            legs = list(zip(found, counts, strict=True))
-            self._linked = found, c_steps.Epochs(legs, [square])
+            legs = list(zip(found, self._counts, strict=True))
+            self._linked = found, c_steps.Epochs(legs, 0, [square])
         return self._linked[1]
 
-    def run(self, count: int, finish: Callable[[float, float], None]) -> int:
+    def run_epochs(self, count: int, finish: Callable[[float, float], None]) -> int:
         """Take `count` epochs, or as many as have rates; how many.
 
         Args:
@@ -108,70 +202,39 @@ class EpochBlock:
         Raises:
             DivergenceError: a bad step; everything is as before it.
         """
-        state, run = self._state, self._in_c()
-        assert run is not None
+        state, epochs, steps = self._state, self._in_c(), self._steps
+        assert epochs is not None
         began, before = time.perf_counter(), (state.steps_done, state.epochs_done)
-        weights = self._prepare(count)
-        count = len(weights)
+        count = self._prepare(0, count * steps) // steps
         if not count:
             return 0
-        with one_thread(self._blocks[0].alone):
-            taken = run.run(count)
+        rows = self.rows[:count]
+        if self._whole:
+            rows = np.broadcast_to(self.rows, (count, self._samples.count))
+        else:
+            self._orders.write(state.epochs_done, rows)
+        self._keep_full_batch()
+        weights = self._samples.weights(rows, self._batch_size)
+        with one_thread(self._alone):
+            taken = epochs.run(0, count * steps)
         state.set_last_step(self._blocks[-1].step)
-        whole, rest = divmod(taken, self._steps)
-        self.seconds = (time.perf_counter() - began) / max(whole, 1)
-        each = [
-            block.losses[: count * block.count].reshape((count, -1))
-            for block in self._blocks
-        ]
-        losses = np.concatenate(each, axis=1)
-        means = mean_loss(losses[:whole], weights[:whole]).tolist()
-        squares = self._squares[:whole, 0, 0].tolist()
+        done = taken // steps
+        self.seconds = (time.perf_counter() - began) / max(done, 1)
+        losses = self.losses[: done * steps].reshape((done, steps))
+        means = mean_loss(losses, weights[:done]).tolist()
+        squares = self._squares[:done, 0, 0].tolist()
         try:
             for mean, square in zip(means, squares, strict=True):
                 state.square_then = square
-                state.steps_done += self._steps
+                state.steps_done += steps
                 finish(mean, self.seconds)
         finally:  # what has been trained, also if a callback raises
             state.square_then = None
-            if whole < count:
-                self._blocks[0].rollback.restore()
+            if done < count:
+                self._rollback.restore()
             state.steps_done = before[0] + taken
-            state.epochs_done = before[1] + whole
-        if whole < count:
-            self._diverged(rest, float(losses[whole, rest]))
+            state.epochs_done = before[1] + done
+        if done < count:
+            block = self._blocks[taken % steps >= self._counts[0]]
+            self._diverged(block, taken)
         return count
-
-    def _prepare(self, count: int) -> np.ndarray[Any, Any]:
-        """Order and numbers of the next `count` epochs; Σ w of each one's batches.
-
-        A rate that is refused ends them before its epoch.
-        """
-        state = self._state
-        numbers = table(state, count * self._steps)
-        count = len(numbers) // self._steps
-        shape = (count, self._steps, numbers.shape[-1])
-        numbers = numbers[: count * self._steps].reshape(shape)
-        rows = self._rows[:count]
-        self._orders.write(state.epochs_done, rows)
-        set_orders(self._blocks, rows)
-        for block, batches in batches_of(self._blocks):
-            own = block.numbers[: count * block.count].reshape(
-                (count, block.count, shape[-1])
-            )
-            own[...] = numbers[:, batches]
-            block.step.unbind()
-            block.keep_full_batch(0)
-        return self._samples.weights(rows, self._batch_size)
-
-    def _diverged(self, batch: int, loss: float) -> NoReturn:
-        """Raise the error for step `batch` of the epoch, which has had no update."""
-        state = self._state
-        done = state.steps_done
-        found = (b for b, taken in batches_of(self._blocks) if batch < taken.stop)
-        block = next(found)
-        state.set_last_step(block.step)
-        try:
-            block.diverged(done, loss)
-        finally:
-            state.steps_done = done

@@ -22,13 +22,12 @@ from xpnet.training.callbacks import Callback, max_epochs_between_calls
 from xpnet.training.cuda_graphs import graph_epoch
 from xpnet.training.data import Orders, Samples, mean_loss
 from xpnet.training.divergence import divergence, overflow
-from xpnet.training.epochs import EpochBlock, room
+from xpnet.training.epochs import EpochBlock, prepared
 from xpnet.training.evaluate import evaluate
 from xpnet.training.history import History
 from xpnet.training.progress import Progress
 from xpnet.training.rollback import Rollback
 from xpnet.training.state import TrainingState
-from xpnet.training.steps import StepBlock, set_orders, step_blocks
 
 if TYPE_CHECKING:
     from xpnet.training.resume import Keeper
@@ -94,22 +93,28 @@ class Loop:
         self.begun = 0 if keeper is None else keeper.batch
         self.cut = False  # whether a signal has ended the training
         with state.backend.active():
-            self.rows = state.backend.zeros((samples.count,), np.int64)
-            # The losses of an epoch stay on the device until it ends.
-            self.losses = state.backend.zeros((self.steps,), state.dtype)
+            self.block = self._block(epochs)
+            if self.block is not None:
+                self.rows = self.block.rows[0]
+                self.losses = self.block.losses[: self.steps]
+            else:
+                self.rows = state.backend.zeros((samples.count,), np.int64)
+                # The losses of an epoch stay on the device until it ends.
+                self.losses = state.backend.zeros((self.steps,), state.dtype)
             batches = (samples, batch_size, self.rows)
             self.graphs = graph_epoch(state, *batches, self.losses)
-        # The full batches, and the short one that an epoch may end with.
-        self.blocks: list[StepBlock] = []
-        self.together: EpochBlock | None = None
-        if state.backend.is_host and not state.eager:
-            looked_at = validation is not None or observer is not None
-            rows = (samples.count, self.steps, state.rule.numbers.size)
-            space = 1 if looked_at else room(*rows, epochs)
-            self.blocks = step_blocks(state, samples, batch_size, self.rollback, space)
-            if not looked_at:
-                data = (self.blocks, self.orders, batch_size)
-                self.together = EpochBlock(state, *data, space)
+
+    def _block(self, epochs: int) -> EpochBlock | None:
+        """The next epochs on the CPU, or the next one where each is looked at."""
+        state, samples = self.state, self.samples
+        if not state.backend.is_host or state.eager:
+            return None
+        room = 1
+        if self.validation is None and self.observer is None:
+            numbers = state.rule.numbers.size
+            room = prepared(samples.count, self.steps, numbers, epochs)
+        batches = (samples, self.orders, self.batch_size)
+        return EpochBlock(state, *batches, self.rollback, room)
 
     def run(self, epochs: int) -> History:
         """Train; callbacks see the end however it comes."""
@@ -159,15 +164,13 @@ class Loop:
 
     def _some(self, done: int, epochs: int, interrupt: Interrupt) -> int:
         """The next epochs, one of them or several together; how many."""
-        together = None if self.begun else self.together
-        count = 0
-        if together is not None:
-            most = min(epochs - done, together.room)
-            most = max_epochs_between_calls(self.callbacks, self.state, most)
-            ahead = together.ahead(most)
+        block, count = None if self.begun else self.block, 0
+        if block is not None:
+            most = max_epochs_between_calls(self.callbacks, self.state, epochs - done)
+            ahead = block.ahead(most)
             if ahead > 1:
                 with self.state.model.access.writing:
-                    count = together.run(ahead, self._finish_past)
+                    count = block.run_epochs(ahead, self._finish_past)
         if not count:
             self._epoch(done + 1, epochs, interrupt)
             return 1
@@ -187,7 +190,6 @@ class Loop:
             if not self.rollback.each_step:
                 self.rollback.keep()
             state.backend.upload(self.rows, rows)
-            set_orders(self.blocks, rows[None])
             if keeper is not None and begun:
                 state.backend.upload(self.losses[:begun], keeper.losses)
                 advance(begun)
@@ -211,8 +213,8 @@ class Loop:
         weights = self.samples.weights(rows, self.batch_size)[:done]
         seen = min(done * self.batch_size, count) - begun * self.batch_size
         seconds = time.perf_counter() - began
-        if self.together is not None:
-            self.together.seconds = seconds
+        if self.block is not None:
+            self.block.seconds = seconds
         self.finish(float(mean_loss(losses, weights)), seen, seconds)
 
     def _losses(self, done: int) -> np.ndarray[Any, Any]:
@@ -232,16 +234,10 @@ class Loop:
             look = min(look, self.keeper.limit(i))
         if self.graphs is not None:
             return self.graphs.run(i, look)
-        if not self.blocks:
-            self._step(i)
-            return 1
-        full = self.blocks[0].count
-        if i < full:
-            losses = self.blocks[0].run(i, interrupt, look)
-        else:
-            losses = self.blocks[1].run(0, interrupt, 1)
-        self.losses[i : i + len(losses)] = losses
-        return len(losses)
+        if self.block is not None:
+            return self.block.run(i, i + 1 if interrupt.asked else look) - i
+        self._step(i)
+        return 1
 
     def _step(self, i: int) -> None:
         """Batch i; on the host a bad step stops before its update."""

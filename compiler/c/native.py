@@ -18,7 +18,7 @@ from xpnet.compiler.row_partition import RowPartition
 
 RUN = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
 STEPS = [ctypes.c_void_p, *[ctypes.c_int64] * 4]
-EPOCHS = [*[ctypes.c_void_p, ctypes.c_int64] * 2, ctypes.c_int64]
+EPOCHS = [*[ctypes.c_void_p, ctypes.c_int64] * 2, *[ctypes.c_int64] * 4]
 
 
 @cache

@@ -353,7 +353,7 @@ static bool all_finite(const Watched *watched, int64_t count, int64_t first,
 }
 
 /* The steps of an epoch over batches of one size: gradients and loss, what is looked
-   at then, the update. */
+   at then, the update. `row` is the first network that has them. */
 typedef struct {
     const Call *before;
     int64_t n_before;
@@ -362,6 +362,7 @@ typedef struct {
     const Call *after;
     int64_t n_after;
     int64_t steps;
+    int64_t row;
 } Leg;
 
 /* Whether all numbers of the step are finite; where they are not it gets no update. */
@@ -388,23 +389,29 @@ XPNET int64_t xpnet_steps(const Leg *leg, int64_t first, int64_t members, int64_
     return from;
 }
 
-/* `epochs` epochs of one network, and `closing` after each. Returns how many steps have
-   been taken before the one whose numbers are not finite: all of them if all are. */
+/* Likewise over the legs of an epoch, and `closing` after each epoch. Steps are counted
+   through all epochs: each leg's are those of the numbers that they have there. */
 XPNET int64_t xpnet_epochs(const Leg *legs, int64_t n_legs, const Call *closing,
-                           int64_t n_closing, int64_t epochs)
+                           int64_t n_closing, int64_t first, int64_t members,
+                           int64_t from, int64_t to)
 {
-    int64_t taken = 0;
-    for (int64_t epoch = 0; epoch < epochs; epoch++) {
-        for (const Leg *leg = legs; leg < legs + n_legs; leg++) {
-            const int64_t from = epoch * leg->steps, to = from + leg->steps;
-            const int64_t reached = xpnet_steps(leg, 0, 1, from, to);
-            taken += reached - from;
-            if (reached < to)
-                return taken;
-        }
-        run(closing, n_closing, 0, 1, epoch, false);
+    int64_t each = 0;
+    for (const Leg *leg = legs; leg < legs + n_legs; leg++)
+        each += leg->steps;
+    while (from < to) {
+        const int64_t epoch = from / each;
+        const Leg *leg = legs;
+        int64_t end = epoch * each + leg->steps;
+        while (from >= end)
+            end += (++leg)->steps;
+        end = end < to ? end : to;
+        from = xpnet_steps(leg, first - leg->row, members, from, end);
+        if (from < end)
+            return from;
+        if (from % each == 0)
+            run(closing, n_closing, first, members, epoch, false);
     }
-    return taken;
+    return from;
 }
 
 /* out[k, i] = rows[index[which[k], i]]: {rows, index, which, out}; {networks, samples,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from threadpoolctl import threadpool_limits
 
-from xpnet.execution import network_blocks
+from xpnet.execution.steps import StepBlock
 from xpnet.stack import fit
 
 
@@ -21,11 +21,8 @@ def one_blas_thread() -> Iterator[None]:
 def split(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """(networks at a time, threads): of the tiles of a stack."""
     most, threads = request.param
-    chosen = network_blocks.NetworkBlocks.__init__
-
-    def small(self: Any, steps: Any, count: int, tile: int, takes: Any) -> None:
-        chosen(self, steps, count, min(most, tile), takes)
-
-    monkeypatch.setattr(network_blocks.NetworkBlocks, "__init__", small)
+    chosen: Any = StepBlock.most
+    small = property(lambda self: min(most, chosen.fget(self)))
+    monkeypatch.setattr(StepBlock, "most", small)
     monkeypatch.setattr(fit, "workers", lambda members: threads)
     return request.param

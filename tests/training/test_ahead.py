@@ -13,10 +13,11 @@ from tests.cases import FEATURES, OUTPUTS, data
 from tests.training.examples import network
 from tests.ways import assert_close, assert_same_curves, everything, rows
 from xpnet.compiler import c as native
-from xpnet.stack import epochs as ahead
+from xpnet.compiler import tuning
+from xpnet.execution.c_steps import Epochs
 from xpnet.stack import fit
-from xpnet.stack.blocks import NetworkBlock
 from xpnet.stack.epochs import EpochBlock
+from xpnet.stack.group import NetworkGroup
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
 MEMBERS, EPOCHS, BATCH = 5, 9, 7
@@ -33,7 +34,7 @@ def spans(monkeypatch):
         return run(self, count, *more)
 
     monkeypatch.setattr(EpochBlock, "run", noted)
-    monkeypatch.setattr(ahead, "INTERRUPT_CHECK_S", 0.0)
+    monkeypatch.setattr(tuning, "TURN_SECONDS", 0.0)
     return taken
 
 
@@ -142,14 +143,14 @@ def test_networks_that_diverge_are_left_where_they_did(
 ):
     """In the first epoch and later, in several steps; some share a tile."""
     x, y = data("values")
-    rates, parted, part = [0.05, 1e30, *late, 1e4], [], EpochBlock._remove_diverged
+    rates, parted, part = [0.05, 1e30, *late, 1e4], [], NetworkGroup._remove_diverged
 
-    def noted(self, tile):
-        ended = part(self, tile)
+    def noted(self, tile, table):
+        ended = part(self, tile, table)
         parted.append(len(ended))
         return ended
 
-    monkeypatch.setattr(EpochBlock, "_remove_diverged", noted)
+    monkeypatch.setattr(NetworkGroup, "_remove_diverged", noted)
     found, histories = assert_same_as_one_by_one(
         lambda i: network(
             i, hidden, xn.SGD(rates[i]), "mean_squared_error", jit=True
@@ -167,16 +168,16 @@ def test_networks_that_diverge_are_left_where_they_did(
 @pytest.mark.parametrize("at", [0, 1, 4])
 def test_ctrl_c_ends_all_after_the_same_epoch(at, split, spans, monkeypatch):
     x, y = data()
-    run, turns = NetworkBlock.run, []
+    run, turns = Epochs.run, []
 
-    def pressed(self, stop):
+    def pressed(self, start, stop, *networks):
         turns.append(stop)
         if len(turns) == 1 + 3 * at:
             os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.005)  # the main thread is told of it
-        return run(self, stop)
+        return run(self, start, stop, *networks)
 
-    monkeypatch.setattr(NetworkBlock, "run", pressed)
+    monkeypatch.setattr(Epochs, "run", pressed)
     stack, histories = trained(lambda i: network(i, jit=True), x, y, True)
     (count,) = {len(history) for history in histories}
     assert 1 < count < EPOCHS
@@ -185,7 +186,7 @@ def test_ctrl_c_ends_all_after_the_same_epoch(at, split, spans, monkeypatch):
         assert history.stopped == f"interrupted in epoch {count} after batch 3"
         assert stack[i].steps_done == count * steps
         assert stack[i].epochs_done == count
-    monkeypatch.setattr(NetworkBlock, "run", run)
+    monkeypatch.setattr(Epochs, "run", run)
     plain, _ = trained(lambda i: network(i, jit=True), x, y, False, epochs=count)
     for i in range(MEMBERS):
         assert_close(everything(stack[i]), everything(plain[i]), 0.0)
@@ -194,15 +195,15 @@ def test_ctrl_c_ends_all_after_the_same_epoch(at, split, spans, monkeypatch):
 def test_a_second_ctrl_c_leaves_whole_epochs_in_the_counters(spans, monkeypatch):
     x, y = data()
     monkeypatch.setattr(fit, "workers", lambda members: 1)
-    run, turns = NetworkBlock.run, []
+    run, turns = Epochs.run, []
 
-    def pressed(self, stop):
+    def pressed(self, start, stop, *networks):
         turns.append(stop)
-        if stop > 4:
+        if stop > 4 * 4:
             raise KeyboardInterrupt
-        return run(self, stop)
+        return run(self, start, stop, *networks)
 
-    monkeypatch.setattr(NetworkBlock, "run", pressed)
+    monkeypatch.setattr(Epochs, "run", pressed)
     stack = xn.Stack([network(i, jit=True) for i in range(MEMBERS)])
     with pytest.raises(KeyboardInterrupt):
         stack.fit(x, y, EPOCHS, BATCH, verbose=False)
@@ -258,7 +259,7 @@ def test_where_somebody_looks_epochs_are_taken_one_by_one(looks, spans):
 
 
 def test_long_epochs_are_taken_one_by_one(spans, monkeypatch):
-    monkeypatch.setattr(ahead, "SPAN", 0.0)
+    monkeypatch.setattr(tuning, "STACK_BLOCK_SECONDS", 0.0)
     x, y = data()
     trained(lambda i: network(i, jit=True), x, y, True)
     assert not spans
@@ -266,36 +267,34 @@ def test_long_epochs_are_taken_one_by_one(spans, monkeypatch):
 
 def test_threads_take_turns_until_all_is_done(monkeypatch, spans):
     monkeypatch.setattr(fit, "workers", lambda members: 2)
-    turns, run = {}, NetworkBlock.run
+    turns, run = {}, Epochs.run
 
-    def counted(self, stop):
-        turns.setdefault(self, []).append((self.epoch, stop))
-        return run(self, stop)
+    def counted(self, start, stop, *networks):
+        turns.setdefault(networks, []).append((start, stop))
+        return run(self, start, stop, *networks)
 
-    monkeypatch.setattr(NetworkBlock, "run", counted)
+    monkeypatch.setattr(Epochs, "run", counted)
     x = np.zeros((64, FEATURES), np.float32)
     stack = xn.Stack([network(i, jit=True) for i in range(16)])
     stack.fit(x, np.arange(64) % OUTPUTS, EPOCHS, 9, verbose=False)
     assert sum(spans) == EPOCHS - 1
-    wanted = [[(i, i + 1) for i in range(count)] for count in spans for _ in range(2)]
-    assert sorted(turns.values()) == sorted(wanted)
+    wanted = [(8 * i, 8 * i + 8) for count in spans for i in range(count)]
+    assert list(turns.values()) == [wanted] * 2
 
 
 def test_what_is_prepared_fits_into_the_estimate(monkeypatch, spans):
     from xpnet.stack.memory import EPOCH_BLOCKS, _own_bytes
 
-    made, legs = [], EpochBlock._made
+    made, blocks = [], EpochBlock._made
     monkeypatch.setattr(
-        EpochBlock, "_made", lambda self: made.append(legs(self)) or made[-1]
+        EpochBlock, "_made", lambda self: made.append(self) or blocks(self)
     )
     x, y = data()
     stack, _ = trained(lambda i: network(i, rule="adam", jit=True), x, y, True,
                        sample_weight=np.ones(len(x)))  # fmt: skip
-    taken = sum(
-        array.nbytes
-        for leg in made[0]
-        for array in (leg.index, leg.weighted, leg.table, leg.losses)
-    )
+    (made,) = made
+    arrays = (made._index, made._weighted, made._table, made._losses)
+    taken = sum(array.nbytes for array in arrays)
     own = MEMBERS * EPOCH_BLOCKS * _own_bytes(stack[0], BATCH)
     assert 0.2 * own < taken <= own
 

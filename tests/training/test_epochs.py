@@ -12,6 +12,7 @@ from tests.cases import data
 from tests.training.examples import trainer
 from tests.ways import curves, everything, same
 from xpnet.compiler import c as native
+from xpnet.compiler import tuning
 from xpnet.execution import c_steps as steps
 from xpnet.training import epochs as together
 
@@ -23,13 +24,13 @@ EPOCHS = 40
 def counted(monkeypatch):
     """How many epochs each call took."""
     counts = []
-    run = together.EpochBlock.run
+    run = together.EpochBlock.run_epochs
 
     def noted(self, count, finish):
         counts.append(count)
         return run(self, count, finish)
 
-    monkeypatch.setattr(together.EpochBlock, "run", noted)
+    monkeypatch.setattr(together.EpochBlock, "run_epochs", noted)
     return counts
 
 
@@ -37,7 +38,7 @@ def soon(monkeypatch, function, *arguments):
     """Calls the function from beside, once epochs are run together: however long it
     takes until then, the garbage of a thousand tests among it.
     """
-    run = together.EpochBlock.run
+    run = together.EpochBlock.run_epochs
     timer = threading.Timer(0.05, function, arguments)
 
     def started(self, count, finish):
@@ -45,7 +46,7 @@ def soon(monkeypatch, function, *arguments):
             timer.start()
         return run(self, count, finish)
 
-    monkeypatch.setattr(together.EpochBlock, "run", started)
+    monkeypatch.setattr(together.EpochBlock, "run_epochs", started)
 
 
 class Told(xn.Callback):
@@ -66,8 +67,8 @@ class Told(xn.Callback):
 def both(monkeypatch, make, **options):
     """(trainer, curves) one epoch at a time and together, and what was told."""
     found = []
-    for most in (1, together.MOST):
-        monkeypatch.setattr(together, "MOST", most)
+    for most in (1, tuning.MAX_EPOCHS_PER_BLOCK):
+        monkeypatch.setattr(tuning, "MAX_EPOCHS_PER_BLOCK", most)
         told = Told()
         t = make()
         x, y = data(samples=23)
@@ -183,8 +184,8 @@ def test_a_stop_or_a_rate_of_the_last_row_counts(counted):
 def test_a_bad_step_within_is_told_of_and_taken_back(batch, monkeypatch, counted):
     x, y = data("values", samples=23)
     found = []
-    for most in (1, together.MOST):
-        monkeypatch.setattr(together, "MOST", most)
+    for most in (1, tuning.MAX_EPOCHS_PER_BLOCK):
+        monkeypatch.setattr(tuning, "MAX_EPOCHS_PER_BLOCK", most)
         rule = xn.SGD(lambda step: 0.01 * 1.3**step)
         t = trainer("dropout", "mean_squared_error", rule, jit=True)
         with pytest.raises(xn.DivergenceError) as error:
@@ -226,11 +227,12 @@ def test_epochs_that_are_looked_at_are_taken_one_by_one(counted):
 
 
 def test_there_is_room_for_the_orders_of_few_samples_only():
-    assert together.room(100, 4, 5, 10) == 10
-    assert together.room(100, 4, 5, 10**9) == together.MOST
-    assert together.room(10**9, 1, 5, 5) == 1
-    assert 8 * 10_000 * together.room(10_000, 1, 5, 10**6) <= together.ROOM
-    assert 8 * 10_000 * 6 * together.room(1, 10_000, 5, 10**6) <= together.ROOM
+    prepared, most = together.prepared, tuning.MAX_PREPARED_BYTES
+    assert prepared(100, 4, 5, 10) == 10
+    assert prepared(100, 4, 5, 10**9) == tuning.MAX_EPOCHS_PER_BLOCK
+    assert prepared(10**9, 1, 5, 5) == 1
+    assert 8 * 10_000 * prepared(10_000, 1, 5, 10**6) <= most
+    assert 8 * 10_000 * 6 * prepared(1, 10_000, 5, 10**6) <= most
 
 
 def test_a_callback_that_raises_leaves_the_counts_of_what_was_trained(counted):

@@ -9,8 +9,8 @@ import pytest
 
 import xpnet as xn
 from xpnet.execution.step import TrainingStep
+from xpnet.execution.steps import StepBlock
 from xpnet.training.epochs import EpochBlock
-from xpnet.training.steps import StepBlock
 
 LONG = 60.0  # seconds after which a wait counts as one for ever
 X = np.random.default_rng(2).standard_normal((64, 6))
@@ -236,23 +236,23 @@ def test_what_a_layer_keeps_is_of_one_pass(other):
 
 
 SPANS = {
-    "epochs in C": (EpochBlock, {"jit": True}),
-    "steps": (StepBlock, {"jit": False}),
-    "eager steps": (TrainingStep, {"eager": True}),
+    "epochs in C": (EpochBlock, "run_epochs", {"jit": True}),
+    "steps": (StepBlock, "run", {"jit": False}),
+    "eager steps": (TrainingStep, "run", {"eager": True}),
 }
 
 
 @pytest.mark.parametrize("span", SPANS)
 def test_no_one_reads_within_a_span_of_steps(span, monkeypatch):
-    kind, options = SPANS[span]
-    trainer, alone, real = made(**options), [], kind.run
+    kind, name, options = SPANS[span]
+    trainer, alone, real = made(**options), [], getattr(kind, name)
     trainer.fit(X, Y, 1, 16, verbose=False)
 
     def noted(self, *arguments):
         alone.append(trainer.model.access._writer == threading.get_ident())
         return real(self, *arguments)
 
-    monkeypatch.setattr(kind, "run", noted)
+    monkeypatch.setattr(kind, name, noted)
     trainer.fit(X, Y, 8, 16, verbose=False)
     assert alone
     assert all(alone)

@@ -11,7 +11,8 @@ from tests.cases import data
 from tests.training.examples import network
 from tests.ways import assert_close, assert_same_curves, everything, held, rows, same
 from xpnet.compiler import c as native
-from xpnet.execution import c_steps, network_blocks
+from xpnet.execution import network_blocks
+from xpnet.execution.steps import StepBlock
 from xpnet.stack import fit
 from xpnet.stack.group import NetworkGroup
 
@@ -81,19 +82,20 @@ def test_networks_that_diverge_in_c_are_left_as_call_by_call(hidden, split):
 
 def test_full_steps_are_taken_in_c_together(monkeypatch):
     taken = []
-    run = c_steps.Steps.run
+    run = network_blocks.NetworkBlock.run
 
-    def counted(self, start, stop, first, members):
-        taken.append((start, stop, first, members))
-        return run(self, start, stop, first, members)
+    def counted(self, stop):
+        assert not isinstance(self._steps, StepBlock) or self._steps.in_c
+        taken.append((self.reached, stop, len(self.networks)))
+        return run(self, stop)
 
-    monkeypatch.setattr(c_steps.Steps, "run", counted)
+    monkeypatch.setattr(network_blocks.NetworkBlock, "run", counted)
     monkeypatch.setattr(fit, "workers", lambda members: 1)
     x = np.zeros((64, 4), np.float32)
     stack = xn.Stack([network(i, jit=True) for i in range(4)])
     stack.fit(x, np.arange(64) % 3, 6, 8, verbose=False)
-    assert sum((b - a) * k for a, b, _, k in taken) == 6 * 8 * 4
-    assert (0, 8) in {(a, b) for a, b, _, _ in taken}  # an epoch in one go, in the end
+    assert sum((b - a) * k for a, b, k in taken) == 6 * 8 * 4
+    assert (0, 8) in {(a, b) for a, b, _ in taken}  # an epoch in one go, in the end
 
 
 def test_ctrl_c_ends_all_networks_after_the_same_step(monkeypatch):
@@ -101,10 +103,10 @@ def test_ctrl_c_ends_all_networks_after_the_same_step(monkeypatch):
     stack = xn.Stack([network(i, jit=True) for i in range(4)])
     advance, once = NetworkGroup._advance, iter([True])
 
-    def pressed(self, i):
+    def pressed(self, i, most):
         if i >= 3 and next(once, False):
             os.kill(os.getpid(), signal.SIGINT)
-        return advance(self, i)
+        return advance(self, i, most)
 
     monkeypatch.setattr(NetworkGroup, "_advance", pressed)
     stack.fit(x, y, 3, 8, verbose=False)
