@@ -52,6 +52,11 @@ class UpdateState:
         self._scalars = [optimizer.scalars, *[one.scalars for one in numbered]]
         if names is None:
             names = [list(scalars(1.0, 1)) for scalars in self._scalars]
+        if len(names) != len(self._scalars):
+            raise ValueError(
+                "optimizer: expected the transforms that it had when its trainer was "
+                f"built, got {optimizer!r}; make a new trainer"
+            )
         self.names = names
         zeros = buffers.backend.zeros
         with buffers.backend.active():

@@ -6,6 +6,7 @@ import pytest
 import xpnet as xn
 from tests.cases import Towards, data
 from xpnet.optim import TRANSFORMS
+from xpnet.stack.compatibility import recorded_settings
 
 # Each argument of a rule, and the transform that says the same.
 ARGUMENTS = {
@@ -229,6 +230,33 @@ def test_numbers_that_differ_in_a_stack_are_each_networks_own():
     stack.fit(*data("values"), 2, 8, verbose=False)
     for one, other in zip(alone, stack.trainers, strict=True):
         np.testing.assert_allclose(params(one), params(other), rtol=1e-9, atol=1e-12)
+
+
+def pair():
+    rules = [xn.SGD(0.1, transforms=[np.tanh, xn.L2(0.1 * i)]) for i in range(2)]
+    stack = xn.Stack([trainer_of(rule) for rule in rules])
+    stack.fit(*data("values"), 1, 8, verbose=False)
+    return stack
+
+
+def test_a_kept_program_does_not_keep_a_number_that_has_changed():
+    kept, remade, unchanged = pair(), pair(), pair()
+    assert recorded_settings(kept[0]) is not None
+    for stack in (kept, remade):
+        stack[0].optimizer.transforms[1].l2 = 0.5
+    remade = xn.Stack(remade.trainers)
+    for stack in (kept, remade, unchanged):
+        stack.fit(*data("values"), 1, 8, verbose=False)
+    assert np.array_equal(params(kept[0]), params(remade[0]))
+    assert not np.array_equal(params(kept[0]), params(unchanged[0]))
+
+
+def test_a_chain_that_is_replaced_after_its_trainer_is_built_is_refused():
+    stack = pair()
+    for trainer in stack.trainers:
+        trainer.optimizer.transforms = (xn.GradientNoise(0.1),)
+    with pytest.raises(ValueError, match="expected the transforms that it had when"):
+        stack.fit(*data("values"), 1, 8, verbose=False)
 
 
 def test_a_file_holds_those_of_xpnet(tmp_path):
