@@ -9,6 +9,7 @@ import ast
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 FACE = ROOT / "xpnet"
@@ -20,7 +21,7 @@ ROOMS = (
     *("xpnet", "benchmarks", "lessons", "commands"),
 )
 
-FACE_MODULES = ("xpnet", "xpnet.arguments", "xpnet.sklearn")
+FACE_MODULES = ("xpnet", "xpnet.arguments", "xpnet.names", "xpnet.sklearn")
 
 Graph = dict[str, set[str]]
 
@@ -64,6 +65,12 @@ def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
                     yield part.value, ""
 
 
+def _handed_on(module: str, trees: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(module, name) of each import of a package; `*` stands for a list of imports."""
+    for at, name in _imports(trees[module]):
+        yield from _imports(trees[at]) if name == "*" else [(at, name)]
+
+
 def _name(function: ast.expr) -> str:
     if isinstance(function, ast.Attribute):
         return function.attr
@@ -79,7 +86,7 @@ def import_graph() -> Graph:
     paths = modules()
     trees = {m: ast.parse(p.read_text(encoding="utf-8")) for m, p in paths.items()}
     packages = {m for m, p in paths.items() if p.name == "__init__.py"}
-    given = {(m, name): at for m in packages for at, name in _imports(trees[m]) if name}
+    given = {(m, n): at for m in packages for at, n in _handed_on(m, trees) if n}
 
     def home(module: str, name: str) -> set[str]:
         while (module, name) in given and f"{module}.{name}" not in paths:

@@ -37,7 +37,7 @@ class Convergence(Callback):
 
     for more than `patience` epochs in a row. The weights of the best score are restored
     at the end. The objective of an epoch is the mean over its batches, weighted by
-    their numbers of samples, of Σ w l / Σ w + ½ (alpha / Σ w) Σ W² (see `Ridge`), as in
+    their numbers of samples, of Σ w l / Σ w + ½ (alpha / Σ w) Σ W² (see `Alpha`), as in
     scikit-learn.
 
     Args:

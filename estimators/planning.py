@@ -10,7 +10,7 @@ from sklearn.model_selection import train_test_split
 from xpnet.estimators.convergence import Convergence, Curves
 from xpnet.estimators.data import Data, FitPlan, Values
 from xpnet.estimators.losses import HalfSquaredError
-from xpnet.estimators.ridge import Ridge, Shares, even
+from xpnet.estimators.ridge import Alpha, Shares, even
 from xpnet.estimators.settings import Settings, is_newton
 from xpnet.layers import BatchNorm
 from xpnet.training.callbacks import check_callbacks
@@ -34,7 +34,7 @@ def plan_fit(
 
     Args:
         settings: the parameters of the estimator.
-        trainer: a built one; a `Ridge` rule gets the weights of its batches.
+        trainer: a built one; its `Alpha` gets the weights of its batches.
         curves: of the estimator.
         data: the samples given to `fit`.
         held: the caller's validation samples, or None.
@@ -61,11 +61,13 @@ def plan_fit(
     half = isinstance(trainer.loss_function, HalfSquaredError)
     outputs = trainer.model.n_outputs if half else 1
     convergence = Convergence(curves, settings, n, monitor, outputs)
-    if isinstance(trainer.optimizer, Ridge):
-        trainer.optimizer.outputs = float(outputs)
+    for alpha in trainer.optimizer.transforms:
+        if not isinstance(alpha, Alpha):
+            continue
+        alpha.outputs = float(outputs)
         steps, epochs = trainer.steps_done, trainer.epochs_done
         seed = trainer.seed if settings["shuffle"] else None
-        trainer.optimizer.shares = (
+        alpha.shares = (
             even(n, size, steps)
             if train.w is None
             else Shares(n, size, steps, epochs, seed, train.w)

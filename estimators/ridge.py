@@ -1,13 +1,13 @@
 """scikit-learn's alpha: an L2 penalty divided by the weights of each batch."""
 
 import copy
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from xpnet.backend import Array
-from xpnet.optim import Optimizer
+from xpnet.optim import Optimizer, Transform
 from xpnet.training.data import Orders
 
 Values = np.ndarray[Any, Any]
@@ -66,13 +66,13 @@ def even(count: int, batch_size: int, first: int) -> Shares:
     return Shares(count, batch_size, first, 0, None, None)
 
 
-class Ridge(Optimizer):
+class Alpha(Transform):
     """Adds alpha / Σ w of the batch times W to the gradient of the weights.
 
         J = Σ w l / Σ w + ½ (alpha / Σ w) Σ W²
 
-    over each batch, as in scikit-learn's MLP. It is mixed into another rule, see
-    `ridged`. The penalty is a number of the step, so a recorded step takes every value.
+    over each batch, as in scikit-learn's MLP. The penalty is a number of the step, so a
+    recorded step takes every value.
 
     Attributes:
         alpha: the penalty.
@@ -80,68 +80,31 @@ class Ridge(Optimizer):
         outputs: divisor of reported losses, which does not divide the penalty.
     """
 
-    reports_penalty = True
-    alpha: float = 0.0
-    outputs: float = 1.0
-    shares: Shares | None = None
+    of_weights = keeps_zeros = True
 
-    @property
-    def penalizes(self) -> bool:
-        """True: the rule differs between weights and biases."""
-        return True
+    def __init__(self, alpha: float) -> None:
+        self.alpha = alpha
+        self.outputs = 1.0
+        self.shares: Shares | None = None
 
     def scalars(self, rate: float, t: int) -> dict[str, float]:
-        """The rule's numbers and alpha / Σ w."""
-        found = super().scalars(rate, t)
-        found["ridge"] = 0.0 if self.shares is None else self.alpha * self.shares.at(t)
-        return found
+        """alpha / Σ w of step t."""
+        return {"share": self.alpha * self.shares.at(t) if self.shares else 0.0}
 
-    def step(
-        self,
-        params: Array,
-        grads: Array,
-        slots: list[Array],
-        scalars: dict[str, Array],
-        penalized: int,
-        noise: Array | None = None,
-    ) -> None:
-        """One update in place."""
-        rest = dict(scalars)
-        self._ridge = rest.pop("ridge")
-        super().step(params, grads, slots, rest, penalized, noise)
+    def apply(self, p: Array, g: Array, rate: Array, **own: Array) -> Array:
+        """g + (alpha / Σ w) W."""
+        return g + own["share"] * p
 
-    def penalize(self, p: Array, g: Array, rate: Array) -> tuple[Array, Array]:
-        """(p, g) with the rule's own penalties and this one."""
-        p, g = super().penalize(p, g, rate)
-        return p, g + self._ridge * p
-
-    def penalty(self, weights: Array, scalars: dict[str, Array]) -> Array:
+    def penalty(self, weights: Array, **own: Array) -> Array:
         """½ (alpha / Σ w) Σ W² of this step."""
         square = weights[..., None, :] @ weights[..., :, None]
-        ridge = scalars["ridge"].reshape(square.shape)
-        return (0.5 * self.outputs) * ridge * square
-
-    def config(self) -> dict[str, Any]:
-        """The rule's arguments, and what may differ between networks."""
-        shares = self.shares
-        own = {
-            "alpha": self.alpha,
-            "shares": 0.0 if shares is None else float(id(shares)),
-        }
-        return {**super().config(), **own}
+        return (0.5 * self.outputs) * own["share"].reshape(square.shape) * square
 
 
-@cache
-def _kind(rule: Any) -> Any:
-    return type(f"Ridge{rule.__name__}", (Ridge, rule), {"__doc__": Ridge.__doc__})
-
-
-def ridged(rule: Optimizer, alpha: float) -> Optimizer:
+def with_alpha(rule: Optimizer, alpha: float) -> Optimizer:
     """A copy of `rule` with scikit-learn's alpha; the rule itself if alpha is 0."""
     if alpha == 0.0:
         return rule
-    found: Any = copy.copy(rule)
-    kind: Any = type(rule)
-    found.__class__ = _kind(kind)
-    found.alpha = alpha
-    return found  # type: ignore[no-any-return]
+    found = copy.copy(rule)
+    found.transforms = (*rule.transforms, Alpha(alpha))
+    return found

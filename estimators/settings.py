@@ -8,7 +8,7 @@ import numpy as np
 
 from xpnet.common import check_number, check_whole, choose, nearest
 from xpnet.estimators.architecture import architecture
-from xpnet.estimators.ridge import ridged
+from xpnet.estimators.ridge import with_alpha
 from xpnet.estimators.rules import PlainAdam, Velocity
 from xpnet.layers import Loss
 from xpnet.optim import LBFGS, OPTIMIZERS, SGD, Adam, Optimizer
@@ -50,7 +50,7 @@ def optimizer(settings: Settings) -> Optimizer:
     if is_newton(solver):
         return SGD(1.0)  # never used: the minimiser moves the weights
     if isinstance(solver, Optimizer):
-        return ridged(solver, alpha)
+        return with_alpha(solver, alpha)
     if not isinstance(solver, str) or solver not in OPTIMIZERS:
         raise ValueError(
             f"solver: expected a name or an Optimizer, got {solver!r}; "
@@ -58,7 +58,7 @@ def optimizer(settings: Settings) -> Optimizer:
         )
     kind: Any = RULES[solver]
     rate = float(settings["learning_rate_init"])
-    return ridged(kind(rate, **_momenta(kind, settings)), alpha)
+    return with_alpha(kind(rate, **_momenta(kind, settings)), alpha)
 
 
 def _momenta(kind: type[Optimizer], settings: Settings) -> dict[str, Any]:

@@ -22,15 +22,16 @@ class UpdateState:
         buffers: the model's.
         seeds: of the gradient noise, one a network.
         average: how θ̄ follows the parameters; None for no averages.
-        names: of the numbers; needed where `optimizer` holds those of several networks.
+        names: of another; needed where `optimizer` holds numbers of several networks.
         slots, averages: arrays to go on with.
 
     Attributes:
         slots: the flat arrays that it keeps between steps, (..., n), 0 at the start.
         numbers: (..., k), the numbers of this step in one array.
-        scalars: views of those that the optimiser takes, by name.
+        names: of the rule's numbers, then of those of each transform that has any.
+        scalars: views of those that the rule takes, by name.
         averages: θ̄ (..., n) and that of the running statistics (..., s), or nothing.
-        is_noisy: whether noise is added to the gradient.
+        is_noisy: whether a transform of the gradient draws noise.
     """
 
     def __init__(
@@ -39,22 +40,32 @@ class UpdateState:
         buffers: Buffers,
         seeds: tuple[int, ...] = (0,),
         average: WeightAverage | None = None,
-        names: Sequence[str] | None = None,
+        names: Sequence[Sequence[str]] | None = None,
         slots: Sequence[Array] | None = None,
         averages: Sequence[Array] | None = None,
     ) -> None:
         self.optimizer, self.average = optimizer, average
         self._buffers, self._backend = buffers, buffers.backend
         self._dtype = buffers.dtype
-        names = list(optimizer.scalars(1.0, 1)) if names is None else names
-        names = [*names, "noise", "average"]
+        self._chain = optimizer.chain
+        numbered = [one for one in self._chain if one.has_scalars]
+        self._scalars = [optimizer.scalars, *[one.scalars for one in numbered]]
+        if names is None:
+            names = [list(scalars(1.0, 1)) for scalars in self._scalars]
+        if len(names) != len(self._scalars):
+            raise ValueError(
+                "optimizer: expected the transforms that it had when its trainer was "
+                f"built, got {optimizer!r}; make a new trainer"
+            )
+        self.names = names
         zeros = buffers.backend.zeros
         with buffers.backend.active():
             shape = buffers.params.shape
             if slots is None:
                 slots = [zeros(shape, buffers.dtype) for _ in optimizer.slots]
             self.slots = list(slots)
-            self.numbers = zeros((*buffers.lead, len(names)), buffers.dtype)
+            width = sum(map(len, names)) + 1
+            self.numbers = zeros((*buffers.lead, width), buffers.dtype)
             kept = [] if average is None else [buffers.params, buffers.state]
             if averages is None:
                 averages = [zeros(array.shape, buffers.dtype) for array in kept]
@@ -62,14 +73,17 @@ class UpdateState:
                     mean[...] = array
             self.averages = list(averages)
         # One network's numbers are 0-d, which NumPy broadcasts fastest.
-        places = [slice(i, i + 1) if buffers.lead else i for i in range(len(names))]
-        self.scalars: dict[str, Array] = {
-            name: self.numbers[..., at] for name, at in zip(names, places, strict=True)
-        }
-        self._noise_scale = self.scalars.pop("noise")
-        self._weight = self.scalars.pop("average")
-        self.is_noisy = bool(optimizer.gradient_noise)
-        self._noise = self._drawn_from(seeds) if self.is_noisy else None
+        places = [slice(i, i + 1) if buffers.lead else i for i in range(width)]
+        *views, self._weight = [self.numbers[..., at] for at in places]
+        rest = iter(views)
+        groups = [dict(zip(group, rest, strict=False)) for group in names]
+        self.scalars: dict[str, Array] = groups.pop(0)
+        self._own = [groups.pop(0) if one.has_scalars else {} for one in self._chain]
+        noisy = [one.uses_noise for one in self._chain]
+        self.is_noisy = any(noisy)
+        masked = self.is_noisy or not all(one.keeps_zeros for one in self._chain)
+        self._used = self._mask() if masked else None
+        self._noises = [self._drawn_from(seeds, i) for i in range(sum(noisy))]
         self._newest: tuple[float, ...] = ()
         self._largest = float(np.finfo(self._dtype).max)
 
@@ -82,14 +96,20 @@ class UpdateState:
         """The averages as a layer's `W`, `b`, `running_mean` ..."""
         return self._buffers.over(*self.averages)
 
-    def _drawn_from(self, seeds: tuple[int, ...]) -> Noise:
-        keys = [stream_key(seed, GRADIENT_NOISE) for seed in seeds]
-        host = np.array(keys, np.uint32).reshape((*self._buffers.lead, 1, 1))
+    def _mask(self) -> Array:
+        """(n,), 1 where a parameter lies; what lies between stays 0."""
         used = np.zeros(self._buffers.layout.size, self._dtype)
         for slot in self._buffers.layout.trained:
             used[slot.start : slot.start + slot.size] = 1.0
         with self._backend.active():
-            self._used = self._backend.asarray(used)  # what lies between stays 0
+            return self._backend.asarray(used)
+
+    def _drawn_from(self, seeds: tuple[int, ...], index: int) -> Noise:
+        """The noise of transform 0, 1, ... of those that draw any."""
+        stream = (GRADIENT_NOISE, index) if index else (GRADIENT_NOISE,)
+        keys = [stream_key(seed, *stream) for seed in seeds]
+        host = np.array(keys, np.uint32).reshape((*self._buffers.lead, 1, 1))
+        with self._backend.active():
             return Noise(None, self._backend.asarray(host), self._backend.asarray)
 
     def write(self, rate: float, step: int) -> None:
@@ -109,57 +129,66 @@ class UpdateState:
         Rows of it, copied into `numbers`, take the place of `write`.
         """
         self.forget()
-        steps, scalars = range(first, first + len(rates)), self.optimizer.scalars
         flat: list[float] = []
-        for t, rate in zip(steps, rates, strict=True):
-            flat += scalars(rate, t).values()
+        for t, rate in enumerate(rates, first):
+            for scalars in self._scalars:
+                flat += scalars(rate, t).values()
         found = np.empty((len(rates), self.numbers.shape[-1]), self._dtype)
-        found[:, :-2] = np.reshape(flat, (len(rates), len(self.scalars)))
-        found[:, -2] = list(map(self._sigma, steps)) if self.is_noisy else 0.0
+        found[:, :-1] = np.reshape(flat, (len(rates), -1))
+        steps = range(first, first + len(rates))
         found[:, -1] = (
             1.0 if self.average is None else list(map(self.average.weight, steps))
         )
         return found
-
-    def _sigma(self, step: int) -> float:
-        """Of the noise of `step` = 1, 2, ..."""
-        return self.optimizer.noise_scale(step - 1)
 
     def forget(self) -> None:
         """`numbers` is written elsewhere: what it holds is not known."""
         self._newest = ()
 
     def _row(self, rate: float, step: int) -> tuple[float, ...]:
-        return (
-            *self.optimizer.scalars(rate, step).values(),
-            self._sigma(step) if self.is_noisy else 0.0,
-            1.0 if self.average is None else self.average.weight(step),
-        )
+        row: list[float] = []
+        for scalars in self._scalars:
+            row += scalars(rate, step).values()
+        row.append(1.0 if self.average is None else self.average.weight(step))
+        return tuple(row)
 
     # The equations.
 
-    def noise(self, step: Array, leaf: Any) -> Array | None:
-        """σ ε of this step, ε ~ N(0, 1), of the shape of the gradients; None without.
+    def _noise(self, noise: Noise, step: Array, leaf: Any) -> Array:
+        """ε ~ N(0, 1) of this step, of the shape of the gradients.
 
         Args:
+            noise: where it is drawn.
             step: (..., 1, 1), the count that the numbers are drawn from.
             leaf: what makes an array one of the program.
         """
-        if self._noise is None:
-            return None
         *lead, n = self._buffers.params.shape
-        self._noise.step = step
-        epsilon = self._noise.normal((*lead, 1, n), self._dtype)
-        self._noise.step = None
-        return epsilon.reshape((*lead, n)) * leaf(self._used) * leaf(self._noise_scale)
+        noise.step = step
+        epsilon = noise.normal((*lead, 1, n), self._dtype)
+        noise.step = None
+        return epsilon.reshape((*lead, n)) * leaf(self._used)
+
+    def _own_inputs(self, step: Array, leaf: Any) -> list[dict[str, Array]]:
+        """Of each transform: its noise and its numbers of this step."""
+        found, noises = [], iter(self._noises)
+        for transform, numbers in zip(self._chain, self._own, strict=True):
+            own = {}
+            if transform.uses_noise:
+                own["epsilon"] = self._noise(next(noises), step, leaf)
+            found.append(own | {name: leaf(array) for name, array in numbers.items()})
+        return found
 
     def penalty(self, leaf: Any = lambda array: array) -> Array | None:
         """What joins the reported loss, (..., 1, 1); None where nothing does."""
-        if not self.optimizer.reports_penalty:
-            return None
-        weights = leaf(self._buffers.params)[..., : self._buffers.layout.penalized]
-        scalars = {name: leaf(array) for name, array in self.scalars.items()}
-        return self.optimizer.penalty(weights, scalars)
+        total = None
+        for transform, numbers in zip(self._chain, self._own, strict=True):
+            if transform.reports_penalty:
+                weights = leaf(self._buffers.params)
+                weights = weights[..., : self._buffers.layout.penalized]
+                own = {name: leaf(array) for name, array in numbers.items()}
+                value = transform.penalty(weights, **own)
+                total = value if total is None else total + value
+        return total
 
     def update(self, model: Sequential, leaf: Any = lambda array: array) -> None:
         """θ ← rule(θ, ∂J/∂θ), then the layers' constraints and the averages.
@@ -175,7 +204,8 @@ class UpdateState:
             [leaf(slot) for slot in self.slots],
             {name: leaf(array) for name, array in self.scalars.items()},
             buffers.layout.penalized,
-            self.noise(step, leaf),
+            self._own_inputs(step, leaf),
+            None if self._used is None else leaf(self._used),
         )
         for layer in model.layers:
             layer.constrain()

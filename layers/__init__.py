@@ -1,56 +1,23 @@
 """The equations: layers, activations, initialisers, losses, Sequential."""
 
-from xpnet.layers.activations import (
-    ACTIVATIONS,
-    Activation,
-    ActivationFunction,
-    get_activation,
-)
-from xpnet.layers.dense import Dense
-from xpnet.layers.flatten import Flatten
-from xpnet.layers.initializers import INITIALIZERS, get_initializer
-from xpnet.layers.layer import Layer
-from xpnet.layers.losses import (
-    LOSSES,
-    BinaryCrossEntropy,
-    Huber,
-    Loss,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    SoftmaxCrossEntropy,
-    get_loss,
-)
-from xpnet.layers.noise import Dropout, GaussianNoise
-from xpnet.layers.normalization import BatchNorm, LayerNorm
-from xpnet.layers.parameters import Buffers, Slot, Views
-from xpnet.layers.sequential import Sequential
-from xpnet.layers.table import LAYERS
+import typing
 
-__all__ = [
-    "ACTIVATIONS",
-    "INITIALIZERS",
-    "LAYERS",
-    "LOSSES",
-    "Activation",
-    "ActivationFunction",
-    "BatchNorm",
-    "BinaryCrossEntropy",
-    "Buffers",
-    "Dense",
-    "Dropout",
-    "Flatten",
-    "GaussianNoise",
-    "Huber",
-    "Layer",
-    "LayerNorm",
-    "Loss",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "Sequential",
-    "Slot",
-    "SoftmaxCrossEntropy",
-    "Views",
-    "get_activation",
-    "get_initializer",
-    "get_loss",
-]
+from xpnet.common import exports
+from xpnet.layers.activations import ACTIVATIONS as ACTIVATIONS
+from xpnet.layers.activations import ActivationFunction as ActivationFunction
+from xpnet.layers.activations import get_activation as get_activation
+from xpnet.layers.initializers import INITIALIZERS as INITIALIZERS
+from xpnet.layers.initializers import get_initializer as get_initializer
+from xpnet.layers.kinds import *
+from xpnet.layers.layer import Layer as Layer
+from xpnet.layers.losses import Loss as Loss
+from xpnet.layers.parameters import Buffers as Buffers
+from xpnet.layers.parameters import Slot as Slot
+from xpnet.layers.parameters import Views as Views
+from xpnet.layers.sequential import Sequential as Sequential
+from xpnet.layers.table import LAYERS as LAYERS
+from xpnet.layers.table import LOSSES as LOSSES
+from xpnet.layers.table import get_loss as get_loss
+
+if not typing.TYPE_CHECKING:  # which takes the imports as they stand
+    __all__ = exports.public_names(vars())

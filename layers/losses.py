@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from xpnet.backend import Array
-from xpnet.common import check_number, choose, explains_arguments
+from xpnet.common import check_number, explains_arguments
 from xpnet.layers.activations import sigmoid, softmax
 from xpnet.trace import feature_mean, feature_sum
 
@@ -178,17 +178,3 @@ class SoftmaxCrossEntropy(Loss):
     def link(self, z: Array) -> Array:
         """softmax(z)."""
         return softmax(z)
-
-
-LOSSES: dict[str, type[Loss]] = {
-    "mean_squared_error": MeanSquaredError,
-    "mean_absolute_error": MeanAbsoluteError,
-    "huber": Huber,
-    "binary_cross_entropy": BinaryCrossEntropy,
-    "softmax_cross_entropy": SoftmaxCrossEntropy,
-}
-
-
-def get_loss(loss: str | Loss) -> Loss:
-    """The loss of that name with its defaults; a `Loss` as it is."""
-    return loss if isinstance(loss, Loss) else choose(loss, LOSSES, "loss")()

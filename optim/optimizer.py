@@ -1,21 +1,27 @@
 """Optimizer, the base of update rules: one elementwise formula over all parameters.
 
-A step is a chain: clip the gradient, add noise to it, add the penalties, shrink the
-weights (decoupled decay), apply the rule. Except the norm, all of it is elementwise
-over the flat buffers, so it is recorded once and replayed as one formula.
+A step is a chain of transforms (clip the gradient, add noise to it, add the penalties,
+shrink the weights) and then the rule. Except the norm, all of it is elementwise over
+the flat buffers, so it is recorded once and replayed as one formula.
 """
 
 import inspect
 import math
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
-
-import numpy as np
 
 from xpnet.backend import Array
 from xpnet.common import check_number, nearest, parameters
 from xpnet.optim.schedules import Schedule, get_schedule
-from xpnet.trace import within
+from xpnet.optim.transforms import (
+    TRANSFORMS,
+    Transform,
+    apply_chain,
+    at_least_0,
+    checked_transforms,
+    limit,
+)
 
 
 class Optimizer:
@@ -41,6 +47,9 @@ class Optimizer:
             gradient, σ² = gradient_noise / (1 + t)^noise_decay at step t = 0, 1, ...;
             drawn from (seed, step, position), the same on every device. Neelakantan
             et al. (2015), arXiv:1511.06807, who try 0.01, 0.3 and 1 with 0.55.
+        transforms: more equations for the gradient, in their order: `Transform` objects
+            and functions g -> g of the whole gradient (..., n). Those of all parameters
+            come before l2, l1 and weight_decay, those of the weights alone after them.
 
     Raises:
         ValueError: a rate or limit not above 0, a negative penalty or noise.
@@ -48,7 +57,6 @@ class Optimizer:
     """
 
     slots: tuple[str, ...] = ()
-    reports_penalty = False  # whether `penalty` joins the reported loss
     squares: tuple[str, ...] = ()  # the slots that are never below 0
 
     def __init__(
@@ -62,6 +70,7 @@ class Optimizer:
         clip_norm: float | None = None,
         gradient_noise: float = 0.0,
         noise_decay: float = 0.55,
+        transforms: Sequence[Transform | Callable[[Array], Array]] = (),
         **unknown: Any,
     ):
         for name in unknown:
@@ -71,75 +80,46 @@ class Optimizer:
             )
         self.learning_rate = learning_rate
         self.schedule = get_schedule(learning_rate)
-        self.l1 = self._check("l1", l1)
-        self.l2 = self._check("l2", l2)
-        self.weight_decay = self._check("weight_decay", weight_decay)
-        self.clip_value = self._check_limit("clip_value", clip_value)
-        self.clip_norm = self._check_limit("clip_norm", clip_norm)
-        self.gradient_noise = self._check("gradient_noise", gradient_noise)
-        self.noise_decay = self._check("noise_decay", noise_decay)
+        owner = type(self).__name__
+        self.l1 = at_least_0(owner, "l1", l1)
+        self.l2 = at_least_0(owner, "l2", l2)
+        self.weight_decay = at_least_0(owner, "weight_decay", weight_decay)
+        self.clip_value = limit(owner, "clip_value", clip_value)
+        self.clip_norm = limit(owner, "clip_norm", clip_norm)
+        self.gradient_noise = at_least_0(owner, "gradient_noise", gradient_noise)
+        self.noise_decay = at_least_0(owner, "noise_decay", noise_decay)
+        self.transforms = checked_transforms(owner, transforms)
 
     def _check(self, name: str, value: Any, below: float = math.inf) -> float:
         """`value` as a number from 0 to less than `below`."""
-        span = f"{name} >= 0" if below == math.inf else f"0 <= {name} < {below:g}"
-        return check_number(
-            type(self).__name__, value, span, lambda v: 0.0 <= v < below
-        )
-
-    def _check_limit(self, name: str, value: Any) -> float | None:
-        if value is None:
-            return None
-        span = f"{name} > 0 or None"
-        return check_number(type(self).__name__, value, span, lambda v: v > 0.0)
+        found: float = at_least_0(type(self).__name__, name, value, below)
+        return found
 
     def _check_eps(self, eps: Any) -> float:
         return check_number(type(self).__name__, eps, "eps > 0", lambda e: e > 0.0)
 
+    @property
+    def chain(self) -> tuple[Transform, ...]:
+        """What a gradient passes before the rule, in this order: those of all
+        parameters, then those of the weights; of either the arguments' before
+        `transforms`.
+        """
+        found = []
+        for argument, kind in TRANSFORMS.items():
+            if getattr(self, argument):
+                numbers = [getattr(self, name) for name in kind.arguments()]
+                found.append(kind(*numbers))
+        return tuple(sorted([*found, *self.transforms], key=lambda t: t.of_weights))
+
     def scalars(self, rate: float, t: int) -> dict[str, float]:
         """The numbers of step t = 1, 2, ... that `update` takes by name."""
         return {"rate": rate}
-
-    def noise_scale(self, t: int) -> float:
-        """σ, the standard deviation of the gradient noise, at step t = 0, 1, ..."""
-        return math.sqrt(self.gradient_noise / (1.0 + t) ** self.noise_decay)
 
     def update(
         self, p: Array, g: Array, *slots: Array, rate: Array, **scalars: Array
     ) -> tuple[Array, ...]:
         """(new p, new slots...)."""
         raise NotImplementedError(f"{type(self).__name__}.update")
-
-    def clip(self, g: Array) -> Array:
-        """The clipped gradient of g (..., n); the norm is each network's own."""
-        if self.clip_value is not None:
-            g = np.minimum(np.maximum(g, -self.clip_value), self.clip_value)
-        if self.clip_norm is not None:
-            g = within(g, self.clip_norm, _squares)
-        return g
-
-    @property
-    def penalizes(self) -> bool:
-        """Whether the rule differs between weights and biases."""
-        return bool(self.l1 or self.l2 or self.weight_decay)
-
-    def penalize(self, p: Array, g: Array, rate: Array) -> tuple[Array, Array]:
-        """(p, g) of the weights with penalties and decay applied."""
-        if self.l2:
-            g = g + self.l2 * p
-        if self.l1:
-            g = g + self.l1 * np.sign(p)
-        if self.weight_decay:
-            p = p - (self.weight_decay * rate) * p
-        return p, g
-
-    def penalty(self, weights: Array, scalars: dict[str, Array]) -> Array:
-        """The penalty to add to the reported loss of a step, (..., 1, 1).
-
-        Args:
-            weights: (..., n), all that penalties apply to.
-            scalars: see `step`.
-        """
-        raise NotImplementedError(f"{type(self).__name__}.penalty")
 
     def step(
         self,
@@ -148,7 +128,8 @@ class Optimizer:
         slots: list[Array],
         scalars: dict[str, Array],
         penalized: int,
-        noise: Array | None = None,
+        own: Sequence[dict[str, Array]] | None = None,
+        used: Array | None = None,
     ) -> None:
         """One update in place.
 
@@ -156,23 +137,28 @@ class Optimizer:
             params, grads, slots: (..., n), the flat buffers.
             scalars: arrays (..., 1), or of no axes for one network.
             penalized: weights are the first `penalized` of n.
-            noise: (..., n), added to the clipped gradient.
+            own: of each transform of `chain`: its numbers and noise.
+            used: (n,), 1 where a parameter lies and 0 between; None where all are.
         """
-        n = params.shape[-1]
-        g = self.clip(grads)
-        if noise is not None:
-            g = g + noise
-        cuts = [0, penalized, n] if self.penalizes and penalized < n else [0, n]
+        n, rate, chain = params.shape[-1], scalars["rate"], self.chain
+        pairs = list(zip(chain, [{}] * len(chain) if own is None else own, strict=True))
+        of_all = [pair for pair in pairs if not pair[0].of_weights]
+        of_weights = pairs[len(of_all) :]
+        moved, g = apply_chain(of_all, params, grads, rate, used)
+        cuts = [0, penalized, n] if of_weights and penalized < n else [0, n]
         for start, stop in pairwise(cuts):
-            part = (..., slice(start, stop))
+            part = slice(start, stop)
             whole = len(cuts) == 2
-            views = [a if whole else a[part] for a in (params, g, *slots)]
-            p, g_part = views[:2]
-            if self.penalizes and start == 0 and penalized:
-                p, g_part = self.penalize(p, g_part, scalars["rate"])
-            new = self.update(p, g_part, *views[2:], **scalars)
-            for target, value in zip((views[0], *views[2:]), new, strict=True):
-                target[...] = value
+            target, g_part, *kept = [
+                a if whole else a[..., part] for a in (params, g, *slots)
+            ]
+            p = target if moved is params else moved[..., part]
+            if start == 0 and penalized:
+                mask = None if used is None else used[part]
+                p, g_part = apply_chain(of_weights, p, g_part, rate, mask)
+            new = self.update(p, g_part, *kept, **scalars)
+            for array, value in zip((target, *kept), new, strict=True):
+                array[...] = value
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -185,8 +171,9 @@ class Optimizer:
         }
 
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {name: getattr(self, name) for name in sorted(self.defaults())}
+        """The constructor's arguments; `transforms` where there are any."""
+        names = self.defaults().keys() - (set() if self.transforms else {"transforms"})
+        return {name: getattr(self, name) for name in sorted(names)}
 
     def __repr__(self) -> str:
         defaults = self.defaults()
@@ -196,10 +183,3 @@ class Optimizer:
             if name != "learning_rate" and value != defaults.get(name)
         ]
         return f"{type(self).__name__}({', '.join([repr(self.learning_rate), *shown])})"
-
-
-def _squares(g: Array) -> Array:
-    """‖g‖² of g (..., n): (..., 1)."""
-    lead, n = tuple(g.shape[:-1]), g.shape[-1]
-    square = g.reshape((*lead, 1, n)) @ g.reshape((*lead, n, 1))
-    return square.reshape((*lead, 1))

@@ -5,28 +5,19 @@ from functools import partial
 from typing import Any
 
 from xpnet.common import choose
-from xpnet.optim.adam_variants import Adamax, Nadam, RAdam
-from xpnet.optim.adaptive import Adadelta, Adagrad, RMSprop
+from xpnet.optim import kinds
+from xpnet.optim.adaptive import RMSprop
 from xpnet.optim.genetic import GeneticAlgorithm
 from xpnet.optim.lbfgs import LBFGS
-from xpnet.optim.lion import Lion
 from xpnet.optim.minimizer import Minimizer
 from xpnet.optim.optimizer import Optimizer
-from xpnet.optim.rules import SGD, Adam, AdamW, AMSGrad
+from xpnet.optim.rules import SGD
 from xpnet.optim.search import GridSearch, RandomSearch
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
-    "sgd": SGD,
-    "adagrad": Adagrad,
-    "adadelta": Adadelta,
-    "rmsprop": RMSprop,
-    "adam": Adam,
-    "amsgrad": AMSGrad,
-    "adamw": AdamW,
-    "adamax": Adamax,
-    "nadam": Nadam,
-    "radam": RAdam,
-    "lion": Lion,
+    kind.__name__.lower(): kind
+    for kind in vars(kinds).values()
+    if isinstance(kind, type)
 }
 # More names, of a rule above with a setting.
 VARIANTS: dict[str, Callable[..., Optimizer]] = {

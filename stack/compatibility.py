@@ -16,7 +16,7 @@ import numpy as np
 
 from xpnet.common import parameters
 from xpnet.layers import ActivationFunction, Layer, Loss, Sequential
-from xpnet.optim import Optimizer
+from xpnet.optim import Optimizer, Transform
 from xpnet.trace import Noise, PerNetwork
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def stack_key(trainer: "Trainer") -> tuple[Any, ...]:
     for i, layer in enumerate(model.layers):
         parts += _fixed(f"layer {i}", layer)
     parts += _fixed("optimizer", trainer.optimizer)
-    parts.append(("gradient noise", bool(trainer.optimizer.gradient_noise)))
+    noisy = [one for one in trainer.optimizer.chain if one.uses_noise]
+    parts.append(("gradient noise", len(noisy)))
     parts.append(("average", trainer.average is not None))
     parts += _fixed("loss", trainer.loss_function)
     parts += [("metrics", tuple(trainer.metrics.items()))]
@@ -75,7 +76,10 @@ def _fixed(where: str, thing: Any) -> list[tuple[str, Any]]:
     """(name, value) of what must be the same in every network of a stack."""
     rows: list[tuple[str, Any]] = [(where, type(thing).__name__)]
     for name, value in thing.config().items():
-        if name not in OWN and not _may_differ(name, value):
+        if name == "transforms":
+            for i, transform in enumerate(value):
+                rows += _fixed(f"{where}: transforms[{i}]", transform)
+        elif name not in OWN and not _may_differ(name, value):
             rows.append((f"{where}: {name}", _Same(value)))
     return rows
 
@@ -110,7 +114,8 @@ def recorded_settings(trainer: "Trainer") -> tuple[Any, ...] | None:
     may change unseen: an object of your own in a layer, a rule or a loss.
     """
     model, rule, backend = trainer.model, trainer.optimizer, trainer.backend
-    noisy = rule.gradient_noise or any(layer.uses_noise for layer in model.layers)
+    drawn: list[Any] = [*rule.chain, *model.layers]
+    noisy = any(one.uses_noise for one in drawn)
     found: list[Any] = [trainer.seed if noisy else None, model.sample_shape]
     found += [backend, trainer.dtype, trainer.jit]
     found += [trainer.takes_graphs, type(trainer.average)]
@@ -136,8 +141,11 @@ def _settings(thing: Any, found: list[Any]) -> bool:
                 found.append((name, kind, value))
         elif kind is float:
             found.append((name, kind, repr(value)))  # which tells 0.0 from -0.0
-        elif isinstance(value, Layer):
+        elif isinstance(value, Layer | Transform):
             if not _settings(value, found):
+                return False
+        elif name == "transforms":
+            if not all(_settings(one, found) for one in value):
                 return False
         elif isinstance(value, UNCHANGING) or (
             kind is tuple and {type(one) for one in value} <= PLAIN
@@ -188,6 +196,12 @@ def _merge(into: T, peers: Sequence[Any], axes: int, asarray: Any) -> T:
         values = [vars(peer).get(name) for peer in peers]
         if isinstance(value, Layer):
             _merge(value, values, axes, asarray)
+        elif name == "transforms":
+            merged = [
+                _merge(copy.copy(own[0]), own, axes, asarray)
+                for own in zip(*values, strict=True)
+            ]
+            setattr(into, name, tuple(merged))
         elif name in OWN or name.startswith("_") or not _numbers(name, values):
             continue
         elif any(other != values[0] for other in values):

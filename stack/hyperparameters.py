@@ -5,20 +5,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.optim import TRANSFORMS, Transform
+
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
 
 Values = np.ndarray[Any, Any]
 
-# What the numbers of a step do not depend on, and the rate, which is looked at apart.
-APART = {
-    "learning_rate",
-    "schedule",
-    "l1",
-    "l2",
-    "weight_decay",
-    "clip_value",
-    "clip_norm",
+# What the numbers of a step do not depend on, and what is looked at apart.
+APART = {"learning_rate", "schedule", "transforms"} | {
+    name
+    for kind in TRANSFORMS.values()
+    if kind.scalars is Transform.scalars
+    for name in kind.arguments()
 }
 
 
@@ -79,4 +78,10 @@ class Numbers:
 
 
 def _plain(rule: Any) -> tuple[Any, ...]:
-    return tuple([(k, repr(v)) for k, v in vars(rule).items() if k not in APART])
+    """Equal for rules that give equal numbers."""
+    numbered = [rule, *[one for one in rule.transforms if one.has_scalars]]
+    return tuple([(type(one), k, repr(v)) for one in numbered for k, v in _own(one)])
+
+
+def _own(thing: Any) -> list[tuple[str, Any]]:
+    return [(k, v) for k, v in vars(thing).items() if k not in APART]

@@ -259,10 +259,9 @@ class ModelSlice:
         self._evaluations: dict[tuple[BatchSpec, bool], EvaluationStep] = {}
         optimizer = compatibility.stacked_optimizer(trainers)
         slots = [parameters.slots[name][rows] for name in optimizer.slots]
-        names = list(first.optimizer.scalars(1.0, 1))
         averages = [mean[rows] for mean in parameters.averages]
         self.rule = UpdateState(
-            optimizer, buffers, seeds, first.average, names, slots, averages
+            optimizer, buffers, seeds, first.average, first.rule.names, slots, averages
         )
 
     @property

@@ -23,6 +23,21 @@ def softsign(z: Any) -> Any:
     return z / (1 + abs(z))
 
 
+class Towards(xn.Transform):
+    """A transform of one's own: weights are drawn towards a value that falls."""
+
+    of_weights = True
+
+    def __init__(self, value: float, share: float) -> None:
+        self.value, self.share = value, share
+
+    def scalars(self, rate: float, t: int) -> dict[str, float]:
+        return {"now": self.value / t}
+
+    def apply(self, p: Any, g: Any, rate: Any, **own: Any) -> Any:
+        return g + self.share * (p - own["now"])
+
+
 # The layers in front of the last one, from scratch each time.
 LAYERS: dict[str, Callable[[int], list[xn.Layer]]] = {
     "none": lambda i: [],
@@ -110,6 +125,20 @@ RULES |= {
         clip_value=0.5,
         clip_norm=0.7 + 0.1 * i,
     ),
+    "transforms": lambda i: xn.SGD(
+        0.05,
+        l1=1e-3 * (i % 2),
+        gradient_noise=0.01,
+        transforms=[
+            xn.ClipNorm(0.5 + 0.2 * i),
+            xn.GradientNoise(0.02 * (i + 1), 0.3),
+            xn.L2(0.01 * i),
+            xn.WeightDecay(0.1 * i),
+        ],
+    ),
+    "own transforms": lambda i: xn.Adam(
+        0.01, l2=0.01, transforms=[np.tanh, Towards(0.1 * i, 0.1), xn.L1(1e-3)]
+    ),
     "adagrad from 0.1": lambda i: xn.Adagrad(0.1, initial_accumulator_value=0.1),
 }
 
@@ -182,6 +211,8 @@ CASES = {
     "noisy": Case("dense", "mean_squared_error", "noisy"),
     "noisy in float64": Case("noise", "smoothed", "noisy", "float64", average=0.8),
     "average": Case("dense", "huber", "adamw", average=0.5),
+    "transforms": Case("dense", "smoothed", "transforms", average=0.9),
+    "own transforms": Case("layer norm", "huber", "own transforms", "float64"),
     # Every other rule.
     "adagrad": Case("smooth", "binary_cross_entropy", "adagrad"),
     "adagrad from 0.1": Case("deep", "shares", "adagrad from 0.1", "float64"),

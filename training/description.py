@@ -17,6 +17,7 @@ from xpnet.common import check_number, check_whole, choose
 from xpnet.layers import LAYERS, LOSSES, Loss, Sequential
 from xpnet.optim import (
     OPTIMIZERS,
+    TRANSFORMS,
     Optimizer,
     WeightAverage,
     schedule_config,
@@ -62,7 +63,11 @@ def _architecture(
 def _rule(optimizer: Optimizer) -> dict[str, Any]:
     name = _name(optimizer, OPTIMIZERS, "optimizer")
     rate = schedule_config(optimizer.schedule)
-    return {"name": name, **optimizer.config(), "learning_rate": rate}
+    found = {"name": name, **optimizer.config(), "learning_rate": rate}
+    if optimizer.transforms:
+        own = [_named(one, TRANSFORMS, "transform") for one in optimizer.transforms]
+        found["transforms"] = own
+    return found
 
 
 def counters(trainer: TrainingState) -> dict[str, Any]:
@@ -218,10 +223,13 @@ def _from(config: Any, table: dict[str, Any], where: str, what: str) -> Any:
 def _optimizer(config: Any) -> Optimizer:
     if not isinstance(config, dict):
         raise ValueError(f"expected an optimizer, got {config!r}")
-    rate = schedule_from(config["learning_rate"])
-    optimizer: Optimizer = _from(
-        config | {"learning_rate": rate}, OPTIMIZERS, "", "optimizer"
-    )
+    values = config | {"learning_rate": schedule_from(config["learning_rate"])}
+    if "transforms" in config:
+        values["transforms"] = [
+            _from(own, TRANSFORMS, f"transforms[{i}]", "transform")
+            for i, own in enumerate(_list(config["transforms"]))
+        ]
+    optimizer: Optimizer = _from(values, OPTIMIZERS, "", "optimizer")
     return optimizer
 
 

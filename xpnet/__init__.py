@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from xpnet.execution.observer import OBSERVERS
+from xpnet.names import names_of
 
 __version__ = "0.1.0"
 
@@ -26,14 +27,7 @@ def _doctor(*arguments: Any) -> Any:
 OBSERVERS["doctor"] = _doctor
 
 
-def _lines() -> list[list[str]]:
-    """The words of each line `from MODULE import NAME as NAME` of the stub."""
-    stub: bytes = __spec__.loader.get_data(f"{__path__[0]}/__init__.pyi")
-    lines = stub.decode().splitlines()
-    return [line.split() for line in lines if line.startswith("from ")]
-
-
-_MODULE = {name: module for _, module, *_, name in _lines()}
+_MODULE = names_of("__init__.pyi")
 _PACKAGES = {name for name, module in _MODULE.items() if module == "xpnet"}
 __all__ = sorted({*_MODULE, "__version__"} - _PACKAGES)
 

@@ -1,5 +1,6 @@
 # The list of public names, for type checkers and for xpnet/__init__.py, which imports a
-# name when it is first used. A line per name: from MODULE import NAME as NAME.
+# name when it is first used. A line per name, from MODULE import NAME as NAME, or
+# all names of a list of such lines.
 
 from xpnet import backend as backend
 from xpnet import data as data
@@ -25,41 +26,27 @@ from xpnet.data import load_npz as load_npz
 from xpnet.data import split as split
 from xpnet.data import split_indices as split_indices
 from xpnet.diagnosis import check_gradients as check_gradients
-from xpnet.layers import Activation as Activation
 from xpnet.layers import ActivationFunction as ActivationFunction
-from xpnet.layers import BatchNorm as BatchNorm
-from xpnet.layers import BinaryCrossEntropy as BinaryCrossEntropy
-from xpnet.layers import Dense as Dense
-from xpnet.layers import Dropout as Dropout
-from xpnet.layers import Flatten as Flatten
-from xpnet.layers import GaussianNoise as GaussianNoise
-from xpnet.layers import Huber as Huber
 from xpnet.layers import Layer as Layer
-from xpnet.layers import LayerNorm as LayerNorm
 from xpnet.layers import Loss as Loss
-from xpnet.layers import MeanAbsoluteError as MeanAbsoluteError
-from xpnet.layers import MeanSquaredError as MeanSquaredError
 from xpnet.layers import Sequential as Sequential
-from xpnet.layers import SoftmaxCrossEntropy as SoftmaxCrossEntropy
+from xpnet.layers.kinds import *
+from xpnet.optim import L1 as L1
+from xpnet.optim import L2 as L2
 from xpnet.optim import LBFGS as LBFGS
-from xpnet.optim import SGD as SGD
-from xpnet.optim import Adadelta as Adadelta
-from xpnet.optim import Adagrad as Adagrad
-from xpnet.optim import Adam as Adam
-from xpnet.optim import Adamax as Adamax
-from xpnet.optim import AdamW as AdamW
-from xpnet.optim import AMSGrad as AMSGrad
+from xpnet.optim import ClipNorm as ClipNorm
+from xpnet.optim import ClipValue as ClipValue
 from xpnet.optim import Constant as Constant
 from xpnet.optim import Cosine as Cosine
 from xpnet.optim import ExponentialDecay as ExponentialDecay
-from xpnet.optim import Lion as Lion
-from xpnet.optim import Nadam as Nadam
+from xpnet.optim import GradientNoise as GradientNoise
 from xpnet.optim import Optimizer as Optimizer
-from xpnet.optim import RAdam as RAdam
-from xpnet.optim import RMSprop as RMSprop
 from xpnet.optim import StepDecay as StepDecay
+from xpnet.optim import Transform as Transform
 from xpnet.optim import WarmUp as WarmUp
 from xpnet.optim import WeightAverage as WeightAverage
+from xpnet.optim import WeightDecay as WeightDecay
+from xpnet.optim.kinds import *
 from xpnet.selection import Ensemble as Ensemble
 from xpnet.selection import LearningCurve as LearningCurve
 from xpnet.selection import LogUniform as LogUniform

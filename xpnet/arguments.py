@@ -4,9 +4,11 @@ import argparse
 import sys
 from typing import Any, NoReturn
 
+from xpnet.names import names_of
+
 USAGE_ERROR = 2  # exit status
 
-OPTIMIZERS = "sgd adagrad adadelta rmsprop adam amsgrad adamw adamax nadam radam lion"
+OPTIMIZERS = " ".join(names_of("optim/kinds.py")).lower()
 ACTIVATIONS = "identity sigmoid tanh relu leaky_relu elu gelu silu softplus softmax"
 Commands = Any  # argparse's subparsers, a class without a public name
 

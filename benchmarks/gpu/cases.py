@@ -11,15 +11,14 @@ from functools import partial
 from xpnet.backend import Shape
 from xpnet.layers import (
     ACTIVATIONS,
+    LAYERS,
     LOSSES,
     Activation,
-    BatchNorm,
     Dense,
     Dropout,
     Flatten,
     GaussianNoise,
     Layer,
-    LayerNorm,
     Loss,
     SoftmaxCrossEntropy,
 )
@@ -56,13 +55,12 @@ def _after_dense(layer: Callable[[], Layer]) -> list[Layer]:
 
 
 LAYER_ROWS: dict[str, Callable[[], list[Layer]]] = {
+    **{name: partial(_after_dense, kind) for name, kind in LAYERS.items()},
     "Activation": partial(_after_dense, lambda: Activation("softmax")),
-    "BatchNorm": partial(_after_dense, BatchNorm),
     "Dense": partial(_after_dense, lambda: Dense(WIDTH + 3, bias=False)),
     "Dropout": partial(_after_dense, lambda: Dropout(0.3)),
     "Flatten": lambda: [Flatten(), Dense(WIDTH, activation="relu")],
     "GaussianNoise": partial(_after_dense, lambda: GaussianNoise(0.2)),
-    "LayerNorm": partial(_after_dense, LayerNorm),
 }
 LOSS_ROWS: dict[str, Loss] = {
     **{name: loss() for name, loss in LOSSES.items()},

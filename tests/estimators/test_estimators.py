@@ -107,16 +107,16 @@ def test_alpha_follows_the_weights_of_shuffled_batches():
     model = fitted(REGRESSOR, x, y, w, alpha=2.0, **options)
     trainer = model._network.trainer
     again = make(REGRESSOR, alpha=0.0, **options).fit
-    rule = trainer.optimizer
+    (alpha,) = trainer.optimizer.transforms
     from xpnet.training.data import Orders
 
     orders = Orders(trainer.seed, 32)
     for epoch in range(2):
         rows = orders.of(epoch, 70)
         sums = [w[rows[i : i + 32]].sum() for i in (0, 32, 64)]
-        np.testing.assert_allclose(rule.shares.of(epoch), 1.0 / np.array(sums))
+        np.testing.assert_allclose(alpha.shares.of(epoch), 1.0 / np.array(sums))
         t = 3 * epoch + 2
-        assert rule.scalars(0.1, t)["ridge"] == pytest.approx(2.0 / sums[1])
+        assert alpha.scalars(0.1, t)["share"] == pytest.approx(2.0 / sums[1])
     assert not np.allclose(quietly(again, x, y, w).coefs_[0], model.coefs_[0])
 
 

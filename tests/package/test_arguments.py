@@ -14,7 +14,7 @@ from xpnet.common import check_number, check_whole, words
 from xpnet.common.words import THEIRS, nearest
 from xpnet.layers.activations import ACTIVATIONS
 from xpnet.layers.initializers import INITIALIZERS
-from xpnet.layers.losses import LOSSES
+from xpnet.layers.table import LOSSES
 from xpnet.optim.table import OPTIMIZERS
 
 X, Y = data()

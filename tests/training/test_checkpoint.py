@@ -24,6 +24,7 @@ from xpnet.training.sealed import sealed
 PARTS = ("optimizer", "weights")
 KINDS = ["model", *PARTS]
 SAVED = [name for name in LAYERS if name != "own activation"]
+OURS = [name for name in RULES if name != "own transforms"]
 
 
 def trained(
@@ -81,7 +82,7 @@ def alike(a, b):
         and (a.seed, a.dtype, a.notes) == (b.seed, b.dtype, b.notes)
         and repr(a.model) == repr(b.model)
         and repr(a.loss_function) == repr(b.loss_function)
-        and rule(a) == rule(b)
+        and repr(rule(a)) == repr(rule(b))
     )
 
 
@@ -101,7 +102,7 @@ def goes_on_alike(a, b, loss="softmax_cross_entropy"):
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "hidden", "dtype"), in_turns(RULES, SAVED, ["float32", "float64"])
+    ("optimizer", "hidden", "dtype"), in_turns(OURS, SAVED, ["float32", "float64"])
 )
 def test_a_saved_trainer_comes_back_and_goes_on_as_if_never_saved(
     hidden, optimizer, dtype, tmp_path
