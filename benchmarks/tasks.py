@@ -6,8 +6,9 @@ building the network to its last step, without imports.
 
 import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,17 @@ class Task:
     epochs: int
     target: float | None = None
 
+    def weights(self, rng: np.random.Generator) -> list[tuple[Array, Array]]:
+        """(W, b) per layer: normal weights of variance 1/n (tanh) or 2/n (ReLU)."""
+        gain = 1 if self.activation == "tanh" else 2
+        return [
+            (
+                (rng.standard_normal((n, m)) * np.sqrt(gain / n)).astype(np.float32),
+                np.zeros(m, np.float32),
+            )
+            for n, m in pairwise(self.sizes)
+        ]
+
     def write_data(self, file: Path) -> None:
         """Write x, y to train on and xv, yv to validate on; every rival loads them."""
         from xpnet.data import datasets, split
@@ -71,6 +83,15 @@ class Data:
         """Read what `Task.write_data` wrote."""
         with np.load(file) as arrays:
             return cls(**{name: arrays[name] for name in ("x", "y", "xv", "yv")})
+
+    def batches(
+        self, size: int, rng: np.random.Generator
+    ) -> Iterator[tuple[Array, Array]]:
+        """(x, y) batch by batch, in a random order."""
+        order = rng.permutation(len(self.x))
+        for at in range(0, len(order), size):
+            rows = order[at : at + size]
+            yield self.x[rows], self.y[rows]
 
 
 XOR = Task("xor", "XOR, 2-3-2, batch 4, 2,000 steps", (2, 3, 2), "tanh", 0.01, 4, 2000)
@@ -116,7 +137,7 @@ def train(module: Any, task: Task, data: Data, seed: int) -> Answer:
 
 def serve(name: str, task: str, file: str, seed: str) -> Served:
     """Train the network of one rival; the answer is the greeting."""
-    module = importlib.import_module(f"xpnet.benchmarks.rivals.train_{name}")
+    module = importlib.import_module(f"xpnet.benchmarks.rivals.{name}_")
     answer = train(module, TASKS[task], Data.read(file), int(seed))
     package: Any = importlib.import_module(name)
     return answer | {"version": str(package.__version__)}, None

@@ -8,7 +8,7 @@ import xpnet as xn
 from xpnet.backend import Backend
 from xpnet.benchmarks.cases import Case, cases
 from xpnet.benchmarks.conftest import Timed
-from xpnet.benchmarks.rivals import products_
+from xpnet.benchmarks.rivals.numpy_ import prepare_products
 from xpnet.benchmarks.subjects import model, stacked, steady, trainer
 
 
@@ -40,7 +40,7 @@ def test_products(
     benchmark.group = f"step {case.net}"
     if not backend.is_host:
         pytest.skip("the products are those of NumPy")
-    step, _ = products_.prepare(case)
+    step, _ = prepare_products(case)
     timed(step)
 
 

@@ -3,6 +3,7 @@
 import math
 import time
 from contextlib import nullcontext
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,8 +16,7 @@ from xpnet.benchmarks.cases import NETS, Case
 from xpnet.benchmarks.gpu import clock, costs
 from xpnet.benchmarks.gpu.clock import EventClock, HostClock, clock_of, measure
 from xpnet.benchmarks.gpu.contest import expected_loss
-from xpnet.benchmarks.gpu.rivals import RIVALS, jax_, torch_, xpnet_
-from xpnet.benchmarks.gpu.rivals.subject import TOGETHER, Subject
+from xpnet.benchmarks.gpu.rivals import RIVALS, TOGETHER, Subject, xpnet_
 from xpnet.benchmarks.gpu.verdicts import DIFFERS, FAILED, OK, Check
 from xpnet.benchmarks.race import AGREE
 from xpnet.benchmarks.step import CHECKED_STEPS
@@ -212,19 +212,26 @@ def agrees(subject):
     assert math.isfinite(subject.loss())
 
 
+def rival(name, library):
+    """The module of a rival; skips the test if its library is not installed."""
+    pytest.importorskip(name, reason=f"{library} is not installed")
+    return import_module(f"xpnet.benchmarks.gpu.rivals.{name}_")
+
+
 def test_pytorchs_step_has_numpys_loss():
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch_ = rival("torch", "PyTorch")
     agrees(torch_.prepare(SMALL, "eager", "cpu"))
-    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch_.torch.backends.cuda.matmul.allow_tf32
 
 
 def test_what_warming_up_pytorch_changed_is_undone():
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch_ = rival("torch", "PyTorch")
+    torch = torch_.torch
     from xpnet.benchmarks.rivals.torch_ import parts
 
     model, rule, objective, x, y = parts(SMALL, "cpu", True)
     before = [p.detach().clone() for p in model.parameters()]
-    work = torch_._eager(model, rule, objective, x, y)
+    work = torch_.eager(model, rule, objective, x, y)
     work()
     torch_.reset(model, rule, before)
     for _ in range(CHECKED_STEPS):
@@ -236,7 +243,8 @@ def test_what_warming_up_pytorch_changed_is_undone():
 
 def test_pytorchs_graph_and_compiled_step_have_numpys_loss(monkeypatch):
     """On the CPU, where a captured step runs and a replay runs it again."""
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch_ = rival("torch", "PyTorch")
+    torch = torch_.torch
     captured = []
     still = nullcontext()
     still.wait_stream = lambda other: None
@@ -250,9 +258,9 @@ def test_pytorchs_graph_and_compiled_step_have_numpys_loss(monkeypatch):
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "graph", lambda graph: still)
-    eager = torch_._eager
+    eager = torch_.eager
     monkeypatch.setattr(
-        torch_, "_eager", lambda *parts: captured.append(eager(*parts)) or captured[0]
+        torch_, "eager", lambda *parts: captured.append(eager(*parts)) or captured[0]
     )
     agrees(torch_.prepare(SMALL, "graph", "cpu"))
     asked = []
@@ -262,7 +270,8 @@ def test_pytorchs_graph_and_compiled_step_have_numpys_loss(monkeypatch):
 
 
 def test_pytorch_is_timed_by_its_own_events(monkeypatch):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch_ = rival("torch", "PyTorch")
+    torch = torch_.torch
 
     class Event:
         def __init__(self, enable_timing):
@@ -284,5 +293,4 @@ def test_pytorch_is_timed_by_its_own_events(monkeypatch):
 
 @pytest.mark.parametrize("way", ["jit", "scan"])
 def test_jaxs_step_has_numpys_loss(way):
-    pytest.importorskip("jax", reason="JAX is not installed")
-    agrees(jax_.prepare(SMALL, way, "cpu"))
+    agrees(rival("jax", "JAX").prepare(SMALL, way, "cpu"))
