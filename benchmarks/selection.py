@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from xpnet.benchmarks.answers import Answer, Served
+from xpnet.benchmarks.cases import Digits, Study
 from xpnet.benchmarks.options import Command
 from xpnet.benchmarks.process import run_once
-from xpnet.benchmarks.study import Digits, Study
 from xpnet.benchmarks.summary import add_summaries, measured, take_turns
 from xpnet.benchmarks.tables import Row, Table, inverse, threads_of
 

@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 
 from xpnet.benchmarks.answers import Answer
+from xpnet.benchmarks.cases import ACCURACY, DIGITS, XOR, Task
 from xpnet.benchmarks.process import run_once
 from xpnet.benchmarks.summary import add_summaries, take_turns
-from xpnet.benchmarks.tasks import ACCURACY, DIGITS, XOR, Task
 
 ROUNDS = {"cold": 7, "accuracy": 9}
 TASKS = {"cold": (XOR, DIGITS), "accuracy": (ACCURACY,)}

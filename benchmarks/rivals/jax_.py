@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xpnet.benchmarks.cases import Array, Case
-from xpnet.benchmarks.tasks import Data, Learner, Task
+from xpnet.benchmarks.cases import Array, Case, Data, Learner, Task
 
 PACKAGES = ("jax", "jaxlib")
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8

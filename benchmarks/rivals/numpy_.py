@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.benchmarks.cases import Array, Case
-from xpnet.benchmarks.tasks import Data, Learner, Task
+from xpnet.benchmarks.cases import Array, Case, Data, Learner, Task
 
 PACKAGES = ("numpy",)
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8

@@ -8,7 +8,7 @@ import sklearn.model_selection
 import sklearn.neural_network
 
 import xpnet.sklearn
-from xpnet.benchmarks.study import Digits, Study
+from xpnet.benchmarks.cases import Digits, Study
 
 JOBS = 2
 

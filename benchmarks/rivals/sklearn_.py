@@ -6,9 +6,8 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from xpnet.benchmarks.cases import Case
+from xpnet.benchmarks.cases import Case, Data, Learner, Task
 from xpnet.benchmarks.rivals.numpy_ import eps_before_correction
-from xpnet.benchmarks.tasks import Data, Learner, Task
 
 PACKAGES = ("scikit-learn", "numpy")
 

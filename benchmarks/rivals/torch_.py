@@ -6,8 +6,7 @@ from typing import Any
 
 import torch
 
-from xpnet.benchmarks.cases import Array, Case
-from xpnet.benchmarks.tasks import Data, Learner, Task
+from xpnet.benchmarks.cases import Array, Case, Data, Learner, Task
 
 PACKAGES = ("torch",)
 

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import xpnet as xn
-from xpnet.benchmarks.cases import Case
-from xpnet.benchmarks.tasks import Data, Learner, Task
+from xpnet.benchmarks.cases import Case, Data, Learner, Task
 
 PACKAGES = ("numpy", "ziglang")
 Prepared = tuple[Callable[[], object], Callable[[], float], Callable[[], str]]
