@@ -1,7 +1,8 @@
-"""Whole steps as a user takes them, and their floor: the matrix products alone."""
+"""Whole steps as a user takes them, their floor, and the parts of a step alone."""
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 import xpnet as xn
@@ -10,6 +11,11 @@ from xpnet.benchmarks.cases import Case, cases
 from xpnet.benchmarks.conftest import Timed
 from xpnet.benchmarks.rivals.numpy_ import prepare_products
 from xpnet.benchmarks.subjects import model, stacked, steady, trainer
+from xpnet.compiler import compile_tape, primitives
+from xpnet.execution.step import BatchSpec, TrainingStep
+from xpnet.execution.update import UpdateState
+from xpnet.layers import LOSSES, SoftmaxCrossEntropy
+from xpnet.trace import Tape
 
 
 def name(case: Case) -> str:
@@ -92,3 +98,70 @@ def test_stacked_networks(
 
     timed(once)
     assert (backend.to_numpy(buffers.params) != before).any(axis=1).all()
+
+
+SIZES = (784, 512, 512, 10)  # 669,706 parameters
+RULES = {
+    "sgd": xn.SGD(0.01),
+    "momentum": xn.SGD(0.01, momentum=0.9),
+    "adam": xn.Adam(1e-3),
+    "adamw": xn.AdamW(1e-3),
+    "adam clipped by norm": xn.Adam(1e-3, clip_norm=1.0),
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_update(
+    benchmark: Any, timed: Timed, backend: Backend, threads: int, name: str
+) -> None:
+    """One update of the flat buffers."""
+    benchmark.group = "update of 669,706 parameters"
+    net = model(SIZES)
+    net.allocate(backend, np.dtype("float32"), (0,))
+    assert net.buffers is not None
+    rule = UpdateState(RULES[name], net.buffers)
+    rule.write(1e-3, 1)
+    kind = BatchSpec((32, SIZES[0]), True, False)
+    step = TrainingStep(net, SoftmaxCrossEntropy(), rule, kind, jit=steady(backend))
+    # Zeros could be faster than other numbers.
+    noise = np.random.default_rng(0).standard_normal(net.buffers.grads.shape)
+    backend.upload(net.buffers.grads, noise.astype(np.float32))
+    before = backend.to_numpy(net.buffers.params).copy()
+    timed(lambda: step.run("update"))
+    assert (backend.to_numpy(net.buffers.params) != before).any()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_and_gradient(
+    benchmark: Any, timed: Timed, backend: Backend, threads: int, name: str
+) -> None:
+    """Both in one program, as in a step."""
+    benchmark.group = "loss and gradient, 1024 x 10"
+    loss, rng = LOSSES[name](), np.random.default_rng(0)
+    z = backend.asarray(rng.standard_normal((1024, 10)).astype(np.float32))
+    t = backend.asarray(np.eye(10, dtype=np.float32)[rng.integers(0, 10, 1024)])
+    rows, gradient = (
+        backend.zeros(shape, np.float32) for shape in ((1024, 1), z.shape)
+    )
+    tape = Tape()
+    tape.segment = "loss"
+    z_leaf, t_leaf = tape.leaf(z), tape.leaf(t)
+    tape.leaf(rows)[...] = loss.rows(z_leaf, t_leaf)
+    tape.leaf(gradient)[...] = loss.gradient(z_leaf, t_leaf)
+    program = compile_tape(tape, backend, {}, ("loss",), steady(backend))
+    timed(lambda: program.run("loss"))
+    assert np.isfinite(backend.to_numpy(rows)).all()
+
+
+@pytest.mark.parametrize("batch", [32, 128, 1024], ids="batch={}".format)
+def test_gather(benchmark: Any, timed: Timed, backend: Backend, batch: int) -> None:
+    """Copy rows in random order into a fixed buffer."""
+    benchmark.group = "gather of rows of 784, out of 10,000"
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((10_000, 784)).astype(np.float32)
+    rows = backend.asarray(values)
+    picked = rng.permutation(len(values))[:batch]
+    indices, out = backend.asarray(picked), backend.empty((batch, 784), np.float32)
+    function, arguments = primitives.take(backend, rows, indices, out)
+    timed(lambda: function(*arguments))
+    assert (backend.to_numpy(out) == values[picked]).all()

@@ -13,10 +13,10 @@ from xpnet.benchmarks.gpu.rivals import RIVALS
 from xpnet.benchmarks.gpu.verdicts import DIFFERS, FAILED, MISSING, OK, Figures, Line
 from xpnet.benchmarks.process import WORKER, Process
 from xpnet.benchmarks.race import Rivals
+from xpnet.benchmarks.record import Timing
 from xpnet.benchmarks.rivals import numpy_
 from xpnet.benchmarks.step import CHECKED_STEPS
 from xpnet.benchmarks.summary import Row
-from xpnet.benchmarks.timing import Timing
 from xpnet.common.machine import cores
 
 PATIENCE = 60.0  # seconds to import a framework, or to compile and check a step

@@ -1,4 +1,4 @@
-"""Models, ensembles and checkpoints on disk: killed writers, two at once, flipped bits.
+"""Files, models and checkpoints on disk: killed writers, two at once, flipped bits.
 
 Every network of these trials holds one number in all its arrays and in its notes, so
 that a mix of two saves is detected.
@@ -18,6 +18,8 @@ from xpnet.benchmarks.trials.trial import (
     running,
     trial,
 )
+from xpnet.common.files import PART as WRITTEN
+from xpnet.common.files import locked, remove_parts
 from xpnet.layers import Dense, Sequential
 from xpnet.selection.ensemble import Ensemble, load_saved
 from xpnet.training.folder import PART
@@ -260,3 +262,30 @@ def flip(tries: int, folder: Path, seed: int) -> Iterator[str]:
                 yield "file not named"
         except Exception:
             yield "crashed"
+
+
+RENAMER = """
+import sys
+from pathlib import Path
+from xpnet.common.files import write_whole
+path, i = Path(sys.argv[1]), 0
+print("ready", flush=True)
+while True:
+    i += 1
+    write_whole(path, bytes([i % 251]) * 300_000, durable=False)
+"""
+
+
+@trial("writes", 200, 2, "torn", "left behind")
+def kill_writers(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """A process is killed while it writes a file, at a random moment."""
+    random, path = Random(seed), folder / "file"
+    for _ in range(tries):
+        killed(random, 0.05, RENAMER, str(path))
+        if path.exists():
+            content = path.read_bytes()
+            if len(content) != 300_000 or len(set(content)) != 1:
+                yield "torn"
+        with locked(folder):
+            remove_parts(folder)
+        yield from ("left behind" for f in folder.iterdir() if WRITTEN.match(f.name))
