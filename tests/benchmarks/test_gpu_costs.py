@@ -93,10 +93,6 @@ def test_a_round_holds_no_more_than_there_is_time_for():
 # Launches, copies, products.
 
 
-def on(backend):
-    return costs.Device(backend, clock_of(backend))
-
-
 @pytest.fixture
 def briefly(monkeypatch):
     """No measurement takes long."""
@@ -105,7 +101,7 @@ def briefly(monkeypatch):
 
 @needs_compiler
 def test_launches_and_nodes_are_timed(briefly):
-    launch, nodes = [c.line() for c in costs.launch_checks(on(fiber_backend()))]
+    launch, nodes = [c.line() for c in costs.launch_checks(fiber_backend())]
     assert (launch.verdict, nodes.verdict) == (OK, OK)
     assert set(launch.figures) == TIMES
     assert nodes.figures["nodes"] == costs.NODES
@@ -114,14 +110,14 @@ def test_launches_and_nodes_are_timed(briefly):
 
 
 def test_without_a_driver_there_is_nothing_to_launch(briefly):
-    for check in costs.launch_checks(on(standin_backend())):
+    for check in costs.launch_checks(standin_backend()):
         line = check.line()
         assert line.verdict == FAILED
         assert "no driver" in line.note
 
 
 def test_copies_are_timed_up_to_a_size(briefly):
-    found = [c.line() for c in costs.copy_checks(on(standin_backend(1)), 1 << 20)]
+    found = [c.line() for c in costs.copy_checks(standin_backend(1), 1 << 20)]
     assert [line.name for line in found] == ["copy of 1 MiB", "upload of 1 MiB"]
     for line in found:
         assert line.verdict == OK
@@ -145,7 +141,7 @@ def test_the_products_of_a_net_are_those_of_its_step():
 
 @pytest.mark.parametrize("precision", costs.PRECISIONS)
 def test_products_are_timed_and_checked(briefly, precision):
-    device = on(fiber_backend())
+    device = fiber_backend()
     found = [c.line() for c in costs.product_checks(device, 1) if precision in c.name]
     assert len(found) == 5
     for line in found:
@@ -172,7 +168,7 @@ def rounding(bits):
 @pytest.mark.parametrize(("bits", "verdict"), [(24, OK), (11, DIFFERS)])
 @pytest.mark.parametrize("product", costs.products()[5:11], ids=str)
 def test_products_that_are_not_strict_are_found(briefly, product, bits, verdict):
-    device = on(rounding(bits))
+    device = rounding(bits)
     check = Check("x", lambda: costs.time_product(device, product, "float32"))
     line = check.line()
     assert line.verdict == verdict, line

@@ -92,7 +92,7 @@ def _check(options: Namespace, space: dict[str, Any]) -> None:
     """Raises ValueError for options that can be refused before any work."""
     drawn = options.random is not None or options.halving is not None
     for name, values in space.items():
-        if isinstance(values, LogUniform | Uniform) and not drawn:
+        if isinstance(values, Uniform) and not drawn:
             raise ValueError(
                 f"--grid: {name}: expected values, got a range; add --random N to draw "
                 "from it"
