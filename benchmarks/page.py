@@ -291,7 +291,7 @@ def _draw_lines(chart: Lines) -> tuple[Any, str]:
     xs, ys = zip(*(p for series in chart.series.values() for p in series), strict=True)
     low, high = min(ys) / 1.15, max(ys) * 1.15
     axes.set_ylim(low, high)
-    _round_ticks(axes.xaxis, min(xs), max(xs), 12)
+    _round_ticks(axes.xaxis, min(xs), max(xs), 8)
     _round_ticks(axes.yaxis, low, high, 10)
     fig.legend(loc="lower center", ncols=2, handlelength=3.0, fontsize=11)
     words = "; ".join(

@@ -10,6 +10,7 @@ up for as long as all others.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 
 from xpnet.benchmarks.answers import Answer
@@ -17,11 +18,10 @@ from xpnet.benchmarks.cases import Case
 from xpnet.benchmarks.process import NoAnswerError, Process
 from xpnet.benchmarks.record import Timing
 from xpnet.benchmarks.step import CHECKED_STEPS
-from xpnet.benchmarks.summary import Row, add_summaries, explain
-from xpnet.benchmarks.tables import race_table
+from xpnet.benchmarks.tables import add_summaries, explain, race_table
 
 AGREE = 1e-4
-Rows = dict[str, Row]
+Rows = dict[str, Answer]
 
 
 class Rivals:
@@ -150,17 +150,14 @@ def race(
     starts = {
         name: partial(Process, ["step", name, str(threads)], threads) for name in names
     }
-    rivals = Rivals(starts)
     results = []
-    try:
+    with closing(Rivals(starts)) as rivals:
         for case in chosen:
             rows = summarised(rivals.race(case, how))
             head = {**case.to_dict(), "net": case.net, "threads": threads}
             results.append({**head, "timing": how.to_dict(), "rivals": rows})
             if show:
                 show(results[-1])
-    finally:
-        rivals.close()
     return results
 
 

@@ -13,8 +13,6 @@ import numpy as np
 from xpnet.benchmarks.trials.trial import (
     flipped,
     killed,
-    read_all,
-    read_line,
     running,
     trial,
 )
@@ -202,7 +200,7 @@ def stop_and_go_on(tries: int, folder: Path, seed: int) -> Iterator[str]:
         for _ in range(2):
             killed(random, 0.1, TRAINER, str(place), "0.004")
         with running(TRAINER, str(place), "0.004") as process:
-            end = read_all(process).split()
+            end = process.stdout.read().split()
         if end != ["finished", straight]:
             yield "another end"
         yield from left_behind(place)
@@ -211,7 +209,7 @@ def stop_and_go_on(tries: int, folder: Path, seed: int) -> Iterator[str]:
 def _straight(folder: Path) -> str:
     """The hash of a training that is never stopped."""
     with running(TRAINER, str(folder / "none"), "0") as process:
-        return read_all(process).split()[-1]
+        return str(process.stdout.read().split()[-1])
 
 
 @trial(
@@ -231,7 +229,7 @@ def two_writers(tries: int, folder: Path, seed: int) -> Iterator[str]:
                 kind = random.choice(["network", "ensemble"])
                 print(kind, file=process.stdin, flush=True)
             for process in (first, second):
-                if read_line(process) != "saved\n":
+                if process.stdout.readline() != "saved\n":
                     yield "failed saves"
             try:
                 if not whole(place):
@@ -240,7 +238,7 @@ def two_writers(tries: int, folder: Path, seed: int) -> Iterator[str]:
                 yield "without a model"
             yield from left_behind(place)
         (folder / "stop").touch()
-        _, failed = read_line(reader).split()
+        _, failed = reader.stdout.readline().split()
         yield from ["failed reads"] * int(failed)
 
 
