@@ -12,7 +12,7 @@ from xpnet.benchmarks.machine import facts
 from xpnet.common.machine import cores, overrides
 
 GPU_CALLS = 100  # queued before the host waits for the device
-Timed = Callable[[Callable[[], object]], None]
+Timed = Callable[..., None]  # (group, function, **facts)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,16 +59,20 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @pytest.fixture
 def timed(benchmark: Any, backend: Backend) -> Timed:
-    """Time a function; on a GPU, queue many calls and wait for the last."""
+    """Time a function in a group; on a GPU, queue many calls and wait for the last."""
 
-    def device(function: Callable[[], object]) -> None:
+    def time(group: str, function: Callable[[], object], **facts: object) -> None:
         def queue() -> None:
             for _ in range(GPU_CALLS):
                 function()
             backend.synchronize()
 
+        benchmark.group = group
+        benchmark.extra_info |= {"device": backend.device, **facts}
+        if backend.is_host:
+            benchmark(function)
+            return
         benchmark.extra_info["calls_a_round"] = GPU_CALLS
         benchmark.pedantic(queue, rounds=9, warmup_rounds=2)
 
-    benchmark.extra_info["device"] = backend.device
-    return benchmark if backend.is_host else device
+    return time

@@ -17,8 +17,14 @@ from typing import Any
 from xpnet.benchmarks.answers import Answer, Served
 from xpnet.benchmarks.options import Command, names_in
 from xpnet.benchmarks.process import run_once
-from xpnet.benchmarks.summary import add_summaries, take_turns
-from xpnet.benchmarks.tables import Row, Table, inverse, threads_of
+from xpnet.benchmarks.tables import (
+    Row,
+    Table,
+    add_summaries,
+    inverse,
+    take_turns,
+    threads_of,
+)
 
 # name: (label, module, arguments besides the defaults)
 ESTIMATORS: dict[str, tuple[str, str, Answer]] = {

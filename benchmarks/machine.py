@@ -1,12 +1,13 @@
-"""Facts about the machine for a record, and the environment of its workers."""
+"""Facts about the machine and its GPU for a record; the environment of its workers."""
 
 import os
 import platform
+import subprocess
 import sys
 from typing import Any
 
 import xpnet as xn
-from xpnet.backend import get_backend
+from xpnet.backend import Backend, get_backend
 from xpnet.backend.versions import cuda_versions
 from xpnet.benchmarks.answers import Served
 from xpnet.common import machine
@@ -14,6 +15,15 @@ from xpnet.compiler import how_compiled
 
 Facts = dict[str, Any]
 CUDA_VARIABLES = ("CUPY_TF32", "CUPY_ACCELERATORS", "NVIDIA_TF32_OVERRIDE")
+PROPERTIES = {
+    "memory": "totalGlobalMem",
+    "multiprocessors": "multiProcessorCount",
+    "L2 cache": "l2CacheSize",
+}
+SMI = (
+    *("clocks.sm", "clocks.mem", "clocks.max.sm", "clocks.max.mem"),
+    *("power.draw", "power.limit", "temperature.gpu", "driver_version"),
+)
 
 
 def collect() -> Facts:
@@ -36,12 +46,11 @@ def cuda_facts() -> Facts:
     import cupy
 
     runtime = cupy.cuda.runtime
-    properties = runtime.getDeviceProperties(0)
     return {
         "cupy": cupy.__version__,
         "runtime": runtime.runtimeGetVersion(),
         "driver": runtime.driverGetVersion(),
-        "name": properties["name"].decode(),
+        "name": _name(runtime.getDeviceProperties(0)),
         # Off by default; CuPy reads the variable at the first product.
         "tf32": os.environ.get("CUPY_TF32") == "1",
         "variables": cuda_variables(),
@@ -72,3 +81,35 @@ def clean_environment(threads: int) -> dict[str, str]:
 def serve() -> Served:
     """The facts as a rival's process sees them; they are the greeting."""
     return facts(), None
+
+
+def device_facts(backend: Backend) -> Facts:
+    """Name, architecture, memory, precision, and the variables that change products."""
+    runtime = backend.xp.cuda.runtime
+    properties: Facts = runtime.getDeviceProperties(backend.ordinal)
+    found: Facts = {
+        "device": backend.device,
+        "name": _name(properties),
+        "architecture": f"sm_{properties['major']}{properties['minor']}",
+        "precision": backend.precision,
+    }
+    found |= {k: properties[v] for k, v in PROPERTIES.items() if v in properties}
+    return found | {"variables": cuda_variables()}
+
+
+def _name(properties: Facts) -> str:
+    name = properties["name"]
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def clocks() -> dict[str, str]:
+    """Clocks, power and temperature of the first GPU, by nvidia-smi."""
+    query = f"--query-gpu={','.join(SMI)}"
+    command = ["nvidia-smi", query, "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    values = [value.strip() for value in done.stdout.partition("\n")[0].split(",")]
+    right = not done.returncode and len(values) == len(SMI)
+    return dict(zip(SMI, values, strict=True)) if right else {}

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xpnet.benchmarks.answers import Answer
-from xpnet.benchmarks.record import new_record, write
-from xpnet.benchmarks.timing import Timing
+from xpnet.benchmarks.record import Timing, new_record, write
 from xpnet.common import check_file, choose
 from xpnet.common.machine import cores
 

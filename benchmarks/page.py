@@ -72,10 +72,9 @@ STYLE = {
     "legend.frameon": False,
 }
 WIDTH = 360  # points; about the pixels of a phone, so that text keeps its size there
-BAR, HEADING, FOOT = 16, 22, 44  # their heights
+BAR, THICK, FOOT = 18, 0.7, 44  # height of a row, share that is its bar, the axis
 NAMES, FIGURES = 100, 46  # widths beside the bars
 LEFT, RIGHT = 72, 14  # margins of a chart of lines
-NEAR = 26  # labels closer than this would touch
 CSS = """
 :root { color-scheme: light dark; --ground: #ffffff; --text: #1c1f23; --soft: #59616b;
   --line: #d5d9de; --panel: #f6f7f9; }
@@ -223,14 +222,8 @@ def _axes(height: float, left: float, right: float, bottom: float) -> tuple[Any,
     """A figure of this height, and axes with these margins, all in points."""
     fig = new_figure(WIDTH / 72, height / 72)
     fig.set_layout_engine("none")
-    axes = fig.add_axes(
-        (
-            left / WIDTH,
-            bottom / height,
-            1 - (left + right) / WIDTH,
-            1 - (bottom + 8) / height,
-        )
-    )
+    size = 1 - (left + right) / WIDTH, 1 - (bottom + 8) / height
+    axes = fig.add_axes((left / WIDTH, bottom / height, *size))
     axes.tick_params(length=0)
     return fig, axes
 
@@ -249,38 +242,30 @@ def _round_ticks(axis: Any, low: float, high: float, most: int = 6) -> None:
 
 def _draw_bars(chart: Bars) -> tuple[Any, str]:
     """The figure, and what it shows in words."""
-    rows = sum(len(group) for group in chart.groups.values())
-    height = BAR * rows + HEADING * len(chart.groups) + FOOT + 8
-    fig, axes = _axes(height, NAMES, FIGURES, FOOT)
-    start, at = (1.0 if chart.log else 0.0), 0.0
-    places: list[float] = []
-    names: list[str] = []
+    rows: list[tuple[str, float | None]] = []  # (heading or rival, value)
     for heading, group in chart.groups.items():
-        box = {"facecolor": PANEL, "edgecolor": "none", "pad": 1}
-        place = (-NAMES / (WIDTH - NAMES - FIGURES), at + HEADING / 2)
-        axes.annotate(
-            heading, place, xycoords=axes.get_yaxis_transform(), annotation_clip=False,
-            weight="bold", va="center", bbox=box,
-        )  # fmt: skip
-        at += HEADING
-        for rival, value in group:
-            style, middle = look(rival), at + BAR / 2
-            axes.barh(middle, value - start, BAR - 4, start, color=style.color)
-            place = (max(value, start), middle)
-            offset = {"xytext": (4, 0), "textcoords": "offset points"}
-            axes.annotate(figure(value), place, va="center", **offset)
-            places.append(middle)
-            names.append(style.short)
-            at += BAR
-    values = [value for group in chart.groups.values() for _, value in group]
-    low, high = min(values), max(values)
+        rows += [(heading, None), *group]
+    fig, axes = _axes(BAR * len(rows) + FOOT + 8, NAMES, FIGURES, FOOT)
+    start = 1.0 if chart.log else 0.0
+    left = -NAMES / (WIDTH - NAMES - FIGURES)  # of the picture, in widths of the axes
+    box = {"facecolor": PANEL, "edgecolor": "none", "pad": 1}
+    bars = {at: value for at, (_, value) in enumerate(rows) if value is not None}
+    for at, (name, value) in enumerate(rows):
+        if value is None:
+            style = {"weight": "bold", "va": "center", "bbox": box}
+            axes.text(left, at, name, transform=axes.get_yaxis_transform(), **style)
+            continue
+        axes.barh(at, value - start, THICK, start, color=look(name).color)
+        offset = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
+        axes.annotate(figure(value), (max(value, start), at), **offset)
+    low, high = min(bars.values()), max(bars.values())
     if chart.log:  # there is room for a bar on either side, even if all are near 1
         low, high = (low / 1.1 if low < 1.0 else 1.0), max(high, 2.0)
         axes.set_xscale("log")
         _round_ticks(axes.xaxis, low, high)
     axes.set_xlim(low if chart.log else 0.0, high)
-    axes.set_ylim(at, 0.0)
-    axes.set_yticks(places, names, color=TEXT)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_yticks(list(bars), [look(rows[at][0]).short for at in bars], color=TEXT)
     axes.set_xlabel(chart.axis)
     axes.axvline(start, color=SOFT, linewidth=1.0)
     axes.grid(visible=False, axis="y")
@@ -296,8 +281,6 @@ def _draw_lines(chart: Lines) -> tuple[Any, str]:
     """The figure, and what it shows in words."""
     keys = math.ceil(len(chart.series) / 2)
     fig, axes = _axes(280 + 18 * keys, LEFT, RIGHT, 44 + 18 * keys)
-    points = [point for series in chart.series.values() for point in series]
-    xs, ys = sorted({x for x, _ in points}), [y for _, y in points]
     axes.set(xscale="log", yscale="log", xlabel=chart.axes[0])
     axes.set_ylabel(chart.axes[1], rotation_mode="anchor")
     for rival, series in chart.series.items():
@@ -305,17 +288,11 @@ def _draw_lines(chart: Lines) -> tuple[Any, str]:
         dash = (0, style.dash) if style.dash else "-"
         drawn = {"color": style.color, "marker": style.marker, "label": style.short}
         axes.plot(*zip(*series, strict=True), linestyle=dash, **drawn)
+    xs, ys = zip(*(p for series in chart.series.values() for p in series), strict=True)
     low, high = min(ys) / 1.15, max(ys) * 1.15
     axes.set_ylim(low, high)
+    _round_ticks(axes.xaxis, min(xs), max(xs), 8)
     _round_ticks(axes.yaxis, low, high, 10)
-    labels, free = [], math.inf  # from right to left, as far as there is room
-    unit = (WIDTH - LEFT - RIGHT) / max(math.log(xs[-1] / xs[0]), 1e-9)
-    for x in reversed(xs):
-        place = unit * math.log(x / xs[0])
-        labels.append(f"{x:g}" if place + NEAR <= free else "")
-        free = place if labels[-1] else free
-    axes.set_xticks(xs, labels[::-1])
-    axes.set_xticks([], minor=True)
     fig.legend(loc="lower center", ncols=2, handlelength=3.0, fontsize=11)
     words = "; ".join(
         f"{look(rival).short}: " + ", ".join(f"{figure(y)} at {x:g}" for x, y in series)

@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from xpnet.benchmarks.answers import Answer
 from xpnet.benchmarks.machine import clean_environment
@@ -121,13 +121,10 @@ def run_once(threads: int, *arguments: str) -> Answer:
     "wall" is the seconds from the start of the process to its end.
     """
     began = time.perf_counter()
-    process = Process(arguments, threads)
-    try:
-        answer = process.receive()
-        process.wait()
-    except NoAnswerError as error:
-        answer = {"failed": str(error)}
-    finally:
-        wall = time.perf_counter() - began
-        process.close()
-    return answer | {"wall": wall}
+    with closing(Process(arguments, threads)) as process:
+        try:
+            answer = process.receive()
+            process.wait()
+        except NoAnswerError as error:
+            answer = {"failed": str(error)}
+        return answer | {"wall": time.perf_counter() - began}

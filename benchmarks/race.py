@@ -10,18 +10,18 @@ up for as long as all others.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 
 from xpnet.benchmarks.answers import Answer
 from xpnet.benchmarks.cases import Case
 from xpnet.benchmarks.process import NoAnswerError, Process
+from xpnet.benchmarks.record import Timing
 from xpnet.benchmarks.step import CHECKED_STEPS
-from xpnet.benchmarks.summary import Row, add_summaries, explain
-from xpnet.benchmarks.tables import race_table
-from xpnet.benchmarks.timing import Timing
+from xpnet.benchmarks.tables import add_summaries, explain, race_table
 
 AGREE = 1e-4
-Rows = dict[str, Row]
+Rows = dict[str, Answer]
 
 
 class Rivals:
@@ -150,17 +150,14 @@ def race(
     starts = {
         name: partial(Process, ["step", name, str(threads)], threads) for name in names
     }
-    rivals = Rivals(starts)
     results = []
-    try:
+    with closing(Rivals(starts)) as rivals:
         for case in chosen:
             rows = summarised(rivals.race(case, how))
             head = {**case.to_dict(), "net": case.net, "threads": threads}
             results.append({**head, "timing": how.to_dict(), "rivals": rows})
             if show:
                 show(results[-1])
-    finally:
-        rivals.close()
     return results
 
 
@@ -182,3 +179,32 @@ def summarised(rows: Rows) -> Rows:
 def print_result(result: Answer) -> None:
     """Print the table of one case."""
     print(f"\n{race_table(result).text()}", flush=True)
+
+
+WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
+BATCHES = (1, 4, 16, 64, 256, 1024, 2048)
+SWEPT = ("xpnet", "products", "numpy", "torch")
+SHORT = Timing(2.5, 3, 0.1)
+
+
+def points(axis: str, optimizer: str) -> list[Case]:
+    """784-w-10 at batch 128 for the axis "width", 784-128-10 for "batch"."""
+    if axis == "width":
+        return [Case((784, width, 10), 128, optimizer) for width in WIDTHS]
+    return [Case((784, 128, 10), batch, optimizer) for batch in BATCHES]
+
+
+def sweep(
+    names: tuple[str, ...],
+    optimizer: str,
+    threads: int,
+    how: Timing,
+    show: Callable[[Answer], None] | None = None,
+) -> list[Answer]:
+    """The race's results for every point, with "axis" and "value"."""
+    results = []
+    for axis in ("width", "batch"):
+        for result in race(names, points(axis, optimizer), threads, how, show):
+            value = result["sizes"][1] if axis == "width" else result["batch"]
+            results.append({"axis": axis, "value": value, **result})
+    return results

@@ -15,10 +15,10 @@ from typing import Any
 from xpnet.benchmarks import estimators, selection
 from xpnet.benchmarks.answers import Answer
 from xpnet.benchmarks.record import Record, read
-from xpnet.benchmarks.summary import measured
 from xpnet.benchmarks.tables import (
     RULES,
     Table,
+    measured,
     race_table,
     race_title,
     sweep_tables,

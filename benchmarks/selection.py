@@ -18,11 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from xpnet.benchmarks.answers import Answer, Served
+from xpnet.benchmarks.cases import Digits, Study
 from xpnet.benchmarks.options import Command
 from xpnet.benchmarks.process import run_once
-from xpnet.benchmarks.study import Digits, Study
-from xpnet.benchmarks.summary import add_summaries, measured, take_turns
-from xpnet.benchmarks.tables import Row, Table, inverse, threads_of
+from xpnet.benchmarks.tables import (
+    Row,
+    Table,
+    add_summaries,
+    inverse,
+    measured,
+    take_turns,
+    threads_of,
+)
 
 # name: (label, package, function of a module in `rivals`)
 SEARCHERS = {

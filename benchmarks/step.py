@@ -13,22 +13,22 @@ from typing import Any
 
 from xpnet.benchmarks.answers import Answer, Served
 from xpnet.benchmarks.cases import Case
+from xpnet.benchmarks.rivals import STEPS
 from xpnet.common.machine import versions
 
 CHECKED_STEPS = 20
-IMPORTED = ("jax", "sklearn", "thinc")  # their rivals import them when a case comes
 
 
 class Server:
     """Answers requests for one rival.
 
     Args:
-        module: has `prepare(case)`, which returns the step, the loss of the batch and
-            perhaps a function that describes the rival's state.
+        make: case -> the step, the loss of the batch, and perhaps a function that
+            describes the rival's state.
     """
 
-    def __init__(self, module: Any) -> None:
-        self.module = module
+    def __init__(self, make: Callable[[Case], tuple[Any, ...]]) -> None:
+        self.make = make
         self.step: Callable[[], object] = lambda: None
         self.state: Callable[[], str] | None = None
 
@@ -43,7 +43,7 @@ class Server:
     def prepare(self, case: Case) -> Answer:
         """Build the rival's step and run the checked steps."""
         self.step, self.state = lambda: None, None  # frees the memory of the last case
-        step, loss, *state = self.module.prepare(case)
+        step, loss, *state = self.make(case)
         answer: Answer = {"loss0": loss() if loss else None}
         began = time.perf_counter()
         step()
@@ -82,11 +82,11 @@ def measure(step: Callable[[], object], seconds: float) -> Answer:
 
 def serve(name: str, threads: str) -> Served:
     """The versions of a rival's packages, and what answers its requests."""
-    module = importlib.import_module(f"xpnet.benchmarks.rivals.{name}_")
+    file, function = STEPS.get(name, (f"{name}_", "prepare"))
+    module: Any = importlib.import_module(f"xpnet.benchmarks.rivals.{file}")
     if name.startswith("torch"):  # the environment does not limit its threads
         import torch
 
         torch.set_num_threads(int(threads))
-    if name in IMPORTED:
-        importlib.import_module(name)
-    return {"versions": versions(*module.PACKAGES)}, Server(module).answer
+    make = getattr(module, function)
+    return {"versions": versions(*module.PACKAGES)}, Server(make).answer

@@ -9,11 +9,12 @@ its own weights and order.
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from xpnet.benchmarks.answers import Answer
+from xpnet.benchmarks.cases import ACCURACY, DIGITS, XOR, Task
 from xpnet.benchmarks.process import run_once
-from xpnet.benchmarks.summary import add_summaries, take_turns
-from xpnet.benchmarks.tasks import ACCURACY, DIGITS, XOR, Task
+from xpnet.benchmarks.tables import add_summaries, take_turns
 
 ROUNDS = {"cold": 7, "accuracy": 9}
 TASKS = {"cold": (XOR, DIGITS), "accuracy": (ACCURACY,)}
@@ -36,22 +37,20 @@ def measure(
         rounds: trainings per rival.
         tasks: the part's own if None.
     """
-    chosen = TASKS[part] if tasks is None else tasks
-    return [_measure(task, SECONDS[part], names, threads, rounds) for task in chosen]
-
-
-def _measure(
-    task: Task, seconds: str, names: tuple[str, ...], threads: int, rounds: int
-) -> Answer:
+    seconds, results = SECONDS[part], []
     kept = {seconds: "rounds_s", "epochs": "epochs", "accuracy": "accuracy"}
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "data.npz"
-        task.write_data(file)
+    for task in TASKS[part] if tasks is None else tasks:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "data.npz"
+            task.write_data(file)
 
-        def train(name: str, seed: int) -> Answer:
-            return run_once(threads, "tasks", name, task.name, str(file), str(seed))
+            words = task.name, str(file)
 
-        rows = take_turns(names, rounds, train, kept)
-    add_summaries(rows, "s")
-    head = {"task": task.name, "what": task.what, "threads": threads}
-    return {**head, "rivals": rows}
+            def train(name: str, seed: int, words: Any = words) -> Answer:
+                return run_once(threads, "tasks", name, *words, str(seed))
+
+            rows = take_turns(names, rounds, train, kept)
+        add_summaries(rows, "s")
+        head = {"task": task.name, "what": task.what, "threads": threads}
+        results.append({**head, "rivals": rows})
+    return results

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from xpnet.common import check_flag, explains_arguments, printable
+from xpnet.common import check_flag, explains_arguments
 from xpnet.data.dataset import Dataset
 from xpnet.data.features import as_features
-from xpnet.data.files import check_memory, existing_file, shown
+from xpnet.data.files import check_memory, existing_file, listed, shown
 from xpnet.data.target import encode_known, encode_target
 
 ROLES = {
@@ -131,19 +131,13 @@ def _names(path: Path, files: list[str], has_target: bool) -> dict[str, str]:
         if len(matches) > 1:
             raise _ContentError(
                 f"{shown(path)}: expected one array for {role}, got "
-                f"{_listed(matches)}; hint: keep one of them"
+                f"{listed(matches)}; hint: keep one of them"
             )
         if role in required and not matches:
             raise _ContentError(
                 f"{shown(path)}: expected an array named {' or '.join(names)}, got "
-                f"{_listed(files)}; hint: numpy.savez(path, x=x, y=y)"
+                f"{listed(files)}; hint: numpy.savez(path, x=x, y=y)"
             )
         if matches:
             found[role] = matches[0]
     return found
-
-
-def _listed(names: list[str]) -> str:
-    """The first names of an archive, safe to print."""
-    more = ["..."] if len(names) > 10 else []
-    return ", ".join([*map(printable, names[:10]), *more]) or "none"

@@ -1,12 +1,16 @@
-"""The columns of a text table: their names, and which are features or the target."""
+"""The columns of a text table, and their cells: numbers, labels, what is missing."""
 
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from xpnet.common import nearest, printable
-from xpnet.data.cells import is_number
-from xpnet.data.files import shown
+from xpnet.data.files import listed, shown
 
 
 class MissingColumnsError(ValueError):
@@ -85,14 +89,74 @@ def choose_columns(
     if not features or target in features or len(set(features)) < len(features):
         raise ValueError(
             f"{shown(path)}: expected at least one feature column, each once and apart "
-            f"from the target, got {_listed(features)}; hint: columns are separated by "
+            f"from the target, got {listed(features)}; hint: columns are separated by "
             "commas, semicolons or tabs"
         )
     at = None if target is None else index[target]
     return Columns(names, [index[name] for name in features], at)
 
 
-def _listed(names: Sequence[str]) -> str:
-    """The first names, safe to print."""
-    more = ["..."] if len(names) > 10 else []
-    return ", ".join([*map(printable, names[:10]), *more]) or "none"
+MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-"}
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+
+
+def is_number(cell: str) -> bool:
+    """Whether `cell` is a number; NaN and infinities are numbers too."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return "_" not in cell
+
+
+def bad_cell(cell: str) -> str | None:
+    """What is wrong with a feature cell, or None for a number float32 can hold."""
+    text = cell.strip()
+    if text.lower() in MISSING:
+        return (
+            f"expected a number, got a missing value ({text!r}); hint: fill it in or "
+            "drop the line"
+        )
+    if DECIMAL_COMMA.fullmatch(text):
+        return f"expected a number, got {text!r}; hint: write decimals with a point"
+    if not is_number(cell):
+        got = cell if is_number(text) else text  # `strip` takes more than `float` does
+        return (
+            f"expected a number, got the text {got[:40]!r}; hint: encode it as "
+            "numbers or drop the column"
+        )
+    if not abs(float(text)) <= float(np.finfo(np.float32).max):
+        return (
+            f"expected a finite number in the range of float32, got {text}; hint: "
+            "drop the line, or measure in a larger unit"
+        )
+    return None
+
+
+def target_values(
+    cells: list[str], lines: list[int], task: str, what: str
+) -> NDArray[Any]:
+    """The target's cells as one array: float64 if all are numbers, else text.
+
+    Raises ValueError, naming the line, for an empty or infinite cell, and for text
+    among numbers that cannot be labels: fractions, a regression, or NA among numbers.
+    """
+    for cell, line in zip(cells, lines, strict=True):
+        if cell.lower() in ("", "nan") or (is_number(cell) and math.isinf(float(cell))):
+            raise ValueError(
+                f"{what}, line {line}: expected a value, got {cell!r}, a missing or "
+                "infinite one; hint: fill it in or drop the line"
+            )
+    numeric = [is_number(cell) for cell in cells]
+    if all(numeric):
+        return np.array([float(cell) for cell in cells])
+    first = numeric.index(False)
+    numbers = (cell for cell in cells if is_number(cell))
+    fractions = any(not float(number).is_integer() for number in numbers)
+    hole = any(numeric) and cells[first].lower() in MISSING
+    if hole or task == "regression" or (task == "auto" and fractions):
+        raise ValueError(
+            f"{what}, line {lines[first]}: expected a number, got the text "
+            f"{cells[first][:40]!r}; hint: correct it, or ask for task classification"
+        )
+    return np.array(cells)

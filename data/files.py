@@ -6,6 +6,7 @@ compared with the memory that is free before it is taken: `check_memory`.
 
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from xpnet.common import printable, shortened
@@ -53,6 +54,12 @@ def existing_file(path: str | Path) -> Path:
 def shown(path: str | Path) -> str:
     """`path` for a message: in one line, without control characters."""
     return shortened(printable(str(path)), 200)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, safe to print."""
+    more = ["..."] if len(names) > 10 else []
+    return ", ".join([*map(printable, names[:10]), *more]) or "none"
 
 
 def check_memory(what: str, needed: float) -> None:

@@ -10,8 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpnet.common import check_flag, explains_arguments
-from xpnet.data.cells import bad_cell, target_values
-from xpnet.data.columns import Columns, check_names, choose_columns
+from xpnet.data.columns import (
+    Columns,
+    bad_cell,
+    check_names,
+    choose_columns,
+    target_values,
+)
 from xpnet.data.dataset import Dataset
 from xpnet.data.files import check_memory, existing_file, memory_limit, shown
 from xpnet.data.target import check_task, encode_target

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.training.plots import BEST, figure
+from xpnet.training.plots import BEST, figure, saved
 
 # Okabe and Ito's colours, told apart by colour-blind eyes, and line styles for print.
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -48,6 +48,4 @@ def plot_diagnosis(
         panel.set_yscale("log", nonpositive="mask")
     panels[1].axhspan(1e-3, 1e-2, color=BEST, alpha=0.15)  # what is usual
     panels[2].set_ylim(-0.02, 1.02)
-    if path is not None:
-        fig.savefig(path, dpi=150)
-    return fig
+    return saved(fig, path)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.common.plain import plain
 from xpnet.diagnosis.layer_statistics import SHARES, SIZES, Host, LayerStatistics, Row
 from xpnet.diagnosis.score import Score
 from xpnet.layers import BatchNorm, LayerNorm
@@ -165,25 +166,20 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain lists and numbers; what is not there is None."""
-        return {
+        found = {
             "healthy": self.healthy,
-            "findings": [
-                {**vars(finding), "value": _plain(finding.value)}
-                for finding in self.findings
-            ],
+            "findings": [vars(finding) for finding in self.findings],
             "diverged": self.diverged,
             "layers": self.names,
             "samples": self.samples,
             "inputs": vars(self.inputs),
             "steps": self.steps,
-            "losses": [_plain(loss) for loss in self.losses],
+            "losses": self.losses,
             "score": _shown(self.score),
             "validation": _shown(self.held),
-            "looks": [
-                {name: [_plain(v) for v in values] for name, values in look.items()}
-                for look in self.looks
-            ],
+            "looks": self.looks,
         }
+        return {name: plain(value) for name, value in found.items()}
 
     def plot(self, path: str | Path | None = None) -> Any:
         """δ, updates and idle units of each layer over the steps; saved to `path`.
@@ -209,10 +205,6 @@ def _shown(score: Score | None) -> dict[str, float] | None:
     if score is None:
         return None
     return {name: getattr(score, name) for name in ("own", "constant", "error")}
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _cell(name: str, value: float) -> str:

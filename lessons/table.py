@@ -1,4 +1,4 @@
-"""The table of lessons. A new one is a file lessons/NAME.py and its row here."""
+"""The table of lessons. A new one is a file lessons/NAME.py and its name here."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -6,22 +6,11 @@ from importlib import import_module
 from xpnet.common import choose
 from xpnet.lessons.support import Lesson
 
-# name: the module with its `lesson(out)`, in the order to read them in.
-LESSONS = {
-    "line": "xpnet.lessons.line",
-    "xor": "xpnet.lessons.xor",
-    "curse": "xpnet.lessons.curse",
-    "batches": "xpnet.lessons.batches",
-    "race": "xpnet.lessons.race",
-    "overfit": "xpnet.lessons.overfit",
-    "remedies": "xpnet.lessons.remedies",
-    "digits": "xpnet.lessons.digits",
-    "spirals": "xpnet.lessons.spirals",
-    "worked": "xpnet.lessons.worked",
-    "gradients": "xpnet.lessons.gradients",
-    "momentum": "xpnet.lessons.momentum",
-    "vanishing": "xpnet.lessons.vanishing",
-}
+# In the order to read them in; each is a module with `lesson(out)`.
+LESSONS = (
+    *("line", "xor", "curse", "batches", "race", "overfit", "remedies", "digits"),
+    *("spirals", "worked", "gradients", "momentum", "vanishing"),
+)
 
 
 def get_lesson(name: str) -> Callable[[Lesson], None]:
@@ -30,6 +19,6 @@ def get_lesson(name: str) -> Callable[[Lesson], None]:
     Raises:
         ValueError: an unknown name; the message has the nearest and all.
     """
-    module = import_module(choose(name, LESSONS, "lesson"))
-    lesson: Callable[[Lesson], None] = module.lesson
+    choose(name, dict.fromkeys(LESSONS), "lesson")
+    lesson: Callable[[Lesson], None] = import_module(f"xpnet.lessons.{name}").lesson
     return lesson

@@ -6,10 +6,9 @@ from xpnet.selection.calibration import (
     expected_calibration_error,
     reliability,
 )
-from xpnet.selection.curve import LearningCurve
 from xpnet.selection.ensemble import Ensemble, Uncertainty
 from xpnet.selection.folds import k_folds
-from xpnet.selection.results import Results, Trial
+from xpnet.selection.results import LearningCurve, Results, Trial
 from xpnet.selection.search import (
     cross_validate,
     grid_search,

@@ -9,11 +9,16 @@ import numpy as np
 from xpnet.common.console import warn
 from xpnet.selection.identity import identity, network
 from xpnet.selection.jobs import Job, Networks, naming
-from xpnet.selection.midway import Midway, epochs_between_saves
 from xpnet.selection.results import Results
 from xpnet.selection.runner import Runner
 from xpnet.selection.space import Settings
-from xpnet.selection.store import Store, enter, settings_text
+from xpnet.selection.store import (
+    Midway,
+    Store,
+    enter,
+    epochs_between_saves,
+    settings_text,
+)
 from xpnet.stack import Stack
 from xpnet.stack.compatibility import stack_key
 from xpnet.training.callbacks import check_callbacks

@@ -1,7 +1,7 @@
 """The options of every search."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -19,14 +19,19 @@ from xpnet.training.history import check_mode
 from xpnet.training.inputs import DEFAULT_BATCH
 
 EPOCHS = 30
-# Arguments of the searches that are no options.
-OTHERS = ("folds", "groups", "repeats", "stratify", "test")
+Folds = int | str | Sequence[Any]
 
 
 class Options(TypedDict, total=False):
     """Keyword arguments of the searches.
 
     Attributes:
+        folds: how many [5], "leave_one_out", or (train, test) pairs of row numbers.
+        stratify: keep the shares of the classes [where y holds labels].
+        groups: see `k_folds`.
+        repeats: see `k_folds` [1]; each repeat has another seed too.
+        test: share of the samples that is set aside first and is in no fold [0]; the
+            best setting is trained on all others and scored on it, once.
         epochs: passes over the training part [30]; may be a setting.
         batch_size: samples per update [32, or all of fewer samples]; may be a setting.
         callbacks: each network gets a copy. They do not get the test part: "val_"
@@ -53,6 +58,11 @@ class Options(TypedDict, total=False):
         verbose: a bar with the time left; None shows it on a terminal only.
     """
 
+    folds: Folds
+    stratify: bool | None
+    groups: Any
+    repeats: int
+    test: float
     epochs: int
     batch_size: int | None
     callbacks: Sequence[Callback] | Callback
@@ -74,6 +84,11 @@ class Options(TypedDict, total=False):
 class Checked:
     """The options with their defaults, checked as far as possible without data."""
 
+    folds: Folds = 5
+    stratify: bool | None = None
+    groups: Any = None
+    repeats: int = 1
+    test: float = 0.0
     epochs: int = EPOCHS
     batch_size: int | None = DEFAULT_BATCH
     callbacks: Sequence[Callback] | Callback = ()
@@ -91,13 +106,17 @@ class Checked:
     verbose: bool | None = None
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> "Checked":
-        """Raises TypeError for a misspelt option, ValueError for an unfit one."""
-        known = set(Options.__annotations__)
+    def of(cls, options: Mapping[str, Any], without: str = "") -> "Checked":
+        """The options of a search that has all of them but `without`.
+
+        Raises:
+            TypeError: a misspelt option.
+            ValueError: an unfit one.
+        """
+        known = set(Options.__annotations__) - {without}
         for name in options:
             if name not in known:
-                hint = nearest(name, known.union(OTHERS))
-                raise TypeError(f"unknown option {name!r}; {hint}")
+                raise TypeError(f"unknown option {name!r}; {nearest(name, known)}")
         found = cls(**options)
         check_whole("", "epochs", found.epochs, 1)
         check_whole("", "at_once", found.at_once, 1)
@@ -113,4 +132,9 @@ class Checked:
         check_mode("", found.mode)
         if found.scale is not None:
             choose(found.scale, SCALERS, "scale")
-        return found
+        return replace(
+            found,
+            stratify=check_optional_flag("", "stratify", found.stratify),
+            repeats=check_whole("", "repeats", found.repeats, 1),
+            test=check_number("", found.test, "0 <= test < 1", lambda t: 0 <= t < 1),
+        )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.selection.space import shown
-from xpnet.training.plots import BEST, TRAIN, VALIDATION, figure
+from xpnet.training.plots import BEST, TRAIN, VALIDATION, figure, saved
 
 Values = np.ndarray[Any, Any]
 WIDE = 20.0  # least ratio of positive settings for a logarithmic axis
@@ -42,7 +42,7 @@ def plot_trials(
         panel.set_xlabel(name.replace("_", " "))
         panel.grid(alpha=0.3)
     panels[0].set_ylabel(f"{score.replace('_', ' ')} (mean ± deviation)")
-    return _saved(fig, path)
+    return saved(fig, path)
 
 
 def _places(panel: Any, values: Sequence[Any]) -> list[float]:
@@ -82,7 +82,7 @@ def plot_learning_curve(
     panel.set_ylabel(f"{score.replace('_', ' ')} (mean ± deviation over folds)")
     panel.grid(alpha=0.3)
     panel.legend()
-    return _saved(fig, path)
+    return saved(fig, path)
 
 
 def plot_reliability(
@@ -115,10 +115,4 @@ def plot_reliability(
     digits = 3 if error and math.log10(error) > -3 else 4
     panel.set_title(f"expected calibration error {error:.{digits}f}", fontsize=10)
     panel.legend()
-    return _saved(fig, path)
-
-
-def _saved(fig: Any, path: str | Path | None) -> Any:
-    if path is not None:
-        fig.savefig(path, dpi=150)
-    return fig
+    return saved(fig, path)

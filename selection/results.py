@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.common.plain import plain
 from xpnet.selection.ensemble import Ensemble
 from xpnet.selection.space import Settings, shown
 from xpnet.training.history import direction
@@ -215,26 +216,27 @@ class Results:
 
     def to_dict(self) -> dict[str, Any]:
         """Values for JSON; numbers that are not finite are None."""
-        return {
+        found: dict[str, Any] = {
             "monitor": self.monitor,
             "higher_is_better": self.higher_is_better.get(self.monitor),
             "interrupted": self.interrupted,
-            "test": _plain_scores(self.test),
+            "test": self.test,
             "trials": [
                 {
-                    "settings": {k: plain(v) for k, v in trial.settings.items()},
+                    "settings": trial.settings,
                     "complete": trial.complete,
-                    "mean": {n: _finite(trial.mean(n)) for n in self.names},
-                    "std": {n: _finite(trial.std(n)) for n in self.names},
-                    "scores": [_plain_scores(row) for row in trial.scores],
-                    "train_scores": [_plain_scores(row) for row in trial.train_scores],
-                    "errors": {str(k): v for k, v in trial.errors.items()},
+                    "mean": {n: trial.mean(n) for n in self.names},
+                    "std": {n: trial.std(n) for n in self.names},
+                    "scores": trial.scores,
+                    "train_scores": trial.train_scores,
+                    "errors": trial.errors,
                     "epochs": trial.epochs,
                     "stopped_early": trial.stopped_early,
                 }
                 for trial in self.ranked
             ],
         }
+        return {name: plain(value) for name, value in found.items()}
 
     def to_json(self, path: str | Path | None = None) -> str:
         """The results as JSON text, best trial first; written to `path` if given."""
@@ -275,27 +277,50 @@ def rank(trial: Trial, monitor: str, higher: bool) -> float:
     return math.inf if math.isnan(mean) else -mean if higher else mean
 
 
-def _plain_scores(scores: Scores | None) -> dict[str, float | None] | None:
-    if scores is None:
-        return None
-    return {name: _finite(value) for name, value in scores.items()}
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def shown_settings(settings: Settings) -> str:
     """The settings in one line."""
     return ", ".join(f"{k}={shown(v)}" for k, v in settings.items()) or "defaults"
 
 
-def plain(value: Any) -> Any:
-    """A setting's value for JSON; other objects by their name."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, tuple | list):
-        return [plain(v) for v in value]
-    if value is None or isinstance(value, str | int | float):
-        return value
-    return getattr(value, "__name__", repr(value))
+class LearningCurve:
+    """Scores over training-set sizes.
+
+    Attributes:
+        results: of all trainings.
+        sizes: numbers of training samples.
+        test, train: {name: (sizes, folds)} scores of held-out and of training samples;
+            NaN for a network that diverged.
+    """
+
+    def __init__(self, results: Results, sizes: list[int], folds: int) -> None:
+        self.results, self.sizes = results, sizes
+        (trial,) = results.trials
+        shape = (len(sizes), folds)
+
+        def scores(rows: list[Any], name: str) -> Any:
+            values = [math.nan if row is None else row[name] for row in rows]
+            return np.array(values).reshape(shape)
+
+        self.test = {name: scores(trial.scores, name) for name in results.names}
+        self.train = {name: scores(trial.train_scores, name) for name in results.names}
+
+    def __str__(self) -> str:
+        name = self.results.monitor
+        lines = [f"{'samples':>8}  {'training ' + name:>24}  {'held-out ' + name:>24}"]
+        for i, size in enumerate(self.sizes):
+            cells = [
+                f"{np.nanmean(part[name][i]):.4g} ± {np.nanstd(part[name][i]):.2g}"
+                if np.isfinite(part[name][i]).any()
+                else "diverged"
+                for part in (self.train, self.test)
+            ]
+            lines.append(f"{size:>8}  {cells[0]:>24}  {cells[1]:>24}")
+        return "\n".join(lines)
+
+    def plot(self, path: Any = None) -> Any:
+        """Mean and spread of both scores against the size; saved if `path` is given."""
+        from xpnet.selection.plots import plot_learning_curve
+
+        name = self.results.monitor
+        parts = self.train[name], self.test[name]
+        return plot_learning_curve(self.sizes, *parts, name, path)

@@ -8,15 +8,14 @@ from typing import Any
 
 from xpnet.backend import get_backend
 from xpnet.common import check_whole
-from xpnet.common.arrays import as_numbers
+from xpnet.common.arrays import as_labels, as_numbers
 from xpnet.common.console import bar
 from xpnet.selection.fold_data import FoldData, Split, Values, with_validation
-from xpnet.selection.jobs import Job, naming, stacks
+from xpnet.selection.jobs import Job, fit_stack, naming, results_of, stacks
 from xpnet.selection.monitor import Monitor, MonitorChoice
 from xpnet.selection.options import Checked
 from xpnet.selection.results import Results, Trial
 from xpnet.selection.space import FIT, Settings
-from xpnet.selection.stack_fit import fit_stack, results_of
 from xpnet.stack import Stack
 from xpnet.training import inputs
 from xpnet.training.history import direction
@@ -56,9 +55,14 @@ class Runner:
         """Check that the data fit the loss, before any training.
 
         Raises:
-            ValueError, TypeError: unfit targets or weights, as `Trainer.fit`.
+            ValueError, TypeError: unfit targets or weights, as `Trainer.fit`; groups
+                that are not one per sample.
         """
-        trainer, n, options = self.network(settings, 0), len(self.x), self.options
+        n, options = len(self.x), self.options
+        if options.groups is not None:
+            groups = as_labels(options.groups, "groups", n, numbers=True)
+            options = replace(options, groups=groups)
+        trainer = self.network(settings, 0)
         backend = trainer.backend
         inputs.check_x(self.x, trainer.model.sample_shape, backend)
         width = trainer.model.copy().build(self.x.shape[1:]).n_outputs

@@ -6,18 +6,19 @@ from typing import Any, Unpack
 import numpy as np
 
 from xpnet.common import check_number, check_whole, explains_arguments
-from xpnet.selection.curve import LearningCurve
+from xpnet.data import Standardizer, split_indices
 from xpnet.selection.ensemble import Ensemble
 from xpnet.selection.exhaustive import Exhaustive
-from xpnet.selection.fold_data import Split
-from xpnet.selection.folds import Indices
+from xpnet.selection.fold_data import Split, scaled_x
+from xpnet.selection.folds import Indices, check_folds, k_folds
 from xpnet.selection.halving import Halving
+from xpnet.selection.jobs import Job
 from xpnet.selection.options import Checked, Options
-from xpnet.selection.refit import refit
-from xpnet.selection.results import Results
+from xpnet.selection.results import LearningCurve, Results
 from xpnet.selection.runner import Maker, Runner
 from xpnet.selection.space import Settings, check_names, draws, grid
-from xpnet.selection.splitting import Folds, Splitting
+from xpnet.stack import Stack
+from xpnet.training.inputs import check_weighed
 
 
 @explains_arguments
@@ -26,11 +27,6 @@ def cross_validate(
     x: Any,
     y: Any,
     settings: Mapping[str, Any] | None = None,
-    *,
-    folds: Folds = 5,
-    stratify: bool | None = None,
-    groups: Any = None,
-    repeats: int = 1,
     **options: Unpack[Options],
 ) -> Results:
     """The scores of networks made by `make` on samples that they were not trained on.
@@ -42,11 +38,7 @@ def cross_validate(
         make: settings -> a new `Trainer`.
         x, y: (samples, *sample) and targets as for `Trainer.fit`, on the host.
         settings: arguments of `make`, and `epochs`, `batch_size`.
-        folds: how many, "leave_one_out", or (train, test) pairs of row numbers.
-        stratify: keep the shares of the classes; None: where y holds labels.
-        groups: see `k_folds`.
-        repeats: see `k_folds`; each repeat has another seed too.
-        options: see `Options`.
+        options: see `Options`; without `test`.
 
     Returns:
         `Results` with one trial.
@@ -55,8 +47,7 @@ def cross_validate(
         ValueError, TypeError: unfit data, folds or options.
     """
     known = {k: [v] for k, v in check_names(make, settings or {}).items()}
-    splitting = Splitting(folds, stratify, groups, repeats)
-    return _searched(make, x, y, grid(known), splitting, options)
+    return _searched(make, x, y, grid(known), Checked.of(options, without="test"))
 
 
 @explains_arguments
@@ -65,12 +56,6 @@ def grid_search(
     x: Any,
     y: Any,
     space: Mapping[str, Sequence[Any]],
-    *,
-    folds: Folds = 5,
-    stratify: bool | None = None,
-    groups: Any = None,
-    repeats: int = 1,
-    test: float = 0.0,
     **options: Unpack[Options],
 ) -> Results:
     """Every combination of values on every fold.
@@ -92,10 +77,9 @@ def grid_search(
         found.best.settings, found.test
 
     Args:
-        make, x, y, folds, stratify, groups, repeats, options: as for `cross_validate`.
+        make, x, y: as for `cross_validate`.
         space: {name: values} for arguments of `make`, and `epochs`, `batch_size`.
-        test: share of the samples that is set aside first and is in no fold; the best
-            setting is trained on all others and scored on it, once.
+        options: see `Options`.
 
     Returns:
         `Results`, one trial per combination.
@@ -104,8 +88,7 @@ def grid_search(
         ValueError, TypeError: a misspelt name, unfit values, data, folds or options.
     """
     rows = grid(check_names(make, space))
-    splitting = Splitting(folds, stratify, groups, repeats, test)
-    return _searched(make, x, y, rows, splitting, options)
+    return _searched(make, x, y, rows, Checked.of(options))
 
 
 @explains_arguments
@@ -115,12 +98,6 @@ def random_search(
     y: Any,
     space: Mapping[str, Any],
     trials: int = 20,
-    *,
-    folds: Folds = 5,
-    stratify: bool | None = None,
-    groups: Any = None,
-    repeats: int = 1,
-    test: float = 0.0,
     **options: Unpack[Options],
 ) -> Results:
     """Settings drawn from ranges: better than a grid if only a few of them matter.
@@ -129,9 +106,9 @@ def random_search(
     (2012). Arguments, results and errors as for `grid_search`; `space` may have
     `Uniform` and `LogUniform` ranges besides lists, and `trials` settings are drawn.
     """
-    rows = draws(check_names(make, space), trials, Checked.of(options).seed)
-    splitting = Splitting(folds, stratify, groups, repeats, test)
-    return _searched(make, x, y, rows, splitting, options)
+    checked = Checked.of(options)
+    rows = draws(check_names(make, space), trials, checked.seed)
+    return _searched(make, x, y, rows, checked)
 
 
 @explains_arguments
@@ -142,11 +119,6 @@ def halving_search(
     space: Mapping[str, Any],
     trials: int = 27,
     factor: float = 3.0,
-    *,
-    folds: Folds = 5,
-    stratify: bool | None = None,
-    groups: Any = None,
-    test: float = 0.0,
     **options: Unpack[Options],
 ) -> Results:
     """Many settings for few epochs, the best of them for more, and so on.
@@ -159,16 +131,16 @@ def halving_search(
     Args:
         trials: settings drawn; if `space` has only lists, at most all combinations.
         factor: above 1.
-        make, x, y, folds, stratify, groups, test, options: as for `grid_search`;
-            `callbacks` and `file` are not taken.
+        make, x, y, options: as for `grid_search`; without `repeats`, `callbacks` and
+            `file`.
 
     Raises:
         ValueError, TypeError: as `grid_search`.
     """
     factor = check_number("", factor, "factor > 1", lambda f: f > 1.0)
-    rows = draws(check_names(make, space), trials, Checked.of(options).seed)
-    splitting = Splitting(folds, stratify, groups, 1, test)
-    runner, splits, aside = _prepared(make, x, y, rows, splitting, options)
+    checked = Checked.of(options, without="repeats")
+    rows = draws(check_names(make, space), trials, checked.seed)
+    runner, splits, aside = _prepared(make, x, y, rows, checked)
     runner.cut(splits)
     return _tested(runner, aside, Halving(runner, factor).run(rows))
 
@@ -180,11 +152,6 @@ def learning_curve(
     y: Any,
     sizes: Sequence[float] = (0.1, 0.25, 0.5, 0.75, 1.0),
     settings: Mapping[str, Any] | None = None,
-    *,
-    folds: Folds = 5,
-    stratify: bool | None = None,
-    groups: Any = None,
-    repeats: int = 1,
     **options: Unpack[Options],
 ) -> LearningCurve:
     """Scores against the number of training samples: would more data help?
@@ -194,15 +161,14 @@ def learning_curve(
 
     Args:
         sizes: shares of the training part in (0, 1], or whole numbers of samples.
-        make, x, y, settings, folds, stratify, groups, repeats, options: as for
-            `cross_validate`.
+        make, x, y, settings, options: as for `cross_validate`.
 
     Raises:
         ValueError, TypeError: as `cross_validate`; a size above a training part.
     """
     known = grid({k: [v] for k, v in check_names(make, settings or {}).items()})
-    splitting = Splitting(folds, stratify, groups, repeats)
-    runner, whole, _ = _prepared(make, x, y, known, splitting, options)
+    checked = Checked.of(options, without="test")
+    runner, whole, _ = _prepared(make, x, y, known, checked)
     seed = runner.options.seed
     counts = _counts(sizes, min(len(split.train) for split in whole))
     runner.cut([split for count in counts for split in _shrunk(whole, count, seed)])
@@ -211,31 +177,20 @@ def learning_curve(
 
 
 def _searched(
-    make: Maker,
-    x: Any,
-    y: Any,
-    rows: list[Settings],
-    splitting: Splitting,
-    options: Any,
+    make: Maker, x: Any, y: Any, rows: list[Settings], options: Checked
 ) -> Results:
-    runner, splits, aside = _prepared(make, x, y, rows, splitting, options)
+    runner, splits, aside = _prepared(make, x, y, rows, options)
     runner.cut(splits)
     return _tested(runner, aside, Exhaustive(runner).run(rows))
 
 
 def _prepared(
-    make: Maker,
-    x: Any,
-    y: Any,
-    rows: list[Settings],
-    splitting: Splitting,
-    options: Any,
+    make: Maker, x: Any, y: Any, rows: list[Settings], options: Checked
 ) -> tuple[Runner, list[Split], Indices]:
     """A runner with checked data, the splits, and the rows of the test part."""
-    runner = Runner(make, x, y, Checked.of(options))
-    splitting.check_groups(len(runner.x))
+    runner = Runner(make, x, y, options)
     runner.check(rows[0])
-    return runner, *splitting.of(runner)
+    return runner, *split_samples(runner)
 
 
 def _tested(runner: Runner, aside: Indices, results: Results) -> Results:
@@ -275,3 +230,102 @@ def _shrunk(splits: list[Split], count: int, seed: int) -> list[Split]:
         rows = np.random.Generator(np.random.Philox(key)).permutation(split.train)
         found.append(Split(np.sort(rows[:count]), split.test, split.repeat))
     return found
+
+
+# How samples are divided: a test part set aside, and folds of the rest.
+
+
+def split_samples(runner: Runner) -> tuple[list[Split], Indices]:
+    """(splits of the samples to search on, rows of the test part).
+
+    Raises:
+        ValueError: folds that do not fit the samples; a test part without weight.
+    """
+    kept, aside = _set_aside(runner)
+    splits = _splits(runner, kept)
+    if len(aside):
+        check_weighed(runner.options.sample_weight, aside, "the test part")
+    return splits, aside
+
+
+def _set_aside(runner: Runner) -> tuple[Indices, Indices]:
+    """(rows to search on, rows of the test part)."""
+    count, options = len(runner.x), runner.options
+    if not options.test:
+        return np.arange(count), np.arange(0)
+    if options.groups is not None:
+        parts = max(2, round(1.0 / options.test))
+        return k_folds(count, parts, groups=options.groups, seed=options.seed)[0]
+    shares = (1.0 - options.test, options.test)
+    kept, aside = split_indices(count, shares, runner.labels, options.seed)
+    return np.sort(kept), np.sort(aside)
+
+
+def _splits(runner: Runner, kept: Indices) -> list[Split]:
+    """Folds of the rows `kept`."""
+    options, count = runner.options, len(kept)
+    folds, repeats, wanted = options.folds, options.repeats, options.stratify
+    groups = None if options.groups is None else options.groups[kept]
+    if not isinstance(folds, int | np.integer | str):
+        if repeats > 1 or wanted:
+            name = "repeats" if repeats > 1 else "stratify"
+            raise ValueError(
+                f"{name}: expected none with folds of your own; repeat or stratify "
+                "the folds yourself"
+            )
+        own = check_folds(folds, count)
+        return [Split(kept[train], kept[test]) for train, test in own]
+    labels = None
+    if wanted or (wanted is None and groups is None and folds != "leave_one_out"):
+        labels = runner.labels
+        if wanted and labels is None:
+            labels = runner.y
+        labels = None if labels is None else labels[kept]
+    how: Any = {"stratify": labels, "groups": groups, "repeats": repeats}
+    found = k_folds(count, folds, seed=options.seed, **how)
+    k, rows = len(found) // repeats, enumerate(found)
+    return [Split(kept[train], kept[test], i // k) for i, (train, test) in rows]
+
+
+# The best setting again.
+
+
+def refit(
+    make: Maker,
+    settings: Settings,
+    x: Any,
+    y: Any,
+    rows: Indices,
+    options: Checked,
+    members: int = 1,
+) -> Ensemble:
+    """`members` networks of these settings and different seeds, trained on `rows`.
+
+    Scaling is fitted on these rows; the share `validation` of them is held out for the
+    callbacks, as in the search.
+
+    Raises:
+        ArithmeticError: all of them diverged.
+    """
+    members = check_whole("", "members", members, 1)
+    splits = [Split(rows, rows, repeat) for repeat in range(members)]
+    runner = Runner(make, x, y, options)
+    runner.check(settings)
+    runner.cut(splits)
+    trial = runner.trial(settings)
+    jobs = [runner.job(trial, i) for i in range(members)]
+    stack = Stack([runner.network_of(job) for job in jobs])
+    # All members have the same rows and share one scaled copy.
+    own = runner.splits[0].train
+    jobs = [Job(trial, 0, job.epochs, job.batch_size) for job in jobs]
+    data = runner.fold_data(jobs)
+    with runner.bar(members * jobs[0].epochs) as progress:
+        runner.fit(stack, data, jobs, jobs[0].epochs, progress)
+    sound = [t for i, t in enumerate(stack.trainers) if i not in stack.errors]
+    if not sound:
+        raise next(iter(stack.errors.values()))
+    _, scaler = scaled_x(runner.x, own, options.scale)
+    y_scaler = None
+    if options.scale_y:
+        y_scaler = Standardizer.fit(runner.y[own])
+    return Ensemble(sound, scaler, y_scaler)

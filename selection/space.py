@@ -5,7 +5,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,9 +33,13 @@ class Uniform:
     low: float
     high: float
     whole: bool = False
+    above: ClassVar[float] = -math.inf  # what low must be
 
     def __post_init__(self) -> None:
-        _check_range(self, -math.inf)
+        kind, above = type(self).__name__, self.above
+        check_number(kind, self.low, f"low > {above:g}", lambda v: v > above)
+        check_number(kind, self.high, "high > low", lambda v: v > self.low)
+        check_flag(kind, "whole", self.whole)
 
     def draw(self, rng: np.random.Generator) -> float:
         """One number."""
@@ -46,7 +50,7 @@ class Uniform:
 
 @explains_arguments
 @dataclass(frozen=True)
-class LogUniform:
+class LogUniform(Uniform):
     """A number whose logarithm is uniform between those of low and high.
 
     For values of unknown order of magnitude, such as learning rates and penalties:
@@ -56,25 +60,13 @@ class LogUniform:
         ValueError: low not above 0, or not below high.
     """
 
-    low: float
-    high: float
-    whole: bool = False
-
-    def __post_init__(self) -> None:
-        _check_range(self, 0.0)
+    above = 0.0
 
     def draw(self, rng: np.random.Generator) -> float:
         """One number."""
         value = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
         value = min(max(value, self.low), self.high)
         return round(value) if self.whole else value
-
-
-def _check_range(owner: "Uniform | LogUniform", above: float) -> None:
-    kind = type(owner).__name__
-    check_number(kind, owner.low, f"low > {above:g}", lambda v: v > above)
-    check_number(kind, owner.high, "high > low", lambda v: v > owner.low)
-    check_flag(kind, "whole", owner.whole)
 
 
 def check_names(make: Callable[..., Any], space: Any) -> dict[str, Any]:
@@ -104,7 +96,7 @@ def grid(space: Mapping[str, Any]) -> list[Settings]:
         TypeError, ValueError: values that are no list, an empty list, a range.
     """
     for name, values in space.items():
-        if isinstance(values, Uniform | LogUniform):
+        if isinstance(values, Uniform):
             raise ValueError(
                 f"{name}: expected a list of values, got {values}; ranges are for "
                 "random_search"
@@ -120,9 +112,9 @@ def draws(space: Mapping[str, Any], trials: int, seed: int) -> list[Settings]:
     All combinations if there are only lists, with fewer combinations than `trials`.
     """
     trials = check_whole("", "trials", trials, 1)
-    ranges = [v for v in space.values() if isinstance(v, Uniform | LogUniform)]
+    ranges = [v for v in space.values() if isinstance(v, Uniform)]
     for name, values in space.items():
-        if not isinstance(values, Uniform | LogUniform):
+        if not isinstance(values, Uniform):
             _check_values(name, values)
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(seed)))
     if not ranges:
@@ -139,7 +131,7 @@ def draws(space: Mapping[str, Any], trials: int, seed: int) -> list[Settings]:
 
 
 def _draw(values: Any, rng: np.random.Generator) -> Any:
-    if isinstance(values, Uniform | LogUniform):
+    if isinstance(values, Uniform):
         return values.draw(rng)
     return values[int(rng.integers(len(values)))]
 

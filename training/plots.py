@@ -38,6 +38,13 @@ def figure(columns: int) -> tuple[Any, Any]:
     return fig, fig.subplots(1, columns, squeeze=False)[0]
 
 
+def saved(fig: Any, path: str | Path | None) -> Any:
+    """The figure, which is written to `path` if one is given."""
+    if path is not None:
+        fig.savefig(path, dpi=150)
+    return fig
+
+
 def plot_history(
     rows: Sequence[Mapping[str, float]], best: int | None, path: str | Path | None
 ) -> Any:
@@ -64,9 +71,7 @@ def plot_history(
         if best is not None:
             panel.axvline(best, color=BEST, lw=1, ls=":", label="best")
         panel.legend()
-    if path is not None:
-        fig.savefig(path, dpi=150)
-    return fig
+    return saved(fig, path)
 
 
 def _draw(

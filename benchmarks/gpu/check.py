@@ -11,7 +11,6 @@ check that is stopped leaves its results.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,13 +20,13 @@ from typing import Any
 from xpnet.backend import Backend
 from xpnet.benchmarks.cases import NETS, cases
 from xpnet.benchmarks.gpu.contest import chosen, contest, ours
-from xpnet.benchmarks.gpu.facts import clocks, device_facts
 from xpnet.benchmarks.gpu.parts import PARTS, QUICK_NETS
 from xpnet.benchmarks.gpu.report import contest_text, head_text, part_text, tail_text
 from xpnet.benchmarks.gpu.serve import LOST
 from xpnet.benchmarks.gpu.verdicts import FAILED, OK, Line
-from xpnet.benchmarks.machine import collect
+from xpnet.benchmarks.machine import clocks, collect, device_facts
 from xpnet.benchmarks.process import WORKER, NoAnswerError, Process
+from xpnet.common.files import write_whole
 from xpnet.common.machine import cores
 
 Record = dict[str, Any]
@@ -188,6 +187,4 @@ class GpuCheck:
         self.record["seconds"] = round(time.monotonic() - self.began, 1)
         if self.out is None:
             return
-        part = self.out.with_name(f".{self.out.name}.part")
-        part.write_text(json.dumps(self.record, indent=1) + "\n", encoding="utf-8")
-        os.replace(part, self.out)
+        write_whole(self.out, json.dumps(self.record, indent=1) + "\n")

@@ -5,18 +5,19 @@ checked steps, to 1e-4, before they are timed in interleaved rounds. Strict floa
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from statistics import median
 
+from xpnet.benchmarks.answers import Answer
 from xpnet.benchmarks.cases import Case
 from xpnet.benchmarks.gpu.rivals import RIVALS
 from xpnet.benchmarks.gpu.verdicts import DIFFERS, FAILED, MISSING, OK, Figures, Line
 from xpnet.benchmarks.process import WORKER, Process
 from xpnet.benchmarks.race import Rivals
+from xpnet.benchmarks.record import Timing
 from xpnet.benchmarks.rivals import numpy_
 from xpnet.benchmarks.step import CHECKED_STEPS
-from xpnet.benchmarks.summary import Row
-from xpnet.benchmarks.timing import Timing
 from xpnet.common.machine import cores
 
 PATIENCE = 60.0  # seconds to import a framework, or to compile and check a step
@@ -52,20 +53,17 @@ def contest(
         name: partial(Process, ["gpu.serve", "rival", name], cores(), command)
         for name in names
     }
-    rivals = Rivals(starts, end, PATIENCE)
     lines = []
-    try:
+    with closing(Rivals(starts, end, PATIENCE)) as rivals:
         for case in cases:
             rows = rivals.race(case, TIMING, expected_loss)
             found = [line(f"{case.net}: {name}", row) for name, row in rows.items()]
             show(found)
             lines += found
-    finally:
-        rivals.close()
     return lines
 
 
-def line(name: str, row: Row) -> Line:
+def line(name: str, row: Answer) -> Line:
     """A rival's verdict, with the medians of its rounds."""
     figures: Figures = {}
     if "loss20" in row:

@@ -10,7 +10,7 @@ import numpy as np
 
 from xpnet.backend import Backend
 from xpnet.benchmarks.cases import NETS, Array
-from xpnet.benchmarks.gpu.clock import Clock, measure
+from xpnet.benchmarks.gpu.clock import clock_of, measure
 from xpnet.benchmarks.gpu.verdicts import (
     SAFETY,
     Check,
@@ -30,22 +30,14 @@ EPSILON = {"float32": 2.0**-23, "tf32": 2.0**-10}
 CHECKED_ROWS = 8
 
 
-@dataclass(frozen=True)
-class Device:
-    """A backend and the clock that its work is timed with."""
-
-    backend: Backend
-    clock: Clock
-
-
 # Launches.
 
 
-def launch_checks(device: Device) -> list[Check]:
+def launch_checks(backend: Backend) -> list[Check]:
     """An empty kernel: launched, and as the nodes of a graph."""
     return [
-        Check("a kernel launched", partial(time_launch, device)),
-        Check("a node of a graph", partial(time_nodes, device)),
+        Check("a kernel launched", partial(time_launch, backend)),
+        Check("a node of a graph", partial(time_nodes, backend)),
     ]
 
 
@@ -56,22 +48,22 @@ def empty_call(backend: Backend) -> Call:
     return driver.launch, (function, (1, 1, 1), (1, 1, 1), ())
 
 
-def time_launch(device: Device) -> Figures:
+def time_launch(backend: Backend) -> Figures:
     """One launch after the other."""
-    with device.backend.active():
-        function, arguments = empty_call(device.backend)
-        return measure(device.clock, partial(function, *arguments))
+    with backend.active():
+        function, arguments = empty_call(backend)
+        return measure(clock_of(backend), partial(function, *arguments))
 
 
-def time_nodes(device: Device) -> Figures:
+def time_nodes(backend: Backend) -> Figures:
     """A graph of one node and one of many: the cost of a launch, and of a node more."""
-    with device.backend.active():
-        call = empty_call(device.backend)
+    with backend.active():
+        call = empty_call(backend)
         call[0](*call[1])  # the first launch of a kernel loads it
         times = []
         for nodes in (1, NODES):
-            graph = Graph([call], device.backend, nodes)
-            times.append(measure(device.clock, graph.launch))
+            graph = Graph([call], backend, nodes)
+            times.append(measure(clock_of(backend), graph.launch))
     one, many = times
     figures = {f"graph_{key}": value for key, value in one.items()}
     node = (many["gpu_us"] - one["gpu_us"]) / (NODES - 1)
@@ -81,38 +73,32 @@ def time_nodes(device: Device) -> Figures:
 # Copies.
 
 
-def copy_checks(device: Device, largest: int = 1 << 30) -> list[Check]:
+def copy_checks(backend: Backend, largest: int = 1 << 30) -> list[Check]:
     """Copies within the device and from the host, up to `largest` bytes."""
     sizes = {name: size for name, size in COPIES.items() if size <= largest}
-    within = [
-        Check(f"copy of {name}", partial(time_copy, device, size))
-        for name, size in sizes.items()
-    ]
+    rows = [("copy", time_copy, name) for name in sizes]
+    rows += [("upload", time_upload, name) for name in list(sizes)[:2]]
     return [
-        *within,
-        *(
-            Check(f"upload of {name}", partial(time_upload, device, size))
-            for name, size in list(sizes.items())[:2]
-        ),
+        Check(f"{what} of {name}", partial(time, backend, sizes[name]))
+        for what, time, name in rows
     ]
 
 
-def time_copy(device: Device, nbytes: int) -> Figures:
+def time_copy(backend: Backend, nbytes: int) -> Figures:
     """Bytes read and written per second."""
-    backend = device.backend
     with backend.active():
         source, target = (backend.zeros((nbytes // 4,), np.float32) for _ in range(2))
         function, arguments = primitives.copy(backend, target, source)
-        figures = measure(device.clock, partial(function, *arguments))
+        figures = measure(clock_of(backend), partial(function, *arguments))
     return figures | {"GB_per_s": 2 * nbytes / figures["gpu_us"] / 1e3}
 
 
-def time_upload(device: Device, nbytes: int) -> Figures:
+def time_upload(backend: Backend, nbytes: int) -> Figures:
     """Bytes per second from pageable memory of the host."""
-    backend, host = device.backend, np.zeros(nbytes // 4, np.float32)
+    host = np.zeros(nbytes // 4, np.float32)
     with backend.active():
         target = backend.zeros(host.shape, np.float32)
-        figures = measure(device.clock, partial(target.set, host))
+        figures = measure(clock_of(backend), partial(target.set, host))
     return figures | {"GB_per_s": nbytes / figures["wall_us"] / 1e3}
 
 
@@ -151,19 +137,19 @@ def _of_net(sizes: tuple[int, ...], batch: int) -> Iterator[Product]:
             yield Product(batch, m, n, "b")  # δ Wᵀ
 
 
-def product_checks(device: Device, nets: int = len(NETS)) -> list[Check]:
+def product_checks(backend: Backend, nets: int = len(NETS)) -> list[Check]:
     """Every product × precision."""
     return [
-        Check(f"{product}, {precision}", partial(time_product, device, *row))
+        Check(f"{product}, {precision}", partial(time_product, backend, *row))
         for product in products(nets)
         for precision in PRECISIONS
         for row in [(product, precision)]
     ]
 
 
-def time_product(device: Device, product: Product, precision: str) -> Figures:
+def time_product(backend: Backend, product: Product, precision: str) -> Figures:
     """The time of a product, and its error, which its precision bounds."""
-    backend = device.backend.with_precision(precision)
+    backend = backend.with_precision(precision)
     rng = np.random.default_rng(3)
     m, k, n = product.m, product.k, product.n
     a, b = (rng.standard_normal(s).astype(np.float32) for s in ((m, k), (k, n)))
@@ -171,7 +157,7 @@ def time_product(device: Device, product: Product, precision: str) -> Figures:
         left, right = _here(backend, a, b, product.transposed)
         out = backend.zeros((m, n), np.float32)
         function, arguments = primitives.product(backend, left, right, out)
-        figures = measure(device.clock, partial(function, *arguments))
+        figures = measure(clock_of(backend), partial(function, *arguments))
         found = backend.to_numpy(out)
     figures["TFLOP_per_s"] = product.operations / figures["gpu_us"] / 1e6
     error, bound = _error(found, a, b, precision)

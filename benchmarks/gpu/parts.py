@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from xpnet.backend import Backend
 from xpnet.benchmarks.cases import NETS
 from xpnet.benchmarks.gpu import cases, costs, parity, steps
-from xpnet.benchmarks.gpu.clock import clock_of
 from xpnet.benchmarks.gpu.verdicts import Check, need_driver
 
 QUICK_NETS = 3  # of the five
@@ -47,10 +46,6 @@ def _kernels(table: str) -> Part:
     return Part(f"own kernels against NumPy: {table}", checks)
 
 
-def _device(backend: Backend) -> costs.Device:
-    return costs.Device(backend, clock_of(backend))
-
-
 PARTS: dict[str, Part] = {
     **{f"kernels-{table}": _kernels(table) for table in cases.TABLES},
     "calls": Part(
@@ -74,23 +69,21 @@ PARTS: dict[str, Part] = {
     ),
     "launches": Part(
         "launches",
-        lambda b, quick: costs.launch_checks(_device(b)),
+        lambda b, quick: costs.launch_checks(b),
         seconds=20.0,
         timed=True,
         judged=False,
     ),
     "copies": Part(
         "copies",
-        lambda b, quick: costs.copy_checks(_device(b), 1 << 26 if quick else 1 << 30),
+        lambda b, quick: costs.copy_checks(b, 1 << 26 if quick else 1 << 30),
         seconds=20.0,
         timed=True,
         judged=False,
     ),
     "products": Part(
         "matrix products",
-        lambda b, quick: costs.product_checks(
-            _device(b), QUICK_NETS if quick else len(NETS)
-        ),
+        lambda b, quick: costs.product_checks(b, QUICK_NETS if quick else len(NETS)),
         seconds=60.0,
         timed=True,
     ),

@@ -17,8 +17,7 @@ from xpnet.benchmarks.answers import Answer, Served
 from xpnet.benchmarks.cases import Case
 from xpnet.benchmarks.gpu.clock import measure
 from xpnet.benchmarks.gpu.parts import PARTS
-from xpnet.benchmarks.gpu.rivals import RIVALS
-from xpnet.benchmarks.gpu.rivals.subject import Subject
+from xpnet.benchmarks.gpu.rivals import RIVALS, Subject
 from xpnet.benchmarks.gpu.verdicts import FAILED
 from xpnet.common.machine import versions
 

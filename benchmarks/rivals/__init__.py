@@ -1,10 +1,10 @@
-"""The rivals; each is a module with `prepare(case) -> (step, loss)`.
+"""The rivals, a module per library, which the rival's own process imports.
 
-`step()` does one update on the case's batch; `loss()` returns the mean loss of that
-batch at the present weights; a third function may describe the state of the rival. Each
-rival runs in its own process. The modules `train_...` train a whole network: `learner`
-returns `fit(epochs)` and `predict(x)` for a `Task`. The modules `select_...` search the
-grid of a `Study`.
+`prepare(case)` returns (step, loss): `step()` does one update on the case's batch,
+`loss()` returns the mean loss of that batch at the present weights. A third function
+may describe the state of the rival. `learner(task, data, seed)` trains a whole network:
+it returns `fit(epochs)` and `predict(x)`. The modules `select_...` search the grid of a
+`Study`.
 """
 
 RIVALS = {
@@ -17,5 +17,11 @@ RIVALS = {
     "jax": "JAX, jit",
     "sklearn": "scikit-learn",
     "thinc": "thinc",
+}
+# Those whose step is not that of `prepare` in a module of their own name.
+STEPS = {
+    "xpnet_nojit": ("xpnet_", "prepare_without_jit"),
+    "products": ("numpy_", "prepare_products"),
+    "torch_compiled": ("torch_", "prepare_compiled"),
 }
 TRAINERS = ("xpnet", "numpy", "torch", "jax", "sklearn")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.benchmarks.cases import Array, Case
+from xpnet.benchmarks.cases import Array, Case, Data, Learner, Task
 
 PACKAGES = ("numpy",)
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
@@ -131,3 +131,74 @@ def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
     """The hand-written step."""
     net = Net(case)
     return net.step, net.loss
+
+
+def prepare_products(case: Case) -> tuple[Callable[[], object], None]:
+    """The floor: forward, weight-gradient and δ products; nothing else, so no loss."""
+    rng = np.random.default_rng(0)
+
+    def random(*shape: int) -> Array:
+        return rng.standard_normal(shape).astype(np.float32)
+
+    calls: list[tuple[Callable[..., object], Array, Array]] = []
+    for i, (n, m) in enumerate(zip(case.sizes, case.sizes[1:], strict=False)):
+        a, W, d = random(case.batch, n), random(n, m), random(case.batch, m)
+        calls.append((a.dot, W, np.empty((case.batch, m), np.float32)))
+        calls.append((a.T.dot, d, np.empty((n, m), np.float32)))
+        if i:
+            calls.append((d.dot, W.T, np.empty((case.batch, n), np.float32)))
+
+    def step() -> None:
+        for product, right, out in calls:
+            product(right, out)
+
+    return step, None
+
+
+class Textbook:
+    """Two layers and Adam in the lines of a textbook: nothing is preallocated."""
+
+    def __init__(self, task: Task, rng: np.random.Generator) -> None:
+        self.tanh, self.rate, self.steps = task.activation == "tanh", task.rate, 0
+        self.p: list[Array] = [a for pair in task.weights(rng) for a in pair]
+        self.m: list[Any] = [np.zeros_like(p) for p in self.p]
+        self.v: list[Any] = [np.zeros_like(p) for p in self.p]
+
+    def forward(self, x: Array) -> tuple[Array, Array]:
+        """(hidden layer, logits)."""
+        z = x @ self.p[0] + self.p[1]
+        a = np.tanh(z) if self.tanh else np.maximum(z, 0)
+        return a, a @ self.p[2] + self.p[3]
+
+    def step(self, x: Array, y: Array) -> None:
+        """One update."""
+        a, z = self.forward(x)
+        d = np.exp(z - z.max(axis=1, keepdims=True))
+        d /= d.sum(axis=1, keepdims=True)
+        d[np.arange(len(y)), y] -= 1
+        d /= len(y)
+        back = d @ self.p[2].T * (1 - a * a if self.tanh else a > 0)
+        self.update([x.T @ back, back.sum(axis=0), a.T @ d, d.sum(axis=0)])
+
+    def update(self, gradients: list[Array]) -> None:
+        """Adam."""
+        self.steps += 1
+        root = float(np.sqrt(1 - BETA2**self.steps))
+        rate = self.rate * root / (1 - BETA1**self.steps)
+        for i, g in enumerate(gradients):
+            self.m[i] = BETA1 * self.m[i] + (1 - BETA1) * g
+            self.v[i] = BETA2 * self.v[i] + (1 - BETA2) * g * g
+            self.p[i] -= rate * self.m[i] / (np.sqrt(self.v[i]) + EPS * root)
+
+
+def learner(task: Task, data: Data, seed: int) -> Learner:
+    """(fit, predict) of the hand-written network."""
+    rng = np.random.default_rng(seed)
+    net = Textbook(task, rng)
+
+    def fit(epochs: int) -> None:
+        for _ in range(epochs):
+            for x, y in data.batches(task.batch, rng):
+                net.step(x, y)
+
+    return fit, lambda x: net.forward(x)[1].argmax(axis=1)

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from xpnet.benchmarks.cases import Array
-from xpnet.benchmarks.study import Digits, Study
+from xpnet.benchmarks.cases import Array, Digits, Study
 
 BETA1, BETA2, EPS = 0.9, 0.999, 1e-8
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 import xpnet as xn
-from xpnet.benchmarks.study import Digits, Study
+from xpnet.benchmarks.cases import Digits, Study
 from xpnet.selection import grid_search
 
 

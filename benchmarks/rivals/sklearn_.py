@@ -4,8 +4,9 @@ import warnings
 from collections.abc import Callable
 
 import numpy as np
+from sklearn.neural_network import MLPClassifier
 
-from xpnet.benchmarks.cases import Case
+from xpnet.benchmarks.cases import Case, Data, Learner, Task
 from xpnet.benchmarks.rivals.numpy_ import eps_before_correction
 
 PACKAGES = ("scikit-learn", "numpy")
@@ -13,8 +14,6 @@ PACKAGES = ("scikit-learn", "numpy")
 
 def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
     """The estimator with the case's weights, no penalty, no shuffling."""
-    from sklearn.neural_network import MLPClassifier
-
     warnings.filterwarnings("ignore")
     x, y = case.data()
     if case.sizes[-1] < 3:
@@ -50,3 +49,32 @@ def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
     if case.optimizer == "adam":
         return adam_step, loss
     return lambda: net.partial_fit(x, y), loss
+
+
+def learner(task: Task, data: Data, seed: int) -> Learner:
+    """(fit, predict) of the estimator, without its penalty and early end.
+
+    For two classes it has one output.
+    """
+    warnings.filterwarnings("ignore")
+    net = MLPClassifier(
+        (task.sizes[1],),
+        activation=task.activation,
+        alpha=0.0,
+        batch_size=min(task.batch, len(data.x)),
+        learning_rate_init=task.rate,
+        max_iter=task.epochs,
+        tol=0.0,
+        n_iter_no_change=task.epochs + 1,
+        random_state=seed,
+    )
+    classes = np.unique(data.y)
+
+    def fit(epochs: int) -> None:
+        if epochs == task.epochs:
+            net.fit(data.x, data.y)
+            return
+        for _ in range(epochs):
+            net.partial_fit(data.x, data.y, classes=classes)
+
+    return fit, net.predict

@@ -1,9 +1,11 @@
 """thinc's layers and optimiser on its NumPy backend."""
 
 from collections.abc import Callable
-from importlib import import_module
 from itertools import count
 from typing import Any
+
+import numpy as np
+import thinc.api as th
 
 from xpnet.benchmarks.cases import Case
 from xpnet.benchmarks.rivals.numpy_ import eps_before_correction
@@ -13,10 +15,6 @@ PACKAGES = ("thinc",)
 
 def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
     """begin_update, δ of the softmax, backprop, finish_update."""
-    import numpy as np
-
-    th: Any = import_module("thinc.api")
-
     x, y = case.data()
     layers: list[Any] = []
     for i, (n, m) in enumerate(zip(case.sizes, case.sizes[1:], strict=False)):

@@ -1,9 +1,12 @@
-"""PyTorch as in its tutorials, with the fused Adam."""
+"""PyTorch as in its tutorials, with the fused Adam; eager, and compiled."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from xpnet.benchmarks.cases import Case
+import torch
+
+from xpnet.benchmarks.cases import Array, Case, Data, Learner, Task
 
 PACKAGES = ("torch",)
 
@@ -13,8 +16,6 @@ def parts(case: Case, device: str = "cpu", capturable: bool = False) -> tuple[An
 
     `capturable`: the optimizer's steps may be part of a CUDA graph.
     """
-    import torch
-
     x, y = (torch.from_numpy(a).to(device) for a in case.data())
     layers: list[Any] = []
     for W, b in case.weights():
@@ -34,19 +35,78 @@ def parts(case: Case, device: str = "cpu", capturable: bool = False) -> tuple[An
     return model, rule, torch.nn.CrossEntropyLoss(), x, y
 
 
-def prepare(case: Case) -> tuple[Callable[[], object], Callable[[], float]]:
-    """Zero the gradients, forward, backward, step."""
-    import torch
-
-    model, rule, loss, x, y = parts(case)
+def eager(model: Any, rule: Any, loss: Any, x: Any, y: Any) -> Callable[[], None]:
+    """A step: zero the gradients, forward, backward, update."""
 
     def step() -> None:
         rule.zero_grad(set_to_none=True)
         loss(model(x), y).backward()
         rule.step()
 
-    def value() -> float:
-        with torch.no_grad():
-            return float(loss(model(x), y))
+    return step
 
-    return step, value
+
+def compiled(
+    model: Any, rule: Any, loss: Any, x: Any, y: Any, **options: Any
+) -> Callable[[], None]:
+    """A step with forward pass and loss, hence the backward pass, compiled.
+
+    Args:
+        model, rule, loss, x, y: see `parts`.
+        options: of `torch.compile`.
+    """
+
+    def forward(x: Any, y: Any) -> Any:
+        return loss(model(x), y)
+
+    objective: Any = torch.compile(forward, **options)
+
+    def step() -> None:
+        rule.zero_grad(set_to_none=True)
+        objective(x, y).backward()
+        rule.step()
+
+    return step
+
+
+def value(model: Any, rule: Any, loss: Any, x: Any, y: Any) -> float:
+    """The loss of the batch."""
+    with torch.no_grad():
+        return float(loss(model(x), y))
+
+
+def prepare(
+    case: Case, way: Callable[..., Any] = eager
+) -> tuple[Callable[[], object], Callable[[], float]]:
+    """The step and the loss of the case's network."""
+    made = parts(case)
+    return way(*made), partial(value, *made)
+
+
+prepare_compiled = partial(prepare, way=compiled)
+
+
+def learner(task: Task, data: Data, seed: int) -> Learner:
+    """(fit, predict) of a Sequential and the fused Adam; no DataLoader slows it."""
+    torch.manual_seed(seed)
+    n, hidden, outputs = task.sizes
+    activation = torch.nn.Tanh() if task.activation == "tanh" else torch.nn.ReLU()
+    model = torch.nn.Sequential(
+        torch.nn.Linear(n, hidden), activation, torch.nn.Linear(hidden, outputs)
+    )
+    rule = torch.optim.Adam(model.parameters(), lr=task.rate, fused=True)
+    loss = torch.nn.CrossEntropyLoss()
+    x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
+
+    def fit(epochs: int) -> None:
+        for _ in range(epochs):
+            order: Any = torch.randperm(len(x))
+            for rows in order.split(task.batch):
+                eager(model, rule, loss, x[rows], y[rows])()
+
+    def predict(x: Array) -> Array:
+        with torch.no_grad():
+            found: Array = model(torch.from_numpy(x)).argmax(dim=1).numpy()
+        return found
+
+    return fit, predict

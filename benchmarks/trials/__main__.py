@@ -8,7 +8,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from xpnet.benchmarks.trials.table import TRIALS
+from xpnet.benchmarks.trials import (
+    calls,
+    files,
+    inputs,
+    libraries,
+    numbers,
+    searches,
+    threads,
+)
 from xpnet.benchmarks.trials.trial import Trial
 from xpnet.common import choose
 
@@ -19,13 +27,8 @@ def run(trial: Trial, tries: int, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="xpnet-trial-") as folder:
         faults = trial.run(tries, Path(folder), seed)
     seconds = round(time.perf_counter() - began, 1)
-    return {
-        "trial": trial.name,
-        "what": trial.what,
-        "tries": tries,
-        "faults": faults,
-        "seconds": seconds,
-    }
+    row = {"trial": trial.name, "what": trial.what, "tries": tries}
+    return {**row, "faults": faults, "seconds": seconds}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,3 +59,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+MODULES = (calls, files, inputs, libraries, numbers, searches, threads)
+TRIALS: dict[str, Trial] = {
+    found.name: found
+    for module in MODULES
+    for found in vars(module).values()
+    if isinstance(found, Trial)
+}

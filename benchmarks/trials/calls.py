@@ -256,24 +256,13 @@ ENTRIES: dict[str, Entry] = {
 SPARED: dict[tuple[str, str], Callable[[Any], bool]] = {
     ("Dense", "activation"): lambda v: v is None or callable(v),
     ("Adam", "l2"): lambda v: isinstance(v, float) and v == 1.0,
-    **dict.fromkeys(
-        (("Standardizer.fit", "x"), ("MinMaxScaler.fit", "x")),
-        lambda v: is_matrix(v),
-    ),
+    **{(f"{kind}.fit", "x"): is_matrix for kind in ("Standardizer", "MinMaxScaler")},
     **{
-        (f"{owner}.{way}", "x"): lambda v: is_matrix(v, FEATURES)
-        for owner, ways in {
-            "Standardizer": ("transform", "inverse"),
-            "MinMaxScaler": ("transform", "inverse"),
-            "Trainer": ("predict",),
-            "Stack": ("predict",),
-            "Ensemble": ("predict",),
-        }.items()
-        for way in ways
+        (name, "x"): lambda v: is_matrix(v, FEATURES)
+        for name in ENTRIES
+        if name.endswith((".transform", ".inverse", ".predict"))
     },
 }
-
-
 # Names that a message may use instead: x of another length does not fit y.
 NAMED = {
     "x": ("x", "y"),

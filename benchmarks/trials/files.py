@@ -1,4 +1,4 @@
-"""Models, ensembles and checkpoints on disk: killed writers, two at once, flipped bits.
+"""Files, models and checkpoints on disk: killed writers, two at once, flipped bits.
 
 Every network of these trials holds one number in all its arrays and in its notes, so
 that a mix of two saves is detected.
@@ -13,11 +13,11 @@ import numpy as np
 from xpnet.benchmarks.trials.trial import (
     flipped,
     killed,
-    read_all,
-    read_line,
     running,
     trial,
 )
+from xpnet.common.files import PART as WRITTEN
+from xpnet.common.files import locked, remove_parts
 from xpnet.layers import Dense, Sequential
 from xpnet.selection.ensemble import Ensemble, load_saved
 from xpnet.training.folder import PART
@@ -200,7 +200,7 @@ def stop_and_go_on(tries: int, folder: Path, seed: int) -> Iterator[str]:
         for _ in range(2):
             killed(random, 0.1, TRAINER, str(place), "0.004")
         with running(TRAINER, str(place), "0.004") as process:
-            end = read_all(process).split()
+            end = process.stdout.read().split()
         if end != ["finished", straight]:
             yield "another end"
         yield from left_behind(place)
@@ -209,7 +209,7 @@ def stop_and_go_on(tries: int, folder: Path, seed: int) -> Iterator[str]:
 def _straight(folder: Path) -> str:
     """The hash of a training that is never stopped."""
     with running(TRAINER, str(folder / "none"), "0") as process:
-        return read_all(process).split()[-1]
+        return str(process.stdout.read().split()[-1])
 
 
 @trial(
@@ -229,7 +229,7 @@ def two_writers(tries: int, folder: Path, seed: int) -> Iterator[str]:
                 kind = random.choice(["network", "ensemble"])
                 print(kind, file=process.stdin, flush=True)
             for process in (first, second):
-                if read_line(process) != "saved\n":
+                if process.stdout.readline() != "saved\n":
                     yield "failed saves"
             try:
                 if not whole(place):
@@ -238,7 +238,7 @@ def two_writers(tries: int, folder: Path, seed: int) -> Iterator[str]:
                 yield "without a model"
             yield from left_behind(place)
         (folder / "stop").touch()
-        _, failed = read_line(reader).split()
+        _, failed = reader.stdout.readline().split()
         yield from ["failed reads"] * int(failed)
 
 
@@ -260,3 +260,30 @@ def flip(tries: int, folder: Path, seed: int) -> Iterator[str]:
                 yield "file not named"
         except Exception:
             yield "crashed"
+
+
+RENAMER = """
+import sys
+from pathlib import Path
+from xpnet.common.files import write_whole
+path, i = Path(sys.argv[1]), 0
+print("ready", flush=True)
+while True:
+    i += 1
+    write_whole(path, bytes([i % 251]) * 300_000, durable=False)
+"""
+
+
+@trial("writes", 200, 2, "torn", "left behind")
+def kill_writers(tries: int, folder: Path, seed: int) -> Iterator[str]:
+    """A process is killed while it writes a file, at a random moment."""
+    random, path = Random(seed), folder / "file"
+    for _ in range(tries):
+        killed(random, 0.05, RENAMER, str(path))
+        if path.exists():
+            content = path.read_bytes()
+            if len(content) != 300_000 or len(set(content)) != 1:
+                yield "torn"
+        with locked(folder):
+            remove_parts(folder)
+        yield from ("left behind" for f in folder.iterdir() if WRITTEN.match(f.name))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
 from xpnet.benchmarks.trials.trial import flipped, killed, last_line, running, trial
 from xpnet.common import cache
@@ -81,16 +82,11 @@ if __name__ == "__main__":
 @contextmanager
 def own_cache(folder: Path) -> Iterator[Path]:
     """Make `folder` the cache of this process and of those it starts."""
-    before = os.environ.get("XPNET_CACHE_DIR")
-    os.environ["XPNET_CACHE_DIR"] = str(folder)
-    cache.cache_directory.cache_clear()
     try:
-        yield cache.cache_directory()
+        with patch.dict(os.environ, XPNET_CACHE_DIR=str(folder)):
+            cache.cache_directory.cache_clear()
+            yield cache.cache_directory()
     finally:
-        if before is None:
-            del os.environ["XPNET_CACHE_DIR"]
-        else:
-            os.environ["XPNET_CACHE_DIR"] = before
         cache.cache_directory.cache_clear()
 
 

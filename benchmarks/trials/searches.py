@@ -27,8 +27,8 @@ SEARCHER = """
 import sys
 from pathlib import Path
 from xpnet.benchmarks.trials.searches import search
-from xpnet.selection import midway
-midway.WORK = 1.0  # the networks of a stack are saved after every epoch
+from xpnet.selection import store
+store.WORK = 1.0  # the networks of a stack are saved after every epoch
 print("ready", flush=True)
 search(Path(sys.argv[1]))
 """

@@ -5,7 +5,9 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,41 +21,17 @@ Call = Callable[[Any], Any]
 CALLS = ("predict", "evaluate", "step")
 
 
-def side_by_side(works: Iterable[Callable[[], None]]) -> None:
-    """Run each in its own thread, wait for all, and raise the first error."""
-    errors: list[BaseException] = []
-
-    def guarded(work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-
-
 def wrong_answers(
     fault: str, call: Call, inputs: Sequence[Any], calls: int
 ) -> Iterator[str]:
     """The fault per wrong answer; each thread calls with its own input."""
     wanted = [call(x) for x in inputs]
-    wrong = [0] * len(inputs)
 
-    def work(i: int) -> Callable[[], None]:
-        def run() -> None:
-            for _ in range(calls):
-                wrong[i] += not np.array_equal(call(inputs[i]), wanted[i])
+    def wrong(x: Any, right: Any) -> int:
+        return sum(not np.array_equal(call(x), right) for _ in range(calls))
 
-        return run
-
-    side_by_side(map(work, range(len(inputs))))
-    yield from [fault] * sum(wrong)
+    with ThreadPoolExecutor(len(inputs)) as pool:
+        yield from [fault] * sum(pool.map(wrong, inputs, wanted))
 
 
 def trained(seed: int, **options: Any) -> tuple[xn.Trainer, list[Any], Any]:
@@ -79,24 +57,24 @@ WAYS: dict[str, dict[str, Any]] = {
 FAULTS = tuple(f"wrong{way}" for way in WAYS)
 
 
+def _in_all_ways(call: Callable[..., Any], tries: int, seed: int) -> Iterator[str]:
+    """The faults of `call(trainer, x, y)` with trainers of each way."""
+    for way, options in WAYS.items():
+        trainer, inputs, y = trained(seed, **options)
+        on_one = partial(call, trainer, y=y)
+        yield from wrong_answers(f"wrong{way}", on_one, inputs, tries)
+
+
 @trial("predict", 2000, 20, *FAULTS)
 def predict(tries: int, folder: Path, seed: int) -> Iterator[str]:
     """Four threads predict on one trainer."""
-    for way, options in WAYS.items():
-        trainer, inputs, _ = trained(seed, **options)
-        yield from wrong_answers(f"wrong{way}", trainer.predict, inputs, tries)
+    return _in_all_ways(lambda trainer, x, y: trainer.predict(x), tries, seed)
 
 
 @trial("evaluate", 2000, 20, *FAULTS)
 def evaluate(tries: int, folder: Path, seed: int) -> Iterator[str]:
     """Four threads evaluate on one trainer."""
-    for way, options in WAYS.items():
-        trainer, inputs, y = trained(seed, **options)
-
-        def scores(x: Any, trainer: xn.Trainer = trainer, y: Any = y) -> list[float]:
-            return list(trainer.evaluate(x, y).values())
-
-        yield from wrong_answers(f"wrong{way}", scores, inputs, tries)
+    return _in_all_ways(lambda t, x, y: [*t.evaluate(x, y).values()], tries, seed)
 
 
 @trial("stack", 200, 3, "wrong predictions", "wrong scores")

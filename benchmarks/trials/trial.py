@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Any
 
 Attack = Callable[[int, Path, int], Iterable[str]]
 Counts = dict[str, int]
@@ -51,16 +52,15 @@ def trial(name: str, tries: int, quick: int, *faults: str) -> Callable[[Attack],
 
 
 @contextmanager
-def running(
-    code: str, *arguments: str, jit: bool = False
-) -> Iterator[subprocess.Popen[str]]:
+def running(code: str, *arguments: str, jit: bool = False) -> Iterator[Any]:
     """A Python process that has printed its first line; it is killed at the end."""
     command, pipe = [sys.executable, "-c", code, *arguments], subprocess.PIPE
     env = os.environ | ({"XPNET_JIT": "1"} if jit else {})
+    process: Any  # its streams are there
     with subprocess.Popen(
         command, stdin=pipe, stdout=pipe, env=env, text=True
     ) as process:
-        read_line(process)
+        process.stdout.readline()
         try:
             yield process
         finally:
@@ -72,19 +72,7 @@ def killed(random: Random, most: float, code: str, *arguments: str) -> str:
     with running(code, *arguments) as process:
         time.sleep(random.uniform(0.0, most))
         process.send_signal(signal.SIGKILL)
-        return read_all(process)
-
-
-def read_line(process: subprocess.Popen[str]) -> str:
-    """The next line that a process prints."""
-    assert process.stdout is not None
-    return process.stdout.readline()
-
-
-def read_all(process: subprocess.Popen[str]) -> str:
-    """The rest of what a process prints."""
-    assert process.stdout is not None
-    return process.stdout.read()
+        return str(process.stdout.read())
 
 
 def last_line(code: str, *arguments: str, patience: float = 120.0) -> str:

@@ -1,13 +1,11 @@
 """Lesson: what an experiment reports: text, JSON and pictures."""
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from xpnet.common.plain import plain
 from xpnet.lessons.support.style import panels, picture_style, plain_ticks, unlabelled
 
 SHOWN = 8  # values of a list that are printed
@@ -127,19 +125,6 @@ class Lesson:
             "figures": self.figures,
             "notes": self.notes,
         }
-
-
-def plain(value: Any) -> Any:
-    """`value` for JSON: arrays become lists, NaN and infinities None."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def shown(value: Any) -> str:

@@ -3,7 +3,7 @@
 import copy
 
 from xpnet.benchmarks.cases import Case
-from xpnet.benchmarks.summary import add_summaries
+from xpnet.benchmarks.tables import add_summaries
 
 TIMES = {
     "xpnet": [20.5, 21.5, 24.0],

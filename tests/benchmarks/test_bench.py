@@ -8,8 +8,7 @@ import pytest
 from tests.benchmarks.records import record
 from tests.cli.files import xpnet
 from xpnet.benchmarks.page import page
-from xpnet.benchmarks.record import read
-from xpnet.benchmarks.timing import Timing
+from xpnet.benchmarks.record import Timing, read
 from xpnet.commands import bench
 
 SHORT = ("--threads", "1", "--rounds", "2", "--seconds", "1e-4", "--warm-up", "0")

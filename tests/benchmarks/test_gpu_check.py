@@ -16,9 +16,9 @@ from tests.cli.files import xpnet
 from tests.cuda.fibers import fiber_backend, needs_compiler
 from tests.standin import cupy, standin_backend
 from xpnet.backend import DeviceError
-from xpnet.benchmarks import worker
+from xpnet.benchmarks import machine, worker
 from xpnet.benchmarks.cases import Case
-from xpnet.benchmarks.gpu import check, facts, report, serve
+from xpnet.benchmarks.gpu import check, report, serve
 from xpnet.benchmarks.gpu import contest as contest_module
 from xpnet.benchmarks.gpu.check import GpuCheck
 from xpnet.benchmarks.gpu.contest import chosen, contest, expected_loss, ours
@@ -26,7 +26,7 @@ from xpnet.benchmarks.gpu.parts import PARTS
 from xpnet.benchmarks.gpu.rivals import RIVALS
 from xpnet.benchmarks.gpu.verdicts import DIFFERS, FAILED, MISSING, OK, Line
 from xpnet.benchmarks.process import NoAnswerError, Process
-from xpnet.benchmarks.timing import Timing
+from xpnet.benchmarks.record import Timing
 from xpnet.commands import gpu_check
 
 pytestmark = pytest.mark.usefixtures("standin")
@@ -429,13 +429,13 @@ def test_clocks_are_what_nvidia_smi_says(monkeypatch, answer, found):
             raise answer
         return SimpleNamespace(stdout=answer, returncode=0)
 
-    monkeypatch.setattr(facts.subprocess, "run", smi)
-    assert facts.clocks().get("clocks.sm") == found
+    monkeypatch.setattr(machine.subprocess, "run", smi)
+    assert machine.clocks().get("clocks.sm") == found
 
 
 def test_the_facts_of_a_device_say_what_its_products_are(named, monkeypatch):
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
-    found = facts.device_facts(standin_backend(1))
+    found = machine.device_facts(standin_backend(1))
     assert found["device"] == "cuda:1"
     assert found["name"] == "Stand-in"
     assert found["variables"]["NVIDIA_TF32_OVERRIDE"] == "1"

@@ -3,6 +3,7 @@
 import math
 import time
 from contextlib import nullcontext
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,8 +16,7 @@ from xpnet.benchmarks.cases import NETS, Case
 from xpnet.benchmarks.gpu import clock, costs
 from xpnet.benchmarks.gpu.clock import EventClock, HostClock, clock_of, measure
 from xpnet.benchmarks.gpu.contest import expected_loss
-from xpnet.benchmarks.gpu.rivals import RIVALS, jax_, torch_, xpnet_
-from xpnet.benchmarks.gpu.rivals.subject import TOGETHER, Subject
+from xpnet.benchmarks.gpu.rivals import RIVALS, TOGETHER, Subject, xpnet_
 from xpnet.benchmarks.gpu.verdicts import DIFFERS, FAILED, OK, Check
 from xpnet.benchmarks.race import AGREE
 from xpnet.benchmarks.step import CHECKED_STEPS
@@ -93,10 +93,6 @@ def test_a_round_holds_no_more_than_there_is_time_for():
 # Launches, copies, products.
 
 
-def on(backend):
-    return costs.Device(backend, clock_of(backend))
-
-
 @pytest.fixture
 def briefly(monkeypatch):
     """No measurement takes long."""
@@ -105,7 +101,7 @@ def briefly(monkeypatch):
 
 @needs_compiler
 def test_launches_and_nodes_are_timed(briefly):
-    launch, nodes = [c.line() for c in costs.launch_checks(on(fiber_backend()))]
+    launch, nodes = [c.line() for c in costs.launch_checks(fiber_backend())]
     assert (launch.verdict, nodes.verdict) == (OK, OK)
     assert set(launch.figures) == TIMES
     assert nodes.figures["nodes"] == costs.NODES
@@ -114,14 +110,14 @@ def test_launches_and_nodes_are_timed(briefly):
 
 
 def test_without_a_driver_there_is_nothing_to_launch(briefly):
-    for check in costs.launch_checks(on(standin_backend())):
+    for check in costs.launch_checks(standin_backend()):
         line = check.line()
         assert line.verdict == FAILED
         assert "no driver" in line.note
 
 
 def test_copies_are_timed_up_to_a_size(briefly):
-    found = [c.line() for c in costs.copy_checks(on(standin_backend(1)), 1 << 20)]
+    found = [c.line() for c in costs.copy_checks(standin_backend(1), 1 << 20)]
     assert [line.name for line in found] == ["copy of 1 MiB", "upload of 1 MiB"]
     for line in found:
         assert line.verdict == OK
@@ -145,7 +141,7 @@ def test_the_products_of_a_net_are_those_of_its_step():
 
 @pytest.mark.parametrize("precision", costs.PRECISIONS)
 def test_products_are_timed_and_checked(briefly, precision):
-    device = on(fiber_backend())
+    device = fiber_backend()
     found = [c.line() for c in costs.product_checks(device, 1) if precision in c.name]
     assert len(found) == 5
     for line in found:
@@ -172,7 +168,7 @@ def rounding(bits):
 @pytest.mark.parametrize(("bits", "verdict"), [(24, OK), (11, DIFFERS)])
 @pytest.mark.parametrize("product", costs.products()[5:11], ids=str)
 def test_products_that_are_not_strict_are_found(briefly, product, bits, verdict):
-    device = on(rounding(bits))
+    device = rounding(bits)
     check = Check("x", lambda: costs.time_product(device, product, "float32"))
     line = check.line()
     assert line.verdict == verdict, line
@@ -212,19 +208,26 @@ def agrees(subject):
     assert math.isfinite(subject.loss())
 
 
+def rival(name, library):
+    """The module of a rival; skips the test if its library is not installed."""
+    pytest.importorskip(name, reason=f"{library} is not installed")
+    return import_module(f"xpnet.benchmarks.gpu.rivals.{name}_")
+
+
 def test_pytorchs_step_has_numpys_loss():
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch_ = rival("torch", "PyTorch")
     agrees(torch_.prepare(SMALL, "eager", "cpu"))
-    assert not torch.backends.cuda.matmul.allow_tf32
+    assert not torch_.torch.backends.cuda.matmul.allow_tf32
 
 
 def test_what_warming_up_pytorch_changed_is_undone():
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch_ = rival("torch", "PyTorch")
+    torch = torch_.torch
     from xpnet.benchmarks.rivals.torch_ import parts
 
     model, rule, objective, x, y = parts(SMALL, "cpu", True)
     before = [p.detach().clone() for p in model.parameters()]
-    work = torch_._eager(model, rule, objective, x, y)
+    work = torch_.eager(model, rule, objective, x, y)
     work()
     torch_.reset(model, rule, before)
     for _ in range(CHECKED_STEPS):
@@ -236,7 +239,8 @@ def test_what_warming_up_pytorch_changed_is_undone():
 
 def test_pytorchs_graph_and_compiled_step_have_numpys_loss(monkeypatch):
     """On the CPU, where a captured step runs and a replay runs it again."""
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch_ = rival("torch", "PyTorch")
+    torch = torch_.torch
     captured = []
     still = nullcontext()
     still.wait_stream = lambda other: None
@@ -250,9 +254,9 @@ def test_pytorchs_graph_and_compiled_step_have_numpys_loss(monkeypatch):
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: stream)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "graph", lambda graph: still)
-    eager = torch_._eager
+    eager = torch_.eager
     monkeypatch.setattr(
-        torch_, "_eager", lambda *parts: captured.append(eager(*parts)) or captured[0]
+        torch_, "eager", lambda *parts: captured.append(eager(*parts)) or captured[0]
     )
     agrees(torch_.prepare(SMALL, "graph", "cpu"))
     asked = []
@@ -262,7 +266,8 @@ def test_pytorchs_graph_and_compiled_step_have_numpys_loss(monkeypatch):
 
 
 def test_pytorch_is_timed_by_its_own_events(monkeypatch):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch_ = rival("torch", "PyTorch")
+    torch = torch_.torch
 
     class Event:
         def __init__(self, enable_timing):
@@ -284,5 +289,4 @@ def test_pytorch_is_timed_by_its_own_events(monkeypatch):
 
 @pytest.mark.parametrize("way", ["jit", "scan"])
 def test_jaxs_step_has_numpys_loss(way):
-    pytest.importorskip("jax", reason="JAX is not installed")
-    agrees(jax_.prepare(SMALL, way, "cpu"))
+    agrees(rival("jax", "JAX").prepare(SMALL, way, "cpu"))

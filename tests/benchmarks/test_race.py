@@ -6,9 +6,8 @@ from tests.benchmarks.scripts import script
 from xpnet.benchmarks.cases import Case, cases
 from xpnet.benchmarks.process import Process
 from xpnet.benchmarks.race import AGREE, Rivals, check_losses, race, summarised
-from xpnet.benchmarks.record import new_record
+from xpnet.benchmarks.record import Timing, new_record
 from xpnet.benchmarks.rivals import RIVALS
-from xpnet.benchmarks.timing import Timing
 
 AT_ONCE = Timing(0.0, 1, 1e-4)
 REQUIRED = ("xpnet", "xpnet_nojit", "products", "numpy")  # they need nothing

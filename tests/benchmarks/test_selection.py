@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from xpnet.benchmarks import selection, worker
-from xpnet.benchmarks.study import Study
+from xpnet.benchmarks.cases import Study
 
 SMALL = Study(rates=(1e-2,), penalties=(0.0, 1e-4), folds=2, epochs=15)
 

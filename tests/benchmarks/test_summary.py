@@ -4,7 +4,7 @@ import pytest
 
 from xpnet.benchmarks import memory
 from xpnet.benchmarks.cases import Case
-from xpnet.benchmarks.summary import add_summaries, ratio, spread, take_turns
+from xpnet.benchmarks.tables import add_summaries, ratio, spread, take_turns
 
 
 def test_the_spread_is_median_and_interquartile_range():

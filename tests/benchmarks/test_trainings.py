@@ -3,8 +3,8 @@
 import pytest
 
 from xpnet.benchmarks import trainings
+from xpnet.benchmarks.cases import ACCURACY, XOR, Data
 from xpnet.benchmarks.rivals import TRAINERS
-from xpnet.benchmarks.tasks import ACCURACY, XOR, Data
 
 
 @pytest.fixture(scope="module")

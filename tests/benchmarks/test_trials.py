@@ -8,9 +8,8 @@ import pytest
 
 from xpnet.benchmarks.trials import __main__ as command
 from xpnet.benchmarks.trials import calls
-from xpnet.benchmarks.trials.__main__ import main
+from xpnet.benchmarks.trials.__main__ import TRIALS, main
 from xpnet.benchmarks.trials.calls import Entry, judged
-from xpnet.benchmarks.trials.table import TRIALS
 from xpnet.benchmarks.trials.trial import flipped, killed, last_line, trial
 
 

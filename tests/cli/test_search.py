@@ -8,7 +8,7 @@ import pytest
 
 import xpnet as xn
 from tests.cli.files import PNG, flowers, mnist, prices, xpnet
-from xpnet.commands.grid import parse
+from xpnet.commands.search import parse
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 

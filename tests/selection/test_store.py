@@ -14,7 +14,7 @@ import pytest
 
 import xpnet as xn
 from tests.selection.examples import CLASSES, QUICK, data, make
-from xpnet.selection import midway
+from xpnet.selection import store
 from xpnet.selection.identity import identity
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -306,7 +306,7 @@ class Killed(BaseException):
 
 def killed_amid(file, monkeypatch, stack, saves, **options):
     """A search that ends in the given stack, after so many saves of networks."""
-    monkeypatch.setattr(midway, "WORK", 1.0)  # every epoch is saved
+    monkeypatch.setattr(store, "WORK", 1.0)  # every epoch is saved
     epochs, seen = [], []
     fit = xn.Stack.fit
 
@@ -393,11 +393,11 @@ def test_the_stack_of_other_networks_is_not_taken(tmp_path, monkeypatch):
 
 
 def test_a_stack_that_finds_no_room_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(midway, "WORK", 1.0)
+    monkeypatch.setattr(store, "WORK", 1.0)
 
     def full(path, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(midway, "write_whole", full)
+    monkeypatch.setattr(store, "write_whole", full)
     with pytest.warns(UserWarning, match=r"cannot be written \(No space left"):
         assert search(tmp_path / "f") == search(None)

@@ -5,16 +5,23 @@ from argparse import Namespace
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from xpnet.benchmarks import sweep, trainings
+from xpnet.benchmarks import trainings
 from xpnet.benchmarks.cases import NETS, RATES, cases
 from xpnet.benchmarks.options import names_in, numbers_in
 from xpnet.benchmarks.page import page
-from xpnet.benchmarks.race import print_result, race
-from xpnet.benchmarks.record import Record, new_record, read, write
+from xpnet.benchmarks.race import (
+    BATCHES,
+    SHORT,
+    SWEPT,
+    WIDTHS,
+    print_result,
+    race,
+    sweep,
+)
+from xpnet.benchmarks.record import Record, Timing, new_record, read, write
 from xpnet.benchmarks.report import sections
 from xpnet.benchmarks.rivals import RIVALS, TRAINERS
 from xpnet.benchmarks.tables import training_table
-from xpnet.benchmarks.timing import Timing
 from xpnet.common import check_file
 from xpnet.common.machine import cores
 from xpnet.data.files import existing_file
@@ -72,7 +79,7 @@ class Plan:
             count = len(self.nets) * len(self.optimizers) * len(self.threads)
             total += self.race.estimate(len(self.rivals), count)
         if "sweep" in self.parts:
-            points = len(sweep.WIDTHS) + len(sweep.BATCHES)
+            points = len(WIDTHS) + len(BATCHES)
             total += self.sweep.estimate(len(self.swept), points)
         return total
 
@@ -121,7 +128,7 @@ def _plan(options: Namespace) -> Plan:
     default, nets = (FULL, tuple(range(len(NETS)))) if options.full else (QUICK, None)
     rivals = tuple(n for n in RIVALS if options.full or n != SLOW_TO_START)
     rules = tuple(RATES) if options.full else ("adam",)
-    swept: tuple[str, ...] = sweep.SWEPT
+    swept: tuple[str, ...] = SWEPT
     if options.rivals is not None:
         chosen = (*NEEDED, *names_in(options.rivals, RIVALS, "rivals"))
         rivals = swept = tuple(n for n in RIVALS if n in chosen)
@@ -135,7 +142,7 @@ def _plan(options: Namespace) -> Plan:
     threads: tuple[int, ...] = (cores(),)
     if options.threads is not None:
         threads = numbers_in(options.threads, "threads", 1, None)
-    race, short = _timing(options, default), _timing(options, sweep.SHORT)
+    race, short = _timing(options, default), _timing(options, SHORT)
     rounds = {
         part: count if options.rounds is None else race.rounds
         for part, count in trainings.ROUNDS.items()
@@ -161,7 +168,7 @@ def _measured(plan: Plan, command: str) -> Record:
             record["results"] += race(names, chosen, n, plan.race, print_result)
     if "sweep" in plan.parts:
         names, how, rule = plan.swept, plan.sweep, plan.optimizers[-1]
-        record["sweep"] = sweep.sweep(names, rule, threads, how, print_result)
+        record["sweep"] = sweep(names, rule, threads, how, print_result)
     trainers = tuple(n for n in TRAINERS if n in plan.rivals)
     for part, rounds in plan.rounds.items():
         if part in plan.parts:

@@ -5,35 +5,34 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.commands.preparation import Parts, Prepared, check_checkpoint, prepare
+from xpnet.commands.preparation import Prepared, check_checkpoint, prepare
 from xpnet.commands.report import announce, next_steps, print_json
 from xpnet.common import check_whole
-from xpnet.data import Dataset
 from xpnet.selection import Ensemble, Reliability, Temperature, reliability
 from xpnet.stack import Stack
-from xpnet.training.callbacks import EarlyStopping
 from xpnet.training.metrics import confusion_matrix
-from xpnet.training.trainer import Trainer
 
 
 def run(options: Namespace) -> int:
     """Train several networks; see `xpnet train --help`."""
     check_checkpoint(options)
-    members = check_whole("", "--ensemble", options.ensemble, 1)
+    check_whole("", "--ensemble", options.ensemble, 1)
     prepared = prepare(options)
-    data, parts = prepared.data, prepared.parts
-    trainers = [prepared.trainer]
-    trainers += [_another(prepared, options, i) for i in range(1, members)]
+    trainers = prepared.trainers
     if not options.json:
         announce(prepared)
     stack = Stack(trainers)
-    stopped = _fit(stack, prepared, options)
+    histories = stack.fit(
+        **prepared.fitting(options), verbose=False if options.json else None
+    )
+    stops = [history.stopped for history in histories]
+    stopped = next((stop for stop in stops if stop.startswith("interrupted")), "")
     sound = [t for i, t in enumerate(trainers) if i not in stack.errors]
     if not sound:
         raise next(iter(stack.errors.values()))
     ensemble = Ensemble(sound, prepared.scaler, prepared.y_scaler)
-    record = _scored(ensemble, data, parts, options)
-    diagram = _calibrated(ensemble, data, parts, record)
+    record = _scored(ensemble, prepared, options)
+    diagram = _calibrated(ensemble, prepared, record)
     if options.save:
         record["saved"] = str(ensemble.save(options.save))
     if options.plot:
@@ -47,45 +46,11 @@ def run(options: Namespace) -> int:
     return 130 if stopped.startswith("interrupted") else 0
 
 
-def _another(prepared: Prepared, options: Namespace, i: int) -> Trainer:
-    """A trainer like the first, with seed + i."""
-    first = prepared.trainer
-    trainer = Trainer(
-        first.model.copy(),
-        first.loss_function,
-        first.optimizer,
-        device=first.backend,
-        dtype=first.dtype,
-        seed=options.seed + i,
-    )
-    trainer.notes = dict(first.notes)
-    return trainer
-
-
-def _fit(stack: Stack, prepared: Prepared, options: Namespace) -> str:
-    """Train all; returns why Ctrl-C ended it early, or ""."""
-    parts = prepared.parts
-    held = parts.validation and prepared.scaled(parts.validation)
-    patience = options.patience or options.epochs
-    watched = "loss" if held is None else "val_loss"
-    watch = held is not None or options.patience
-    histories = stack.fit(
-        *prepared.scaled(parts.train),
-        epochs=options.epochs,
-        batch_size=prepared.batch_size,
-        validation=held,
-        callbacks=[EarlyStopping(watched, patience)] if watch else [],
-        verbose=False if options.json else None,
-    )
-    stops = [history.stopped for history in histories]
-    return next((stop for stop in stops if stop.startswith("interrupted")), "")
-
-
 def _scored(
-    ensemble: Ensemble, data: Dataset, parts: Parts, options: Namespace
+    ensemble: Ensemble, prepared: Prepared, options: Namespace
 ) -> dict[str, Any]:
     """Scores of the mean and of each network on the test part."""
-    x, y = parts.test or parts.train
+    data, (part, (x, y)) = prepared.data, prepared.scored
     alone = [
         Ensemble([trainer], ensemble.scaler, ensemble.y_scaler).evaluate(x, y)
         for trainer in ensemble.stack.trainers
@@ -97,7 +62,7 @@ def _scored(
         "device": ensemble[0].backend.device,
         "seed": options.seed,
         "members": len(ensemble),
-        "part": "test" if parts.test else "training",
+        "part": part,
         "samples": len(y),
         "scores": scores,
         "member_scores": alone,
@@ -112,17 +77,17 @@ def _scored(
 
 
 def _calibrated(
-    ensemble: Ensemble, data: Dataset, parts: Parts, record: dict[str, Any]
+    ensemble: Ensemble, prepared: Prepared, record: dict[str, Any]
 ) -> Reliability | None:
     """Calibration on the same part, before and after a fitted temperature."""
-    if data.task != "classification":
+    if prepared.data.task != "classification":
         return None
-    x, y = parts.test or parts.train
+    _, (x, y) = prepared.scored
     p = ensemble.predict(x)
     found = reliability(p, y)
     record["calibration_error"] = found.error
-    if parts.validation is not None:
-        held_x, held_y = parts.validation
+    if prepared.parts.validation is not None:
+        held_x, held_y = prepared.parts.validation
         temperature = Temperature.fit(ensemble.predict(held_x), held_y)
         record["temperature"] = temperature.value
         record["calibration_error_tempered"] = reliability(temperature(p), y).error

@@ -15,7 +15,7 @@ def run(options: Namespace) -> int:
     if options.name is None:
         _list()
         return 0
-    choose(options.name, {**LESSONS, ALL: ""}, "lesson")
+    choose(options.name, dict.fromkeys((*LESSONS, ALL)), "lesson")
     ready = prepare(options.out, options.json, options.data)
     names = list(LESSONS) if options.name == ALL else [options.name]
     lessons = {name: get_lesson(name) for name in names}

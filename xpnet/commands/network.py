@@ -17,6 +17,7 @@ from xpnet.layers import (
     get_loss,
 )
 from xpnet.optim import OPTIMIZERS, Cosine, Optimizer
+from xpnet.training.trainer import Trainer
 
 LOSSES = {
     "classification": "softmax_cross_entropy",
@@ -91,6 +92,16 @@ class Settings:
         given = {name: value for name, value in options.items() if value is not None}
         rule: Optimizer = kind(rate, **given)
         return rule
+
+    def trainer(self, data: Dataset, steps: int, **options: Any) -> Trainer:
+        """The network for `data` with its loss and its rule.
+
+        Args:
+            data: gives the task and the number of outputs.
+            steps: of the whole training.
+            options: of `Trainer`.
+        """
+        return Trainer(self.model(data), self.loss(data), self.rule(steps), **options)
 
 
 def outputs(data: Dataset) -> int:

@@ -11,8 +11,7 @@ from xpnet.backend import get_backend
 from xpnet.commands.report import print_json
 from xpnet.common import nearest, printable
 from xpnet.data import Dataset, Scaler, load_data
-from xpnet.data.cells import is_number
-from xpnet.data.columns import MissingColumnsError
+from xpnet.data.columns import MissingColumnsError, is_number
 from xpnet.data.files import check_memory, shown
 from xpnet.data.loaders import TABLES
 from xpnet.selection import Ensemble

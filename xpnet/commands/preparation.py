@@ -19,6 +19,7 @@ from xpnet.common import (
 )
 from xpnet.data import SCALERS, Dataset, Scaler, Standardizer, load_data, split
 from xpnet.data.files import check_memory
+from xpnet.training.callbacks import EarlyStopping
 from xpnet.training.folder import CHECKPOINT, MODEL, check_ours
 from xpnet.training.trainer import Trainer
 
@@ -40,14 +41,19 @@ class Parts:
 
 @dataclass
 class Prepared:
-    """What a training needs: the data and its parts, their scalers, a trainer."""
+    """What a training needs: the data and its parts, their scalers, the trainers."""
 
     data: Dataset
     parts: Parts
     scaler: Scaler | None
     y_scaler: Scaler | None
-    trainer: Trainer
+    trainers: list[Trainer]
     batch_size: int
+
+    @property
+    def trainer(self) -> Trainer:
+        """The only trainer, or the first one."""
+        return self.trainers[0]
 
     def scaled(self, part: Part) -> Part:
         """(x, y) as the network gets them."""
@@ -55,9 +61,30 @@ class Prepared:
         x = self.scaler.transform(x) if self.scaler else x
         return x, (self.y_scaler.transform(y) if self.y_scaler else y)
 
+    def fitting(self, options: Namespace) -> dict[str, Any]:
+        """Arguments of `fit` for one network or several."""
+        held = self.parts.validation and self.scaled(self.parts.validation)
+        watched = "loss" if held is None else "val_loss"
+        stopping = EarlyStopping(watched, options.patience or options.epochs)
+        x, y = self.scaled(self.parts.train)
+        return {
+            "x": x,
+            "y": y,
+            "epochs": options.epochs,
+            "batch_size": self.batch_size,
+            "validation": held,
+            "callbacks": [stopping] if held is not None or options.patience else [],
+        }
+
+    @property
+    def scored(self) -> tuple[str, Part]:
+        """The part that scores are of: "test", or "training" if nothing is held out."""
+        parts = self.parts
+        return ("training", parts.train) if parts.test is None else ("test", parts.test)
+
 
 def prepare(options: Namespace) -> Prepared:
-    """Check the options, load and split the data, make the trainer.
+    """Check the options, load and split the data, make the trainers.
 
     Raises:
         ValueError: an option or a file that cannot be used.
@@ -74,17 +101,15 @@ def prepare(options: Namespace) -> Prepared:
     y_scaler = Standardizer.fit(parts.train[1]) if data.task == "regression" else None
     samples = len(parts.train[0])
     batch_size = min(int(options.batch_size), samples)
-    settings = _settings(data, options)
-    trainer = Trainer(
-        settings.model(data),
-        settings.loss(data),
-        settings.rule(-(-samples // batch_size) * options.epochs),
-        device=backend,
-        dtype=options.dtype,
-        seed=options.seed,
-    )
-    trainer.notes = notes(data, scaler, y_scaler)
-    return Prepared(data, parts, scaler, y_scaler, trainer, batch_size)
+    settings, steps = _settings(data, options), -(-samples // batch_size)
+    how = {"device": backend, "dtype": options.dtype}
+    trainers = [
+        settings.trainer(data, steps * options.epochs, seed=options.seed + i, **how)
+        for i in range(networks)
+    ]
+    for trainer in trainers:
+        trainer.notes = notes(data, scaler, y_scaler)
+    return Prepared(data, parts, scaler, y_scaler, trainers, batch_size)
 
 
 def _settings(data: Dataset, options: Namespace) -> Settings:

@@ -1,7 +1,6 @@
 """What `xpnet train` prints before and after a training."""
 
 import json
-import math
 import shlex
 from argparse import Namespace
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 
 from xpnet.commands.preparation import Prepared
 from xpnet.common import printable
+from xpnet.common.plain import plain
 from xpnet.training.trainer import Trainer
 
 SHARES = ("accuracy", "binary_accuracy", "exact_match")  # shown in per cent
@@ -61,15 +61,7 @@ def announce(prepared: Prepared) -> None:
 
 def print_json(record: dict[str, Any], indent: int | None = 2) -> None:
     """Print one JSON object; NaN and infinity, which JSON lacks, become null."""
-    print(json.dumps(_finite(record), indent=indent, allow_nan=False))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    print(json.dumps(plain(record), indent=indent, allow_nan=False))
 
 
 def print_report(report: Report, trainer: Trainer, options: Namespace) -> None:

@@ -1,18 +1,18 @@
 """`xpnet search DATA --grid SETTINGS`: settings on folds, the best tested and kept."""
 
-import json
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xpnet.backend import Backend, get_backend
-from xpnet.commands import grid, preparation
-from xpnet.commands.network import Settings
-from xpnet.commands.report import predict_line
-from xpnet.common import printable
+from xpnet.commands import preparation
+from xpnet.commands.network import Settings, widths
+from xpnet.commands.report import predict_line, print_json
+from xpnet.common import choose, printable
 from xpnet.data import Dataset, load_data
 from xpnet.data.files import existing_file
 from xpnet.selection import (
@@ -53,21 +53,15 @@ class Maker:
         **settings: Any,
     ) -> Trainer:
         """A network of these settings, see `Settings`."""
-        network = Settings(**settings)
         batches = -(-self.samples // (batch_size or self.batch_size))
-        return Trainer(
-            network.model(self.data),
-            network.loss(self.data),
-            network.rule(batches * (epochs or self.epochs)),
-            device=self.backend,
-            dtype=self.dtype,
-            seed=seed,
-        )
+        steps = batches * (epochs or self.epochs)
+        how = {"device": self.backend, "dtype": self.dtype, "seed": seed}
+        return Settings(**settings).trainer(self.data, steps, **how)
 
 
 def run(options: Namespace) -> int:
     """Search; see `xpnet search --help`."""
-    space = grid.parse(options.grid)
+    space = parse(options.grid)
     _check(options, space)
     data = load_data(options.data, options.target, options.task)
     for hidden in space.get("hidden", [Settings.hidden]):
@@ -87,7 +81,7 @@ def run(options: Namespace) -> int:
         results.plot(options.plot)
     if options.json:
         record = {"data": options.data, "device": backend.device, "seed": options.seed}
-        print(json.dumps(record | results.to_dict(), indent=2, allow_nan=False))
+        print_json(record | results.to_dict())
     else:
         print(results)
         _print_next(results, options)
@@ -98,7 +92,7 @@ def _check(options: Namespace, space: dict[str, Any]) -> None:
     """Raises ValueError for options that can be refused before any work."""
     drawn = options.random is not None or options.halving is not None
     for name, values in space.items():
-        if isinstance(values, LogUniform | Uniform) and not drawn:
+        if isinstance(values, Uniform) and not drawn:
             raise ValueError(
                 f"--grid: {name}: expected values, got a range; add --random N to draw "
                 "from it"
@@ -174,3 +168,60 @@ def _print_next(results: Results, options: Namespace) -> None:
             f"\nthe best is saved in {options.save}; to use it:\n"
             f"  {predict_line(options.save)}"
         )
+
+
+KINDS: dict[str, Callable[[str], Any]] = {
+    "hidden": widths,
+    "activation": str,
+    "optimizer": str,
+    "schedule": str,
+    **dict.fromkeys(("learning_rate", "dropout", "label_smoothing"), float),
+    **dict.fromkeys(("l1", "l2", "weight_decay", "momentum", "clip_norm"), float),
+    **dict.fromkeys(("epochs", "batch_size"), int),
+}
+NAMES = {widths: "widths such as 128,64", float: "numbers", int: "whole numbers"}
+
+
+def parse(text: str) -> dict[str, Any]:
+    """{name: values or range}.
+
+    Commas separate alternatives, semicolons those of `hidden`; a..b is a range, on a
+    logarithmic scale if a > 0.
+
+    Raises:
+        ValueError: an unknown name, the same name twice, values of another kind.
+    """
+    found: dict[str, Any] = {}
+    for item in text.split():
+        name, equals, values = item.partition("=")
+        if not equals:
+            raise ValueError(
+                f"--grid: expected name=values, got {item!r}; several are separated by "
+                "spaces, with none around = and commas"
+            )
+        kind = choose(name, KINDS, "setting")
+        if name in found:
+            raise ValueError(f"--grid: expected {name} once, got it twice")
+        try:
+            found[name] = _values(values, kind)
+        except ValueError:
+            what = NAMES.get(kind, "names")
+            raise ValueError(
+                f"--grid: {name}: expected {what}, got {values!r}"
+            ) from None
+    if not found:
+        raise ValueError(
+            '--grid: expected settings such as "learning_rate=1e-3,3e-3", got none'
+        )
+    return found
+
+
+def _values(text: str, kind: Callable[[str], Any]) -> Any:
+    low, dots, high = text.partition("..")
+    if dots and kind in (float, int):
+        ends = kind(low), kind(high)
+        return (LogUniform if ends[0] > 0 else Uniform)(*ends, whole=kind is int)
+    parts = text.split(";" if kind is widths else ",")
+    if any(not part for part in parts) and kind is not widths:
+        raise ValueError(text)
+    return [kind(part) for part in parts]

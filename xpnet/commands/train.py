@@ -7,7 +7,6 @@ import numpy as np
 
 from xpnet.commands.preparation import Prepared, check_checkpoint, prepare
 from xpnet.commands.report import Report, announce, print_json, print_report
-from xpnet.training.callbacks import Callback, EarlyStopping
 from xpnet.training.checkpoint_callback import Checkpoint
 from xpnet.training.metrics import confusion_matrix
 from xpnet.training.trainer import Trainer
@@ -43,22 +42,12 @@ def train(options: Namespace, prepared: Prepared, diagnose: bool = False) -> int
 
 
 def _fit(prepared: Prepared, options: Namespace, diagnose: bool) -> None:
-    parts = prepared.parts
-    callbacks: list[Callback] = []
-    if parts.validation is not None:
-        patience = options.patience or options.epochs
-        callbacks.append(EarlyStopping("val_loss", patience))
-    elif options.patience:
-        callbacks.append(EarlyStopping("loss", options.patience))
+    how = prepared.fitting(options)
     keep = getattr(options, "checkpoint", None)
     if keep is not None:
-        callbacks.append(Checkpoint(keep, every=KEEP_SECONDS, unit="seconds"))
+        how["callbacks"].append(Checkpoint(keep, every=KEEP_SECONDS, unit="seconds"))
     prepared.trainer.fit(
-        *prepared.scaled(parts.train),
-        epochs=options.epochs,
-        batch_size=prepared.batch_size,
-        validation=parts.validation and prepared.scaled(parts.validation),
-        callbacks=callbacks,
+        **how,
         verbose=not options.json,
         diagnose=diagnose,
         resume=keep if keep is not None and options.resume else None,
@@ -67,10 +56,9 @@ def _fit(prepared: Prepared, options: Namespace, diagnose: bool) -> None:
 
 def _report(prepared: Prepared) -> Report:
     """Scores on the test part, or on the training part if there is none."""
-    data, parts, trainer = prepared.data, prepared.parts, prepared.trainer
-    x, y = parts.test or parts.train
+    data, trainer = prepared.data, prepared.trainer
+    where, (x, y) = prepared.scored
     x = prepared.scaler.transform(x) if prepared.scaler else x
-    where = "test" if parts.test else "training"
     if data.task == "classification":
         predicted = trainer.predict_classes(x)
         matrix = confusion_matrix(predicted, np.asarray(y), len(data.classes or ()))

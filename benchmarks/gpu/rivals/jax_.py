@@ -3,13 +3,14 @@
 JAX has no events: the device's time runs until the results are ready.
 """
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
+import jax
+
 from xpnet.benchmarks.cases import Case
 from xpnet.benchmarks.gpu.clock import HostClock
-from xpnet.benchmarks.gpu.rivals.subject import TOGETHER, Subject
+from xpnet.benchmarks.gpu.rivals import TOGETHER, Subject
 from xpnet.benchmarks.rivals.jax_ import parts
 
 PACKAGES = ("jax", "jaxlib")
@@ -21,7 +22,6 @@ def prepare(case: Case, way: str, device: str = "gpu") -> Subject:
     Raises:
         RuntimeError: the installed JAX does not support the GPU.
     """
-    jax: Any = importlib.import_module("jax")
     jax.config.update("jax_default_matmul_precision", "highest")
     jax.config.update("jax_default_device", jax.devices(device)[0])
     update, state, x, y, loss = parts(case)
@@ -38,7 +38,6 @@ def prepare(case: Case, way: str, device: str = "gpu") -> Subject:
 
 def _scan(update: Callable[..., Any]) -> Callable[..., Any]:
     """TOGETHER updates in one program, their losses in one array."""
-    import jax
 
     def several(state: Any, x: Any, y: Any) -> Any:
         def once(state: Any, _: Any) -> Any:

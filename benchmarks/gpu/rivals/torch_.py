@@ -5,10 +5,12 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import torch
+
 from xpnet.benchmarks.cases import Case
 from xpnet.benchmarks.gpu.clock import Clock, EventClock, HostClock
-from xpnet.benchmarks.gpu.rivals.subject import Subject
-from xpnet.benchmarks.rivals.torch_ import parts
+from xpnet.benchmarks.gpu.rivals import Subject
+from xpnet.benchmarks.rivals.torch_ import compiled, eager, parts, value
 
 PACKAGES = ("torch", "triton")
 WARM_UP = 3  # steps before a capture, as PyTorch's documentation has it
@@ -16,25 +18,22 @@ WARM_UP = 3  # steps before a capture, as PyTorch's documentation has it
 
 def prepare(case: Case, way: str, device: str = "cuda") -> Subject:
     """The case's network; `way` is "eager", "compiled" or "graph"."""
-    import torch
-
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.set_float32_matmul_precision("highest")
-    model, rule, objective, x, y = parts(case, device, case.optimizer == "adam")
-
-    def loss() -> float:
-        with torch.no_grad():
-            return float(objective(model(x), y))
-
-    ways = {"eager": _eager, "compiled": _compiled, "graph": _graph}
-    work = ways[way](model, rule, objective, x, y)
-    return Subject(work, loss, clock(device))
+    made = parts(case, device, case.optimizer == "adam")
+    # PyTorch may use CUDA graphs. With dynamic shapes the next net would get slower
+    # kernels, for any shape.
+    reduced = partial(compiled, mode="reduce-overhead", dynamic=False)
+    ways: dict[str, Callable[..., Any]] = {
+        "eager": eager,
+        "compiled": reduced,
+        "graph": _graph,
+    }
+    return Subject(ways[way](*made), partial(value, *made), clock(device))
 
 
 def clock(device: str) -> Clock:
     """A clock by PyTorch's events in its current stream; on the CPU, by the host."""
-    import torch
-
     if device == "cpu":
         return HostClock(lambda: None)
     cuda = SimpleNamespace(
@@ -44,41 +43,10 @@ def clock(device: str) -> Clock:
     return EventClock(SimpleNamespace(cuda=cuda))
 
 
-def _eager(model: Any, rule: Any, objective: Any, x: Any, y: Any) -> Callable[[], None]:
-    def work() -> None:
-        rule.zero_grad(set_to_none=True)
-        objective(model(x), y).backward()
-        rule.step()
-
-    return work
-
-
-def _compiled(
-    model: Any, rule: Any, objective: Any, x: Any, y: Any
-) -> Callable[[], None]:
-    """Forward and backward compiled; PyTorch may use CUDA graphs."""
-    import torch
-
-    def whole(x: Any, y: Any) -> Any:
-        return objective(model(x), y)
-
-    # Otherwise the next net gets kernels for any shape, which are slower.
-    forward: Any = torch.compile(whole, mode="reduce-overhead", dynamic=False)
-
-    def work() -> None:
-        rule.zero_grad(set_to_none=True)
-        forward(x, y).backward()
-        rule.step()
-
-    return work
-
-
 def _graph(model: Any, rule: Any, objective: Any, x: Any, y: Any) -> Callable[[], None]:
     """The whole step as a graph; the changes of its warm-up are undone."""
-    import torch
-
     cuda: Any = torch.cuda
-    step = _eager(model, rule, objective, x, y)
+    step = eager(model, rule, objective, x, y)
     before = [p.detach().clone() for p in model.parameters()]
     stream = cuda.Stream()
     stream.wait_stream(cuda.current_stream())
@@ -96,8 +64,6 @@ def _graph(model: Any, rule: Any, objective: Any, x: Any, y: Any) -> Callable[[]
 
 def reset(model: Any, rule: Any, before: list[Any]) -> None:
     """Restore the parameters and set the rule's arrays to 0, in the same memory."""
-    import torch
-
     with torch.no_grad():
         for parameter, values in zip(model.parameters(), before, strict=True):
             parameter.copy_(values)

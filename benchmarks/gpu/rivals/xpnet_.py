@@ -15,7 +15,7 @@ import numpy as np
 from xpnet.backend import Backend, get_backend
 from xpnet.benchmarks.cases import Case
 from xpnet.benchmarks.gpu.clock import clock_of
-from xpnet.benchmarks.gpu.rivals.subject import TOGETHER, Subject
+from xpnet.benchmarks.gpu.rivals import TOGETHER, Subject
 from xpnet.benchmarks.gpu.verdicts import need_driver
 from xpnet.benchmarks.step import CHECKED_STEPS
 from xpnet.benchmarks.subjects import trainer
