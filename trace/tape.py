@@ -85,13 +85,13 @@ class Tape:
 
     def apply(self, op: np.ufunc, *args: Any) -> Traced:
         """One elementwise operation, or a matrix product."""
-        operands = tuple(self.lift(a, args) for a in args)
+        operands = tuple([self.lift(a, args) for a in args])
         if op is np.matmul:
             return self._matmul(*operands)
         if op.signature is not None or op.nout != 1:
             refuse(f"np.{op.__name__}")
         *kinds, dtype = dtypes_of(op, operands)
-        shape = broadcast(*(getattr(a, "shape", ()) for a in operands))
+        shape = broadcast(*[getattr(a, "shape", ()) for a in operands])
         node = self.node(op, operands, shape, dtype)
         node.kinds = kinds
         return node

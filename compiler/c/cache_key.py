@@ -137,5 +137,5 @@ def _code() -> Plain:
             found += [
                 (f.name, f.stat()) for f in files if f.name.endswith((".py", ".c"))
             ]
-    stats = sorted((name, s.st_size, s.st_mtime_ns) for name, s in found)
+    stats = sorted([(name, s.st_size, s.st_mtime_ns) for name, s in found])
     return np.__version__, sys.version, __file__, stats

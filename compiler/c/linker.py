@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -209,34 +210,29 @@ class Linker:
         if self.partition.threads > 1:
             WORKERS.join(library.loaded, self.partition.threads)
         splits = self._splits(calls)
-        native = Native(library, {}, self.n_networks, splits, self.partition, [])
-        found = {name: self._joined(row, native) for name, row in calls.items()}
-        for name, row in calls.items():
-            if all(
-                isinstance(call, NativeCall) and not self._long(call) for call in row
-            ):
-                native.ops[name] = list(row)
-        return found, native
+        empty: dict[str, list[NativeCall]] = {
+            n: [] for n, row in calls.items() if not row
+        }
+        native = Native(library, empty, self.n_networks, splits, self.partition, [])
+        return {n: self._joined(n, row, native) for n, row in calls.items()}, native
 
-    def _joined(self, row: list[Any], native: Native) -> list[Call]:
+    def _joined(self, name: str, row: list[Any], native: Native) -> list[Call]:
         found = Row()
-        ops: list[NativeCall] = []
-
-        def close() -> None:
-            if ops:
-                found.append(native.linked_late(list(ops), found, len(found)))
-                ops.clear()
-
-        for call in row:
-            if isinstance(call, NativeCall) and not self._long(call):
-                ops.append(call)
-            else:
-                close()
-                if isinstance(call, NativeCall):
-                    call = self._shared(call, native)
-                found.append(call)
-        close()
+        for together, part in groupby(row, self._in_table):
+            ops = list(part)
+            if together:
+                found.append(native.linked_late(ops, found, len(found)))
+                if len(ops) == len(row):
+                    native.ops[name] = ops
+                continue
+            for call in ops:
+                own = isinstance(call, NativeCall)
+                found.append(self._shared(call, native) if own else call)
         return found
+
+    def _in_table(self, call: Any) -> bool:
+        """Whether it is a call of C that runs with others, from one table."""
+        return isinstance(call, NativeCall) and not self._long(call)
 
     def _long(self, op: NativeCall) -> bool:
         """Whether threads are to share a loop of one network."""

@@ -4,6 +4,7 @@ import ctypes
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from weakref import ref
@@ -118,13 +119,10 @@ class Native:
 
     def link(self, ops: Iterable[NativeCall]) -> CallTable:
         """A table of calls with the addresses of their functions."""
-        linked = joined(list(ops), self.partition)
-        for op in linked:
+        groups = [[op] for op in ops]
+        if self.partition.threads > 1:
+            groups = barrier_groups(joined(list(chain(*groups)), self.partition))
+        for op in chain(*groups):
             if isinstance(op.function, str):
                 op.function = self.library.address(op.function)
-        groups = (
-            [[op] for op in linked]
-            if self.partition.threads == 1
-            else barrier_groups(linked)
-        )
         return CallTable(groups)

@@ -13,9 +13,15 @@ from xpnet.backend import Array
 from xpnet.compiler import tuning
 from xpnet.compiler.analysis import Plan, argument_dtypes
 from xpnet.compiler.buffers import BufferRef
-from xpnet.compiler.cuda.iteration_space import frame_of, padded, tail_of
 from xpnet.compiler.expressions import C_NAMES, supports
-from xpnet.compiler.loop_nest import REDUCTIONS, kept_shape, reduced_axes
+from xpnet.compiler.loop_nest import (
+    REDUCTIONS,
+    frame_of,
+    kept_shape,
+    padded,
+    reduced_axes,
+    tail_of,
+)
 from xpnet.trace import Traced
 from xpnet.trace.array import VIEWS, view
 
