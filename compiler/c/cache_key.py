@@ -25,7 +25,7 @@ from xpnet.compiler.lowering import Recording
 from xpnet.trace import Traced
 from xpnet.trace.array import base
 
-FORMAT = 2  # of kept programs: those of another one are not found
+FORMAT = 3  # of kept programs: those of another one are not found
 Plain = Sequence[Any]  # what JSON writes: numbers, texts, lists of them
 
 

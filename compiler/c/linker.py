@@ -121,16 +121,8 @@ class Linker:
         split = self.n_networks is not None and out.shape[:1] == (self.n_networks,)
         each = out.size // len(out) if split and out.size > 1 else 0
         member = [each * stride for stride in strides]
-        made = NativeCall(
-            found[0],
-            arrays,
-            [out.size],
-            strides,
-            found[1],
-            each,
-            member,
-            name=op.__name__,
-        )
+        counts, name = [out.size], op.__name__
+        made = NativeCall(name, arrays, counts, strides, found, each, member)
         return self._divided(made, strides, out.shape)
 
     def product(self, a: Array, b: Array, out: Array) -> NativeCall | None:
@@ -146,17 +138,9 @@ class Linker:
         strides = [*lead, *(s for x in arrays for s in x.strides[-2:])]
         member = lead if split else []
         share, arrays[2] = self._share(a, b, out)
-        return NativeCall(
-            found[0],
-            arrays,
-            counts,
-            strides,
-            found[1],
-            int(split),
-            member,
-            name="matmul",
-            share=share,
-        )
+        made = NativeCall("matmul", arrays, counts, strides, found, int(split), member)
+        made.share = share
+        return made
 
     def _share(self, a: Array, b: Array, out: Array) -> tuple[Share | None, Array]:
         """(the parts of a product, where they go)."""
@@ -237,7 +221,7 @@ class Linker:
     def _long(self, op: NativeCall) -> bool:
         """Whether threads are to share a loop of one network."""
         return (
-            op.name.startswith("loop")
+            op.function.startswith("loop")
             and self.partition.threads == 1
             and not op.unit
             and math.prod(op.counts) >= tuning.MIN_ELEMENTS_FOR_THREADS
@@ -249,7 +233,7 @@ class Linker:
         """A loop by several threads: rows of it in place of networks."""
         rows, threads = op.counts[0], self.threads()
         first = op.strides[: len(op.arrays)]
-        cut = NativeCall(op.function, op.arrays, op.counts, op.strides, 0, 1, first)
+        cut = NativeCall(op.function, op.arrays, op.counts, op.strides, None, 1, first)
         native.tables.append(native.link([cut]))
         at, step = native.tables[-1].address, -(-rows // threads)
         parts = [(at, 1, i, min(step, rows - i), 0) for i in range(0, rows, step)]

@@ -123,6 +123,6 @@ class Native:
         if self.partition.threads > 1:
             groups = barrier_groups(joined(list(chain(*groups)), self.partition))
         for op in chain(*groups):
-            if isinstance(op.function, str):
-                op.function = self.library.address(op.function)
+            if op.code is None:
+                op.code = self.library.address(op.function), 0
         return CallTable(groups)

@@ -88,7 +88,7 @@ def _sum(
 
 def is_sum(op: NativeCall) -> bool:
     """Whether `op` adds partial sums."""
-    return op.name.startswith("xpnet_sum")
+    return op.function.startswith("xpnet_sum")
 
 
 def watch(grads: Array, ops: Sequence[NativeCall]) -> list[Array]:
