@@ -70,7 +70,7 @@ class Tape:
     def lift(self, value: Any, beside: Sequence[Any] = ()) -> Any:
         """`value` as an argument: a Traced array, or a Python number left as it is.
 
-        Numbers of a stack's members take the dtype of the first array `beside` them.
+        Numbers of a stack's networks take the dtype of the first array `beside` them.
         """
         if isinstance(value, PerNetwork):
             like = next(a.dtype for a in beside if isinstance(a, Traced))

@@ -126,7 +126,7 @@ def _same_lines(run: list[Traced]) -> bool:
 def _apart(
     run: list[Traced], memory: Memory, destination: dict[Traced, Traced]
 ) -> bool:
-    """Whether no thread can meet what another one writes, or what it wrote too early.
+    """Whether no thread reads what another thread writes, or what it wrote too early.
 
     What is written may be read, under the same view, by elementwise nodes of a flat
     kernel, where a thread does one element in order; and at the end of a kernel.

@@ -60,7 +60,7 @@ class _Lines(Writer):
 
     @abstractmethod
     def _head(self) -> list[str]:
-        """Which line a thread works at, and where it begins."""
+        """The line of a thread, and its first element."""
 
     @abstractmethod
     def _step(self) -> int:
