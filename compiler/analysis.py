@@ -145,7 +145,7 @@ class Plan:
         if (frame(node), node.segment) != (frame(first), first.segment):
             return False
         if {"max", "store"} <= run.ops | {node.op}:
-            return False  # a second pass must not meet what the first has written
+            return False  # a second pass would read what the first wrote
         return run.stays_aligned(*touched)
 
     def _touched(self, node: Traced) -> "Touched":

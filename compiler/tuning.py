@@ -40,7 +40,7 @@ MAX_PREPARED_BYTES = 1 << 22
 # The C library keeps freed memory: where programs of many sizes follow each other,
 # several times what they need. Beyond this it is given back.
 MAX_FREED_BYTES = 4 << 20
-# OpenBLAS was seen to ask for 44 KB behind its own rows (see `c/padding.py`).
+# OpenBLAS was seen to prefetch 44 KB beyond its own rows (see `c/padding.py`).
 PADDING_BYTES = 1 << 16
 # NumPy calls: six float32 operands of a block fit in a 512 KiB L2 cache.
 BLOCK_ELEMENTS = 16384
@@ -55,7 +55,7 @@ WORK_PER_THREAD = 3 << 17
 MAX_WEIGHT_BYTES = 1 << 20
 # Elements of a loop over no rows of the batch that are worth a part.
 ELEMENTS_PER_PART = 1 << 11
-# A part of such a loop begins where a vector would: elements.
+# Elements: the first of a part of such a loop is a multiple of this.
 PART_GRAIN = 64
 # A division or root takes as long as so many simple operations with their memory.
 SLOW_UFUNC_COST = 2

@@ -188,7 +188,7 @@ def schedule_lines(segments: dict[str, list[Any]], names: Names) -> Iterator[str
             arrays = list(map(shown, op.operands))
             out = [names.of(arrays[i]) for i in written]
             read = [names.of(a) for i, a in enumerate(arrays) if i not in written]
-            yield f"    {op.name:<6}  {', '.join(read)}  ->  {', '.join(out)}"
+            yield f"    {op.function:<6}  {', '.join(read)}  ->  {', '.join(out)}"
 
 
 def launch_lines(program: Program, names: Names) -> Iterator[str]:

@@ -29,8 +29,8 @@ class Noise:
     """Random numbers inside a step, for one layer.
 
     Attributes:
-        step: uint32 array (1, 1), or (members, 1, 1): steps done so far.
-        key: uint32 array of the same shape: the layer's stream, one a member.
+        step: uint32 array (1, 1), or (n_networks, 1, 1): steps done so far.
+        key: uint32 array of the same shape: the layer's stream, one per network.
     """
 
     def __init__(self, step: Array, key: Array, asarray: Any) -> None:

@@ -17,10 +17,10 @@ from xpnet.trace.array import Traced
 
 
 class PerNetwork(np.lib.mixins.NDArrayOperatorsMixin):
-    """One number a member of a stack.
+    """One number per network of a stack.
 
-    It is true where a number of any member is: `if self.l2:` asks whether there is
-    anything to compute. A comparison must come out the same for all members.
+    It is true if the number of any network is: after `if self.l2:` there is something
+    to compute. A comparison must have the same result for all networks.
 
     Args:
         values: (k, 1, ...) on the host, as many axes as what they meet.
@@ -34,7 +34,7 @@ class PerNetwork(np.lib.mixins.NDArrayOperatorsMixin):
     def of(
         cls, values: Sequence[float], axes: int, asarray: Callable[[Any], Array]
     ) -> "PerNetwork":
-        """Numbers of k members, to meet arrays of `axes` axes."""
+        """The numbers of k networks, broadcast against arrays of `axes` axes."""
         column = np.array(values, np.float64).reshape(-1, *[1] * (axes - 1))
         return cls(column, asarray)
 

@@ -70,7 +70,7 @@ class Tape:
     def lift(self, value: Any, beside: Sequence[Any] = ()) -> Any:
         """`value` as an argument: a Traced array, or a Python number left as it is.
 
-        Numbers of a stack's members take the dtype of the first array `beside` them.
+        Numbers of a stack's networks take the dtype of the first array `beside` them.
         """
         if isinstance(value, PerNetwork):
             like = next(a.dtype for a in beside if isinstance(a, Traced))
@@ -85,13 +85,13 @@ class Tape:
 
     def apply(self, op: np.ufunc, *args: Any) -> Traced:
         """One elementwise operation, or a matrix product."""
-        operands = tuple(self.lift(a, args) for a in args)
+        operands = tuple([self.lift(a, args) for a in args])
         if op is np.matmul:
             return self._matmul(*operands)
         if op.signature is not None or op.nout != 1:
             refuse(f"np.{op.__name__}")
         *kinds, dtype = dtypes_of(op, operands)
-        shape = broadcast(*(getattr(a, "shape", ()) for a in operands))
+        shape = broadcast(*[getattr(a, "shape", ()) for a in operands])
         node = self.node(op, operands, shape, dtype)
         node.kinds = kinds
         return node

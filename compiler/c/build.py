@@ -24,11 +24,11 @@ TEMPORARY = ("TMPDIR", "ZIG_LOCAL_CACHE_DIR")
 
 
 class BuildError(RuntimeError):
-    """The compiler refused, or its library cannot be loaded."""
+    """The compiler failed, or its library cannot be loaded."""
 
 
 class FolderError(BuildError):
-    """There is no place where the compiler can work: a full disk, say."""
+    """The compiler has no folder to work in: the disk is full, for example."""
 
     def __init__(self, what: str, error: OSError) -> None:
         reason = error.strerror or str(error)
@@ -42,12 +42,12 @@ def _place() -> str:
 
 
 def available() -> bool:
-    """Whether texts can be compiled here (none has been refused yet)."""
+    """Whether texts can be compiled here, and no compilation has failed."""
     return not _REFUSED and compiler() is not None
 
 
 def welcome() -> bool:
-    """Whether programs may be compiled unasked: XPNET_JIT=0 says no."""
+    """Whether programs are compiled by default: not with XPNET_JIT=0."""
     return os.environ.get("XPNET_JIT", "") != "0"
 
 
@@ -56,7 +56,7 @@ def expected(jit: bool | None) -> bool:
     return available() and (welcome() if jit is None else jit)
 
 
-_REFUSED: list[str] = []  # why: once is enough, the next would fare no better
+_REFUSED: list[str] = []  # errors: after one, no other text is tried
 _BUILDS: dict[str, "Build"] = {}
 _LOCK = Lock()
 
@@ -135,7 +135,7 @@ class _Compiling:
             self._part.remove()
 
     def leave(self) -> None:
-        """Let it be: in a child of fork it is the parent's."""
+        """Leave it to the parent: this is a child of fork."""
         self._process.returncode = 0
         self._part.leave()
 
@@ -172,17 +172,17 @@ class Build:
         self._noted, self._wanted = False, 0.0
 
     def forget(self) -> None:
-        """In a child of fork: the compiler is the parent's, and so are its threads."""
+        """Forget the compiler: in a child of fork it belongs to the parent."""
         self._lock = RLock()
         if self._compiling is not None:
             self._compiling.leave()
             self._compiling = None
 
     def want(self, seconds: float) -> None:
-        """Count `seconds` that its program has run without it; enough begin it.
+        """Count `seconds` that its program has run without it; enough start it.
 
-        A text that another process has wanted before is begun at once: short scripts
-        that run again and again get their library too.
+        A text that an earlier process has counted is started at once, so that short
+        scripts that run often get their library too.
 
         Raises:
             BuildError: no compiler could be started.
@@ -212,7 +212,7 @@ class Build:
 
     @property
     def done(self) -> bool:
-        """Whether the library is there, or the compiler has said why it is not."""
+        """Whether the library exists, or the compiler has failed."""
         with self._lock:
             if self._compiling is not None:
                 return self._compiling.done
@@ -275,7 +275,7 @@ def _loaded(name: str, content: bytes) -> Any:
     """
     with suppress(OSError, AttributeError):  # Linux alone keeps files in memory
         handle = os.memfd_create("xpnet")
-        # It stays open: the loader knows a library by its path, which has this number.
+        # It stays open: the loader identifies a library by its path, with this number.
         with open(handle, "wb", closefd=False) as file:
             file.write(content)
         return ctypes.CDLL(f"/proc/self/fd/{handle}")
@@ -298,13 +298,13 @@ def build(text: str) -> Build:
 
 
 def refuse(error: BuildError) -> None:
-    """Try no other text in this process."""
+    """Compile no other text in this process."""
     _REFUSED.append(str(error))
 
 
 @atexit.register
 def _end_all() -> None:
-    """What has been begun is for the next process."""
+    """Wait for compilers that run: the next process uses their libraries."""
     end = time.monotonic() + tuning.EXIT_WAIT_S
     for one in _BUILDS.values():
         with suppress(BuildError):
@@ -312,7 +312,7 @@ def _end_all() -> None:
 
 
 def _after_fork() -> None:
-    """What was being compiled is the parent's; its threads may have held locks."""
+    """Compilers belong to the parent; its threads may have held locks."""
     global _LOCK
     _LOCK = Lock()
     for one in _BUILDS.values():

@@ -25,7 +25,7 @@ from xpnet.compiler.lowering import Recording
 from xpnet.trace import Traced
 from xpnet.trace.array import base
 
-FORMAT = 2  # of kept programs: those of another one are not found
+FORMAT = 3  # of kept programs: those of another one are not found
 Plain = Sequence[Any]  # what JSON writes: numbers, texts, lists of them
 
 
@@ -137,5 +137,5 @@ def _code() -> Plain:
             found += [
                 (f.name, f.stat()) for f in files if f.name.endswith((".py", ".c"))
             ]
-    stats = sorted((name, s.st_size, s.st_mtime_ns) for name, s in found)
+    stats = sorted([(name, s.st_size, s.st_mtime_ns) for name, s in found])
     return np.__version__, sys.version, __file__, stats

@@ -20,30 +20,29 @@ class NativeCall:
     """One call of a function with the signature of NumPy's inner loops.
 
     Attributes:
-        function: its address, or its name in the program's own library.
+        function: the name of a ufunc, or of a function in the program's own library.
         arrays: what it reads and writes, or bound references to that. The call keeps
             arrays alive, and not what a reference shows.
         counts: how often, how wide; the first is `unit` a network, where that is not 0.
         strides: bytes, as the function expects them.
+        code: (address, data) of the function; None before a library is linked.
         member: bytes from one network of a stack to the next, an array each.
         step: likewise from one training step to the next.
         written: the places of the arrays that it writes.
-        name: of the ufunc or of the loop.
         reduces: whether a loop finds the largest of its last axis.
         share: how threads divide it; None where they do not.
         operands: references to the arrays.
     """
 
-    function: int | str
+    function: str
     arrays: list[Array]
     counts: list[int]
     strides: list[int]
-    data: int = 0
+    code: tuple[int, int] | None = None
     unit: int = 0
     member: list[int] = field(default_factory=list)
     step: list[int] = field(default_factory=list)
     written: Sequence[int] = (-1,)
-    name: str = ""
     reduces: bool = False
     share: Share | None = None
     operands: list[BufferRef] = field(default_factory=list)
@@ -51,7 +50,6 @@ class NativeCall:
     def __post_init__(self) -> None:
         self.operands = self.operands or list(map(BufferRef.of, self.arrays))
         self.member = self.member or [0] * len(self.operands)
-        self.name = self.name or str(self.function)
         self.step = self.step or [0] * len(self.operands)
 
     def point(self, at: int, array: Array) -> None:
@@ -67,15 +65,15 @@ class CallTable:
     """Calls in a row, in memory that C reads.
 
     Args:
-        groups: the calls; every `function` is an address by now. Parts of a group's
-            calls need no other part of them.
+        groups: the calls, with their code. Parts of a group's calls need no other part
+            of them.
     """
 
     def __init__(self, groups: Sequence[Sequence[NativeCall]]) -> None:
         self.ops = [op for group in groups for op in group]
         behind = [n for group in groups for n in range(len(group), 0, -1)]
         numbers: list[int] = []
-        rows: list[tuple[int | str, ...]] = []
+        rows: list[tuple[int, ...]] = []
         self._starts: dict[NativeCall, int] = {}
         for op, group in zip(self.ops, behind, strict=True):
             share, places = op.share or WHOLE, [ref.offset for ref in op.operands]
@@ -86,7 +84,8 @@ class CallTable:
                 numbers += part
             self._starts[op] = at[2]
             # A `Call` of runtime.c, but for the addresses of its lists.
-            head = (op.function, op.data, at[0], at[1], len(op.counts), op.unit)
+            assert op.code is not None
+            head = (*op.code, at[0], at[1], len(op.counts), op.unit)
             arrays = (at[2], len(places), at[3], at[4])
             tail = (share.parts, share.cut, share.grain, at[5], at[6], group)
             rows.append((*head, *arrays, *tail))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -120,16 +121,8 @@ class Linker:
         split = self.n_networks is not None and out.shape[:1] == (self.n_networks,)
         each = out.size // len(out) if split and out.size > 1 else 0
         member = [each * stride for stride in strides]
-        made = NativeCall(
-            found[0],
-            arrays,
-            [out.size],
-            strides,
-            found[1],
-            each,
-            member,
-            name=op.__name__,
-        )
+        counts, name = [out.size], op.__name__
+        made = NativeCall(name, arrays, counts, strides, found, each, member)
         return self._divided(made, strides, out.shape)
 
     def product(self, a: Array, b: Array, out: Array) -> NativeCall | None:
@@ -145,17 +138,9 @@ class Linker:
         strides = [*lead, *(s for x in arrays for s in x.strides[-2:])]
         member = lead if split else []
         share, arrays[2] = self._share(a, b, out)
-        return NativeCall(
-            found[0],
-            arrays,
-            counts,
-            strides,
-            found[1],
-            int(split),
-            member,
-            name="matmul",
-            share=share,
-        )
+        made = NativeCall("matmul", arrays, counts, strides, found, int(split), member)
+        made.share = share
+        return made
 
     def _share(self, a: Array, b: Array, out: Array) -> tuple[Share | None, Array]:
         """(the parts of a product, where they go)."""
@@ -209,39 +194,34 @@ class Linker:
         if self.partition.threads > 1:
             WORKERS.join(library.loaded, self.partition.threads)
         splits = self._splits(calls)
-        native = Native(library, {}, self.n_networks, splits, self.partition, [])
-        found = {name: self._joined(row, native) for name, row in calls.items()}
-        for name, row in calls.items():
-            if all(
-                isinstance(call, NativeCall) and not self._long(call) for call in row
-            ):
-                native.ops[name] = list(row)
-        return found, native
+        empty: dict[str, list[NativeCall]] = {
+            n: [] for n, row in calls.items() if not row
+        }
+        native = Native(library, empty, self.n_networks, splits, self.partition, [])
+        return {n: self._joined(n, row, native) for n, row in calls.items()}, native
 
-    def _joined(self, row: list[Any], native: Native) -> list[Call]:
+    def _joined(self, name: str, row: list[Any], native: Native) -> list[Call]:
         found = Row()
-        ops: list[NativeCall] = []
-
-        def close() -> None:
-            if ops:
-                found.append(native.linked_late(list(ops), found, len(found)))
-                ops.clear()
-
-        for call in row:
-            if isinstance(call, NativeCall) and not self._long(call):
-                ops.append(call)
-            else:
-                close()
-                if isinstance(call, NativeCall):
-                    call = self._shared(call, native)
-                found.append(call)
-        close()
+        for together, part in groupby(row, self._in_table):
+            ops = list(part)
+            if together:
+                found.append(native.linked_late(ops, found, len(found)))
+                if len(ops) == len(row):
+                    native.ops[name] = ops
+                continue
+            for call in ops:
+                own = isinstance(call, NativeCall)
+                found.append(self._shared(call, native) if own else call)
         return found
+
+    def _in_table(self, call: Any) -> bool:
+        """Whether it is a call of C that runs with others, from one table."""
+        return isinstance(call, NativeCall) and not self._long(call)
 
     def _long(self, op: NativeCall) -> bool:
         """Whether threads are to share a loop of one network."""
         return (
-            op.name.startswith("loop")
+            op.function.startswith("loop")
             and self.partition.threads == 1
             and not op.unit
             and math.prod(op.counts) >= tuning.MIN_ELEMENTS_FOR_THREADS
@@ -253,7 +233,7 @@ class Linker:
         """A loop by several threads: rows of it in place of networks."""
         rows, threads = op.counts[0], self.threads()
         first = op.strides[: len(op.arrays)]
-        cut = NativeCall(op.function, op.arrays, op.counts, op.strides, 0, 1, first)
+        cut = NativeCall(op.function, op.arrays, op.counts, op.strides, None, 1, first)
         native.tables.append(native.link([cut]))
         at, step = native.tables[-1].address, -(-rows // threads)
         parts = [(at, 1, i, min(step, rows - i), 0) for i in range(0, rows, step)]

@@ -80,7 +80,7 @@ class Loop(LoopNest):
         depth = len(self.axes)
         lines = ["(char **p, const int64_t *n, const int64_t *s, void *data)", "{"]
         pad = "    "
-        # Read once: for all that C knows, a result might be written over a count.
+        # Read once: otherwise C must assume that a result may overwrite a count.
         counts = ", ".join(f"n{k} = n[{k}]" for k in range(depth))
         lines.append(f"{pad}const int64_t {counts};")
         for k in range(depth - 1):

@@ -1,9 +1,10 @@
-"""What of a program is machine code: a loaded library, and tables of calls into it."""
+"""The machine code of a program: a loaded library, and tables of calls into it."""
 
 import ctypes
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from weakref import ref
@@ -23,15 +24,15 @@ EPOCHS = [*[ctypes.c_void_p, ctypes.c_int64] * 2, *[ctypes.c_int64] * 4]
 
 @cache
 def runtime() -> str:
-    """What every library begins with."""
+    """The text at the start of every library."""
     return Path(__file__).with_name("runtime.c").read_text()
 
 
 class NotCompiledError(Exception):
-    """The library is not there yet.
+    """The library does not exist yet.
 
     Attributes:
-        build: what would make it.
+        build: makes it.
     """
 
     def __init__(self, build: Build) -> None:
@@ -57,7 +58,7 @@ class Library:
         self.epochs.argtypes, self.epochs.restype = EPOCHS, ctypes.c_int64
 
     def address(self, name: str) -> int:
-        """Where the function `name` is."""
+        """The address of the function `name`."""
         return ctypes.cast(getattr(self.loaded, name), ctypes.c_void_p).value or 0
 
 
@@ -67,15 +68,15 @@ class Row(list[Call]):
 
 @dataclass
 class Native:
-    """What of a program is machine code.
+    """The machine code of a program.
 
     Attributes:
         library: with the program's loops.
         ops: of each segment that is calls of C from end to end.
         n_networks: along the first axis; None for one alone.
-        splits: whether any of them can be computed without the others.
+        splits: whether some networks can be computed without the others.
         partition: how its calls are divided among threads.
-        tables: what the calls of the program read.
+        tables: of its calls, to be pointed at other arrays.
         held: memory that they need, besides that of the program.
     """
 
@@ -88,16 +89,16 @@ class Native:
     held: list[Array] = field(default_factory=list, repr=False)
 
     def rebind(self, operands: list[tuple[NativeCall, int]], array: Array) -> None:
-        """Let these operands, (call, place), take `array`, laid out as that before."""
+        """Bind operands, (call, place), to `array`, laid out as the one before."""
         for op, at in operands:
             op.point(at, array)
             for table in self.tables:
                 table.point(op)
 
     def linked_late(self, ops: list[NativeCall], row: "Row", at: int) -> Call:
-        """Call `at` of `row`: it runs the ops, and links them when it first does.
+        """Call `at` of `row`: it runs the ops, and links them at its first run.
 
-        `fit` never asks for it: its tables hold whole steps.
+        `fit` does not run it: its tables hold whole steps.
         """
         known: list[Call] = []
         found = ref(row)  # a row that held itself would outlive its program
@@ -118,13 +119,10 @@ class Native:
 
     def link(self, ops: Iterable[NativeCall]) -> CallTable:
         """A table of calls with the addresses of their functions."""
-        linked = joined(list(ops), self.partition)
-        for op in linked:
-            if isinstance(op.function, str):
-                op.function = self.library.address(op.function)
-        groups = (
-            [[op] for op in linked]
-            if self.partition.threads == 1
-            else barrier_groups(linked)
-        )
+        groups = [[op] for op in ops]
+        if self.partition.threads > 1:
+            groups = barrier_groups(joined(list(chain(*groups)), self.partition))
+        for op in chain(*groups):
+            if op.code is None:
+                op.code = self.library.address(op.function), 0
         return CallTable(groups)

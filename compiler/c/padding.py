@@ -21,7 +21,7 @@ def pad(ops: Sequence[NativeCall], blocks: Iterable[Array], threads: int) -> Non
     """Move the parts of buffers apart.
 
     Args:
-        ops: all calls that touch the buffers; their `Share` changes.
+        ops: all calls that access the buffers; their `Share` changes.
         blocks: the buffers, each with `PADDING_BYTES` behind each part to spare.
         threads: parts that calls are divided into.
     """
@@ -39,8 +39,8 @@ def pad(ops: Sequence[NativeCall], blocks: Iterable[Array], threads: int) -> Non
 
 
 def _point(op: NativeCall, at: int, threads: int) -> Point | None:
-    """(where the array begins, bytes of its first part); None where parts of the call
-    do not keep to parts of the array.
+    """(offset of the array, bytes of its first part); None if parts of the call are not
+    parts of the array.
     """
     share, ref = op.share, op.operands[at]
     if share is None or share.parts != threads or share.apart[at]:

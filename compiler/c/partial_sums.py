@@ -43,7 +43,7 @@ class Partial:
         They are never reused: they are added when all calls of the group are done.
         """
         threads, owner = self._partition.threads, base(out)
-        # Parts begin in a line where the sums do.
+        # Parts have the offsets of the sums within cache lines.
         askew = address(owner) % CACHE_LINE
         if id(owner) not in self._shadows:
             lines = -(-(askew + owner.nbytes) // CACHE_LINE)
@@ -54,7 +54,7 @@ class Partial:
         _, shadow, taken = self._shadows[id(owner)]
         start = address(out) - address(owner) + askew
         own = start, start + out.nbytes
-        if any(meet(own, other) for other in taken):  # a buffer in use again
+        if any(meet(own, other) for other in taken):  # a buffer that is reused
             return self._room((threads, *out.shape), out.dtype)
         taken.append(own)
         parts = shadow[:, own[0] : own[1]]
@@ -88,7 +88,7 @@ def _sum(
 
 def is_sum(op: NativeCall) -> bool:
     """Whether `op` adds partial sums."""
-    return op.name.startswith("xpnet_sum")
+    return op.function.startswith("xpnet_sum")
 
 
 def watch(grads: Array, ops: Sequence[NativeCall]) -> list[Array]:
@@ -116,7 +116,7 @@ def watch(grads: Array, ops: Sequence[NativeCall]) -> list[Array]:
 
 
 def joined(ops: Sequence[NativeCall], partition: RowPartition) -> list[NativeCall]:
-    """The same calls, with one for the sums of values that lie beside each other.
+    """The same calls, with one for the sums of neighbouring values.
 
     A sum comes just before the next call that accesses its result, or at the end. No
     other call reads its parts.
@@ -151,8 +151,8 @@ def _in_one(
 
 
 def _follows(one: NativeCall, other: NativeCall, ops: Sequence[NativeCall]) -> bool:
-    """Whether `other` lies behind `one`, its parts behind the parts, with nothing but
-    padding between: nothing that any of `ops` touches.
+    """Whether `other` follows `one` in memory, and its parts follow the parts, with
+    only padding between, which none of `ops` accesses.
     """
     parts, out, parts_, out_ = *one.operands[:2], *other.operands[:2]
     between = out.offset + out.nbytes, out_.offset

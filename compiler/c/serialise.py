@@ -24,7 +24,7 @@ from xpnet.compiler.row_partition import RowPartition, Share
 from xpnet.trace.array import base
 
 Made = Mapping[str, Any]  # a program, as JSON writes it
-NUMBERS = ("counts", "strides", "unit", "member", "step", "written", "name", "reduces")
+NUMBERS = ("counts", "strides", "unit", "member", "step", "written", "reduces")
 Readers = list[Callable[[Array], None]] | None
 Reads = Sequence[tuple[str, int, int]]  # (segment, index, operand) of the source
 
@@ -85,8 +85,9 @@ def _plain(op: NativeCall, memory: Memories) -> Made:
     refs = list(map(memory.ref, op.arrays))
     kinds = [np.dtype(ref.dtype).char for ref in refs]
     return {
-        "own": op.function if isinstance(op.function, str) else None,
-        "loop": f"{''.join(kinds[:-1])}->{kinds[-1]}",  # of NumPy's, by its dtypes
+        "function": op.function,
+        # A loop of NumPy's by its dtypes; a function of the library has no code yet.
+        "loop": op.code and f"{''.join(kinds[:-1])}->{kinds[-1]}",
         "refs": refs,
         "rest": {name: getattr(op, name) for name in NUMBERS},
         "share": op.share and tuple(vars(op.share).values()),
@@ -113,11 +114,12 @@ def program(what: Recorded, made: Made, wait: bool) -> Program | None:
     memories = [*what.leaves.owners, *map(base, own)]
     starts = [*what.leaves.starts, *map(address, own)]
     places = list(zip(map(id, memories), starts, strict=True))
-    calls = {
-        name: [_op(op, places) for op in row] for name, row in made["calls"].items()
-    }
-    if any(op.function is None for row in calls.values() for op in row):
-        return None
+    calls: dict[str, list[NativeCall]] = {}
+    for name, row in made["calls"].items():
+        ops = [_op(op, places) for op in row]
+        calls[name] = [op for op in ops if op is not None]
+        if len(calls[name]) < len(ops):
+            return None
     linker = Linker(recording.n_networks, lambda: backend.threads, partition)
     linked, native = linker.link(calls, wait, made["text"])
     native.held = memories
@@ -133,21 +135,23 @@ def program(what: Recorded, made: Made, wait: bool) -> Program | None:
     return Program(linked, outputs, nbytes, blocks, readers, source, native, partition)
 
 
-def _op(made: Made, places: list[tuple[int, int]]) -> NativeCall:
-    """A call, bound; without a function where NumPy has no such loop.
+def _op(made: Made, places: list[tuple[int, int]]) -> NativeCall | None:
+    """A call, bound; None where NumPy has no such loop.
 
     Args:
         made: as `_plain` wrote it.
         places: (number, address) of each piece of memory.
     """
-    function, data, rest = made["own"], 0, made["rest"]
-    if function is None:
+    code, name = None, made["function"]
+    if made["loop"]:
         # It was tried when the program was made; the key names NumPy's version.
-        found = inner_loop(getattr(np, rest["name"]), made["loop"], tried=True)
-        function, data = found or (None, 0)
+        code = inner_loop(getattr(np, name), made["loop"], tried=True)
+        if code is None:
+            return None
     refs = [
         BufferRef(places[at][0], places[at][1] + offset, *layout)
         for at, offset, *layout in made["refs"]
     ]
     share = Share(*made["share"]) if made["share"] else None
-    return NativeCall(function, [*refs], data=data, share=share, operands=refs, **rest)
+    rest: Any = made["rest"] | {"code": code, "share": share, "operands": refs}
+    return NativeCall(name, [*refs], **rest)

@@ -27,7 +27,7 @@ if sys.platform == "linux":
     # With -ffast-math gcc links a start file that makes the whole process flush
     # subnormals to 0. The libraries need no start files.
     OPTIONS.append("-nostartfiles")
-# How code is generated is not CC's to say; which linker is used, is.
+# Options in CC that change the generated code are ignored; the linker may be chosen.
 GENERATES = r"-(O|f(?!use-ld=)|m(?!(32|64)\Z)|X|-?param|-?specs).+|@.+"
 MACOS = sys.platform == "darwin"
 
@@ -156,13 +156,13 @@ def _works(path: str) -> bool:
 
 
 def _machine() -> str:
-    """Such as "x86_64" or "aarch64"; "" where the system does not say."""
+    """Such as "x86_64" or "aarch64"; "" where it is unknown."""
     return os.uname().machine.lower() if hasattr(os, "uname") else ""
 
 
 @cache
 def _processor() -> str:
-    """The first processor's lines that say what instructions it has."""
+    """The first processor's lines about its instructions."""
     words = ("vendor_id", "cpu family", "model name", "flags", "features", "cpu part")
     try:
         with Path("/proc/cpuinfo").open() as lines:  # of the others nothing is read
@@ -184,7 +184,7 @@ def _processor_options() -> list[str]:
 
 
 def _vectors() -> list[str]:
-    """How wide vectors are to be, where compilers may not know the processor.
+    """The width of vectors, for processors newer than the compiler.
 
     AMD's family 25 (Zen 3 and 4) takes halves of 512 bits in turn, and roots and
     quotients of halves end sooner; from family 26 (Zen 5) on they are whole.

@@ -19,11 +19,11 @@ import numpy as np
 from xpnet.backend.arrays import address as place_of
 
 _FUNCTION = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4)
-_AGREE: dict[tuple[np.ufunc, str], bool] = {}  # what trials have said
+_AGREE: dict[tuple[np.ufunc, str], bool] = {}  # results of trials
 
 
 class _UFunc(ctypes.Structure):
-    """PyUFuncObject up to `types`, behind the head that every Python object has."""
+    """PyUFuncObject up to `types`, after the header of every Python object."""
 
     _fields_ = (
         ("nin", ctypes.c_int),

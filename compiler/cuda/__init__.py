@@ -2,7 +2,6 @@
 
 from xpnet.compiler.cuda.driver import Driver, Function, Module
 from xpnet.compiler.cuda.fusion import DevicePlan, can_join
-from xpnet.compiler.cuda.iteration_space import frame_of, padded
 from xpnet.compiler.cuda.kernel import Kernel
 from xpnet.compiler.cuda.kernel_writer import emit
 from xpnet.compiler.cuda.launch import (
@@ -15,6 +14,7 @@ from xpnet.compiler.cuda.launch import (
     signatures,
 )
 from xpnet.compiler.cuda.module import Kernels, dot_parts, handwritten, is_dot
+from xpnet.compiler.loop_nest import frame_of, padded
 
 __all__ = [
     "DevicePlan",

@@ -93,7 +93,7 @@ def cupy_driver(ordinal: int) -> CupyDriver:
 
 
 def _line(error: Exception) -> str:
-    """An error's type and first line; for NVRTC the first that says "error"."""
+    """An error's type and first line; for NVRTC the first with "error"."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     found = [line for line in lines if "error" in line] or lines or [""]
     return f"{type(error).__name__}: {found[0]}"

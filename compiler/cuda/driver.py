@@ -1,4 +1,4 @@
-"""What a device is asked for beyond CuPy's arrays: to compile kernels and launch them.
+"""The driver of a device: it compiles kernels and launches them.
 
 `CupyDriver` asks the GPU. The tests have a driver that runs the same text on the CPU.
 """

@@ -13,9 +13,15 @@ from xpnet.backend import Array
 from xpnet.compiler import tuning
 from xpnet.compiler.analysis import Plan, argument_dtypes
 from xpnet.compiler.buffers import BufferRef
-from xpnet.compiler.cuda.iteration_space import frame_of, padded, tail_of
 from xpnet.compiler.expressions import C_NAMES, supports
-from xpnet.compiler.loop_nest import REDUCTIONS, kept_shape, reduced_axes
+from xpnet.compiler.loop_nest import (
+    REDUCTIONS,
+    frame_of,
+    kept_shape,
+    padded,
+    reduced_axes,
+    tail_of,
+)
 from xpnet.trace import Traced
 from xpnet.trace.array import VIEWS, view
 
@@ -120,7 +126,7 @@ def _same_lines(run: list[Traced]) -> bool:
 def _apart(
     run: list[Traced], memory: Memory, destination: dict[Traced, Traced]
 ) -> bool:
-    """Whether no thread can meet what another one writes, or what it wrote too early.
+    """Whether no thread reads what another thread writes, or what it wrote too early.
 
     What is written may be read, under the same view, by elementwise nodes of a flat
     kernel, where a thread does one element in order; and at the end of a kernel.

@@ -1,4 +1,4 @@
-"""Matrix products by cuBLAS: what one looks like to the library, for any view.
+"""Matrix products of any views as calls of cuBLAS.
 
 cuBLAS reads column-major matrices: the memory of a row-major (m, n) array is to it the
 (n, m) transpose. So out = a @ b is asked for as outᵀ = bᵀ aᵀ, the operands exchanged,
@@ -49,7 +49,7 @@ class ProductError(ValueError):
 
 
 class Call(NamedTuple):
-    """One call of the library: what stands behind the handle, in its order.
+    """One call of the library: the arguments after the handle.
 
     `alpha` and `beta` are numbers here and pointers to them there.
     """

@@ -1,4 +1,4 @@
-"""Recorded calls as one CUDA graph: asked for once, replayed by one launch.
+"""Recorded calls as one CUDA graph: captured once, replayed by one launch.
 
 While a stream captures, calls are noted and nothing runs. What that needs is seen to
 here: a stream of its own that the null stream does not wait for; no garbage collection,
@@ -60,7 +60,7 @@ def _captured(stream: Any, calls: list[Call]) -> Any:
             for function, arguments in calls:
                 function(*arguments)
         except BaseException:
-            with suppress(Exception):  # it says again that the capture failed
+            with suppress(Exception):  # it fails like the capture
                 stream.end_capture()
             raise
         return stream.end_capture()

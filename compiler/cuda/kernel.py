@@ -1,4 +1,4 @@
-"""A generated kernel: its text, its launch, and another one beside it."""
+"""A generated kernel: its text, its launch, and two kernels as one launch."""
 
 import hashlib
 import re

@@ -19,11 +19,10 @@ from collections.abc import Callable
 
 from xpnet.backend import Array
 from xpnet.compiler import tuning
-from xpnet.compiler.cuda.iteration_space import frame_of, padded, run_axes
 from xpnet.compiler.cuda.kernel import SHARED_MEMORY_BYTES, Kernel
 from xpnet.compiler.cuda.writer import COLUMN, INNER, OUTER, Writer, by_columns
 from xpnet.compiler.expressions import C_NAMES, literal, lowest
-from xpnet.compiler.loop_nest import REDUCTIONS
+from xpnet.compiler.loop_nest import REDUCTIONS, frame_of, padded, run_axes
 from xpnet.trace import Traced
 
 WARP = 32
@@ -61,7 +60,7 @@ class _Lines(Writer):
 
     @abstractmethod
     def _head(self) -> list[str]:
-        """Which line a thread works at, and where it begins."""
+        """The line of a thread, and its first element."""
 
     @abstractmethod
     def _step(self) -> int:

@@ -6,10 +6,9 @@ from typing import Any
 from xpnet.compiler.calls import CallLowering
 from xpnet.compiler.cuda.driver import Driver
 from xpnet.compiler.cuda.fusion import DevicePlan
-from xpnet.compiler.cuda.iteration_space import frame_of, padded
 from xpnet.compiler.cuda.kernel_writer import emit
 from xpnet.compiler.cuda.module import Kernels, dot_parts, is_dot
-from xpnet.compiler.loop_nest import REDUCTIONS
+from xpnet.compiler.loop_nest import REDUCTIONS, frame_of, padded
 from xpnet.compiler.lowering import Calls, Reader, Recording
 from xpnet.compiler.primitives import Call
 from xpnet.compiler.program import Program

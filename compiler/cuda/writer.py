@@ -5,10 +5,16 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 from xpnet.backend import Array
-from xpnet.compiler.cuda.iteration_space import frame_of, padded, run_axes, tail_of
 from xpnet.compiler.cuda.kernel import Kernel
 from xpnet.compiler.expressions import C_NAMES
-from xpnet.compiler.loop_nest import REDUCTIONS, LoopNest
+from xpnet.compiler.loop_nest import (
+    REDUCTIONS,
+    LoopNest,
+    frame_of,
+    padded,
+    run_axes,
+    tail_of,
+)
 from xpnet.trace import Traced
 
 OUTER, INNER, COLUMN = "outer", "inner", "column"

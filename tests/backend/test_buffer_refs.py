@@ -95,13 +95,15 @@ def test_parts_of_a_buffer_are_moved_apart_where_all_calls_divide_it_alike():
     class Block:  # of which only its identity counts
         base = None
 
-    one, other = Block(), Block()
-    a, b = id(one), id(other)
+    blocks = [Block() for _ in range(3)]
+    a, b, c = map(id, blocks)
     ops = [call([rows(9)], rows(a)), call([rows(a)], rows(b)), call([rows(8)], rows(b))]
     ops[2].share = replace(ops[2].share, parts=3)
-    pad(ops, [one, other], 2)
+    ops.append(call([rows(8)], rows(c), parts=3))  # alike, but in more parts
+    pad(ops, blocks, 2)
     apart = [op.share.apart for op in ops]
-    assert apart == [[0, tuning.PADDING_BYTES], [tuning.PADDING_BYTES, 0], [0, 0]]
+    far = tuning.PADDING_BYTES
+    assert apart == [[0, far], [far, 0], [0, 0], [0, 0]]
 
 
 def test_sums_beside_each_other_become_one():

@@ -63,6 +63,7 @@ def test_neighbours_are_added_in_one_call(threads, dtype, elements, monkeypatch)
     flat, parts, ops, crew = sums(threads, dtype, (2, 0, 3, 1))
     assert len(joined(ops, crew)) == 1
     flags = run(ops, crew)
+    assert len(flags) == 1
     assert np.isfinite(flags).all()
     expected, views = slots(dtype)
     for i, view in enumerate(views):
