@@ -8,7 +8,6 @@ network between two epochs (see `Callback.patient_for`).
 
 import time
 from collections.abc import Callable
-from typing import NoReturn
 
 import numpy as np
 
@@ -18,7 +17,6 @@ from xpnet.execution import c_steps
 from xpnet.execution.interrupt import Pace
 from xpnet.execution.steps import GatherSpec, StepBlock
 from xpnet.training.data import Orders, Samples, mean_loss
-from xpnet.training.divergence import divergence
 from xpnet.training.rollback import Rollback
 from xpnet.training.state import TrainingState
 
@@ -38,9 +36,10 @@ class EpochBlock:
         orders: of the samples.
         batch_size: samples a step.
         rollback: what a bad step is taken back to.
-        room: how many epochs at most.
+        epochs: that are to come.
 
     Attributes:
+        room: how many epochs are prepared together at most.
         rows: the samples of each epoch in their order, (room, samples).
         losses: of each step, (room * steps,).
         seconds: of an epoch, about, once one has been taken.
@@ -53,12 +52,14 @@ class EpochBlock:
         orders: Orders,
         batch_size: int,
         rollback: Rollback,
-        room: int,
+        epochs: int,
     ) -> None:
         self._state, self._samples, self._orders = state, samples, orders
-        self._batch_size, self._rollback, self.room = batch_size, rollback, room
+        self._batch_size, self._rollback = batch_size, rollback
         full, rest = divmod(samples.count, batch_size)
         self._steps, zeros = full + (rest > 0), state.backend.zeros
+        names = state.rule.numbers.size
+        self.room = room = prepared(samples.count, self._steps, names, epochs)
         # Where a batch is all samples, it stays where it is: one order is that of all.
         self._whole = self._steps == 1
         orders_held = (1 if self._whole else room, self._steps * batch_size)
@@ -67,8 +68,7 @@ class EpochBlock:
         if self._whole:
             self.rows[...] = np.arange(samples.count)
         self._index = index.reshape((-1, batch_size))
-        names = state.rule.numbers.shape
-        self._table = zeros((room * self._steps, *names), state.dtype)
+        self._table = zeros((room * self._steps, names), state.dtype)
         self.losses = zeros((room * self._steps,), state.dtype)
         self._squares = np.zeros((room, 1, 1), state.dtype)
         parts = [(batch_size, full), (rest, int(rest > 0))]
@@ -127,7 +127,8 @@ class EpochBlock:
             state.steps_done = before + block.reached - start
             state.set_last_step(block.step)
         if block.reached < stop:
-            self._diverged(block, block.reached)
+            loss = float(self.losses[block.reached])
+            raise state.diverged(self._rollback, block.step, loss)
         took = time.perf_counter() - began
         pace.note(stop - start, took)
         assert block.step.replay is not None
@@ -154,14 +155,6 @@ class EpochBlock:
             batch.holds = self._samples if self._whole else None
             if self._whole and not held:
                 self._samples.gather(self._index[0], batch)
-
-    def _diverged(self, block: StepBlock, i: int) -> NoReturn:
-        """Take back what step i has moved, which had no update; say what went wrong."""
-        state, done = self._state, self._state.steps_done
-        state.set_last_step(block.step)
-        self._rollback.restore()
-        state.steps_done = done
-        raise divergence(state, block.step, done + 1, float(self.losses[i]))
 
     # Several epochs.
 
@@ -234,5 +227,6 @@ class EpochBlock:
             state.epochs_done = before[1] + done
         if done < count:
             block = self._blocks[taken % steps >= self._counts[0]]
-            self._diverged(block, taken)
+            loss = float(self.losses[taken])
+            raise state.diverged(self._rollback, block.step, loss)
         return count

@@ -22,7 +22,7 @@ from xpnet.training.callbacks import Callback, max_epochs_between_calls
 from xpnet.training.cuda_graphs import graph_epoch
 from xpnet.training.data import Orders, Samples, mean_loss
 from xpnet.training.divergence import divergence, overflow
-from xpnet.training.epochs import EpochBlock, prepared
+from xpnet.training.epochs import EpochBlock
 from xpnet.training.evaluate import evaluate
 from xpnet.training.history import History
 from xpnet.training.progress import Progress
@@ -92,29 +92,19 @@ class Loop:
         # Batches of the first epoch that were done before its checkpoint.
         self.begun = 0 if keeper is None else keeper.batch
         self.cut = False  # whether a signal has ended the training
+        self.block, looked_at = None, validation is not None or observer is not None
         with state.backend.active():
-            self.block = self._block(epochs)
-            if self.block is not None:
+            if state.backend.is_host and not state.eager:
+                batches = (samples, self.orders, batch_size, self.rollback)
+                self.block = EpochBlock(state, *batches, 1 if looked_at else epochs)
                 self.rows = self.block.rows[0]
                 self.losses = self.block.losses[: self.steps]
             else:
                 self.rows = state.backend.zeros((samples.count,), np.int64)
                 # The losses of an epoch stay on the device until it ends.
                 self.losses = state.backend.zeros((self.steps,), state.dtype)
-            batches = (samples, batch_size, self.rows)
-            self.graphs = graph_epoch(state, *batches, self.losses)
-
-    def _block(self, epochs: int) -> EpochBlock | None:
-        """The next epochs on the CPU, or the next one where each is looked at."""
-        state, samples = self.state, self.samples
-        if not state.backend.is_host or state.eager:
-            return None
-        room = 1
-        if self.validation is None and self.observer is None:
-            numbers = state.rule.numbers.size
-            room = prepared(samples.count, self.steps, numbers, epochs)
-        batches = (samples, self.orders, self.batch_size)
-        return EpochBlock(state, *batches, self.rollback, room)
+            of = (samples, batch_size, self.rows)
+            self.graphs = graph_epoch(state, *of, self.losses)
 
     def run(self, epochs: int) -> History:
         """Train; callbacks see the end however it comes."""
@@ -249,8 +239,7 @@ class Loop:
         if state.backend.is_host:
             loss = float(step.loss[0, 0])
             if not (math.isfinite(loss) and all_finite(state.flat_gradients)):
-                self.rollback.restore()
-                raise divergence(state, step, state.steps_done + 1, loss)
+                raise state.diverged(self.rollback, step, loss)
         step.run("update")
         state.steps_done += 1
 
