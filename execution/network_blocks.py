@@ -13,8 +13,8 @@ from threading import Lock
 from typing import Any, Protocol
 
 from xpnet.compiler import Program, tuning
+from xpnet.execution.batch import Batch
 from xpnet.execution.interrupt import Interrupt
-from xpnet.execution.step import Batch
 
 
 class Runner(Protocol):

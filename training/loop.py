@@ -14,9 +14,10 @@ import numpy as np
 
 from xpnet.backend.arrays import all_finite
 from xpnet.common.console import complain
+from xpnet.execution.batch import Batch
 from xpnet.execution.interrupt import Interrupt
 from xpnet.execution.observer import Observer
-from xpnet.execution.step import Batch, TrainingStep
+from xpnet.execution.step import TrainingStep
 from xpnet.trace import batch_sum
 from xpnet.training.callbacks import Callback, max_epochs_between_calls
 from xpnet.training.cuda_graphs import graph_epoch
