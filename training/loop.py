@@ -20,10 +20,9 @@ from xpnet.execution.observer import Observer
 from xpnet.execution.step import TrainingStep
 from xpnet.trace import batch_sum
 from xpnet.training.callbacks import Callback, max_epochs_between_calls
-from xpnet.training.cuda_graphs import graph_epoch
 from xpnet.training.data import Orders, Samples, mean_loss
 from xpnet.training.divergence import divergence, overflow
-from xpnet.training.epochs import EpochBlock
+from xpnet.training.epochs import EpochBlock, graph_epoch, keep_full_batch
 from xpnet.training.evaluate import evaluate
 from xpnet.training.history import History
 from xpnet.training.progress import Progress
@@ -185,7 +184,10 @@ class Loop:
                 state.backend.upload(self.losses[:begun], keeper.losses)
                 advance(begun)
             if self.graphs is not None:
-                self.graphs.start_epoch(begun)
+                batch, first = self.graphs.batch, state.steps_done - begun
+                keep_full_batch(self.samples, batch, self.rows)
+                rates = state.rates.of(first, self.steps)
+                self.graphs.start_epoch(rates, first + 1, begun)
             while done < self.steps and not state.stop:
                 with state.model.access.writing:
                     taken = self._steps(done, interrupt)
@@ -215,6 +217,7 @@ class Loop:
 
     def _steps(self, i: int, interrupt: Interrupt) -> int:
         """Batch i, and others after it where they are one record; how many."""
+        state = self.state
         look = self.steps if self.observer is None else self.observer.next_look(i)
         if self.observer is not None and i == look:
             self.observer.watch(self._step, i)
@@ -224,7 +227,10 @@ class Loop:
         if self.keeper is not None:
             look = min(look, self.keeper.limit(i))
         if self.graphs is not None:
-            return self.graphs.run(i, look)
+            step, reached = self.graphs.run(i, look)
+            state.steps_done += reached - i
+            state.set_last_step(step)
+            return reached - i
         if self.block is not None:
             return self.block.run(i, i + 1 if interrupt.asked else look) - i
         self._step(i)
@@ -251,10 +257,8 @@ class Loop:
         size = min(self.batch_size, count - start)
         step = state.training_step(self.samples.kind(size))
         step.unbind()
-        if step.batch.holds is not self.samples:
+        if not keep_full_batch(self.samples, step.batch, self.rows):
             self.samples.gather(self.rows[start : start + size], step.batch)
-        # The full batch stays where it is, until a step is taken outside of this loop.
-        step.batch.holds = self.samples if size == count else None
         state.set_scalars()
         step.run("gradients")
         step.run("loss")
