@@ -30,6 +30,8 @@ BLOCK_SECONDS = 0.05
 # takes in a row: at the end of these it looks at Ctrl-C, too.
 STACK_BLOCK_SECONDS = 0.25
 TURN_SECONDS = 0.01
+# Steps of a CUDA graph.
+STEPS_PER_GRAPH = 8
 # Epochs that are prepared together, and bytes for the orders
 # and numbers of one network's, at most.
 MAX_EPOCHS_PER_BLOCK = 1024

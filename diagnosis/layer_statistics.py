@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array, generator
-from xpnet.execution.step import Batch
+from xpnet.execution.batch import Batch
 from xpnet.layers import ACTIVATIONS, Activation, Layer, Slot
 from xpnet.training.data import Samples
 from xpnet.training.state import TrainingState

@@ -15,7 +15,6 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.backend.arrays import address
-from xpnet.backend.blas import one_thread
 from xpnet.compiler.buffers import BufferRef
 from xpnet.compiler.c import Linker
 from xpnet.compiler.c.call_table import CallTable, NativeCall
@@ -32,11 +31,12 @@ class Steps:
     """Steps over batches of one size, as tables for C.
 
     Args:
-        native: of the step's program; `possible(native)`.
+        native: of the step's program.
         first: calls in front of each step (`take`, `copy`).
-        loss: where the program leaves it, (1, 1) or (k, 1, 1).
-        losses: where it is kept: (steps,) or (steps, k).
         grads: flat gradients, (n,) or (k, n).
+        loss: where the program leaves it, (1, 1) or (k, 1, 1); None where it is not
+            looked at.
+        losses: where it is kept: (steps,) or (steps, k).
         row: the number of the first network.
     """
 
@@ -44,21 +44,28 @@ class Steps:
         self,
         native: Native,
         first: Sequence[NativeCall],
-        loss: Array,
-        losses: Array,
         grads: Array,
+        loss: Array | None = None,
+        losses: Array | None = None,
         row: int = 0,
     ) -> None:
         self.native, self._row = native, row
         ops, stacked = native.ops, native.n_networks is not None
-        place = losses[0] if stacked else losses[:1]
-        keep = copy(loss, place, stacked, (0, losses.strides[0]))
-        self._before = native.link([*first, *ops["gradients"], *ops["loss"], keep])
-        self._after = native.link(ops["update"])
-        self._held = (loss, losses, grads)
-        watched = [loss, *watch(grads, self._before.ops)]
+        before, looked_at = [*first, *ops["gradients"]], []
+        if loss is not None and losses is not None:
+            place = losses[0] if stacked else losses[:1]
+            keep = copy(loss, place, stacked, (0, losses.strides[0]))
+            before += [*ops["loss"], keep]
+            looked_at = [loss]
+        self._before, self._after = native.link(before), native.link(ops["update"])
+        watched = [*looked_at, *watch(grads, self._before.ops)]
         self._watched = np.array([_watched(x, stacked) for x in watched], np.int64)
-        self._leg = _leg(self._before, self._watched, self._after)
+        self._held = (loss, losses, grads)
+        parts = (address(self._watched), len(self._watched))
+        leg = [*_place(self._before), *parts, *_place(self._after), 0, row]
+        self._leg, self._run = np.array(leg, np.int64), native.library.steps
+        self._address = address(self._leg)
+        self.shared = native.partition.threads > 1
 
     @property
     def seconds(self) -> float:
@@ -72,8 +79,8 @@ class Steps:
         Returns:
             `stop`, or the first whose numbers are not finite, which had no update.
         """
-        of = (address(self._leg), first - self._row, networks)
-        taken: int = self.native.library.steps(*of, start, stop)
+        first -= self._row
+        taken: int = self._run(self._address, first, networks, start, stop)
         return taken
 
     def read(self, op: NativeCall, source: Array) -> None:
@@ -91,35 +98,13 @@ class Steps:
         self.native.library.run(*_place(self._after), first, networks, step)
 
 
-class Whole:
-    """One step of one network in C: gradients, a look at them, update.
-
-    Args:
-        native: of the step's program, whose gradients and update are calls of C.
-        grads: flat gradients, (n,).
-    """
-
-    def __init__(self, native: Native, grads: Array) -> None:
-        self._native, self._grads = native, grads
-        before, after = (native.link(native.ops[name]) for name in ALONE_NEEDED)
-        native.tables += [before, after]  # they follow where x is read in place
-        watched = watch(grads, before.ops)
-        self._watched = np.array([_watched(x, False) for x in watched], np.int64)
-        self._leg = _leg(before, self._watched, after)
-        self._address = address(self._leg)
-
-    def run(self) -> bool:
-        """Take it; False where the gradients are not finite, and had no update."""
-        with one_thread(self._native.partition.threads > 1):
-            taken: int = self._native.library.steps(self._address, 0, 1, 0, 1)
-        return taken == 1
-
-
-def whole(native: Native, grads: Array) -> Whole | None:
-    """The step as one call; None where parts of it are not C."""
+def whole(native: Native, grads: Array) -> Steps | None:
+    """Gradients, a look at them, update; None where parts of it are not C."""
     if not all(name in native.ops for name in ALONE_NEEDED):
         return None
-    return Whole(native, grads)
+    steps = Steps(native, [], grads)
+    native.tables += [steps._before, steps._after]  # they follow where x is read
+    return steps
 
 
 class Epochs:
@@ -234,12 +219,6 @@ def copy(source: Array, out: Array, stacked: bool, step: tuple[int, int]) -> Nat
         member=list(lead),
         step=list(step),
     )
-
-
-def _leg(before: CallTable, watched: Array, after: CallTable) -> Array:
-    """A `Leg` of runtime.c, but for its last numbers."""
-    parts = (address(watched), len(watched))
-    return np.array([*_place(before), *parts, *_place(after), 0, 0], np.int64)
 
 
 def _place(table: CallTable) -> tuple[int, int]:

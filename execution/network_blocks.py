@@ -10,25 +10,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, wait
 from math import ceil
 from threading import Lock
-from typing import Any, Protocol
 
 from xpnet.compiler import Program, tuning
+from xpnet.execution.batch import Batch
 from xpnet.execution.interrupt import Interrupt
-from xpnet.execution.step import Batch
 
-
-class Runner(Protocol):
-    """What takes steps of networks: a block of steps, or epochs in C."""
-
-    def run(self, start: int, stop: int, first: int, networks: int) -> int:
-        """See `StepBlock.run`."""
+# Takes steps start .. stop - 1 of networks first, first + 1, ...: see `StepBlock.run`.
+Run = Callable[[int, int, int, int], int]
 
 
 class NetworkBlock:
     """Networks that take their steps without the others.
 
     Args:
-        steps: of theirs.
+        run: of (start, stop, first, networks), see `StepBlock.run`.
         networks: their numbers.
         start: the first step.
 
@@ -36,15 +31,15 @@ class NetworkBlock:
         reached: the step that comes next.
     """
 
-    def __init__(self, steps: Runner, networks: range, start: int = 0) -> None:
-        self._steps, self.networks, self.reached = steps, networks, start
+    def __init__(self, run: Run, networks: range, start: int = 0) -> None:
+        self._run, self.networks, self.reached = run, networks, start
 
     def run(self, stop: int) -> bool:
         """Take the steps before `stop`; False where one's numbers are not finite,
         which has not had its update.
         """
         of = (self.networks.start, len(self.networks))
-        self.reached = self._steps.run(self.reached, stop, *of)
+        self.reached = self._run(self.reached, stop, *of)
         return self.reached == stop
 
 
@@ -56,14 +51,18 @@ def take_turns(
     threads: int,
     interrupt: Interrupt | None = None,
 ) -> int:
-    """Let threads take blocks in turn to step `stop`, each `turn` steps at a time; how
-    far all have come, but where a step went wrong.
+    """Let threads take blocks in turn to step `stop`, each `turn` steps at a time.
+
+    Where a turn raises, those that others have begun are the last.
 
     Args:
         blocks, stop, turn: see above.
         pool: of threads - 1 other threads; None where there are none.
         threads: that take turns, this one among them.
         interrupt: after Ctrl-C only turns are taken that others have begun.
+
+    Returns:
+        The step that all have come to, but where a step went wrong.
     """
     left, lock = deque(blocks), Lock()
     end, begun = stop, min([block.reached for block in blocks], default=0) + turn
@@ -87,7 +86,16 @@ def take_turns(
             if block.run(to):
                 left.append(block)
 
-    in_turns(work, left, pool, threads)
+    others = range(1, min(threads, len(left)))
+    waiting = [] if pool is None else [pool.submit(work) for _ in others]
+    try:
+        work()
+    finally:
+        with lock:
+            left.clear()
+        wait(waiting)
+    for other in waiting:
+        other.result()
     return end
 
 
@@ -105,38 +113,13 @@ def block_by_block(
         networks, pool, threads: see `take_turns`.
         most: networks at a time.
     """
-    left = deque(cut(networks, most, threads))
 
-    def work() -> None:
-        while left:
-            try:
-                block = left.popleft()
-            except IndexError:  # another thread was faster
-                return
-            take(block.start, len(block))
+    def run(start: int, stop: int, first: int, count: int) -> int:
+        take(first, count)
+        return stop
 
-    in_turns(work, left, pool, threads)
-
-
-def in_turns(
-    work: Callable[[], None], left: deque[Any], pool: Executor | None, threads: int
-) -> None:
-    """Let threads do `work`, this one among them, until all have ended.
-
-    Args:
-        work: takes from `left` until nothing is; where it raises, the others' turns
-            are the last.
-        pool, threads: see `take_turns`.
-    """
-    others = range(1, min(threads, len(left)))
-    waiting = [] if pool is None else [pool.submit(work) for _ in others]
-    try:
-        work()
-    finally:
-        left.clear()
-        wait(waiting)
-    for other in waiting:
-        other.result()
+    blocks = [NetworkBlock(run, some) for some in cut(networks, most, threads)]
+    take_turns(blocks, 1, 1, pool, threads)
 
 
 def in_cache(program: Program, batch: Batch, held: int, count: int) -> int:

@@ -7,18 +7,20 @@ loss is computed only when it is read.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
 import numpy as np
 
-from xpnet.backend import Array, Backend, Shape
+from xpnet.backend import Array, Backend
 from xpnet.backend.arrays import all_finite
+from xpnet.backend.blas import one_thread
 from xpnet.common.console import warn
 from xpnet.compiler import JitProgram, Program, compile_tape
 from xpnet.compiler.row_partition import RowPartition
 from xpnet.execution import c_steps
+from xpnet.execution.batch import Batch as Batch
+from xpnet.execution.batch import BatchSpec as BatchSpec
 from xpnet.execution.update import UpdateState
 from xpnet.layers import Loss, Sequential, Views
 from xpnet.trace import Tape, batch_sum
@@ -30,64 +32,7 @@ SEGMENTS = ("gradients", "update", "loss")
 UNSIGNED = {np.dtype(f"i{n}"): np.dtype(f"u{n}") for n in (1, 2, 4, 8)}
 
 
-@dataclass(frozen=True)
-class BatchSpec:
-    """What makes two batches run the same program.
-
-    Attributes:
-        shape: of x, (..., batch, *sample).
-        labels: whether y holds labels rather than rows of targets.
-        weighted: whether samples have weights.
-    """
-
-    shape: Shape
-    labels: bool
-    weighted: bool
-
-
-class Batch:
-    """The fixed buffers of one kind of batch.
-
-    Attributes:
-        x: (..., batch, *sample).
-        y: labels (batch, 1) int32, or targets (batch, n) in the model's dtype.
-        w: weights (batch, 1), or None.
-    """
-
-    def __init__(self, kind: BatchSpec, model: Sequential) -> None:
-        assert model.buffers is not None
-        backend, dtype = model.buffers.backend, model.buffers.dtype
-        samples = kind.shape[: len(kind.shape) - len(model.sample_shape or ())]
-        width = 1 if kind.labels else model.n_outputs
-        with backend.active():
-            self.x = backend.empty(kind.shape, dtype)  # often read in place, not here
-            y_dtype = np.int32 if kind.labels else dtype
-            self.y = backend.zeros((*samples, width), y_dtype)
-            self.w = backend.zeros((*samples, 1), dtype) if kind.weighted else None
-            self.classes = backend.asarray(
-                np.arange(model.n_outputs, dtype=np.int32)[None]
-            )
-        self.kind = kind
-        self.holds: object = None  # the samples that lie in it as a whole
-        self.samples = samples[-1]
-        self.y_rows = self.y[..., 0] if kind.labels else self.y
-        self.w_rows = None if self.w is None else self.w[..., 0]
-
-    def targets(self, y: Array, dtype: Any) -> Array:
-        """y as t of the output's shape: labels become one-hot rows."""
-        if not self.kind.labels:
-            return y
-        return (y == self.classes).astype(dtype)
-
-    def shares(self, w: Array | None) -> Any:
-        """wᵢ / Σ w, of shape (..., batch, 1); without weights 1 / batch."""
-        if w is None:
-            return 1.0 / self.samples
-        total = batch_sum(w)  # 0 where all weights are: then so is the gradient
-        return w / np.where(total > 0.0, total, 1.0)
-
-
-def _members(model: Sequential) -> int | None:
+def _networks(model: Sequential) -> int | None:
     """Networks along the first axis of the model's arrays; None for one alone."""
     assert model.buffers is not None
     return next(iter(model.buffers.lead), None)
@@ -152,14 +97,14 @@ class TrainingStep:
         self.x = self.batch.x
         # Masks and noise are the trainer's own, also if another shares the model.
         self._noise = [(n, n.noise) for n in model.layers if n.uses_noise]
-        self._crew: RowPartition | None = None
+        self._partition: RowPartition | None = None
         self.replay: JitProgram | None = None
         if not eager:
             self.replay = JitProgram(
                 _weak(self._record), self.backend, "gradients", jit
             )
         self._whole = whole
-        self._linked: tuple[Program, c_steps.Whole | None] | None = None
+        self._linked: tuple[Program, c_steps.Steps | None] | None = None
         self._graph: Repeated | None = None
         if graphs and self.program is not None:
             from xpnet.compiler.cuda import graph
@@ -189,7 +134,9 @@ class TrainingStep:
             return True
         in_c = self._in_c()
         if in_c is not None:
-            return in_c.run()  # C warns of nothing: `errstate` would cost a microsecond
+            # C warns of nothing: `errstate` would cost a microsecond.
+            with one_thread(in_c.shared):
+                return in_c.run(0, 1) == 1
         assert self.model.buffers is not None
         with np.errstate(all="ignore"):
             self.run("gradients")
@@ -198,7 +145,7 @@ class TrainingStep:
             self.run("update")
         return True
 
-    def _in_c(self) -> c_steps.Whole | None:
+    def _in_c(self) -> c_steps.Steps | None:
         """Gradients, the look and the update as one call of C; None where not in C."""
         program = self.program
         if program is None or program.native is None:
@@ -288,11 +235,13 @@ class TrainingStep:
                 self.rule.update(self.model, tape.leaf)
                 tape.segment = "loss"
                 self._loss(tape.leaf(self.loss), *kept)
-        source, members = tape.leaf(b.x), _members(self.model)
+        source, networks = tape.leaf(b.x), _networks(self.model)
         with self.backend.active(), tape.released():
-            how = (loops, source, members, wait, self._crew)
+            how = (loops, source, networks, wait, self._partition)
             program = compile_tape(tape, self.backend, {}, SEGMENTS, *how)
-        self._crew = program.partition  # the same bits when it is compiled once more
+        self._partition = (
+            program.partition
+        )  # the same bits when it is compiled once more
         if self.x is not b.x:  # recompiled while it reads another array
             program.rebind(self.x)
         return program
@@ -378,7 +327,7 @@ class EvaluationStep:
                 {},
                 ("evaluate",),
                 loops,
-                n_networks=_members(self.model),
+                n_networks=_networks(self.model),
                 wait=wait,
             )
 

@@ -114,8 +114,8 @@ class StepBlock:
             *self._takes,
             c_steps.copy(table[0], numbers, stacked, (table.strides[0], 0)),
         ]
-        place = (step.loss, self._losses, self.gradients, self.rows.start)
-        return c_steps.Steps(native, first, *place)
+        places = (self.gradients, step.loss, self._losses, self.rows.start)
+        return c_steps.Steps(native, first, *places)
 
     @property
     def splits(self) -> bool:

@@ -135,7 +135,7 @@ class EpochBlock:
         self._prepare(count)
         each, done = len(group.plan), 0
         blocks = [
-            NetworkBlock(epochs, networks)
+            NetworkBlock(epochs.run, networks)
             for rows, most, epochs in self._epochs
             for networks in cut([i for i in training if i in rows], most, self._threads)
         ]

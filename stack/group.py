@@ -177,7 +177,7 @@ class NetworkGroup(GroupLayout):
             start, networks = time.perf_counter(), [block.rows]
             if block.splits:
                 networks = cut(self._active(block), block.most, self._threads)
-            blocks = [NetworkBlock(block, some, i) for some in networks]
+            blocks = [NetworkBlock(block.run, some, i) for some in networks]
             self.run(blocks, stop, stop - i, self.table)
             if block.step.replay is not None:
                 block.step.replay.add_runtime(time.perf_counter() - start)

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from xpnet.backend import Backend
 from xpnet.compiler import Program
-from xpnet.execution.step import Batch, BatchSpec
+from xpnet.execution.batch import Batch, BatchSpec
 
 TRIED = (4, 8)  # batches whose needs tell those of others; any layer takes them
 

@@ -8,17 +8,19 @@ network between two epochs (see `Callback.patient_for`).
 
 import time
 from collections.abc import Callable
-from typing import NoReturn
 
 import numpy as np
 
+from xpnet.backend import Array, DeviceError
 from xpnet.backend.blas import one_thread
+from xpnet.common.console import warn
 from xpnet.compiler import Call, tuning
 from xpnet.execution import c_steps
+from xpnet.execution.batch import Batch
+from xpnet.execution.cuda_graphs import GraphEpoch
 from xpnet.execution.interrupt import Pace
 from xpnet.execution.steps import GatherSpec, StepBlock
 from xpnet.training.data import Orders, Samples, mean_loss
-from xpnet.training.divergence import divergence
 from xpnet.training.rollback import Rollback
 from xpnet.training.state import TrainingState
 
@@ -27,6 +29,42 @@ def prepared(samples: int, steps: int, numbers: int, epochs: int) -> int:
     """How many epochs are prepared at a time, of so many samples and steps each."""
     most = tuning.MAX_PREPARED_BYTES // (8 * (samples + steps * (numbers + 1)))
     return max(1, min(epochs, tuning.MAX_EPOCHS_PER_BLOCK, most))
+
+
+def keep_full_batch(samples: Samples, batch: Batch, rows: Array) -> bool:
+    """Whether the batch is all samples: then it is gathered once, and stays there
+    until a step is taken elsewhere.
+    """
+    whole, held = batch.samples == samples.count, batch.holds is samples
+    batch.holds = samples if whole else None
+    if whole and not held:
+        samples.gather(rows, batch)
+    return whole
+
+
+def graph_epoch(
+    state: TrainingState, samples: Samples, batch_size: int, order: Array, losses: Array
+) -> GraphEpoch | None:
+    """The epochs of a `fit` as graphs; None where the host has a part in each step.
+
+    Args:
+        order: the samples of an epoch in their order, on the device.
+        losses: where those of an epoch are left.
+    """
+    assert state.model.buffers is not None
+    if not state.takes_graphs or state.eager or state.model.buffers.lead:
+        return None
+    widest = max(samples.x.size // max(samples.count, 1), samples.count)
+    if widest >= 2**31:  # kernels count in int
+        return None
+    sizes = [size for size in (batch_size, samples.count % batch_size) if size]
+    try:
+        steps = [state.training_step(samples.kind(size)) for size in sizes]
+        pairs = [samples.pairs(step.batch) for step in steps]
+        return GraphEpoch(steps, pairs, order, losses, state.steps_per_graph)
+    except DeviceError as error:
+        warn(f"{error}; no CUDA graphs", RuntimeWarning, stacklevel=2)
+        return None
 
 
 class EpochBlock:
@@ -38,9 +76,10 @@ class EpochBlock:
         orders: of the samples.
         batch_size: samples a step.
         rollback: what a bad step is taken back to.
-        room: how many epochs at most.
+        epochs: that are to come.
 
     Attributes:
+        room: how many epochs are prepared together at most.
         rows: the samples of each epoch in their order, (room, samples).
         losses: of each step, (room * steps,).
         seconds: of an epoch, about, once one has been taken.
@@ -53,12 +92,14 @@ class EpochBlock:
         orders: Orders,
         batch_size: int,
         rollback: Rollback,
-        room: int,
+        epochs: int,
     ) -> None:
         self._state, self._samples, self._orders = state, samples, orders
-        self._batch_size, self._rollback, self.room = batch_size, rollback, room
+        self._batch_size, self._rollback = batch_size, rollback
         full, rest = divmod(samples.count, batch_size)
         self._steps, zeros = full + (rest > 0), state.backend.zeros
+        names = state.rule.numbers.size
+        self.room = room = prepared(samples.count, self._steps, names, epochs)
         # Where a batch is all samples, it stays where it is: one order is that of all.
         self._whole = self._steps == 1
         orders_held = (1 if self._whole else room, self._steps * batch_size)
@@ -67,8 +108,7 @@ class EpochBlock:
         if self._whole:
             self.rows[...] = np.arange(samples.count)
         self._index = index.reshape((-1, batch_size))
-        names = state.rule.numbers.shape
-        self._table = zeros((room * self._steps, *names), state.dtype)
+        self._table = zeros((room * self._steps, names), state.dtype)
         self.losses = zeros((room * self._steps,), state.dtype)
         self._squares = np.zeros((room, 1, 1), state.dtype)
         parts = [(batch_size, full), (rest, int(rest > 0))]
@@ -119,7 +159,6 @@ class EpochBlock:
         block, pace = self._blocks[start >= full], self._paces[start >= full]
         stop = min(stop, full if start < full else self._steps, start + pace.steps)
         stop = start + self._prepare(start, stop)
-        self._keep_full_batch()
         before, began = state.steps_done, time.perf_counter()
         block.reached = start
         try:
@@ -129,7 +168,8 @@ class EpochBlock:
             state.steps_done = before + block.reached - start
             state.set_last_step(block.step)
         if block.reached < stop:
-            self._diverged(block, block.reached)
+            loss = float(self.losses[block.reached])
+            raise state.diverged(self._rollback, block.step, loss)
         took = time.perf_counter() - began
         pace.note(stop - start, took)
         assert block.step.replay is not None
@@ -139,31 +179,18 @@ class EpochBlock:
     def _prepare(self, start: int, stop: int) -> int:
         """The numbers of steps start .. stop - 1, as far as there are rates; how many.
 
+        A batch that is all samples is gathered.
+
         Raises:
             ValueError, TypeError: the first step has none.
         """
+        for block in self._blocks:
+            block.step.unbind()
+            keep_full_batch(self._samples, block.step.batch, self._index[0])
         state, done = self._state, self._state.steps_done
         rates = state.rates.until_refused(done, stop - start)
         self._table[start : start + len(rates)] = state.rule.table(rates, done + 1)
         return len(rates)
-
-    def _keep_full_batch(self) -> None:
-        """The full batch stays where it is."""
-        for block in self._blocks:
-            batch = block.step.batch
-            block.step.unbind()
-            held = batch.holds is self._samples
-            batch.holds = self._samples if self._whole else None
-            if self._whole and not held:
-                self._samples.gather(self._index[0], batch)
-
-    def _diverged(self, block: StepBlock, i: int) -> NoReturn:
-        """Take back what step i has moved, which had no update; say what went wrong."""
-        state, done = self._state, self._state.steps_done
-        state.set_last_step(block.step)
-        self._rollback.restore()
-        state.steps_done = done
-        raise divergence(state, block.step, done + 1, float(self.losses[i]))
 
     # Several epochs.
 
@@ -213,7 +240,6 @@ class EpochBlock:
             rows = np.broadcast_to(self.rows, (count, self._samples.count))
         else:
             self._orders.write(state.epochs_done, rows)
-        self._keep_full_batch()
         weights = self._samples.weights(rows, self._batch_size)
         with one_thread(self._alone):
             taken = epochs.run(0, count * steps)
@@ -236,5 +262,6 @@ class EpochBlock:
             state.epochs_done = before[1] + done
         if done < count:
             block = self._blocks[taken % steps >= self._counts[0]]
-            self._diverged(block, taken)
+            loss = float(self.losses[taken])
+            raise state.diverged(self._rollback, block.step, loss)
         return count

@@ -14,15 +14,15 @@ import numpy as np
 
 from xpnet.backend.arrays import all_finite
 from xpnet.common.console import complain
+from xpnet.execution.batch import Batch
 from xpnet.execution.interrupt import Interrupt
 from xpnet.execution.observer import Observer
-from xpnet.execution.step import Batch, TrainingStep
+from xpnet.execution.step import TrainingStep
 from xpnet.trace import batch_sum
 from xpnet.training.callbacks import Callback, max_epochs_between_calls
-from xpnet.training.cuda_graphs import graph_epoch
 from xpnet.training.data import Orders, Samples, mean_loss
 from xpnet.training.divergence import divergence, overflow
-from xpnet.training.epochs import EpochBlock, prepared
+from xpnet.training.epochs import EpochBlock, graph_epoch, keep_full_batch
 from xpnet.training.evaluate import evaluate
 from xpnet.training.history import History
 from xpnet.training.progress import Progress
@@ -92,29 +92,19 @@ class Loop:
         # Batches of the first epoch that were done before its checkpoint.
         self.begun = 0 if keeper is None else keeper.batch
         self.cut = False  # whether a signal has ended the training
+        self.block, looked_at = None, validation is not None or observer is not None
         with state.backend.active():
-            self.block = self._block(epochs)
-            if self.block is not None:
+            if state.backend.is_host and not state.eager:
+                batches = (samples, self.orders, batch_size, self.rollback)
+                self.block = EpochBlock(state, *batches, 1 if looked_at else epochs)
                 self.rows = self.block.rows[0]
                 self.losses = self.block.losses[: self.steps]
             else:
                 self.rows = state.backend.zeros((samples.count,), np.int64)
                 # The losses of an epoch stay on the device until it ends.
                 self.losses = state.backend.zeros((self.steps,), state.dtype)
-            batches = (samples, batch_size, self.rows)
-            self.graphs = graph_epoch(state, *batches, self.losses)
-
-    def _block(self, epochs: int) -> EpochBlock | None:
-        """The next epochs on the CPU, or the next one where each is looked at."""
-        state, samples = self.state, self.samples
-        if not state.backend.is_host or state.eager:
-            return None
-        room = 1
-        if self.validation is None and self.observer is None:
-            numbers = state.rule.numbers.size
-            room = prepared(samples.count, self.steps, numbers, epochs)
-        batches = (samples, self.orders, self.batch_size)
-        return EpochBlock(state, *batches, self.rollback, room)
+            of = (samples, batch_size, self.rows)
+            self.graphs = graph_epoch(state, *of, self.losses)
 
     def run(self, epochs: int) -> History:
         """Train; callbacks see the end however it comes."""
@@ -194,7 +184,10 @@ class Loop:
                 state.backend.upload(self.losses[:begun], keeper.losses)
                 advance(begun)
             if self.graphs is not None:
-                self.graphs.start_epoch(begun)
+                batch, first = self.graphs.batch, state.steps_done - begun
+                keep_full_batch(self.samples, batch, self.rows)
+                rates = state.rates.of(first, self.steps)
+                self.graphs.start_epoch(rates, first + 1, begun)
             while done < self.steps and not state.stop:
                 with state.model.access.writing:
                     taken = self._steps(done, interrupt)
@@ -224,6 +217,7 @@ class Loop:
 
     def _steps(self, i: int, interrupt: Interrupt) -> int:
         """Batch i, and others after it where they are one record; how many."""
+        state = self.state
         look = self.steps if self.observer is None else self.observer.next_look(i)
         if self.observer is not None and i == look:
             self.observer.watch(self._step, i)
@@ -233,7 +227,10 @@ class Loop:
         if self.keeper is not None:
             look = min(look, self.keeper.limit(i))
         if self.graphs is not None:
-            return self.graphs.run(i, look)
+            step, reached = self.graphs.run(i, look)
+            state.steps_done += reached - i
+            state.set_last_step(step)
+            return reached - i
         if self.block is not None:
             return self.block.run(i, i + 1 if interrupt.asked else look) - i
         self._step(i)
@@ -249,8 +246,7 @@ class Loop:
         if state.backend.is_host:
             loss = float(step.loss[0, 0])
             if not (math.isfinite(loss) and all_finite(state.flat_gradients)):
-                self.rollback.restore()
-                raise divergence(state, step, state.steps_done + 1, loss)
+                raise state.diverged(self.rollback, step, loss)
         step.run("update")
         state.steps_done += 1
 
@@ -261,10 +257,8 @@ class Loop:
         size = min(self.batch_size, count - start)
         step = state.training_step(self.samples.kind(size))
         step.unbind()
-        if step.batch.holds is not self.samples:
+        if not keep_full_batch(self.samples, step.batch, self.rows):
             self.samples.gather(self.rows[start : start + size], step.batch)
-        # The full batch stays where it is, until a step is taken outside of this loop.
-        step.batch.holds = self.samples if size == count else None
         state.set_scalars()
         step.run("gradients")
         step.run("loss")

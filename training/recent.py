@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from xpnet.common.access import renew_after_fork
 from xpnet.compiler import Program
 from xpnet.compiler.buffers import FREED
-from xpnet.execution.step import Batch
+from xpnet.execution.batch import Batch
 
 FEWEST = 1  # steps that are kept whatever they hold
 MOST = 32  # steps that are kept if they hold little

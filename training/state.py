@@ -255,15 +255,21 @@ class TrainingState(ParameterAccess):
         """Note that `step` has computed new gradients: its loss is not read yet."""
         self.last_step, self._loss, self._failed = step, None, None
 
+    def diverged(
+        self, rollback: Rollback, step: TrainingStep, loss: float
+    ) -> DivergenceError:
+        """Take back what `step`, which had no update, has moved; says what is wrong."""
+        done = self.steps_done
+        rollback.restore()
+        self.steps_done = done
+        self.set_last_step(step)
+        return divergence(self, step, done + 1, loss)
+
     def _fail(self, step: TrainingStep) -> NoReturn:
-        """Take back what `step`, which had no update, has moved; say what is wrong."""
         with np.errstate(all="ignore"):
             step.run("loss")
         assert self._rollback is not None
-        if self._rollback.pairs:
-            self._rollback.restore()
-        number, loss = self.steps_done + 1, float(step.loss.sum())
-        self._failed = divergence(self, step, number, loss)
+        self._failed = self.diverged(self._rollback, step, float(step.loss.sum()))
         raise self._failed
 
     @property

@@ -9,13 +9,13 @@ import numpy as np
 
 from xpnet.backend import Backend
 from xpnet.common import check_directory, check_path, explains_arguments
+from xpnet.compiler import tuning
 from xpnet.compiler.buffers import FREED
 from xpnet.layers import Loss, Sequential
 from xpnet.optim import Optimizer, WeightAverage
 from xpnet.training import inputs
 from xpnet.training.batch_inputs import BatchInputs
 from xpnet.training.callbacks import Callback
-from xpnet.training.cuda_graphs import STEPS_PER_GRAPH
 from xpnet.training.data import samples_of
 from xpnet.training.divergence import check_sound
 from xpnet.training.evaluate import check_metrics_for, evaluate, predict, rows_of
@@ -84,7 +84,7 @@ class Trainer(TrainingState):
         eager: bool = False,
         jit: bool | None = None,
         precision: str | None = None,
-        steps_per_graph: int = STEPS_PER_GRAPH,
+        steps_per_graph: int = tuning.STEPS_PER_GRAPH,
         average: WeightAverage | None = None,
     ):
         super().__init__(

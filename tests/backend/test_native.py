@@ -617,7 +617,7 @@ def test_a_bad_step_is_found_before_its_update():
     program = compile_tape(tape, CPU, {}, ("gradients", "update", "loss"), loops=True)
     losses = np.zeros(6, np.float32)
     first = [c_steps.copy(values[0], held, False, (values.strides[0], 0))]
-    run = c_steps.Steps(program.native, first, loss, losses, grads)
+    run = c_steps.Steps(program.native, first, grads, loss, losses)
     assert run.run(0, 3, 0, 1) == 3
     assert run.run(3, 6, 0, 1) == 3
     assert np.array_equal(params, [3.0] * 3)  # 0 + 1 + 2

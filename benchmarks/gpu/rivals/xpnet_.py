@@ -19,8 +19,8 @@ from xpnet.benchmarks.gpu.rivals import TOGETHER, Subject
 from xpnet.benchmarks.gpu.verdicts import need_driver
 from xpnet.benchmarks.step import CHECKED_STEPS
 from xpnet.benchmarks.subjects import trainer
-from xpnet.training.cuda_graphs import GraphEpoch
 from xpnet.training.data import Samples
+from xpnet.training.epochs import graph_epoch
 from xpnet.training.trainer import Trainer
 
 PACKAGES = ("numpy", "cupy-cuda13x", "cupy-cuda12x", "cupy")
@@ -84,13 +84,15 @@ def _epoch(made: Trainer, case: Case, steps: int) -> tuple[Callable[[], Any], in
         samples = Samples(made, np.tile(x, (steps, 1)), np.tile(y, steps))
         order = backend.asarray(np.arange(samples.count))
         losses = backend.zeros((steps,), made.dtype)
-        captured = GraphEpoch(made, samples, len(x), order, losses)
+        captured = graph_epoch(made, samples, len(x), order, losses)
+    assert captured is not None
 
     def work() -> None:
-        captured.start_epoch()
-        done = 0
+        first, done = made.steps_done, 0
+        captured.start_epoch(made.rates.of(first, steps), first + 1)
         while done < steps:
-            done += captured.run(done, steps)
+            _, done = captured.run(done, steps)
+        made.steps_done += steps
 
     return work, captured.nodes
 
