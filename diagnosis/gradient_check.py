@@ -20,7 +20,7 @@ NEGLIGIBLE = 1e-3
 
 
 class _Shift(Layer):
-    """a = x + s, with one s for all samples: ∂J/∂s = Σ_batch δ of the input."""
+    """a = x + s, with one s for all samples: ∂J/∂s = Σ_batch ∂J/∂x of the input."""
 
     shift: Array
     dshift: Array
@@ -35,10 +35,10 @@ class _Shift(Layer):
         """Give x + s."""
         return x + self.shift
 
-    def backward(self, delta: Array) -> Array:
-        """Σ_batch δ."""
-        self.dshift[...] = delta.sum(axis=-1 - len(self.sample), keepdims=True)
-        return delta
+    def backward(self, grad: Array) -> Array:
+        """Σ_batch ∂J/∂a."""
+        self.dshift[...] = grad.sum(axis=-1 - len(self.sample), keepdims=True)
+        return grad
 
 
 @explains_arguments

@@ -103,13 +103,13 @@ class LayerStatistics:
         """δ of each layer's z, or of its output where it has no activation."""
         batch, found = self._batch, []
         t = batch.targets(batch.y, z.dtype)
-        delta = self._loss.gradient(z, t) * batch.shares(batch.w)
+        grad = self._loss.gradient(z, t) * batch.shares(batch.w)
         for layer, f in reversed(
             list(zip(self.model.layers, self._functions, strict=True))
         ):
-            below = layer.backward(delta)
-            found.append(delta if f is None else vars(f)["delta"])
-            delta = below
+            below = layer.backward(grad)
+            found.append(grad if f is None else vars(f)["delta"])
+            grad = below
         return found[::-1]
 
     def _sizes(self, outputs: list[Array], deltas: list[Array]) -> Row:

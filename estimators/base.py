@@ -1,7 +1,7 @@
 """MLP, the base of both estimators: from X and y to a trained network and back."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -49,6 +49,26 @@ class MLP(Parameters):
         raise NotImplementedError
 
     # Fitting.
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None
+    ) -> Self:
+        """Train on X (samples, features) and y.
+
+        Args:
+            X: an array, a data frame or a sparse matrix, which is made dense.
+            y: labels or numbers, (samples,) or (samples, outputs); several columns of 0
+                and 1 are multilabel.
+            sample_weight: (samples,), wᵢ ≥ 0.
+            validation: (X, y) or (X, y, sample_weight), scored after every epoch: the
+                curves are in `history_`, and early_stopping uses them instead of a
+                share of X.
+
+        Raises:
+            ValueError, TypeError: unfit data or parameters, a training that diverged.
+        """
+        self._fit(X, y, sample_weight, validation)
+        return self
 
     def _fit(
         self, X: Any, y: Any, w: Any, validation: Any = None, incremental: bool = False

@@ -42,11 +42,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     A drop-in for `sklearn.neural_network.MLPClassifier`, trained by a `Trainer`.
     Labels may be text. A y of 0 and 1 with several columns is multilabel.
 
-    The parameters, the objective, the update rules "adam" and "sgd", the initial
-    weights and held-out samples of a `random_state`, the stopping rule and its warnings
-    are those of scikit-learn: with shuffle=False the weights are the same. The orders
-    of the samples and L-BFGS are xpnet's own. coefs_ are copies: writing into them
-    changes no prediction.
+    {differences}
 
     Args:
         loss: "log_loss", "softmax_cross_entropy", "binary_cross_entropy" or a `Loss`,
@@ -69,25 +65,6 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     activation: Any = "relu"
     loss: str | Loss = field(default="log_loss", kw_only=True)
     class_weight: Any = field(default=None, kw_only=True)
-
-    def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None
-    ) -> "MLPClassifier":
-        """Train on X (samples, features) and y.
-
-        Args:
-            X: an array, a data frame or a sparse matrix, which is made dense.
-            y: labels (samples,) of any kind, or 0 and 1 (samples, labels).
-            sample_weight: (samples,), wᵢ ≥ 0.
-            validation: (X, y) or (X, y, sample_weight), scored after every epoch: the
-                curves are in `history_`, and early_stopping uses them instead of a
-                share of X.
-
-        Raises:
-            ValueError, TypeError: unfit data or parameters, a training that diverged.
-        """
-        self._fit(X, y, sample_weight, validation)
-        return self
 
     @available_if(lambda estimator: estimator._check_solver())  # type: ignore[untyped-decorator]
     def partial_fit(

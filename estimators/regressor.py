@@ -23,11 +23,7 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
 
     A drop-in for `sklearn.neural_network.MLPRegressor`, trained by a `Trainer`.
 
-    The parameters, the objective, the update rules "adam" and "sgd", the initial
-    weights and held-out samples of a `random_state`, the stopping rule and its warnings
-    are those of scikit-learn: with shuffle=False the weights are the same. The orders
-    of the samples and L-BFGS are xpnet's own. coefs_ are copies: writing into them
-    changes no prediction.
+    {differences}
 
     Args:
         loss: "squared_error" (half of it), "poisson" (half the deviance, outputs eᶻ),
@@ -45,25 +41,6 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
     loss: str | Loss = "squared_error"
     hidden_layer_sizes: Any = (100,)
     activation: Any = "relu"
-
-    def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None
-    ) -> "MLPRegressor":
-        """Train on X (samples, features) and y.
-
-        Args:
-            X: an array, a data frame or a sparse matrix, which is made dense.
-            y: numbers (samples,) or (samples, outputs).
-            sample_weight: (samples,), wᵢ ≥ 0.
-            validation: (X, y) or (X, y, sample_weight), scored after every epoch: the
-                curves are in `history_`, and early_stopping uses them instead of a
-                share of X.
-
-        Raises:
-            ValueError, TypeError: unfit data or parameters, a training that diverged.
-        """
-        self._fit(X, y, sample_weight, validation)
-        return self
 
     @available_if(lambda estimator: estimator._check_solver())  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
