@@ -6,6 +6,7 @@ import numpy as np
 
 from xpnet.backend import Array, Shape, generator, get_backend
 from xpnet.common import check_whole, explains_arguments
+from xpnet.common.arrays import NDArray
 from xpnet.execution.step import BatchSpec, TrainingStep
 from xpnet.execution.update import UpdateState
 from xpnet.layers import Layer, Loss, Sequential, Slot, get_loss
@@ -107,7 +108,7 @@ def check_gradients(
     return errors
 
 
-def _typical(values: np.ndarray[Any, Any]) -> float:
+def _typical(values: NDArray) -> float:
     """Root of the mean square: what a product with a random direction is like."""
     return float(np.sqrt(np.mean(np.square(values))))
 

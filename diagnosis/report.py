@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.diagnosis.layer_statistics import SHARES, SIZES, Host, LayerStatistics, Row
+from xpnet.common.arrays import NDArray
+from xpnet.diagnosis.layer_statistics import SHARES, SIZES, LayerStatistics, Row
 from xpnet.diagnosis.score import Score
 from xpnet.layers import BatchNorm, LayerNorm
 from xpnet.training.state import TrainingState
@@ -128,7 +129,7 @@ class Diagnosis:
         self.looks.append(look)
 
     @property
-    def layers(self) -> dict[str, Host]:
+    def layers(self) -> dict[str, NDArray]:
         """Each measurement as (looks, layers)."""
         shape = (-1, len(self.names))
         return {
@@ -199,7 +200,7 @@ class Diagnosis:
         return plot_diagnosis(self.names, self.steps, self.layers, path)
 
 
-def median(values: Host) -> float:
+def median(values: NDArray) -> float:
     """The median of what is finite; NaN where nothing is."""
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if finite.size else float("nan")

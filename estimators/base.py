@@ -12,11 +12,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from xpnet.common.arrays import refuse_masked
+from xpnet.common.arrays import NDArray, refuse_masked
 from xpnet.common.console import warn
 from xpnet.estimators.architecture import draw
 from xpnet.estimators.convergence import Curves, Flatness
-from xpnet.estimators.data import Data, FitPlan, Values, dense
+from xpnet.estimators.data import Data, FitPlan, dense
 from xpnet.estimators.network import Network
 from xpnet.estimators.parameters import Parameters
 from xpnet.estimators.planning import plan_fit
@@ -40,7 +40,7 @@ class MLP(Parameters):
 
     def _targets(
         self, X: Any, y: Any, w: Any, fresh: bool, incremental: bool
-    ) -> tuple[Values, Values, Any]:
+    ) -> tuple[NDArray, NDArray, Any]:
         """(X, targets for the loss, sample weights) of what `fit` was given."""
         raise NotImplementedError
 
@@ -128,7 +128,7 @@ class MLP(Parameters):
 
     def _checked(
         self, X: Any, y: Any, w: Any, reset: bool, numeric: bool
-    ) -> tuple[Values, Values, Any]:
+    ) -> tuple[NDArray, NDArray, Any]:
         """scikit-learn's checks of an estimator's input; refuses masked arrays."""
         for values, name in ((X, "X"), (y, "y"), (w, "sample_weight")):
             refuse_masked(values, name)
@@ -168,7 +168,7 @@ class MLP(Parameters):
             self._curves = Curves()
         self._network = Network(trainer, maker)
 
-    def _strata(self, data: Data) -> Values | None:
+    def _strata(self, data: Data) -> NDArray | None:
         """The labels by which held-out samples are stratified, or None."""
         return None
 
@@ -266,7 +266,7 @@ class MLP(Parameters):
 
     # Prediction.
 
-    def _outputs(self, X: Any) -> Values:
+    def _outputs(self, X: Any) -> NDArray:
         """The network's predictions for X, (samples, outputs)."""
         check_is_fitted(self)
         refuse_masked(X, "X")

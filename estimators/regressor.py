@@ -7,9 +7,8 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
-from xpnet.common.arrays import refuse_masked
+from xpnet.common.arrays import NDArray, refuse_masked
 from xpnet.estimators.base import MLP
-from xpnet.estimators.data import Values
 from xpnet.estimators.losses import HalfPoissonDeviance, regression_loss
 from xpnet.layers import Loss
 from xpnet.training import metrics
@@ -57,7 +56,7 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
 
     def _targets(
         self, X: Any, y: Any, w: Any, fresh: bool, incremental: bool
-    ) -> tuple[Values, Values, Any]:
+    ) -> tuple[NDArray, NDArray, Any]:
         X, y, w = self._checked(X, y, w, fresh, True)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -77,7 +76,7 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
         self.out_activation_ = "exp" if exp else "identity"
         return loss, self._n_targets, metrics.r2
 
-    def predict(self, X: Any) -> Values:
+    def predict(self, X: Any) -> NDArray:
         """The outputs for X: (samples,), or (samples, outputs) if there are several.
 
         Raises:

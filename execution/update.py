@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import GRADIENT_NOISE, Array, stream_key
+from xpnet.common.arrays import NDArray
 from xpnet.layers import Buffers, Sequential, Views
 from xpnet.optim import Optimizer, WeightAverage
 from xpnet.trace import Noise
@@ -123,7 +124,7 @@ class UpdateState:
             self._backend.upload(self.numbers, values)
             self._newest = numbers
 
-    def table(self, rates: list[float], first: int) -> np.ndarray[Any, Any]:
+    def table(self, rates: list[float], first: int) -> NDArray:
         """The numbers of steps first, first + 1, ... with these rates, a row each.
 
         Rows of it, copied into `numbers`, take the place of `write`.

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from xpnet.common import check_number, check_whole, explains_arguments
+from xpnet.common.arrays import NDArray
 from xpnet.optim.line_search import LineSearch, Trial
-from xpnet.optim.minimizer import Iterate, Minimizer, Objective, Vector, check_begun
+from xpnet.optim.minimizer import Iterate, Minimizer, Objective, check_begun
 
-Pair = tuple[Vector, Vector, float]
+Pair = tuple[NDArray, NDArray, float]
 PATIENCE = 20  # iterations without progress beyond rounding
 
 
@@ -61,7 +62,7 @@ class LBFGS(Minimizer):
             "LBFGS", "max_evaluations", max_evaluations, 2
         )
 
-    def iterate(self, objective: Objective, start: Vector) -> Iterator[Iterate]:
+    def iterate(self, objective: Objective, start: NDArray) -> Iterator[Iterate]:
         """The start, then one point per iteration."""
         value, g = objective.slope(start)
         check_begun("LBFGS", value + float(np.abs(g).sum()))
@@ -138,7 +139,7 @@ def _remember(pairs: deque[Pair], old: Trial, new: Trial) -> None:
         pairs.append((s, y, 1.0 / curvature))
 
 
-def _two_loops(g: Vector, pairs: deque[Pair]) -> Vector:
+def _two_loops(g: NDArray, pairs: deque[Pair]) -> NDArray:
     """H g: algorithm 7.4."""
     r, shares = g.copy(), []
     for s, y, rho in reversed(pairs):

@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from xpnet.optim.minimizer import Vector
+from xpnet.common.arrays import NDArray
 
 LONGEST = 1e20  # the largest α: f is unbounded below
 
@@ -26,8 +26,8 @@ class Trial:
     alpha: float
     value: float
     slope: float
-    x: Vector
-    g: Vector
+    x: NDArray
+    g: NDArray
 
     @property
     def finite(self) -> bool:

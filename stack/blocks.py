@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from xpnet.common.arrays import NDArray
 from xpnet.execution import c_steps
 from xpnet.execution.step import TrainingStep
-from xpnet.stack.layout import Values
 from xpnet.stack.parameters import ModelSlice
 
 Closing = Callable[[int, int, int], object]  # of an epoch, for networks first ...
@@ -32,10 +32,10 @@ class StepRange:
     step: TrainingStep
     first: int
     count: int
-    index: Values
-    weighted: Values
-    table: Values
-    losses: Values
+    index: NDArray
+    weighted: NDArray
+    table: NDArray
+    losses: NDArray
     steps: c_steps.Steps
     most: int
 

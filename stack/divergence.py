@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.common.arrays import NDArray
 from xpnet.compiler import primitives
 from xpnet.execution.step import TrainingStep
-from xpnet.stack.layout import GroupLayout, Values
+from xpnet.stack.layout import GroupLayout
 from xpnet.stack.network import Network
 from xpnet.stack.parameters import ModelSlice
 from xpnet.training.divergence import divergence
@@ -19,7 +20,7 @@ def remove_diverged(
     models: ModelSlice,
     step: TrainingStep,
     among: Sequence[int],
-    taken: Values,
+    taken: NDArray,
 ) -> dict[int, int]:
     """Freeze the networks whose step went wrong, as they were before it.
 
@@ -49,7 +50,7 @@ def remove_diverged(
     return ended
 
 
-def look_back(group: GroupLayout, losses: Values, done: int) -> None:
+def look_back(group: GroupLayout, losses: NDArray, done: int) -> None:
     """On a device: freeze what diverged in this epoch, as it was before it.
 
     Args:

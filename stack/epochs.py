@@ -16,13 +16,13 @@ from threading import Lock
 
 import numpy as np
 
+from xpnet.common.arrays import NDArray
 from xpnet.execution.interrupt import Interrupt
 from xpnet.execution.network_blocks import balanced, cut, in_turns
 from xpnet.execution.step import TrainingStep
 from xpnet.stack.blocks import Closing, NetworkBlock, StepRange
 from xpnet.stack.divergence import remove_diverged
 from xpnet.stack.group import Epoch, NetworkGroup
-from xpnet.stack.layout import Values
 from xpnet.training.callbacks import max_epochs_between_calls
 from xpnet.training.epochs import squaring
 
@@ -273,8 +273,8 @@ class EpochBlock:
 
 
 def _read(
-    group: NetworkGroup, ranges: Sequence[StepRange], which: Values, count: int
-) -> tuple[Values, Values]:
+    group: NetworkGroup, ranges: Sequence[StepRange], which: NDArray, count: int
+) -> tuple[NDArray, NDArray]:
     """(losses (epochs, steps, k), weights of the batches (epochs, k, steps))."""
     k, steps = len(group.networks), group.plan
     losses = np.zeros((count, len(steps), k), group.parameters.buffers.dtype)

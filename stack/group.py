@@ -11,6 +11,7 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.backend.arrays import all_finite
+from xpnet.common.arrays import NDArray
 from xpnet.compiler import Program
 from xpnet.execution.interrupt import Interrupt
 from xpnet.execution.network_blocks import NetworkBlocks, balanced, network_blocks
@@ -19,7 +20,7 @@ from xpnet.stack.compatibility import recorded_settings
 from xpnet.stack.divergence import look_back, remove_diverged
 from xpnet.stack.gather import Gather
 from xpnet.stack.kept import Kept
-from xpnet.stack.layout import GroupLayout, Values, layout_of
+from xpnet.stack.layout import GroupLayout, layout_of
 from xpnet.stack.network import Network
 from xpnet.stack.parameters import ModelSlice, StackedParameters
 from xpnet.training.data import Samples
@@ -40,8 +41,8 @@ class Epoch:
         first, last: whether it is the first, the last of those taken together.
     """
 
-    losses: Values
-    seen: Values
+    losses: NDArray
+    seen: NDArray
     batches: int | None
     training: list[int]
     diverged: set[int]

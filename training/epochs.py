@@ -8,12 +8,13 @@ network between two epochs (see `Callback.patient_for`).
 
 import time
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
 from xpnet.backend import Array
 from xpnet.backend.blas import one_thread
+from xpnet.common.arrays import NDArray
 from xpnet.compiler import c as native
 from xpnet.compiler.c.call_table import NativeCall
 from xpnet.execution import c_steps
@@ -142,7 +143,7 @@ class EpochBlock:
             self._diverged(rest, float(losses[whole, rest]))
         return count
 
-    def _prepare(self, count: int) -> np.ndarray[Any, Any]:
+    def _prepare(self, count: int) -> NDArray:
         """Order and numbers of the next `count` epochs; Σ w of each one's batches.
 
         A rate that is refused ends them before its epoch.

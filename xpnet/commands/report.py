@@ -11,6 +11,7 @@ import numpy as np
 
 from xpnet.commands.preparation import Prepared
 from xpnet.common import printable
+from xpnet.common.arrays import NDArray
 from xpnet.training.trainer import Trainer
 
 SHARES = ("accuracy", "binary_accuracy", "exact_match")  # shown in per cent
@@ -32,7 +33,7 @@ class Report:
     part: str
     samples: int
     scores: dict[str, float]
-    confusion: np.ndarray[Any, Any] | None
+    confusion: NDArray | None
     classes: tuple[Any, ...]
 
 
