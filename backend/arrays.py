@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.common.arrays import NDArray
+
 Array = Any  # a NumPy, CuPy or traced array
 Shape = tuple[int, ...]
 
@@ -17,7 +19,7 @@ def address(array: Array) -> int:
     return found
 
 
-def all_finite(values: np.ndarray[Any, Any]) -> bool:
+def all_finite(values: NDArray) -> bool:
     """Whether all values are finite, by one dot product where that can tell."""
     if values.dtype.kind != "f":
         return True

@@ -12,6 +12,7 @@ from xpnet.backend.arrays import Array, Shape, address
 from xpnet.backend.blas import blas_threads
 from xpnet.backend.failures import fault, is_fault
 from xpnet.common import choose
+from xpnet.common.arrays import NDArray
 
 CACHE_LINE = 64  # bytes
 # Of products on a GPU: how many bits of the mantissa the operands keep.
@@ -94,7 +95,7 @@ class Backend:
             values = np.asarray(values, dtype)
         return self.xp.asarray(values, dtype)
 
-    def to_numpy(self, array: Array) -> np.ndarray[Any, Any]:
+    def to_numpy(self, array: Array) -> NDArray:
         """`array` as a NumPy array on the host (this waits for the device)."""
         if self.is_host:
             return np.asarray(array)

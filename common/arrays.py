@@ -13,10 +13,10 @@ import numpy as np
 
 from xpnet.common.checks import shortened
 
-Host = np.ndarray[Any, Any]
+NDArray = np.ndarray[Any, Any]  # on the host, of any shape and dtype
 
 
-def as_host(values: Any, name: str) -> Host:
+def as_host(values: Any, name: str) -> NDArray:
     """`values` as a plain array of the host, of whatever dtype NumPy gives it.
 
     An `np.memmap` stays one; another subclass of `np.ndarray` is seen as its base.
@@ -59,7 +59,7 @@ def as_host(values: Any, name: str) -> Host:
         ) from None
 
 
-def as_numbers(values: Any, name: str) -> Host:
+def as_numbers(values: Any, name: str) -> NDArray:
     """`values` as a plain array of real numbers in the machine's byte order.
 
     Whole numbers stay whole and booleans booleans. Columns of objects (nullable ones,
@@ -81,7 +81,7 @@ def as_numbers(values: Any, name: str) -> Host:
     return array
 
 
-def as_labels(values: Any, name: str, samples: int, numbers: bool = False) -> Host:
+def as_labels(values: Any, name: str, samples: int, numbers: bool = False) -> NDArray:
     """Labels (samples,): whole numbers, booleans, text, or any `numbers`.
 
     Raises:
@@ -120,7 +120,7 @@ def _is_masked(values: Any) -> bool:
     return masked is not None and isinstance(values, masked.MaskedArray)
 
 
-def _unmasked(values: Any, name: str) -> Host:
+def _unmasked(values: Any, name: str) -> NDArray:
     """What is beneath a mask that hides nothing."""
     hidden = np.argwhere(np.ma.getmaskarray(values))
     if len(hidden):
@@ -133,14 +133,14 @@ def _unmasked(values: Any, name: str) -> Host:
     return np.asarray(np.ma.getdata(values))
 
 
-def _kind(array: Host) -> str:
+def _kind(array: NDArray) -> str:
     """What an array holds, in a word."""
     if array.dtype.kind in "UST":
         return "text"
     return "fields" if array.dtype.kind == "V" else str(array.dtype)
 
 
-def _from_objects(array: Host, values: Any, name: str) -> Host:
+def _from_objects(array: NDArray, values: Any, name: str) -> NDArray:
     """The numbers of an array of objects, column by column."""
     if array.ndim == 0:
         got = _word(array.item())
@@ -159,7 +159,7 @@ def _from_objects(array: Host, values: Any, name: str) -> Host:
     return np.stack(columns, axis=1).reshape(array.shape)
 
 
-def _column(column: Host, name: str, where: str) -> Host:
+def _column(column: NDArray, name: str, where: str) -> NDArray:
     """A column of objects that are all real numbers."""
     kinds = set(map(type, column))
     for kind in kinds:

@@ -6,6 +6,7 @@ import numpy as np
 
 from xpnet.backend import Array, Shape, generator, get_backend
 from xpnet.common import check_whole, explains_arguments
+from xpnet.common.arrays import NDArray
 from xpnet.execution.step import BatchSpec, TrainingStep
 from xpnet.execution.update import UpdateState
 from xpnet.layers import Layer, Loss, Sequential, Slot, get_loss
@@ -20,7 +21,7 @@ NEGLIGIBLE = 1e-3
 
 
 class _Shift(Layer):
-    """a = x + s, with one s for all samples: ∂J/∂s = Σ_batch δ of the input."""
+    """a = x + s, with one s for all samples: ∂J/∂s = Σ_batch ∂J/∂x of the input."""
 
     shift: Array
     dshift: Array
@@ -35,10 +36,10 @@ class _Shift(Layer):
         """Give x + s."""
         return x + self.shift
 
-    def backward(self, delta: Array) -> Array:
-        """Σ_batch δ."""
-        self.dshift[...] = delta.sum(axis=-1 - len(self.sample), keepdims=True)
-        return delta
+    def backward(self, grad: Array) -> Array:
+        """Σ_batch ∂J/∂a."""
+        self.dshift[...] = grad.sum(axis=-1 - len(self.sample), keepdims=True)
+        return grad
 
 
 @explains_arguments
@@ -107,7 +108,7 @@ def check_gradients(
     return errors
 
 
-def _typical(values: np.ndarray[Any, Any]) -> float:
+def _typical(values: NDArray) -> float:
     """Root of the mean square: what a product with a random direction is like."""
     return float(np.sqrt(np.mean(np.square(values))))
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array, generator
+from xpnet.common.arrays import NDArray
 from xpnet.execution.batch import Batch
 from xpnet.layers import ACTIVATIONS, Activation, Layer, Slot
 from xpnet.training.data import Samples
 from xpnet.training.state import TrainingState
 
-Host = np.ndarray[Any, Any]
 Row = dict[str, list[float]]
 
 DOCTOR = 5  # the stream that the samples are drawn from
@@ -103,13 +103,13 @@ class LayerStatistics:
         """δ of each layer's z, or of its output where it has no activation."""
         batch, found = self._batch, []
         t = batch.targets(batch.y, z.dtype)
-        delta = self._loss.gradient(z, t) * batch.shares(batch.w)
+        grad = self._loss.gradient(z, t) * batch.shares(batch.w)
         for layer, f in reversed(
             list(zip(self.model.layers, self._functions, strict=True))
         ):
-            below = layer.backward(delta)
-            found.append(delta if f is None else vars(f)["delta"])
-            delta = below
+            below = layer.backward(grad)
+            found.append(grad if f is None else vars(f)["delta"])
+            grad = below
         return found[::-1]
 
     def _sizes(self, outputs: list[Array], deltas: list[Array]) -> Row:
@@ -132,17 +132,17 @@ class LayerStatistics:
         own = [s for s in own if s.parameter.penalized] or own
         return (lambda flat: _cut(flat, own)) if own else None
 
-    def _host(self, array: Any) -> Host:
+    def _host(self, array: Any) -> NDArray:
         if isinstance(array, float):  # the share of each sample, without weights
             return np.asarray(array)
         return self._backend.to_numpy(array)
 
 
-def _cut(flat: Host, slots: list[Slot]) -> Host:
+def _cut(flat: NDArray, slots: list[Slot]) -> NDArray:
     return np.concatenate([flat[s.start : s.start + s.size] for s in slots])
 
 
-def _rms(values: Host) -> float:
+def _rms(values: NDArray) -> float:
     """√ of the mean square."""
     return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
 
@@ -177,12 +177,12 @@ def _name(i: int, layer: Layer, function: Activation | None) -> str:
     return f"layer {i} ({type(layer).__name__}{inner})"
 
 
-def _dead(function: Activation | None, a: Host) -> float:
+def _dead(function: Activation | None, a: NDArray) -> float:
     """The share of rectified units that are 0 for every sample."""
     return float((a == 0.0).all(axis=0).mean()) if _kind(function) == "relu" else np.nan
 
 
-def _saturated(function: Activation | None, z: Host | None, a: Host) -> float:
+def _saturated(function: Activation | None, z: NDArray | None, a: NDArray) -> float:
     """The share of sigmoid or tanh units that are flat for most samples."""
     kind = _kind(function)
     if function is None or kind not in STEEPEST:

@@ -42,14 +42,14 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array, Backend
+from xpnet.common.arrays import NDArray
 from xpnet.layers import Dense, Loss, Sequential
 from xpnet.optim import Optimizer
 from xpnet.training.data import Orders, Samples
 from xpnet.training.trainer import Trainer
 
 SAFETY = 8.0
-Host = np.ndarray[Any, Any]
-Tensor = tuple[str, Host]
+Tensor = tuple[str, NDArray]
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ class Problem:
         optimizer: a rule without clip_norm, whose sum the bound does not count.
     """
 
-    x: Host
-    y: Host
+    x: NDArray
+    y: NDArray
     widths: tuple[int, ...]
     outputs: int
     loss: str | Loss = "softmax_cross_entropy"
@@ -139,7 +139,7 @@ class Problem:
         trainer.build(self.x.shape[1:])
         return trainer
 
-    def batches(self) -> Iterator[Host]:
+    def batches(self) -> Iterator[NDArray]:
         """The rows of each batch, epoch after epoch, as `fit` takes them."""
         epoch, count, orders = 0, len(self.x), Orders(self.seed, self.batch_size)
         while True:
@@ -174,7 +174,7 @@ class Run:
         step.run("update")
         self.trainer.steps_done += 1
 
-    def gradients(self, rows: Host) -> list[Tensor]:
+    def gradients(self, rows: NDArray) -> list[Tensor]:
         """The loss of samples `rows`, and the gradients from the last layer down."""
         trainer = self.trainer
         with self.way.active():
@@ -295,7 +295,7 @@ class Lockstep:
             self._measure_drift()
         return found
 
-    def _step(self, step: int, rows: Host) -> bool:
+    def _step(self, step: int, rows: NDArray) -> bool:
         """One step of all three; whether A and B agree."""
         a, b, free = self.a, self.b, self.free
         with free.way.active():
@@ -342,15 +342,15 @@ class Lockstep:
                 found.drift = max(found.drift, apart / max(_largest(mine), 1e-300))
 
 
-def _identical(a: Host, b: Host) -> bool:
+def _identical(a: NDArray, b: NDArray) -> bool:
     return a.dtype == b.dtype and a.tobytes() == b.tobytes()
 
 
-def _largest(a: Host) -> float:
+def _largest(a: NDArray) -> float:
     return float(np.abs(a).max(initial=0.0))
 
 
-def _distance(a: Host, b: Host) -> float:
+def _distance(a: NDArray, b: NDArray) -> float:
     """max |a - b|; NaN where one of them is NaN."""
     if _identical(a, b):
         return 0.0

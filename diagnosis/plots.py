@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.common.arrays import NDArray
 from xpnet.training.plots import BEST, figure, saved
 
 # Okabe and Ito's colours, told apart by colour-blind eyes, and line styles for print.
@@ -16,7 +17,7 @@ STYLES = ("-", "--", "-.", ":")
 def plot_diagnosis(
     names: Sequence[str],
     steps: Sequence[int],
-    layers: Mapping[str, np.ndarray[Any, Any]],
+    layers: Mapping[str, NDArray],
     path: str | Path | None,
 ) -> Any:
     """A panel each for δ, the size of a step and idle units, a line per layer.

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.common.arrays import NDArray
 from xpnet.common.plain import plain
-from xpnet.diagnosis.layer_statistics import SHARES, SIZES, Host, LayerStatistics, Row
+from xpnet.diagnosis.layer_statistics import SHARES, SIZES, LayerStatistics, Row
 from xpnet.diagnosis.score import Score
 from xpnet.layers import BatchNorm, LayerNorm
 from xpnet.training.state import TrainingState
@@ -129,7 +130,7 @@ class Diagnosis:
         self.looks.append(look)
 
     @property
-    def layers(self) -> dict[str, Host]:
+    def layers(self) -> dict[str, NDArray]:
         """Each measurement as (looks, layers)."""
         shape = (-1, len(self.names))
         return {
@@ -195,7 +196,7 @@ class Diagnosis:
         return plot_diagnosis(self.names, self.steps, self.layers, path)
 
 
-def median(values: Host) -> float:
+def median(values: NDArray) -> float:
     """The median of what is finite; NaN where nothing is."""
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if finite.size else float("nan")

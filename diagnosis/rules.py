@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from xpnet.diagnosis.layer_statistics import Host
+from xpnet.common.arrays import NDArray
 from xpnet.diagnosis.report import Diagnosis, Finding, median
 from xpnet.diagnosis.score import Score
 from xpnet.diagnosis.thresholds import THRESHOLDS
@@ -186,7 +186,7 @@ class Findings:
         return float(jumps.mean()), None
 
     def _steps(
-        self, over: Callable[[Host], Any], unless: bool = False
+        self, over: Callable[[NDArray], Any], unless: bool = False
     ) -> tuple[float, int | None]:
         """The layer whose weights change most, and how much, `over` the looks."""
         if unless:

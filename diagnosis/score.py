@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.common.arrays import NDArray
 from xpnet.layers import Huber, Loss, MeanAbsoluteError
 from xpnet.training.data import Samples
 from xpnet.training.state import TrainingState
-
-Values = np.ndarray[Any, Any]
 
 MOST = 10_000  # samples looked at
 AT_ONCE = 1024
@@ -84,7 +83,7 @@ def score(trainer: TrainingState, samples: Samples, answer: Any = None) -> Score
     return Score(*means, error, answer, only, most)
 
 
-def _outputs(trainer: TrainingState, samples: Samples, rows: Values) -> Values:
+def _outputs(trainer: TrainingState, samples: Samples, rows: NDArray) -> NDArray:
     backend, found = trainer.backend, []
     with np.errstate(all="ignore"), backend.active(), trainer.averaged():
         for start in range(0, len(rows), AT_ONCE):
@@ -97,8 +96,8 @@ def _outputs(trainer: TrainingState, samples: Samples, rows: Values) -> Values:
 
 
 def _choices(
-    p: Values, y: Values, w: Values, loss: Loss, answer: Any
-) -> tuple[Values, Values, Any, int | None]:
+    p: NDArray, y: NDArray, w: NDArray, loss: Loss, answer: Any
+) -> tuple[NDArray, NDArray, Any, int | None]:
     if loss.targets == "classes":
         labels = y if y.ndim == 1 else y.argmax(axis=1)
         chosen = p.argmax(axis=1)
@@ -118,8 +117,8 @@ def _choices(
 
 
 def _numbers(
-    p: Values, y: Values, w: Values, loss: Loss, answer: Any
-) -> tuple[Values, Values, Any]:
+    p: NDArray, y: NDArray, w: NDArray, loss: Loss, answer: Any
+) -> tuple[NDArray, NDArray, Any]:
     y = y.astype(np.float64)
     absolute = isinstance(loss, MeanAbsoluteError | Huber)
     if answer is None:

@@ -1,7 +1,7 @@
 """MLP, the base of both estimators: from X and y to a trained network and back."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -12,11 +12,11 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from xpnet.common.arrays import refuse_masked
+from xpnet.common.arrays import NDArray, refuse_masked
 from xpnet.common.console import warn
 from xpnet.estimators.architecture import draw
 from xpnet.estimators.convergence import Curves, Flatness
-from xpnet.estimators.data import Data, FitPlan, Values, dense
+from xpnet.estimators.data import Data, FitPlan, dense
 from xpnet.estimators.network import Network
 from xpnet.estimators.parameters import Parameters
 from xpnet.estimators.planning import plan_fit
@@ -40,7 +40,7 @@ class MLP(Parameters):
 
     def _targets(
         self, X: Any, y: Any, w: Any, fresh: bool, incremental: bool
-    ) -> tuple[Values, Values, Any]:
+    ) -> tuple[NDArray, NDArray, Any]:
         """(X, targets for the loss, sample weights) of what `fit` was given."""
         raise NotImplementedError
 
@@ -49,6 +49,26 @@ class MLP(Parameters):
         raise NotImplementedError
 
     # Fitting.
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None
+    ) -> Self:
+        """Train on X (samples, features) and y.
+
+        Args:
+            X: an array, a data frame or a sparse matrix, which is made dense.
+            y: labels or numbers, (samples,) or (samples, outputs); several columns of 0
+                and 1 are multilabel.
+            sample_weight: (samples,), wᵢ ≥ 0.
+            validation: (X, y) or (X, y, sample_weight), scored after every epoch: the
+                curves are in `history_`, and early_stopping uses them instead of a
+                share of X.
+
+        Raises:
+            ValueError, TypeError: unfit data or parameters, a training that diverged.
+        """
+        self._fit(X, y, sample_weight, validation)
+        return self
 
     def _fit(
         self, X: Any, y: Any, w: Any, validation: Any = None, incremental: bool = False
@@ -108,7 +128,7 @@ class MLP(Parameters):
 
     def _checked(
         self, X: Any, y: Any, w: Any, reset: bool, numeric: bool
-    ) -> tuple[Values, Values, Any]:
+    ) -> tuple[NDArray, NDArray, Any]:
         """scikit-learn's checks of an estimator's input; refuses masked arrays."""
         for values, name in ((X, "X"), (y, "y"), (w, "sample_weight")):
             refuse_masked(values, name)
@@ -148,7 +168,7 @@ class MLP(Parameters):
             self._curves = Curves()
         self._network = Network(trainer, maker)
 
-    def _strata(self, data: Data) -> Values | None:
+    def _strata(self, data: Data) -> NDArray | None:
         """The labels by which held-out samples are stratified, or None."""
         return None
 
@@ -246,7 +266,7 @@ class MLP(Parameters):
 
     # Prediction.
 
-    def _outputs(self, X: Any) -> Values:
+    def _outputs(self, X: Any) -> NDArray:
         """The network's predictions for X, (samples, outputs)."""
         check_is_fitted(self)
         refuse_masked(X, "X")

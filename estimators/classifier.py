@@ -14,9 +14,9 @@ from sklearn.utils.multiclass import (
     unique_labels,
 )
 
-from xpnet.common.arrays import refuse_masked
+from xpnet.common.arrays import NDArray, refuse_masked
 from xpnet.estimators.base import MLP
-from xpnet.estimators.data import Values, dense
+from xpnet.estimators.data import dense
 from xpnet.estimators.losses import classification_loss
 from xpnet.layers import Loss
 from xpnet.training import metrics
@@ -24,7 +24,9 @@ from xpnet.training.inputs import balanced
 from xpnet.training.metric import Metric
 
 
-def _subset_accuracy(p: Values, target: Values, weights: Values | None = None) -> float:
+def _subset_accuracy(
+    p: NDArray, target: NDArray, weights: NDArray | None = None
+) -> float:
     """Subset accuracy: the share of samples whose labels are all right."""
     right = ((p > 0.5) == (target > 0.5)).all(axis=1)
     return float(np.average(right, weights=weights))
@@ -42,11 +44,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     A drop-in for `sklearn.neural_network.MLPClassifier`, trained by a `Trainer`.
     Labels may be text. A y of 0 and 1 with several columns is multilabel.
 
-    The parameters, the objective, the update rules "adam" and "sgd", the initial
-    weights and held-out samples of a `random_state`, the stopping rule and its warnings
-    are those of scikit-learn: with shuffle=False the weights are the same. The orders
-    of the samples and L-BFGS are xpnet's own. coefs_ are copies: writing into them
-    changes no prediction.
+    {differences}
 
     Args:
         loss: "log_loss", "softmax_cross_entropy", "binary_cross_entropy" or a `Loss`,
@@ -69,25 +67,6 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     activation: Any = "relu"
     loss: str | Loss = field(default="log_loss", kw_only=True)
     class_weight: Any = field(default=None, kw_only=True)
-
-    def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None
-    ) -> "MLPClassifier":
-        """Train on X (samples, features) and y.
-
-        Args:
-            X: an array, a data frame or a sparse matrix, which is made dense.
-            y: labels (samples,) of any kind, or 0 and 1 (samples, labels).
-            sample_weight: (samples,), wᵢ ≥ 0.
-            validation: (X, y) or (X, y, sample_weight), scored after every epoch: the
-                curves are in `history_`, and early_stopping uses them instead of a
-                share of X.
-
-        Raises:
-            ValueError, TypeError: unfit data or parameters, a training that diverged.
-        """
-        self._fit(X, y, sample_weight, validation)
-        return self
 
     @available_if(lambda estimator: estimator._check_solver())  # type: ignore[untyped-decorator]
     def partial_fit(
@@ -116,7 +95,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
 
     def _targets(
         self, X: Any, y: Any, w: Any, fresh: bool, incremental: bool
-    ) -> tuple[Values, Values, Any]:
+    ) -> tuple[NDArray, NDArray, Any]:
         X, y, w = self._checked(X, y, w, fresh, False)
         labels = y  # may be sparse, then `predict` returns sparse labels too
         y = dense(y)
@@ -132,7 +111,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
             return X, (y == self.classes_[-1])[:, None].astype(X.dtype), w
         return X, dense(self._label_binarizer.transform(y)).astype(X.dtype), w
 
-    def _shares(self, y: Values, w: Values | None) -> Values:
+    def _shares(self, y: NDArray, w: NDArray | None) -> NDArray:
         """The class weight of each sample; multilabel: Π over the columns."""
         if self.class_weight != "balanced":
             if y.ndim == 2:
@@ -150,7 +129,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     def _loss(self) -> Loss:
         return classification_loss(self.loss, self._label_binarizer.y_type_)
 
-    def _learn_classes(self, y: Values, fresh: bool, incremental: bool) -> None:
+    def _learn_classes(self, y: NDArray, fresh: bool, incremental: bool) -> None:
         if not hasattr(self, "classes_") or (fresh and not incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
@@ -177,11 +156,11 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         several = len(self.classes_) if kind != "binary" or softmax else 1
         return loss, several, metrics.accuracy if softmax else accuracy
 
-    def _strata(self, data: Any) -> Values | None:
+    def _strata(self, data: Any) -> NDArray | None:
         single = self._label_binarizer.y_type_ == "binary"
         return data.y if single else None
 
-    def predict(self, X: Any) -> Values:
+    def predict(self, X: Any) -> NDArray:
         """The most probable label of each sample.
 
         Multilabel: 0 and 1, (samples, labels); a sparse matrix after a `fit` to a
@@ -196,10 +175,10 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
             p = p.ravel()
         elif self._label_binarizer.y_type_ == "binary":
             p = p[:, 1]
-        found: Values = self._label_binarizer.inverse_transform(p)
+        found: NDArray = self._label_binarizer.inverse_transform(p)
         return found
 
-    def predict_proba(self, X: Any) -> Values:
+    def predict_proba(self, X: Any) -> NDArray:
         """Probabilities (samples, classes), in the order of `classes_`.
 
         Multilabel: each column is the probability of that label.
@@ -210,7 +189,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         p = self._outputs(X)
         return np.hstack([1.0 - p, p]) if p.shape[1] == 1 else p
 
-    def predict_log_proba(self, X: Any) -> Values:
+    def predict_log_proba(self, X: Any) -> NDArray:
         """ln of `predict_proba`."""
         p = self.predict_proba(X)
         with np.errstate(divide="ignore"):

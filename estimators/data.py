@@ -5,12 +5,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from xpnet.common.arrays import NDArray
 from xpnet.estimators.convergence import Convergence
 from xpnet.estimators.network import Network
 from xpnet.layers import Loss
 from xpnet.training.callbacks import Callback
-
-Values = np.ndarray[Any, Any]
 
 
 @dataclass
@@ -24,20 +23,20 @@ class Data:
         rows: row numbers in the data that they were taken from, or None.
     """
 
-    x: Values
-    y: Values
-    w: Values | None
-    rows: Values | None = None
+    x: NDArray
+    y: NDArray
+    w: NDArray | None
+    rows: NDArray | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, rows: Values) -> "Data":
+    def __getitem__(self, rows: NDArray) -> "Data":
         w = None if self.w is None else self.w[rows]
         return Data(self.x[rows], self.y[rows], w, rows)
 
     @property
-    def parts(self) -> tuple[Values, ...]:
+    def parts(self) -> tuple[NDArray, ...]:
         """(x, y) or (x, y, w), as `Trainer.fit` takes a validation set."""
         return (self.x, self.y) if self.w is None else (self.x, self.y, self.w)
 
@@ -79,6 +78,6 @@ class Estimator(Protocol):
     def _conclude(self, plan: FitPlan) -> None: ...
 
 
-def dense(X: Any) -> Values:
+def dense(X: Any) -> NDArray:
     """X as an ordinary array: the products of a recorded step are dense."""
     return X.toarray() if hasattr(X, "toarray") else np.asarray(X)

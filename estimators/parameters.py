@@ -3,12 +3,20 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cache
+from textwrap import indent
 from typing import Any
 
 from sklearn.base import BaseEstimator
 
 from xpnet.optim import LBFGS, Optimizer
 
+DIFFERENCES = """
+The parameters, the objective, the update rules "adam" and "sgd", the initial
+weights and held-out samples of a `random_state`, the stopping rule and its warnings
+are those of scikit-learn: with shuffle=False the weights are the same. The orders
+of the samples and L-BFGS are xpnet's own. coefs_ are copies: writing into them
+changes no prediction.
+"""
 PARAMETERS = """
 hidden_layer_sizes: width of each hidden layer.
 activation: a name ("logistic" is sigmoid), a function f(z), an `ActivationFunction`,
@@ -64,8 +72,8 @@ def _parameter_names(kind: Hashable) -> tuple[str, ...]:
 class Parameters(BaseEstimator):  # type: ignore[misc]
     """The shared parameters; a subclass is a dataclass and adds its own.
 
-    Its docstring has the lines `{parameters}` and `{attributes}`, which become the
-    documents above.
+    Its docstring has the lines `{differences}`, `{parameters}` and `{attributes}`,
+    which become the documents above.
     """
 
     solver: str | Optimizer | LBFGS = "adam"
@@ -97,9 +105,14 @@ class Parameters(BaseEstimator):  # type: ignore[misc]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        documents = {"{parameters}": PARAMETERS, "{attributes}": ATTRIBUTES}
+        documents = {
+            "    {differences}": DIFFERENCES,
+            "        {parameters}": PARAMETERS,
+            "        {attributes}": ATTRIBUTES,
+        }
         for line, text in documents.items():
-            indented = text.strip().replace("\n", "\n" + 8 * " ")
+            margin = line[: line.index("{")]
+            indented = indent(text.strip(), margin)
             cls.__doc__ = cls.__doc__ and cls.__doc__.replace(line, indented)
 
     @classmethod

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from xpnet.common.arrays import NDArray
 from xpnet.estimators.convergence import Convergence, Curves
-from xpnet.estimators.data import Data, FitPlan, Values
+from xpnet.estimators.data import Data, FitPlan
 from xpnet.estimators.losses import HalfSquaredError
 from xpnet.estimators.ridge import Alpha, Shares, even
 from xpnet.estimators.settings import Settings, is_newton
@@ -26,7 +27,7 @@ def plan_fit(
     curves: Curves,
     data: Data,
     held: Data | None,
-    strata: Callable[[Data], Values | None],
+    strata: Callable[[Data], NDArray | None],
     incremental: bool,
     rng: Any,
 ) -> FitPlan:
@@ -78,8 +79,8 @@ def plan_fit(
 
 
 def _hold_out(
-    data: Data, share: float, strata: Values | None, rng: Any
-) -> tuple[Values, Values]:
+    data: Data, share: float, strata: NDArray | None, rng: Any
+) -> tuple[NDArray, NDArray]:
     """Row numbers to train on and to hold out."""
     rows, kept = train_test_split(
         np.arange(len(data)), test_size=share, random_state=rng, stratify=strata

@@ -11,8 +11,9 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 
+from xpnet.common.arrays import NDArray
 from xpnet.common.console import warn
-from xpnet.estimators.data import Data, Estimator, FitPlan, Values
+from xpnet.estimators.data import Data, Estimator, FitPlan
 from xpnet.estimators.settings import is_newton
 from xpnet.stack import Stack
 from xpnet.stack.compatibility import stack_key
@@ -68,8 +69,8 @@ class Prefit:
 
     estimator: Estimator
     plan: FitPlan
-    rows: Values
-    held: Values | None
+    rows: NDArray
+    held: NDArray | None
     fingerprint: Hashable
     error: ArithmeticError | None = None
     seconds: float = 0.0
@@ -107,7 +108,7 @@ class PrefitCache:
         self._fits: dict[Hashable, Prefit] = {}
 
     def fit_many(
-        self, estimators: Sequence[Estimator], splits: Sequence[Values]
+        self, estimators: Sequence[Estimator], splits: Sequence[NDArray]
     ) -> None:
         """Train each estimator on the rows of each split, as far as stacks can."""
         groups: dict[Hashable, list[Prefit]] = {}
@@ -119,14 +120,14 @@ class PrefitCache:
         for fits in groups.values():
             self._fit_group(fits)
 
-    def _data(self, estimator: Estimator, rows: Values | None) -> Data:
+    def _data(self, estimator: Estimator, rows: NDArray | None) -> Data:
         parts = [self.X, self.y, self.weights]
         if rows is not None:
             parts = [None if p is None else _safe_indexing(p, rows) for p in parts]
         X, y, w = parts
         return estimator._data(X, y, w)
 
-    def _planned(self, estimator: Estimator, rows: Values) -> Prefit | None:
+    def _planned(self, estimator: Estimator, rows: NDArray) -> Prefit | None:
         """A fit, ready for a stack; None if it cannot be stacked."""
         reason = _reason(estimator)
         if reason:

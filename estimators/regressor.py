@@ -7,9 +7,8 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
-from xpnet.common.arrays import refuse_masked
+from xpnet.common.arrays import NDArray, refuse_masked
 from xpnet.estimators.base import MLP
-from xpnet.estimators.data import Values
 from xpnet.estimators.losses import HalfPoissonDeviance, regression_loss
 from xpnet.layers import Loss
 from xpnet.training import metrics
@@ -23,11 +22,7 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
 
     A drop-in for `sklearn.neural_network.MLPRegressor`, trained by a `Trainer`.
 
-    The parameters, the objective, the update rules "adam" and "sgd", the initial
-    weights and held-out samples of a `random_state`, the stopping rule and its warnings
-    are those of scikit-learn: with shuffle=False the weights are the same. The orders
-    of the samples and L-BFGS are xpnet's own. coefs_ are copies: writing into them
-    changes no prediction.
+    {differences}
 
     Args:
         loss: "squared_error" (half of it), "poisson" (half the deviance, outputs eᶻ),
@@ -46,25 +41,6 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
     hidden_layer_sizes: Any = (100,)
     activation: Any = "relu"
 
-    def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, validation: Any = None
-    ) -> "MLPRegressor":
-        """Train on X (samples, features) and y.
-
-        Args:
-            X: an array, a data frame or a sparse matrix, which is made dense.
-            y: numbers (samples,) or (samples, outputs).
-            sample_weight: (samples,), wᵢ ≥ 0.
-            validation: (X, y) or (X, y, sample_weight), scored after every epoch: the
-                curves are in `history_`, and early_stopping uses them instead of a
-                share of X.
-
-        Raises:
-            ValueError, TypeError: unfit data or parameters, a training that diverged.
-        """
-        self._fit(X, y, sample_weight, validation)
-        return self
-
     @available_if(lambda estimator: estimator._check_solver())  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
         """Train for one more epoch, on these samples.
@@ -80,7 +56,7 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
 
     def _targets(
         self, X: Any, y: Any, w: Any, fresh: bool, incremental: bool
-    ) -> tuple[Values, Values, Any]:
+    ) -> tuple[NDArray, NDArray, Any]:
         X, y, w = self._checked(X, y, w, fresh, True)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
@@ -100,7 +76,7 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
         self.out_activation_ = "exp" if exp else "identity"
         return loss, self._n_targets, metrics.r2
 
-    def predict(self, X: Any) -> Values:
+    def predict(self, X: Any) -> NDArray:
         """The outputs for X: (samples,), or (samples, outputs) if there are several.
 
         Raises:

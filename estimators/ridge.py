@@ -2,15 +2,13 @@
 
 import copy
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.common.arrays import NDArray
 from xpnet.optim import Optimizer, Transform
 from xpnet.training.data import Orders
-
-Values = np.ndarray[Any, Any]
 
 
 class Shares:
@@ -32,7 +30,7 @@ class Shares:
         first: int,
         epoch: int,
         seed: int | None,
-        weights: Values | None,
+        weights: NDArray | None,
     ) -> None:
         self.starts = np.arange(0, count, batch_size)
         self.sizes = np.minimum(batch_size, count - self.starts)

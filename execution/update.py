@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import GRADIENT_NOISE, Array, stream_key
+from xpnet.common.arrays import NDArray
 from xpnet.layers import Buffers, Sequential, Views
 from xpnet.optim import Optimizer, WeightAverage
 from xpnet.trace import Noise
@@ -49,10 +50,10 @@ class UpdateState:
         self._dtype = buffers.dtype
         self._chain = optimizer.chain
         numbered = [one for one in self._chain if one.has_scalars]
-        self._scalars = [optimizer.scalars, *[one.scalars for one in numbered]]
+        self._more = [one.scalars for one in numbered]  # beside the rule's
         if names is None:
-            names = [list(scalars(1.0, 1)) for scalars in self._scalars]
-        if len(names) != len(self._scalars):
+            names = [list(of(1.0, 1)) for of in (optimizer.scalars, *self._more)]
+        if len(names) != 1 + len(self._more):
             raise ValueError(
                 "optimizer: expected the transforms that it had when its trainer was "
                 f"built, got {optimizer!r}; make a new trainer"
@@ -123,16 +124,17 @@ class UpdateState:
             self._backend.upload(self.numbers, values)
             self._newest = numbers
 
-    def table(self, rates: list[float], first: int) -> np.ndarray[Any, Any]:
+    def table(self, rates: list[float], first: int) -> NDArray:
         """The numbers of steps first, first + 1, ... with these rates, a row each.
 
         Rows of it, copied into `numbers`, take the place of `write`.
         """
         self.forget()
-        flat: list[float] = []
+        scalars, more, flat = self.optimizer.scalars, self._more, list[float]()
         for t, rate in enumerate(rates, first):
-            for scalars in self._scalars:
-                flat += scalars(rate, t).values()
+            flat += scalars(rate, t).values()
+            for own in more:
+                flat += own(rate, t).values()
         found = np.empty((len(rates), self.numbers.shape[-1]), self._dtype)
         found[:, :-1] = np.reshape(flat, (len(rates), -1))
         steps = range(first, first + len(rates))
@@ -146,11 +148,12 @@ class UpdateState:
         self._newest = ()
 
     def _row(self, rate: float, step: int) -> tuple[float, ...]:
-        row: list[float] = []
-        for scalars in self._scalars:
-            row += scalars(rate, step).values()
-        row.append(1.0 if self.average is None else self.average.weight(step))
-        return tuple(row)
+        numbers = self.optimizer.scalars(rate, step).values()
+        weight = 1.0 if self.average is None else self.average.weight(step)
+        if not self._more:
+            return (*numbers, weight)
+        more = [value for own in self._more for value in own(rate, step).values()]
+        return (*numbers, *more, weight)
 
     # The equations.
 

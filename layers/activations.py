@@ -22,13 +22,13 @@ EXP_LIMIT = 88.0  # exp(88) is the last whole power that float32 holds
 
 @dataclass(frozen=True)
 class ActivationFunction:
-    """a = f(z) and δ = f'(z) ⊙ (δ of a).
+    """a = f(z) and δ = f'(z) ⊙ grad, with grad = ∂J/∂a and δ = ∂J/∂z.
 
     Attributes:
         function: f, a formula over arrays of any shape.
         derivative: f'(z) from (z, a).
         initializer: the default for the weights in front of it.
-        product: δ from (δ of a, z, a), for the rows whose f' is not elementwise.
+        product: δ from (grad, z, a), for the rows whose f' is not elementwise.
     """
 
     function: Formula
@@ -144,7 +144,7 @@ def get_activation(activation: "str | Formula | ActivationFunction | None") -> R
 
 @explains_arguments
 class Activation(Layer):
-    """a = f(z), δ = f'(z) ⊙ δ of a.
+    """a = f(z), δ = f'(z) ⊙ grad.
 
     Args:
         activation: a name of the table (identity, sigmoid, tanh, relu, leaky_relu with

@@ -15,7 +15,9 @@ class Dense(Layer):
         δ      = f'(z) ⊙ grad          of shape (..., batch, n_out)
         ∂J/∂W  = xᵀ δ                  (..., n_in, n_out)
         ∂J/∂b  = Σ_batch δ             (..., 1, n_out)
-        grad of the layer below = δ Wᵀ  (..., batch, n_in)
+        ∂J/∂x  = δ Wᵀ                  (..., batch, n_in)
+
+    with grad = ∂J/∂a and δ = ∂J/∂z.
 
     Args:
         units: n_out, the number of outputs.

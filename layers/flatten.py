@@ -7,7 +7,7 @@ from xpnet.layers.layer import Layer
 
 
 class Flatten(Layer):
-    """a = x as (..., batch, n) with n the product of the sample's axes; δ back again.
+    """a = x as (..., batch, n) with n the product of the sample's axes; grad back.
 
     Shapes: (..., batch, *sample) in, (..., batch, n) out.
     """
@@ -22,6 +22,6 @@ class Flatten(Layer):
         lead = x.shape[: len(x.shape) - len(self.sample)]
         return x.reshape((*lead, math.prod(self.sample)))
 
-    def backward(self, delta: Array) -> Array:
+    def backward(self, grad: Array) -> Array:
         """The same numbers in the shape of the input."""
-        return delta.reshape((*delta.shape[:-1], *self.sample))
+        return grad.reshape((*grad.shape[:-1], *self.sample))

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from xpnet.common import choose
+from xpnet.common.arrays import NDArray
 
-Initializer = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray[Any, Any]]
+Initializer = Callable[[np.random.Generator, tuple[int, ...]], NDArray]
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -21,29 +22,27 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[0], shape[-1]
 
 
-def zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+def zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray:
     """W = 0 (right for biases; weights that all start equal stay equal)."""
     return np.zeros(shape)
 
 
-def ones(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+def ones(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray:
     """W = 1 (right for gains)."""
     return np.ones(shape)
 
 
-def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray:
     """W ~ N(0, 0.05²)."""
     return 0.05 * rng.standard_normal(shape)
 
 
-def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+def uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray:
     """W ~ U(-0.05, 0.05)."""
     return rng.uniform(-0.05, 0.05, shape)
 
 
-def orthogonal(
-    rng: np.random.Generator, shape: tuple[int, ...]
-) -> np.ndarray[Any, Any]:
+def orthogonal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray:
     """W with orthonormal rows or columns, whichever are fewer.
 
     The Q of a normal matrix's QR decomposition, signs fixed by R's diagonal so that it

@@ -31,8 +31,8 @@ class Parameter:
 class Layer:
     """One layer of equations over arrays of shape (..., batch, *features).
 
-    A subclass declares its parameters in `build`, computes in `forward` and returns
-    δ for the layer below from `backward`; there it also writes each parameter's
+    A subclass declares its parameters in `build`, computes a from x in `forward` and
+    ∂J/∂x from `grad`, ∂J/∂a, in `backward`; there it also writes each parameter's
     gradient, summed over the batch: `self.dW[...] = ...`. It keeps what `backward`
     needs as attributes. The arrays it meets are plain ones in eager mode and traced
     ones while a step is recorded: it may branch on shapes and on `training`, never on
@@ -45,9 +45,9 @@ class Layer:
             def forward(self, x, training):
                 self.x = x
                 return x * self.s
-            def backward(self, delta):
-                self.ds[...] = (self.x * delta).sum(axis=-2, keepdims=True)
-                return delta * self.s
+            def backward(self, grad):
+                self.ds[...] = (self.x * grad).sum(axis=-2, keepdims=True)
+                return grad * self.s
 
     To assign to a parameter, `layer.W = values`, writes the values into the model's
     array, once their shape and their values have been checked; before there is one it
@@ -77,8 +77,8 @@ class Layer:
         """The layer's output for x of shape (..., batch, *features)."""
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
-    def backward(self, delta: Array) -> Array:
-        """δ of the layer's input from δ of its output; writes parameter gradients."""
+    def backward(self, grad: Array) -> Array:
+        """∂J/∂x of the input from `grad`, ∂J/∂a; writes the parameters' gradients."""
         raise NotImplementedError(f"{type(self).__name__}.backward")
 
     def constrain(self) -> None:

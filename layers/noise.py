@@ -11,7 +11,7 @@ from xpnet.layers.layer import Layer
 class Dropout(Layer):
     """a = x ⊙ m / (1 - rate) while training, with m = 0 with probability `rate`.
 
-        δ of x = m / (1 - rate) ⊙ δ of a
+        ∂J/∂x = m / (1 - rate) ⊙ grad,  grad = ∂J/∂a
 
     At inference a = x: the division keeps the mean ("inverted" dropout). The mask of a
     step is a function of (seed, layer, step, position): the same on every device.
@@ -37,14 +37,14 @@ class Dropout(Layer):
         self.keep = mask.astype(x.dtype) * (1.0 / (1.0 - self.rate))
         return x * self.keep
 
-    def backward(self, delta: Array) -> Array:
-        """m / (1 - rate) ⊙ δ."""
-        return delta if self.keep is None else delta * self.keep
+    def backward(self, grad: Array) -> Array:
+        """m / (1 - rate) ⊙ grad."""
+        return grad if self.keep is None else grad * self.keep
 
 
 @explains_arguments
 class GaussianNoise(Layer):
-    """a = x + std ε with ε ~ N(0, 1) while training; a = x at inference. δ passes.
+    """a = x + std ε with ε ~ N(0, 1) while training; a = x at inference. grad passes.
 
     Training with input noise is Tikhonov regularisation: Bishop, Neural Computation 7
     (1995). Shapes: (..., batch, *features) in and out; `std` in units of x.
@@ -64,6 +64,6 @@ class GaussianNoise(Layer):
             return x
         return x + self.std * self.noise.normal(x.shape, x.dtype)
 
-    def backward(self, delta: Array) -> Array:
-        """δ as it came."""
-        return delta
+    def backward(self, grad: Array) -> Array:
+        """Return grad as it came."""
+        return grad

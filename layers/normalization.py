@@ -43,12 +43,12 @@ class _Normalization(Layer):
         self.scale = 1.0 / np.sqrt(variance + self.eps)
         return centered * self.scale, mean, variance
 
-    def backward(self, delta: Array) -> Array:
-        """δ of x = (g - mean(g) - x̂ mean(g x̂)) / √(σ² + eps) with g = γ ⊙ δ."""
+    def backward(self, grad: Array) -> Array:
+        """(g - mean(g) - x̂ mean(g x̂)) / √(σ² + eps) with g = γ ⊙ grad."""
         x_hat = self.x_hat
-        self.dgain[...] = batch_sum(delta * x_hat)
-        self.dshift[...] = batch_sum(delta)
-        g = delta * self.gain
+        self.dgain[...] = batch_sum(grad * x_hat)
+        self.dshift[...] = batch_sum(grad)
+        g = grad * self.gain
         mean, slope = self.mean(g), self.mean(g * x_hat)
         return (g - mean - x_hat * slope) * self.scale
 

@@ -17,6 +17,7 @@ import numpy as np
 from xpnet.backend import WEIGHTS, Array, Backend, Shape, generator
 from xpnet.common import nearest
 from xpnet.common.access import Access
+from xpnet.common.arrays import NDArray
 from xpnet.layers.initializers import INITIALIZERS, Initializer, zeros
 from xpnet.layers.layer import Layer, Parameter
 from xpnet.trace import Traced
@@ -164,7 +165,7 @@ class Buffers:
                     if place in views:
                         self.backend.upload(views[place], one)
 
-    def _fitting(self, place: tuple[int, str], value: Any) -> np.ndarray[Any, Any]:
+    def _fitting(self, place: tuple[int, str], value: Any) -> NDArray:
         name, shape = f"{place[0]}.{place[1]}", self.views[place].shape
         if self.backend.owns(value):
             value = self.backend.to_numpy(value)
@@ -184,14 +185,14 @@ class Buffers:
                 with self.backend.active():
                     self.backend.upload(member, drawn(p.initializer, p.shape, key))
 
-    def write(self, slot: Slot, values: np.ndarray[Any, Any]) -> None:
+    def write(self, slot: Slot, values: NDArray) -> None:
         """Copy host `values` into the parameter of `slot`."""
         view = self.views[slot.layer, slot.parameter.name]
         with self.backend.active():
             view[...] = self.backend.asarray(values, self.dtype)
 
 
-def fitting(name: str, value: Any, shape: Shape, dtype: Any) -> np.ndarray[Any, Any]:
+def fitting(name: str, value: Any, shape: Shape, dtype: Any) -> NDArray:
     """`value` as a new array of this shape and dtype.
 
     Raises:
@@ -249,7 +250,7 @@ class Home:
         else:
             self._buffers.assign({(self._layer, name): value}, self._access)
 
-    def values(self) -> dict[str, np.ndarray[Any, Any]]:
+    def values(self) -> dict[str, NDArray]:
         """Copies of the parameters and statistics, on the host."""
         buffers = self._buffers
         slots = (*buffers.layout.trained, *buffers.layout.state)

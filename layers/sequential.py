@@ -26,7 +26,7 @@ from xpnet.trace import Noise, Tape, Traced
 
 @explains_arguments
 class Sequential:
-    """a[l] = layer[l](a[l-1]) forward, δ[l-1] = layer[l].backward(δ[l]) back.
+    """a[l] = layer[l](a[l-1]) forward, ∂J/∂a[l-1] = layer[l].backward(∂J/∂a[l]) back.
 
     The model owns one flat array of parameters and one of gradients; each layer's W, b
     are views into them. It is built when its first batch shows how wide it is, or by
@@ -257,20 +257,20 @@ class Sequential:
             x = _returned(layer.forward(x, training), i, layer, "forward")
         return x
 
-    def backward(self, delta: Array) -> Array:
-        """δ of the input from δ of the output; every layer writes its gradients."""
-        lead = delta.shape[:-1]
+    def backward(self, grad: Array) -> Array:
+        """∂J/∂x of the input from ∂J/∂a; every layer writes its gradients."""
+        lead = grad.shape[:-1]
         shapes = [self.sample_shape, *self.shapes]
         for i in reversed(range(len(self.layers))):
             layer = self.layers[i]
-            delta = _returned(layer.backward(delta), i, layer, "backward")
-            if delta.shape != (*lead, *(shapes[i] or ())):
+            grad = _returned(layer.backward(grad), i, layer, "backward")
+            if grad.shape != (*lead, *(shapes[i] or ())):
                 raise ValueError(
                     f"layer {i} ({type(layer).__name__}): backward: expected δ of the "
                     f"layer's input, shape {(*lead, *(shapes[i] or ()))}, got "
-                    f"{delta.shape}"
+                    f"{grad.shape}"
                 )
-        return delta
+        return grad
 
     def slots(self) -> dict[str, Slot]:
         """The slots of everything that training changes, by public name."""

@@ -13,7 +13,7 @@ import xpnet as xn
 
 
 class Scale(xn.Layer):
-    """a = s ⊙ x with one gain s a feature: ∂J/∂s = Σ_batch x ⊙ δ, δ below = s ⊙ δ."""
+    """a = s ⊙ x with one gain s a feature: ∂J/∂s = Σ_batch x ⊙ grad, grad = ∂J/∂a."""
 
     def build(self, shape):
         self.declare("s", (1, shape[-1]), "ones")
@@ -23,9 +23,9 @@ class Scale(xn.Layer):
         self.x = x
         return x * self.s
 
-    def backward(self, delta):
-        self.ds[...] = (self.x * delta).sum(axis=-2, keepdims=True)
-        return delta * self.s
+    def backward(self, grad):
+        self.ds[...] = (self.x * grad).sum(axis=-2, keepdims=True)
+        return grad * self.s
 
 
 def softsign(z):

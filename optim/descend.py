@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from xpnet.common import check_whole
-from xpnet.optim.minimizer import Function, Vector, check_start
+from xpnet.common.arrays import NDArray
+from xpnet.optim.minimizer import Function, check_start
 from xpnet.optim.optimizer import Optimizer
 from xpnet.optim.schedules import rate_at
 from xpnet.optim.table import get_optimizer
@@ -13,7 +14,7 @@ from xpnet.optim.table import get_optimizer
 
 def descend(
     rule: str | Optimizer, gradient: Function, start: Any, steps: int = 100
-) -> Vector:
+) -> NDArray:
     """x₀, x₁, ... of `rule`, (steps + 1, n), in float64.
 
         xₜ = rule(xₜ₋₁, ∂f/∂x at xₜ₋₁)

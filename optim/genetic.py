@@ -6,7 +6,8 @@ import numpy as np
 
 from xpnet.backend import generator
 from xpnet.common import check_number, check_whole, explains_arguments
-from xpnet.optim.minimizer import Iterate, Minimizer, Objective, Vector, check_begun
+from xpnet.common.arrays import NDArray
+from xpnet.optim.minimizer import Iterate, Minimizer, Objective, check_begun
 from xpnet.optim.search import SEARCH, positive
 
 
@@ -58,7 +59,7 @@ class GeneticAlgorithm(Minimizer):
         self.elite = check_whole(name, "elite", elite, 1, population - 1)
         self.seed = check_whole("", "seed", seed, 0)
 
-    def iterate(self, objective: Objective, start: Vector) -> Iterator[Iterate]:
+    def iterate(self, objective: Objective, start: NDArray) -> Iterator[Iterate]:
         """The start, then the best of each generation."""
         rng = generator(self.seed, SEARCH)
         value = objective.value(start)
@@ -75,7 +76,7 @@ class GeneticAlgorithm(Minimizer):
             members = np.concatenate([members[: self.elite], children])
             values = np.concatenate([values[: self.elite], found])
 
-    def _children(self, rng: np.random.Generator, members: Vector) -> Vector:
+    def _children(self, rng: np.random.Generator, members: NDArray) -> NDArray:
         """The next generation without its elite, from members sorted by value."""
         count, n = self.population - self.elite, members.shape[1]
         # Sorted members: the best of a tournament is its smallest place.
@@ -87,7 +88,7 @@ class GeneticAlgorithm(Minimizer):
         return np.asarray(children + mutated * moves)
 
 
-def _sorted(members: Vector, values: Vector) -> tuple[Vector, Vector]:
+def _sorted(members: NDArray, values: NDArray) -> tuple[NDArray, NDArray]:
     """Best first; NaN comes last."""
     order = np.argsort(values, kind="stable")
     return members[order], values[order]

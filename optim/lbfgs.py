@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from xpnet.common import check_number, check_whole, explains_arguments
-from xpnet.optim.line_search import LineSearch, Trial
-from xpnet.optim.minimizer import Iterate, Minimizer, Objective, Vector, check_begun
+from xpnet.common.arrays import NDArray
+from xpnet.optim.line_search import LineSearch, TrialStep
+from xpnet.optim.minimizer import Iterate, Minimizer, Objective, check_begun
 
-Pair = tuple[Vector, Vector, float]
+Pair = tuple[NDArray, NDArray, float]
 PATIENCE = 20  # iterations without progress beyond rounding
 
 
@@ -61,11 +62,11 @@ class LBFGS(Minimizer):
             "LBFGS", "max_evaluations", max_evaluations, 2
         )
 
-    def iterate(self, objective: Objective, start: Vector) -> Iterator[Iterate]:
+    def iterate(self, objective: Objective, start: NDArray) -> Iterator[Iterate]:
         """The start, then one point per iteration."""
         value, g = objective.slope(start)
         check_begun("LBFGS", value + float(np.abs(g).sum()))
-        here = Trial(0.0, value, 0.0, start, g)
+        here = TrialStep(0.0, value, 0.0, start, g)
         pairs: deque[Pair] = deque(maxlen=self.memory)
         lowest, waited, note = _Progress(here), 0, self._done(here)
         yield Iterate(here.x, here.value, 0.0, note)
@@ -86,28 +87,28 @@ class LBFGS(Minimizer):
                 note = f"no progress in {PATIENCE} iterations: rounding"
             yield Iterate(here.x, here.value, here.alpha, note)
 
-    def _done(self, here: Trial) -> str:
+    def _done(self, here: TrialStep) -> str:
         largest = float(np.abs(here.g).max())
         met = largest <= self.tolerance
         return f"no entry of the gradient exceeds {self.tolerance:g}" if met else ""
 
     def _search(
-        self, objective: Objective, here: Trial, pairs: deque[Pair]
-    ) -> Trial | None:
+        self, objective: Objective, here: TrialStep, pairs: deque[Pair]
+    ) -> TrialStep | None:
         """A lower point along -H g, or None."""
         d = -_two_loops(here.g, pairs)
         slope = float(here.g @ d)
         if not slope < 0.0:
             return None
 
-        def at(alpha: float) -> Trial:
+        def at(alpha: float) -> TrialStep:
             x = here.x + alpha * d
             value, g = objective.slope(x)
-            return Trial(alpha, value, float(g @ d), x, g)
+            return TrialStep(alpha, value, float(g @ d), x, g)
 
         # Newton's step is 1. A gradient has no scale: move x by at most 1.
         first = 1.0 if pairs else min(1.0, 1.0 / float(np.abs(here.g).sum()))
-        start = Trial(0.0, here.value, slope, here.x, here.g)
+        start = TrialStep(0.0, here.value, slope, here.x, here.g)
         noise, most = _noise(objective, here), self.max_evaluations
         return LineSearch(at, start, noise, self.c1, self.c2, most).run(first)
 
@@ -115,10 +116,10 @@ class LBFGS(Minimizer):
 class _Progress:
     """The lowest value and gradient so far."""
 
-    def __init__(self, start: Trial) -> None:
+    def __init__(self, start: TrialStep) -> None:
         self.value, self.slope = start.value, float(np.abs(start.g).max())
 
-    def better(self, here: Trial, noise: float) -> bool:
+    def better(self, here: TrialStep, noise: float) -> bool:
         """Whether `here` is lower than all before by more than rounding."""
         slope = float(np.abs(here.g).max())
         progress = here.value < self.value - noise or slope < self.slope
@@ -126,11 +127,11 @@ class _Progress:
         return progress
 
 
-def _noise(objective: Objective, here: Trial) -> float:
+def _noise(objective: Objective, here: TrialStep) -> float:
     return 10.0 * objective.epsilon * abs(here.value)
 
 
-def _remember(pairs: deque[Pair], old: Trial, new: Trial) -> None:
+def _remember(pairs: deque[Pair], old: TrialStep, new: TrialStep) -> None:
     """Keep the step's pair if the curvature along it is positive."""
     s, y = new.x - old.x, new.g - old.g
     curvature = float(s @ y)
@@ -138,7 +139,7 @@ def _remember(pairs: deque[Pair], old: Trial, new: Trial) -> None:
         pairs.append((s, y, 1.0 / curvature))
 
 
-def _two_loops(g: Vector, pairs: deque[Pair]) -> Vector:
+def _two_loops(g: NDArray, pairs: deque[Pair]) -> NDArray:
     """H g: algorithm 7.4."""
     r, shares = g.copy(), []
     for s, y, rho in reversed(pairs):

@@ -14,20 +14,20 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from xpnet.optim.minimizer import Vector
+from xpnet.common.arrays import NDArray
 
 LONGEST = 1e20  # the largest α: f is unbounded below
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialStep:
     """φ and φ' at one α, with the point and its gradient."""
 
     alpha: float
     value: float
     slope: float
-    x: Vector
-    g: Vector
+    x: NDArray
+    g: NDArray
 
     @property
     def finite(self) -> bool:
@@ -40,21 +40,21 @@ class LineSearch:
     """The search along one direction.
 
     Attributes:
-        at: α → Trial.
+        at: α → TrialStep.
         start: the trial of α = 0.
         noise: the most that φ may rise by rounding.
         c1, c2: the constants of the conditions.
         most: the most evaluations.
     """
 
-    at: Callable[[float], Trial]
-    start: Trial
+    at: Callable[[float], TrialStep]
+    start: TrialStep
     noise: float
     c1: float
     c2: float
     most: int
 
-    def run(self, first: float) -> Trial | None:
+    def run(self, first: float) -> TrialStep | None:
         """Algorithm 3.5: a trial that satisfies both conditions.
 
         Else one that is clearly lower than the start, or None.
@@ -73,14 +73,14 @@ class LineSearch:
                 break
         return before if before.alpha else None
 
-    def _too_high(self, trial: Trial) -> bool:
+    def _too_high(self, trial: TrialStep) -> bool:
         line = self.start.value + self.c1 * trial.alpha * self.start.slope
         return not trial.finite or trial.value > line + self.noise
 
-    def _flat(self, trial: Trial) -> bool:
+    def _flat(self, trial: TrialStep) -> bool:
         return abs(trial.slope) <= -self.c2 * self.start.slope
 
-    def _zoom(self, low: Trial, high: Trial, left: int) -> Trial | None:
+    def _zoom(self, low: TrialStep, high: TrialStep, left: int) -> TrialStep | None:
         """Algorithm 3.6: `low` has the lowest φ so far and falls towards `high`."""
         for _ in range(left):
             trial = self.at(_between(low, high))
@@ -95,7 +95,7 @@ class LineSearch:
         return low if low.value < self.start.value - self.noise else None
 
 
-def _between(low: Trial, high: Trial) -> float:
+def _between(low: TrialStep, high: TrialStep) -> float:
     """The minimum of the cubic through both values and slopes, well inside."""
     width = high.alpha - low.alpha
     middle = low.alpha + 0.5 * width

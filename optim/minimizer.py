@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from xpnet.common import check_whole
+from xpnet.common.arrays import NDArray
 
-Vector = np.ndarray[Any, Any]
-Function = Callable[[Vector], Any]
+Function = Callable[[NDArray], Any]
 
 
 class StartError(ValueError):
@@ -33,11 +33,11 @@ class Objective:
     epsilon = float(np.finfo(np.float64).eps)
     evaluations = 0
 
-    def value(self, x: Vector) -> float:
+    def value(self, x: NDArray) -> float:
         """f(x)."""
         raise NotImplementedError(f"{type(self).__name__}.value")
 
-    def slope(self, x: Vector) -> tuple[float, Vector]:
+    def slope(self, x: NDArray) -> tuple[float, NDArray]:
         """(f(x), ∂f/∂x)."""
         raise NotImplementedError(f"{type(self).__name__}.slope")
 
@@ -48,11 +48,11 @@ class _Plain(Objective):
     def __init__(self, f: Function, gradient: Function | None) -> None:
         self._f, self._gradient = f, gradient
 
-    def value(self, x: Vector) -> float:
+    def value(self, x: NDArray) -> float:
         self.evaluations += 1
         return float(self._f(x.copy()))
 
-    def slope(self, x: Vector) -> tuple[float, Vector]:
+    def slope(self, x: NDArray) -> tuple[float, NDArray]:
         assert self._gradient is not None
         g = np.asarray(self._gradient(x.copy()), np.float64)
         if g.shape != x.shape:
@@ -73,7 +73,7 @@ class Iterate:
         note: why the method ends here; "" if it continues.
     """
 
-    x: Vector
+    x: NDArray
     value: float
     step: float = math.nan
     note: str = ""
@@ -90,13 +90,13 @@ class Minimum:
         stopped: why the method ended before its last step; "" if it did not.
     """
 
-    path: Vector
-    values: Vector
+    path: NDArray
+    values: NDArray
     evaluations: int
     stopped: str
 
     @property
-    def x(self) -> Vector:
+    def x(self) -> NDArray:
         """The last point, which is the best."""
         return np.asarray(self.path[-1])
 
@@ -115,7 +115,7 @@ class Minimizer:
 
     uses_gradient = False
 
-    def iterate(self, objective: Objective, start: Vector) -> Iterator[Iterate]:
+    def iterate(self, objective: Objective, start: NDArray) -> Iterator[Iterate]:
         """The start, then one iterate per iteration; the last has a note."""
         raise NotImplementedError(f"{type(self).__name__}.iterate")
 
@@ -152,7 +152,7 @@ class Minimizer:
         return f"{type(self).__name__}({shown})"
 
 
-def check_start(start: Any) -> Vector:
+def check_start(start: Any) -> NDArray:
     """A copy of `start` as a vector in float64.
 
     Raises:

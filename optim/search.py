@@ -12,7 +12,8 @@ import numpy as np
 
 from xpnet.backend import generator
 from xpnet.common import check_flag, check_number, check_whole, explains_arguments
-from xpnet.optim.minimizer import Iterate, Minimizer, Objective, Vector, check_begun
+from xpnet.common.arrays import NDArray
+from xpnet.optim.minimizer import Iterate, Minimizer, Objective, check_begun
 
 SEARCH = 100  # number of the random stream, other than those of weights and orders
 
@@ -49,7 +50,7 @@ class RandomSearch(Minimizer):
         self.local = check_flag("RandomSearch", "local", local)
         self.seed = check_whole("", "seed", seed, 0)
 
-    def iterate(self, objective: Objective, start: Vector) -> Iterator[Iterate]:
+    def iterate(self, objective: Objective, start: NDArray) -> Iterator[Iterate]:
         """The start, then the best so far after each `guesses` guesses."""
         rng = generator(self.seed, SEARCH)
         x, value = start, objective.value(start)
@@ -98,7 +99,7 @@ class GridSearch(Minimizer):
         self.radius = positive("GridSearch", "radius", radius)
         self.axes, self.seed = axes, check_whole("", "seed", seed, 0)
 
-    def directions(self, n: int) -> tuple[Vector, Vector]:
+    def directions(self, n: int) -> tuple[NDArray, NDArray]:
         """(u, v) for vectors of n entries.
 
         Raises:
@@ -119,7 +120,7 @@ class GridSearch(Minimizer):
         u[places[0]] = v[places[1]] = 1.0
         return u, v
 
-    def iterate(self, objective: Objective, start: Vector) -> Iterator[Iterate]:
+    def iterate(self, objective: Objective, start: NDArray) -> Iterator[Iterate]:
         """The start, then the best so far after each line."""
         u, v = self.directions(len(start))
         x, value = start, objective.value(start)

@@ -111,7 +111,7 @@ class Transform:
         return f"{type(self).__name__}({arguments})"
 
 
-class Function(Transform):
+class FunctionTransform(Transform):
     """g ← function(g), a function of your own."""
 
     def __init__(self, function: Callable[[Array], Array]) -> None:
@@ -247,7 +247,7 @@ def checked_transforms(owner: str, transforms: Any) -> tuple[Transform, ...]:
         if isinstance(one, type) or not (isinstance(one, Transform) or callable(one)):
             hint = "; call the class" if isinstance(one, type) else ""
             raise TypeError(f"{asked}, got {one!r} among them{hint}")
-        found.append(one if isinstance(one, Transform) else Function(one))
+        found.append(one if isinstance(one, Transform) else FunctionTransform(one))
     order = [one.of_weights for one in found]
     if order != sorted(order):
         raise ValueError(

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from xpnet.common import check_number, check_whole, explains_arguments
+from xpnet.common.arrays import NDArray
 from xpnet.training import scored
 
-Values = np.ndarray[Any, Any]
 TINY = 1e-30
 
 
@@ -25,10 +25,10 @@ class Reliability:
         count: (bins,) samples.
     """
 
-    edges: Values
-    confidence: Values
-    accuracy: Values
-    count: Values
+    edges: NDArray
+    confidence: NDArray
+    accuracy: NDArray
+    count: NDArray
 
     @property
     def error(self) -> float:
@@ -106,7 +106,7 @@ class Temperature:
     def __post_init__(self) -> None:
         check_number("Temperature", self.value, "value > 0", lambda t: t > 0.0)
 
-    def __call__(self, p: Any) -> Values:
+    def __call__(self, p: Any) -> NDArray:
         """The probabilities p at this temperature, in the shape of p.
 
         Raises:
@@ -145,19 +145,19 @@ class Temperature:
         return cls(math.exp((low + high) / 2.0))
 
 
-def _tempered(z: Values, inverse: float) -> Values:
+def _tempered(z: NDArray, inverse: float) -> NDArray:
     shifted = inverse * (z - z.max(axis=1, keepdims=True))
     e = np.exp(shifted)
     return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
-def _classes(p: Values) -> Values:
+def _classes(p: NDArray) -> NDArray:
     """(samples, classes) in float64; a single column of "yes" as two."""
     p = p.astype(np.float64, copy=False)
     return np.hstack([1.0 - p, p]) if p.shape[1] == 1 else p
 
 
-def _checked(p: Any, y: Any) -> tuple[Values, Values]:
+def _checked(p: Any, y: Any) -> tuple[NDArray, NDArray]:
     """Probabilities (samples, classes), labels (samples,)."""
     p = scored.probabilities(p)
     if p.shape[1] == 1:

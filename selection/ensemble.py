@@ -9,22 +9,16 @@ import numpy as np
 
 from xpnet.backend import Backend, get_backend
 from xpnet.common import check_directory, check_path, explains_arguments, shown
+from xpnet.common.arrays import NDArray
 from xpnet.data import Scaler
 from xpnet.stack import Stack
 from xpnet.stack.checks import check_rows
 from xpnet.training import inputs
-from xpnet.training.checkpoint import (
-    load,
-    packed,
-    read_model,
-    trainer_of,
-    write_model,
-)
+from xpnet.training.checkpoint import load, packed, read_model, trainer_of, write_model
 from xpnet.training.folder import ENSEMBLE, MODEL, damaged, read_description
 from xpnet.training.sealed import check_keys, difference, parse
 from xpnet.training.trainer import Trainer
 
-Values = np.ndarray[Any, Any]
 TINY = 1e-30  # stands for p = 0 in p ln p
 
 
@@ -43,9 +37,9 @@ class Uncertainty:
     Depeweg et al. (2018), arXiv:1710.07283.
     """
 
-    total: Values
-    disagreement: Values
-    noise: Values
+    total: NDArray
+    disagreement: NDArray
+    noise: NDArray
 
 
 @explains_arguments
@@ -100,18 +94,18 @@ class Ensemble:
         inputs.check_finite(x, "x", first.backend)
         return self.scaler.transform(x.reshape(len(x), -1)).reshape(x.shape)
 
-    def member_predictions(self, x: Any, batch_size: int | None = None) -> Values:
+    def member_predictions(self, x: Any, batch_size: int | None = None) -> NDArray:
         """The predictions of each member for x (samples, *sample): (k, samples, n)."""
-        outputs: Values = self.stack.predict(self.scaled(x), batch_size=batch_size)
+        outputs: NDArray = self.stack.predict(self.scaled(x), batch_size=batch_size)
         if self.y_scaler is not None:
             outputs = np.stack([self.y_scaler.inverse(p) for p in outputs])
         return outputs
 
-    def predict(self, x: Any, batch_size: int | None = None) -> Values:
+    def predict(self, x: Any, batch_size: int | None = None) -> NDArray:
         """The mean of the members' probabilities, or outputs: (samples, n)."""
         return np.asarray(self.member_predictions(x, batch_size).mean(axis=0))
 
-    def predict_classes(self, x: Any, batch_size: int | None = None) -> Values:
+    def predict_classes(self, x: Any, batch_size: int | None = None) -> NDArray:
         """Labels (samples,) of the most probable class; yes/no as 0 and 1.
 
         Raises:
@@ -136,7 +130,7 @@ class Ensemble:
         total, noise = self._entropy(p.mean(axis=0)), self._entropy(p).mean(axis=0)
         return Uncertainty(total, np.maximum(total - noise, 0.0), noise)
 
-    def _entropy(self, p: Values) -> Values:
+    def _entropy(self, p: NDArray) -> NDArray:
         """-Σ p ln p over the classes, or over yes and no of each output."""
         if self.targets == "classes":
             return np.asarray(-(p * np.log(np.maximum(p, TINY))).sum(axis=-1))
@@ -161,7 +155,7 @@ class Ensemble:
             scores[name] = float(metric(p, y, w))
         return scores
 
-    def _checked(self, x: Any, y: Any, w: Any) -> tuple[Any, Values, Values | None]:
+    def _checked(self, x: Any, y: Any, w: Any) -> tuple[Any, NDArray, NDArray | None]:
         """x, and y and the weights on the host, as `Samples` checks them."""
         first = self.stack[0]
         backend = first.backend
@@ -180,7 +174,7 @@ class Ensemble:
         y = y.astype(np.int64) if inputs.is_labels(y, first.loss_function) else y
         return x, y, None if w is None else backend.to_numpy(w)
 
-    def _losses(self, p: Values, y: Values) -> Values:
+    def _losses(self, p: NDArray, y: NDArray) -> NDArray:
         p = p.astype(np.float64)
         if self.targets == "values":
             return np.asarray(((p - y) ** 2).mean(axis=1))

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from xpnet.common.arrays import NDArray
 from xpnet.data import SCALERS, Scaler, Standardizer, split_indices
 from xpnet.selection.folds import Indices
 from xpnet.selection.options import Checked
-
-Values = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +28,7 @@ class Split:
 
 
 def with_validation(
-    splits: Sequence[Split], labels: Values | None, options: Checked
+    splits: Sequence[Split], labels: NDArray | None, options: Checked
 ) -> list[Split]:
     """The splits, with `options.validation` of each training part held out."""
     if not options.validation:
@@ -58,20 +56,20 @@ class FoldData:
         whole: y and w before scaling.
     """
 
-    x: Values
-    y: Values
-    w: Values | None
+    x: NDArray
+    y: NDArray
+    w: NDArray | None
     splits: dict[int, Split]
     blocks: dict[int, int]
     y_scalers: dict[int, Scaler]
-    whole: tuple[Values, Values | None]
+    whole: tuple[NDArray, NDArray | None]
     _rows: dict[tuple[int, int], tuple[Indices, Indices]] = field(
         default_factory=dict, repr=False
     )
 
     @classmethod
     def of(
-        cls, x: Values, y: Values, splits: dict[int, Split], options: Checked
+        cls, x: NDArray, y: NDArray, splits: dict[int, Split], options: Checked
     ) -> "FoldData":
         """One copy of the data for these splits, or one for each if it is scaled."""
         w = options.sample_weight
@@ -100,15 +98,15 @@ class FoldData:
             self._rows[key] = rows, rows + self.blocks[number]
         return self._rows[key][1]
 
-    def unscaled(self, rows: Indices) -> tuple[Values, Values | None]:
+    def unscaled(self, rows: Indices) -> tuple[NDArray, NDArray | None]:
         """(y, w) of rows of the data, before scaling."""
         y, w = self.whole
         return y[rows], None if w is None else w[rows]
 
 
 def scaled_x(
-    x: Values, train: Indices, scale: str | None
-) -> tuple[Values, Scaler | None]:
+    x: NDArray, train: Indices, scale: str | None
+) -> tuple[NDArray, Scaler | None]:
     """x scaled by a scaler fitted on its training rows, and the scaler."""
     if scale is None:
         return x, None

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.common.arrays import NDArray
 from xpnet.training.callbacks import Callback
 from xpnet.training.trainer import Trainer
 
@@ -127,7 +128,7 @@ class _Digest:
         else:
             yield from self._object(value)
 
-    def _array(self, values: np.ndarray[Any, Any]) -> Iterator[str | bytes]:
+    def _array(self, values: NDArray) -> Iterator[str | bytes]:
         yield f"array {values.dtype} {values.shape}"
         if values.dtype.hasobject:
             yield self.of(values.tolist())

@@ -6,7 +6,8 @@ from typing import Any
 
 from xpnet.backend import get_backend
 from xpnet.common import nearest
-from xpnet.selection.fold_data import Split, Values
+from xpnet.common.arrays import NDArray
+from xpnet.selection.fold_data import Split
 from xpnet.selection.jobs import naming
 from xpnet.selection.options import Checked
 from xpnet.selection.space import Settings
@@ -33,7 +34,7 @@ class MonitorChoice:
     """
 
     sample: tuple[int, ...]
-    y: Values
+    y: NDArray
     splits: Sequence[Split]
     options: Checked
 

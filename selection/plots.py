@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.common.arrays import NDArray
 from xpnet.selection.space import shown
 from xpnet.training.plots import BEST, TRAIN, VALIDATION, figure, saved
 
-Values = np.ndarray[Any, Any]
 WIDE = 20.0  # least ratio of positive settings for a logarithmic axis
 
 
@@ -62,8 +62,8 @@ def _places(panel: Any, values: Sequence[Any]) -> list[float]:
 
 def plot_learning_curve(
     sizes: Sequence[int],
-    train: Values,
-    test: Values,
+    train: NDArray,
+    test: NDArray,
     score: str,
     path: str | Path | None = None,
 ) -> Any:
@@ -86,10 +86,10 @@ def plot_learning_curve(
 
 
 def plot_reliability(
-    edges: Values,
-    confidence: Values,
-    accuracy: Values,
-    count: Values,
+    edges: NDArray,
+    confidence: NDArray,
+    accuracy: NDArray,
+    count: NDArray,
     error: float,
     path: str | Path | None = None,
 ) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.common.arrays import NDArray
 from xpnet.common.plain import plain
 from xpnet.selection.ensemble import Ensemble
 from xpnet.selection.space import Settings, shown
@@ -45,7 +46,7 @@ class Trial:
             scores is not None for scores in self.scores
         )
 
-    def values(self, name: str) -> np.ndarray[Any, Any]:
+    def values(self, name: str) -> NDArray:
         """The score `name` of the splits that have a result."""
         return np.array([scores[name] for scores in self.scores if scores is not None])
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from xpnet.backend import get_backend
 from xpnet.common import check_whole
-from xpnet.common.arrays import as_labels, as_numbers
+from xpnet.common.arrays import NDArray, as_labels, as_numbers
 from xpnet.common.console import bar
-from xpnet.selection.fold_data import FoldData, Split, Values, with_validation
+from xpnet.selection.fold_data import FoldData, Split, with_validation
 from xpnet.selection.jobs import Job, fit_stack, naming, results_of, stacks
 from xpnet.selection.monitor import Monitor, MonitorChoice
 from xpnet.selection.options import Checked
@@ -44,7 +44,7 @@ class Runner:
         self.x = inputs.check_x(as_numbers(x, "x"), None, get_backend("cpu"))
         self.y = as_numbers(y, "y")
         self.splits: list[Split] = []
-        self.labels: Values | None = None
+        self.labels: NDArray | None = None
         self.interrupted = False
         self.monitor, self.higher_is_better = "loss", dict[str, bool | None]()
         self._takes = set(inspect.signature(make).parameters)

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.common.arrays import NDArray
 from xpnet.compiler import primitives
 from xpnet.execution.step import TrainingStep
 from xpnet.execution.steps import StepBlock
-from xpnet.stack.layout import GroupLayout, Values
+from xpnet.stack.layout import GroupLayout
 from xpnet.stack.network import Network
 from xpnet.training.divergence import divergence
 
@@ -18,7 +19,7 @@ def remove_diverged(
     group: GroupLayout,
     block: StepBlock,
     networks: Sequence[int],
-    taken: Values,
+    taken: NDArray,
     table: Array,
 ) -> dict[int, int]:
     """Freeze the networks whose step went wrong, as they were before it.
@@ -49,7 +50,7 @@ def remove_diverged(
     return ended
 
 
-def look_back(group: GroupLayout, losses: Values, done: int) -> None:
+def look_back(group: GroupLayout, losses: NDArray, done: int) -> None:
     """On a device: freeze what diverged in this epoch, as it was before it.
 
     Args:

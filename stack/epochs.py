@@ -19,7 +19,6 @@ from xpnet.execution.interrupt import Interrupt
 from xpnet.execution.network_blocks import NetworkBlock, balanced, cut
 from xpnet.execution.steps import StepBlock
 from xpnet.stack.group import Epoch, NetworkGroup
-from xpnet.stack.layout import Values
 from xpnet.training.callbacks import max_epochs_between_calls
 
 
@@ -178,7 +177,7 @@ class EpochBlock:
             index = self._index[self._which, taken]
             self._weighted[:, taken] = index + group.blocks[:, :, None]
 
-    def _read(self, count: int) -> tuple[Values, Values]:
+    def _read(self, count: int) -> tuple[NDArray, NDArray]:
         """(losses (epochs, steps, k), weights of the batches (epochs, k, steps))."""
         group, each = self._group, len(self._group.plan)
         losses = self._losses[: count * each].reshape((count, each, -1))

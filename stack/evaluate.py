@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from math import ceil
-from typing import Any
 
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.common.arrays import NDArray
 from xpnet.compiler import primitives
 from xpnet.execution.evaluation import EvaluationBlocks, Stage
 from xpnet.execution.step import BatchSpec, EvaluationStep
@@ -18,8 +18,6 @@ from xpnet.stack.kept import Kept
 from xpnet.stack.parameters import StackedParameters
 from xpnet.training.data import Samples
 from xpnet.training.trainer import Trainer
-
-Values = np.ndarray[Any, Any]
 
 
 def stacked(
@@ -54,7 +52,7 @@ def in_rows(
 
 def predict(
     parameters: StackedParameters, x: Array, rows: Sequence[Rows], batch_size: int
-) -> list[Values]:
+) -> list[NDArray]:
     """link(z) of each network for its rows of x, (rows, n) each.
 
     Args:
@@ -195,7 +193,7 @@ class Evaluation:
                 self._totals[number] = to_numpy(step.total).reshape(-1)
                 number += 1
 
-    def _scores(self, i: int, outputs: Values, total: float) -> dict[str, float]:
+    def _scores(self, i: int, outputs: NDArray, total: float) -> dict[str, float]:
         rows, samples = self.rows[i], self.samples
         w = None if samples.host_w is None else samples.host_w[rows]
         y = samples.host_y[rows]

@@ -10,15 +10,21 @@ from itertools import takewhile
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.common.arrays import NDArray
 from xpnet.execution.interrupt import Interrupt, Pace
-from xpnet.execution.network_blocks import NetworkBlock, balanced, cut, take_turns
+from xpnet.execution.network_blocks import (
+    NetworkBlock,
+    balanced,
+    cut,
+    take_turns,
+)
 from xpnet.execution.step import TrainingStep
 from xpnet.execution.steps import GatherSpec, StepBlock
 from xpnet.stack.compatibility import recorded_settings
 from xpnet.stack.divergence import look_back, remove_diverged
 from xpnet.stack.gather import Gather
 from xpnet.stack.kept import Kept
-from xpnet.stack.layout import GroupLayout, Values, layout_of
+from xpnet.stack.layout import GroupLayout, layout_of
 from xpnet.stack.network import Network
 from xpnet.stack.parameters import ModelSlice, StackedParameters
 from xpnet.training.data import Samples
@@ -38,8 +44,8 @@ class Epoch:
         first, last: whether it is the first, the last of those taken together.
     """
 
-    losses: Values
-    seen: Values
+    losses: NDArray
+    seen: NDArray
     batches: int | None
     training: list[int]
     diverged: set[int]

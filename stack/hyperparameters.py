@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xpnet.common.arrays import NDArray
 from xpnet.optim import TRANSFORMS, Transform
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
 
-Values = np.ndarray[Any, Any]
 
 # What the numbers of a step do not depend on, and what is looked at apart.
 APART = {"learning_rate", "schedule", "transforms"} | {
@@ -28,7 +28,7 @@ class Numbers:
         self._trainers = trainers
         self._rules = [(_plain(t.optimizer), t.average) for t in trainers]
 
-    def table(self, steps: int, frozen: Sequence[bool]) -> Values:
+    def table(self, steps: int, frozen: Sequence[bool]) -> NDArray:
         """The numbers of the next `steps` steps; a frozen network's rate is 0."""
         first = self._trainers[0]
         names = first.rule.numbers.shape[-1]
@@ -39,7 +39,7 @@ class Numbers:
 
     def shared(
         self, steps: Sequence[int], frozen: Sequence[bool]
-    ) -> Iterator[tuple[list[int], Values]]:
+    ) -> Iterator[tuple[list[int], NDArray]]:
         """(networks, the numbers of their next steps, (steps, names)).
 
         Args:
@@ -69,11 +69,11 @@ class Numbers:
         own = (rates.schedule, rates.scale, rates.fixed, trainer.steps_done)
         return self._rules[i], own
 
-    def idle(self, i: int) -> Values:
+    def idle(self, i: int) -> NDArray:
         """The numbers of a step that leaves network i where it is."""
         trainer = self._trainers[i]
         (row,) = trainer.rule.table([0.0], trainer.steps_done + 1)
-        found: Values = row
+        found: NDArray = row
         return found
 
 

@@ -18,13 +18,12 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.common.arrays import NDArray
 from xpnet.stack.hyperparameters import Numbers
 from xpnet.stack.network import Network
 from xpnet.stack.parameters import StackedParameters
 from xpnet.stack.rollback import Rollback
 from xpnet.training.data import Orders, Samples, mean_loss
-
-Values = np.ndarray[Any, Any]
 
 
 def layout_of(
@@ -158,11 +157,11 @@ class GroupLayout:
             found.setdefault(key, []).append(i)
         return list(found.values())
 
-    def orders(self, epochs: int) -> Iterator[Values]:
+    def orders(self, epochs: int) -> Iterator[NDArray]:
         """The samples in the orders of the next epochs, (epochs, n), for each of
         `same_order`.
         """
-        drawn: dict[tuple[int, int, int], Values] = {}
+        drawn: dict[tuple[int, int, int], NDArray] = {}
         for rows in self.same_order:
             networks = [self.networks[i] for i in rows]
             # The epochs of those that have ended do not count on, and are not read.
@@ -174,7 +173,7 @@ class GroupLayout:
                 self._orders[seed].write(done, drawn[key])
             yield one.rows[drawn[key]]
 
-    def order(self) -> Values:
+    def order(self) -> NDArray:
         """The samples of each network's batches in this epoch, (k, steps, batch)."""
         found = np.zeros(self.index.shape, np.int64)  # what is over is not read
         table = found.reshape((len(found), -1))
@@ -184,7 +183,7 @@ class GroupLayout:
 
     # Mean losses.
 
-    def weights(self, index: Values | None) -> Values:
+    def weights(self, index: NDArray | None) -> NDArray:
         """`Samples.weights` of each network, (k, steps), 0 behind its last batch.
 
         Args:
@@ -194,7 +193,7 @@ class GroupLayout:
         ends = np.arange(1, len(self.plan) + 1) * self.batch_size
         ends = np.minimum(ends, self.counts[:, None])
         if self.host_w is None or index is None or self.samples.by_count:
-            found: Values = np.diff(ends, axis=1, prepend=0).astype(np.float64)
+            found: NDArray = np.diff(ends, axis=1, prepend=0).astype(np.float64)
             return found
         index = index.reshape((len(index), -1))
         w = self.host_w[index + self.blocks].astype(np.float64)
@@ -205,7 +204,7 @@ class GroupLayout:
         return found
 
     @staticmethod
-    def means(losses: Values, weights: Values) -> Values:
+    def means(losses: NDArray, weights: NDArray) -> NDArray:
         """Each network's mean loss over its batches: (..., k).
 
         Args:
@@ -213,5 +212,5 @@ class GroupLayout:
             weights: of the batches, (..., k, steps).
         """
         each = np.ascontiguousarray(np.swapaxes(losses, -1, -2))
-        found: Values = mean_loss(np.where(weights > 0.0, each, 0.0), weights)
+        found: NDArray = mean_loss(np.where(weights > 0.0, each, 0.0), weights)
         return found

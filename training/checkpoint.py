@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from xpnet.backend import Backend, get_backend
+from xpnet.common.arrays import NDArray
 from xpnet.compiler.drivers import driver_of
 from xpnet.layers import Loss, Sequential
 from xpnet.optim import Optimizer, WeightAverage
@@ -48,7 +49,6 @@ from xpnet.training.folder import (
 from xpnet.training.sealed import CHECKSUMS, check_keys, check_seal, parse, sealed
 from xpnet.training.state import TrainingState
 from xpnet.training.tensors import (
-    Values,
     arrays,
     check_values,
     packed_arrays,
@@ -128,7 +128,7 @@ class Network:
     loss: Loss
     optimizer: Optimizer
     average: WeightAverage | None
-    tensors: dict[str, dict[str, Values]]
+    tensors: dict[str, dict[str, NDArray]]
 
 
 @dataclass(frozen=True)
@@ -280,7 +280,7 @@ def trainer_of(make: Callable[..., T], network: Network, backend: Backend) -> T:
 def restore(
     trainer: TrainingState,
     entries: dict[str, Any],
-    tensors: dict[str, dict[str, Values]],
+    tensors: dict[str, dict[str, NDArray]],
 ) -> None:
     """Bring a built trainer to where `counters` and `arrays` were taken.
 
@@ -298,7 +298,7 @@ def restore(
 
 
 def restore_rule(
-    trainer: TrainingState, entries: dict[str, Any], tensors: dict[str, Values]
+    trainer: TrainingState, entries: dict[str, Any], tensors: dict[str, NDArray]
 ) -> None:
     """Likewise for the update rule's arrays and the counters alone."""
     backend = trainer.backend

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import ORDER, Array, generator
+from xpnet.common.arrays import NDArray
 from xpnet.compiler import Program, primitives
 from xpnet.execution.step import Batch, BatchSpec
 from xpnet.training import inputs
@@ -113,7 +114,7 @@ class Samples:
             return float(self.count)
         return float(np.add.reduceat(self.host_w.astype(np.float64), [0])[0])
 
-    def weights(self, rows: np.ndarray[Any, Any], size: int) -> np.ndarray[Any, Any]:
+    def weights(self, rows: NDArray, size: int) -> NDArray:
         """What the mean of an epoch weighs its batches of `size` of `rows` with.
 
         Σ w of each, (..., samples) to (..., batches); the number of samples where w is
@@ -149,7 +150,7 @@ def validation_of(state: TrainingState, validation: tuple[Any, ...]) -> Samples:
 
 
 @lru_cache(64)
-def sizes(count: int, size: int) -> np.ndarray[Any, Any]:
+def sizes(count: int, size: int) -> NDArray:
     """Samples of each batch of an epoch; not to be written to."""
     found = np.minimum(size, count - np.arange(0, count, size)).astype(np.float64)
     found.flags.writeable = False
@@ -172,7 +173,7 @@ class Orders:
         self._draw = generator(seed, ORDER)
         self._start: Any = self._draw.bit_generator.state
 
-    def of(self, epoch: int, count: int) -> np.ndarray[Any, Any]:
+    def of(self, epoch: int, count: int) -> NDArray:
         """The row numbers 0 .. count - 1 as epoch 0, 1, ... takes them."""
         if not self._shuffle or count <= self._batch_size:
             return np.arange(count)
@@ -180,7 +181,7 @@ class Orders:
         self._draw.bit_generator.state = self._start
         return self._draw.permutation(count)
 
-    def write(self, epoch: int, orders: np.ndarray[Any, Any]) -> None:
+    def write(self, epoch: int, orders: NDArray) -> None:
         """Those of epoch, epoch + 1, ... as the rows of `orders`."""
         count = orders.shape[1]
         if not self._shuffle or count <= self._batch_size:

@@ -6,6 +6,7 @@ import numpy as np
 
 from xpnet.backend import Array, Backend
 from xpnet.backend.arrays import all_finite
+from xpnet.common.arrays import NDArray
 from xpnet.execution.update import UpdateState
 from xpnet.layers import Sequential, Slot
 from xpnet.training.learning_rate import LearningRate
@@ -100,7 +101,7 @@ def check_sound(state: Training, what: str, again: bool = False) -> None:
     state.sound = state.steps_done
 
 
-def check_outputs(state: Training, outputs: np.ndarray[Any, Any], what: str) -> None:
+def check_outputs(state: Training, outputs: NDArray, what: str) -> None:
     """Raises ValueError where predictions are not finite, and says why."""
     if all_finite(outputs):
         return

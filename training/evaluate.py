@@ -1,19 +1,16 @@
 """Predictions, loss and metrics over a data set, batch by batch."""
 
-from typing import Any
-
 import numpy as np
 
 from xpnet.backend import Array
 from xpnet.common import check_whole
+from xpnet.common.arrays import NDArray
 from xpnet.execution.step import BatchSpec
 from xpnet.training.data import Samples
 from xpnet.training.divergence import check_outputs
 from xpnet.training.metric import Metric
 from xpnet.training.metrics import check_metrics
 from xpnet.training.state import TrainingState
-
-Values = np.ndarray[Any, Any]
 
 PREDICT_ROWS = 1024  # samples a batch, where the caller names no batch size
 
@@ -33,7 +30,7 @@ def check_metrics_for(
     check_metrics(state.metrics, *shapes, trial)
 
 
-def predict(state: TrainingState, x: Array, batch_size: int) -> Values:
+def predict(state: TrainingState, x: Array, batch_size: int) -> NDArray:
     """link(z) for x (samples, *sample), as a NumPy array (samples, n)."""
     backend, n = state.backend, len(x)
     result = np.empty((n, state.model.n_outputs), state.dtype)

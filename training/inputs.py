@@ -13,7 +13,7 @@ import numpy as np
 
 from xpnet.backend import Array, Backend, Shape
 from xpnet.common import check_number, check_whole, shown
-from xpnet.common.arrays import as_numbers
+from xpnet.common.arrays import NDArray, as_numbers
 from xpnet.common.console import warn
 from xpnet.layers import Loss, Sequential
 from xpnet.optim import WeightAverage
@@ -268,7 +268,7 @@ def check_batch_size(size: Any, most: int, samples: str = "samples") -> int:
     return min(found, most)
 
 
-def balanced(labels: Any, width: int, weights: Any = None) -> np.ndarray[Any, Any]:
+def balanced(labels: Any, width: int, weights: Any = None) -> NDArray:
     """One weight a class: Σ w / (classes · Σ w of the class), 1 for absent classes.
 
     King and Zeng, "Logistic regression in rare events data" (2001). A class whose

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from xpnet.common import check_flag, choose
+from xpnet.common.arrays import NDArray
 from xpnet.training import scored
 
-Values = np.ndarray[Any, Any]
 Function = Callable[..., Any]
 TAKES = {"labels": "classes", "probabilities": "classes", "values": "values"}
 
@@ -116,7 +116,7 @@ class Metric:
         self.check(p.shape[1], target, weights)
         return self.score(p, target, weights)
 
-    def check(self, outputs: int, target: Values, weights: Values | None) -> None:
+    def check(self, outputs: int, target: NDArray, weights: NDArray | None) -> None:
         """Raises ValueError where it has no meaning for such predictions and targets.
 
         Args:
@@ -131,7 +131,7 @@ class Metric:
                 "sample_weight"
             )
 
-    def score(self, p: Values, target: Values, weights: Values | None) -> float:
+    def score(self, p: NDArray, target: NDArray, weights: NDArray | None) -> float:
         """The number for arrays that have been checked."""
         if self.takes is not None:
             more = {} if weights is None else {"sample_weight": weights}
@@ -141,7 +141,7 @@ class Metric:
             value = self.function(*self._guarded(*given))
         return value if type(value) is float else self._number(value)
 
-    def _guarded(self, *given: Values | None) -> Sequence[Values | None]:
+    def _guarded(self, *given: NDArray | None) -> Sequence[NDArray | None]:
         """Not to be written to: other metrics and epochs read them too."""
         return [None if values is None else _read_only(values) for values in given]
 
@@ -153,7 +153,7 @@ class Metric:
             raise TypeError(f"metric {self.name!r}: expected a number, got {what}")
         return float(value)
 
-    def _pair(self, p: Values, target: Values) -> tuple[Values, Values]:
+    def _pair(self, p: NDArray, target: NDArray) -> tuple[NDArray, NDArray]:
         """(y_true, y_pred) as a function of scikit-learn takes them."""
         if self.takes == "values":
             return flat(target), flat(p)
@@ -198,17 +198,17 @@ def _binds(parameters: inspect.Signature, count: int) -> bool:
     return True
 
 
-def _read_only(values: Values) -> Values:
+def _read_only(values: NDArray) -> NDArray:
     view = values.view()
     view.flags.writeable = False
     return view
 
 
-def labels_of(target: Values) -> Values:
+def labels_of(target: NDArray) -> NDArray:
     """Labels from labels, or from one-hot rows and shares of classes."""
     return target if target.ndim == 1 else target.argmax(axis=-1)
 
 
-def flat(rows: Values) -> Values:
+def flat(rows: NDArray) -> NDArray:
     """(samples,) of a single column."""
     return rows[:, 0] if rows.shape[1] == 1 else rows

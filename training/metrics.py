@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from xpnet.common import check_whole, choose, nearest
+from xpnet.common.arrays import NDArray
 from xpnet.common.console import warn
 from xpnet.training import scored
 from xpnet.training.metric import (
     TAKES,
     Function,
     Metric,
-    Values,
     inner_function,
     labels_of,
     signature_of,
@@ -30,14 +30,14 @@ from xpnet.training.weights import scaled
 class _BuiltIn(Metric):
     """One of the table."""
 
-    def _guarded(self, *given: Values | None) -> Sequence[Values | None]:
+    def _guarded(self, *given: NDArray | None) -> Sequence[NDArray | None]:
         return given
 
 
 class _OfClasses(_BuiltIn):
     """For predictions of a column a class."""
 
-    def check(self, outputs: int, target: Values, weights: Values | None) -> None:
+    def check(self, outputs: int, target: NDArray, weights: NDArray | None) -> None:
         """Raises ValueError for fewer columns than it needs."""
         if outputs < 2:
             raise ValueError(
@@ -51,7 +51,7 @@ class _OfClasses(_BuiltIn):
 class _OfRows(_BuiltIn):
     """For predictions and targets of one shape."""
 
-    def check(self, outputs: int, target: Values, weights: Values | None) -> None:
+    def check(self, outputs: int, target: NDArray, weights: NDArray | None) -> None:
         """Raises ValueError for labels."""
         if target.ndim == 1:
             raise ValueError(
@@ -63,7 +63,7 @@ class _OfRows(_BuiltIn):
 class _OfVaryingRows(_OfRows):
     """Likewise, and the targets are to vary."""
 
-    def check(self, outputs: int, target: Values, weights: Values | None) -> None:
+    def check(self, outputs: int, target: NDArray, weights: NDArray | None) -> None:
         """Raises ValueError for labels; warns where several targets are all equal."""
         super().check(outputs, target, weights)
         if len(target) > 1 and not varies(target, weights):
@@ -74,7 +74,7 @@ class _OfVaryingRows(_OfRows):
             )
 
 
-def _mean(values: Values, weights: Values | None) -> float:
+def _mean(values: NDArray, weights: NDArray | None) -> float:
     """NaN where no sample has a weight."""
     if weights is None:
         return float(np.average(values))
@@ -83,12 +83,14 @@ def _mean(values: Values, weights: Values | None) -> float:
     return float(np.average(values, weights=scaled(weights)))
 
 
-def _accuracy(p: Values, target: Values, weights: Values | None = None) -> float:
+def _accuracy(p: NDArray, target: NDArray, weights: NDArray | None = None) -> float:
     """Share of samples whose most probable class is the label."""
     return _mean(p.argmax(axis=1) == labels_of(target), weights)
 
 
-def _binary_accuracy(p: Values, target: Values, weights: Values | None = None) -> float:
+def _binary_accuracy(
+    p: NDArray, target: NDArray, weights: NDArray | None = None
+) -> float:
     """Share of yes/no answers on the right side of one half."""
     return _mean(((p >= 0.5) == (target >= 0.5)).mean(axis=1), weights)
 
@@ -104,7 +106,7 @@ class _TopK:
             )
 
     def __call__(
-        self, p: Values, target: Values, weights: Values | None = None
+        self, p: NDArray, target: NDArray, weights: NDArray | None = None
     ) -> float:
         """Share of samples whose label is among the k most probable classes."""
         best = np.argpartition(p, -self.k, axis=1)[:, -self.k :]
@@ -124,13 +126,13 @@ def top_k(k: int) -> Metric:
 
 
 def _mean_absolute_error(
-    p: Values, target: Values, weights: Values | None = None
+    p: NDArray, target: NDArray, weights: NDArray | None = None
 ) -> float:
     """Mean of |p - y|, in units of y."""
     return _mean(np.abs(p - target).mean(axis=1), weights)
 
 
-def _r2(p: Values, target: Values, weights: Values | None = None) -> float:
+def _r2(p: NDArray, target: NDArray, weights: NDArray | None = None) -> float:
     """R² = 1 - Σ w (y - p)² / Σ w (y - ȳ)², averaged over the outputs.
 
     1 is perfect, 0 no better than the mean. It says nothing where y does not vary, and
@@ -151,13 +153,13 @@ def _r2(p: Values, target: Values, weights: Values | None = None) -> float:
     return float(np.where(defined, 1.0 - rest / safe, flat).mean())
 
 
-def _varying(target: Values, weights: Values | None) -> Values:
+def _varying(target: NDArray, weights: NDArray | None) -> NDArray:
     """Which columns have two values or more, among the samples with a weight."""
     seen = target if weights is None else target[weights > 0.0]
     return np.asarray((seen != seen[:1]).any(axis=0))
 
 
-def varies(target: Values, weights: Values | None = None) -> bool:
+def varies(target: NDArray, weights: NDArray | None = None) -> bool:
     """Whether R² is defined: every column of `target` has two values or more."""
     return bool(_varying(target, weights).all())
 
@@ -267,9 +269,9 @@ def _as_scorer(function: Function) -> tuple[str, bool | None]:
 
 def check_metrics(
     metrics: Mapping[str, Metric],
-    target: Values,
+    target: NDArray,
     outputs: int,
-    weights: Values | None,
+    weights: NDArray | None,
     trial: bool,
 ) -> None:
     """Before anything is trained: that each metric has a meaning for such data.
@@ -291,7 +293,9 @@ def check_metrics(
             _try(metric, target, outputs, weights)
 
 
-def _try(metric: Metric, target: Values, outputs: int, weights: Values | None) -> None:
+def _try(
+    metric: Metric, target: NDArray, outputs: int, weights: NDArray | None
+) -> None:
     p = _nearly_right(target, outputs, metric.targets)
     try:
         with np.errstate(all="ignore"):
@@ -305,7 +309,7 @@ def _try(metric: Metric, target: Values, outputs: int, weights: Values | None) -
         ) from error
 
 
-def _nearly_right(target: Values, outputs: int, targets: str) -> Values:
+def _nearly_right(target: NDArray, outputs: int, targets: str) -> NDArray:
     """Made-up predictions: of the right class, or with a small error."""
     if target.ndim == 1:
         p = np.full((len(target), outputs), 0.5 / outputs, np.float32)
@@ -316,7 +320,7 @@ def _nearly_right(target: Values, outputs: int, targets: str) -> Values:
     return 0.5 * target + 0.5 / (outputs if targets == "classes" else 2)
 
 
-def confusion_matrix(predicted: Any, labels: Any, classes: int) -> Values:
+def confusion_matrix(predicted: Any, labels: Any, classes: int) -> NDArray:
     """Counts (classes, classes): row = the label, column = what was predicted.
 
     Args:

@@ -13,6 +13,7 @@ from xpnet.common import (
     check_whole,
     explains_arguments,
 )
+from xpnet.common.arrays import NDArray
 from xpnet.common.console import complain
 from xpnet.execution.interrupt import Interrupt
 from xpnet.optim import Iterate, Minimizer, Objective, StartError, get_minimizer
@@ -24,8 +25,6 @@ from xpnet.training.evaluate import check_metrics_for, evaluate, rows_of
 from xpnet.training.history import History
 from xpnet.training.progress import Progress
 from xpnet.training.trainer import Trainer
-
-Vector = np.ndarray[Any, Any]
 
 
 @explains_arguments
@@ -156,7 +155,7 @@ class FullBatch(Objective):
         assert buffers is not None
         self.buffers = buffers
         self._full = np.zeros(buffers.params.shape, trainer.dtype)
-        self._at: Vector | None = None  # where the gradients in the buffers are of
+        self._at: NDArray | None = None  # where the gradients in the buffers are of
         with trainer.backend.active():
             rows = trainer.backend.asarray(every)
             self.step.unbind()
@@ -164,29 +163,29 @@ class FullBatch(Objective):
                 samples.gather(rows, batch)
             self.step.batch.holds = None
 
-    def start(self) -> Vector:
+    def start(self) -> NDArray:
         """The trainer's parameters as they are."""
         return self._read(self.buffers.params)
 
-    def put(self, x: Vector) -> None:
+    def put(self, x: NDArray) -> None:
         """Make `x` the trainer's parameters."""
         self._at = None
         self._full[self._places] = x
         self.trainer.backend.upload(self.buffers.params, self._full)
 
-    def settle(self, x: Vector) -> None:
+    def settle(self, x: NDArray) -> None:
         """Leave the trainer at `x`: its parameters, gradients and statistics."""
         if self.buffers.state.size or self._at is None or (self._at != x).any():
             self.put(x)
             self.step.run("gradients")
         self.trainer.set_last_step(self.step)
 
-    def penalty(self, x: Vector) -> float:
+    def penalty(self, x: NDArray) -> float:
         """l1 Σ|W| + ½ l2 Σ W²."""
         w = x[: self.weights]
         return self.l1 * float(np.abs(w).sum()) + 0.5 * self.l2 * float(w @ w)
 
-    def value(self, x: Vector) -> float:
+    def value(self, x: NDArray) -> float:
         """J: forward alone, where no running statistics make training different."""
         if self.buffers.state.size:
             return self.slope(x)[0]
@@ -196,7 +195,7 @@ class FullBatch(Objective):
         total = float(self.trainer.backend.to_numpy(self.guess.total).sum())
         return total / self.total + self.penalty(x)
 
-    def slope(self, x: Vector) -> tuple[float, Vector]:
+    def slope(self, x: NDArray) -> tuple[float, NDArray]:
         """(J, ∂J/∂x)."""
         self.evaluations += 1
         self.put(x)
@@ -218,7 +217,7 @@ class FullBatch(Objective):
         if kept is not None:
             state[...] = kept
 
-    def _read(self, array: Any) -> Vector:
+    def _read(self, array: Any) -> NDArray:
         host = self.trainer.backend.to_numpy(array)
         return np.asarray(host[self._places], np.float64)
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.common import check_directory
+from xpnet.common.arrays import NDArray
 from xpnet.common.console import warn
 from xpnet.training.callbacks import Callback
 from xpnet.training.checkpoint import restore
@@ -105,7 +106,7 @@ class Keeper:
         self._writer, self._kept_at = Writer(), time.monotonic()
         self._last: tuple[int, int] | None = None
         self.batch, self.finished = 0, False
-        self.losses: np.ndarray[Any, Any] = np.empty(0)
+        self.losses: NDArray = np.empty(0)
         run = None if resume is None else read_run(resume)
         same = False
         if checkpoint is not None:

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from xpnet.common.arrays import NDArray
 from xpnet.common.console import warn
 from xpnet.training.checkpoint import FORMAT, HEAD, check_format, check_length
 from xpnet.training.description import COUNTERS, PARTS, check_counters, check_files
@@ -37,7 +36,6 @@ from xpnet.training.tensors import (
     tensors_in,
 )
 
-Values = np.ndarray[Any, Any]
 Row = dict[str, Any]
 PROGRESS = "progress"
 PLACE = ("epoch", "batch", "finished", "stopped", "curves", "callbacks")
@@ -55,8 +53,8 @@ class Picture:
     """
 
     row: Row
-    arrays: dict[str, dict[str, Values]]
-    progress: dict[str, Values]
+    arrays: dict[str, dict[str, NDArray]]
+    progress: dict[str, NDArray]
 
 
 @dataclass

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import get_backend
+from xpnet.common.arrays import NDArray
 from xpnet.training import inputs
 
-Values = np.ndarray[Any, Any]
 
-
-def numbers(values: Any, name: str) -> Values:
+def numbers(values: Any, name: str) -> NDArray:
     """Real, finite numbers; at least one.
 
     Raises:
@@ -23,7 +22,7 @@ def numbers(values: Any, name: str) -> Values:
         ValueError: none at all, NaN or infinity.
     """
     cpu = get_backend("cpu")
-    array: Values = inputs.as_array(values, name, cpu)
+    array: NDArray = inputs.as_array(values, name, cpu)
     if array.ndim == 0:
         raise ValueError(f"{name}: expected one number a sample, got {values!r}")
     if array.size == 0:
@@ -34,7 +33,7 @@ def numbers(values: Any, name: str) -> Values:
     return array
 
 
-def predictions(p: Any, name: str = "p") -> Values:
+def predictions(p: Any, name: str = "p") -> NDArray:
     """Outputs (samples, n) as floats; (samples,) is one column.
 
     Raises:
@@ -43,7 +42,7 @@ def predictions(p: Any, name: str = "p") -> Values:
     return _rows(numbers(p, name), name)
 
 
-def _rows(array: Values, name: str) -> Values:
+def _rows(array: NDArray, name: str) -> NDArray:
     if array.ndim not in (1, 2):
         raise ValueError(
             f"{name}: expected predictions of shape (samples, outputs), got "
@@ -52,7 +51,7 @@ def _rows(array: Values, name: str) -> Values:
     return _floats(array.reshape(len(array), -1))
 
 
-def targets(target: Any, p: Values, name: str = "target") -> Values:
+def targets(target: Any, p: NDArray, name: str = "target") -> NDArray:
     """Labels (samples,) for predictions of several columns, or rows (samples, n).
 
     Raises:
@@ -72,7 +71,7 @@ def targets(target: Any, p: Values, name: str = "target") -> Values:
     return labels(array, shape[1], name)
 
 
-def labels(values: Any, classes: int, name: str) -> Values:
+def labels(values: Any, classes: int, name: str) -> NDArray:
     """Labels 0 .. classes - 1, (samples,), as int64.
 
     Raises:
@@ -99,7 +98,7 @@ def labels(values: Any, classes: int, name: str) -> Values:
     return array.reshape(-1).astype(np.int64)
 
 
-def answers(values: Any, name: str) -> Values:
+def answers(values: Any, name: str) -> NDArray:
     """Yes and no, (samples,), as int64 1 and 0; of any type, as targets of one output.
 
     Raises:
@@ -113,7 +112,7 @@ def answers(values: Any, name: str) -> Values:
     return labels(array.astype(np.int64), 2, name)
 
 
-def probabilities(p: Any, name: str = "p") -> Values:
+def probabilities(p: Any, name: str = "p") -> NDArray:
     """Probabilities (samples, classes) whose rows sum to 1, or one column of "yes".
 
     Raises:
@@ -137,7 +136,7 @@ def probabilities(p: Any, name: str = "p") -> Values:
     return array
 
 
-def weights(values: Any, samples: int) -> Values | None:
+def weights(values: Any, samples: int) -> NDArray | None:
     """Sample weights (samples,), each at least 0 and not all 0; None stays None.
 
     Raises:
@@ -146,7 +145,7 @@ def weights(values: Any, samples: int) -> Values | None:
     return inputs.check_weights(values, samples, get_backend("cpu"))
 
 
-def same_length(first: Values, other: Values, names: tuple[str, str]) -> None:
+def same_length(first: NDArray, other: NDArray, names: tuple[str, str]) -> None:
     """Raises ValueError unless both have as many samples."""
     if len(first) != len(other):
         raise ValueError(
@@ -155,7 +154,7 @@ def same_length(first: Values, other: Values, names: tuple[str, str]) -> None:
         )
 
 
-def _floats(array: Values) -> Values:
+def _floats(array: NDArray) -> NDArray:
     """float32 and float64 as they are, all others as float64.
 
     Whole numbers would wrap where they are subtracted.

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-Values = np.ndarray[Any, Any]
+from xpnet.common.arrays import NDArray
+
 FLOAT, TUPLE, ARRAY, NUMBER = "float", "tuple", "array", "number"
 
 
@@ -30,7 +31,7 @@ def is_plain(value: Any) -> bool:
 
 
 def pack(
-    value: Any, arrays: dict[str, Values], to_numpy: Callable[[Any], Any], name: str
+    value: Any, arrays: dict[str, NDArray], to_numpy: Callable[[Any], Any], name: str
 ) -> Any:
     """`value` as JSON; copies of its arrays go into `arrays`.
 
@@ -61,7 +62,7 @@ def pack(
     )
 
 
-def unpack(packed: Any, arrays: dict[str, Values]) -> Any:
+def unpack(packed: Any, arrays: dict[str, NDArray]) -> Any:
     """What `pack` was given.
 
     Raises:

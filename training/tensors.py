@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from xpnet.common.arrays import NDArray
 from xpnet.execution.update import AVERAGES
 from xpnet.layers import Sequential
 from xpnet.optim import OPTIMIZERS, Optimizer, WeightAverage
@@ -13,12 +14,11 @@ from xpnet.training.folder import damaged, part_name, read_part
 from xpnet.training.sealed import check_keys
 from xpnet.training.state import TrainingState
 
-Values = np.ndarray[Any, Any]
 Shapes = dict[str, dict[str, tuple[int, ...]]]
 
 
 def packed_arrays(
-    tensors: dict[str, dict[str, Values]],
+    tensors: dict[str, dict[str, NDArray]],
 ) -> tuple[dict[str, str], dict[str, bytes]]:
     """({part: its file name}, {file name: contents}) of arrays, by part and name."""
     from safetensors.numpy import save as to_bytes
@@ -31,7 +31,7 @@ def packed_arrays(
     return files, parts
 
 
-def arrays(trainer: TrainingState) -> dict[str, dict[str, Values]]:
+def arrays(trainer: TrainingState) -> dict[str, dict[str, NDArray]]:
     """Host copies of everything that training changes, by part and name."""
     buffers, host = trainer._built("save"), trainer.backend.to_numpy
     trainer.check_owner()
@@ -60,13 +60,13 @@ def shapes(
 
 def read_arrays(
     folder: Path, files: dict[str, str], wanted: Shapes, dtype: np.dtype[Any]
-) -> dict[str, dict[str, Values]]:
+) -> dict[str, dict[str, NDArray]]:
     """The arrays of these files.
 
     Raises:
         ValueError: a damaged file, arrays of other names, shapes or types.
     """
-    found: dict[str, dict[str, Values]] = {}
+    found: dict[str, dict[str, NDArray]] = {}
     for part, named in wanted.items():
         bytes_ = sum(math.prod(shape) for shape in named.values()) * dtype.itemsize
         most = bytes_ + 4096 + 1024 * len(named)  # the header's
@@ -75,7 +75,7 @@ def read_arrays(
     return found
 
 
-def tensors_in(folder: Path, name: str, most: int) -> dict[str, Values]:
+def tensors_in(folder: Path, name: str, most: int) -> dict[str, NDArray]:
     """The arrays of one part file of at most `most` bytes."""
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
@@ -90,7 +90,7 @@ def tensors_in(folder: Path, name: str, most: int) -> dict[str, Values]:
 def _check_fit(
     path: Path,
     wanted: dict[str, tuple[int, ...]],
-    found: dict[str, Values],
+    found: dict[str, NDArray],
     dtype: np.dtype[Any],
 ) -> None:
     check_keys(path, "", wanted, found)
@@ -105,7 +105,7 @@ def _check_fit(
 
 
 def check_values(
-    optimizer: Optimizer, tensors: dict[str, dict[str, Values]], owner: str = ""
+    optimizer: Optimizer, tensors: dict[str, dict[str, NDArray]], owner: str = ""
 ) -> None:
     """Raises ValueError for NaN, infinities, and negative variances and squares."""
     ours = type(optimizer) in OPTIMIZERS.values()

@@ -9,6 +9,7 @@ import numpy as np
 
 from xpnet.backend import Backend
 from xpnet.common import check_directory, check_path, explains_arguments
+from xpnet.common.arrays import NDArray
 from xpnet.compiler import tuning
 from xpnet.compiler.buffers import FREED
 from xpnet.layers import Loss, Sequential
@@ -229,7 +230,7 @@ class Trainer(TrainingState):
         return scores
 
     @explains_arguments
-    def predict(self, x: Any, batch_size: int | None = None) -> np.ndarray[Any, Any]:
+    def predict(self, x: Any, batch_size: int | None = None) -> NDArray:
         """The outputs for x (samples, *sample), as a NumPy array (samples, n).
 
         Probabilities where the loss is a cross-entropy, the outputs themselves
@@ -247,9 +248,7 @@ class Trainer(TrainingState):
         return predict(self, x, rows_of(batch_size, len(x)))
 
     @explains_arguments
-    def predict_classes(
-        self, x: Any, batch_size: int | None = None
-    ) -> np.ndarray[Any, Any]:
+    def predict_classes(self, x: Any, batch_size: int | None = None) -> NDArray:
         """Labels (samples,) of the most probable class; yes/no as 0 and 1.
 
         Raises:

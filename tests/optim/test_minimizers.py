@@ -7,7 +7,7 @@ import pytest
 
 import xpnet as xn
 from xpnet.optim import MINIMIZERS, OPTIMIZERS, descend, get_minimizer, get_optimizer
-from xpnet.optim.line_search import LineSearch, Trial
+from xpnet.optim.line_search import LineSearch, TrialStep
 
 
 def rosenbrock(x):
@@ -149,7 +149,7 @@ def test_a_step_satisfies_the_strong_wolfe_conditions(line, c2, first):
     nothing = np.zeros(1)
 
     def at(alpha):
-        return Trial(alpha, f(alpha), slope(alpha), nothing, nothing)
+        return TrialStep(alpha, f(alpha), slope(alpha), nothing, nothing)
 
     found = LineSearch(at, at(0.0), 0.0, 1e-4, c2, 60).run(first)
     assert found is not None
@@ -161,7 +161,7 @@ def test_no_step_is_found_where_f_only_rises():
     nothing = np.zeros(1)
 
     def at(alpha):  # the slope at 0 is wrong
-        return Trial(alpha, alpha, -1.0 if alpha == 0.0 else 1.0, nothing, nothing)
+        return TrialStep(alpha, alpha, -1.0 if alpha == 0.0 else 1.0, nothing, nothing)
 
     assert LineSearch(at, at(0.0), 0.0, 1e-4, 0.9, 30).run(1.0) is None
 

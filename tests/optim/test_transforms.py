@@ -71,7 +71,7 @@ def test_the_arguments_come_first_and_weights_after_all_parameters():
     )  # fmt: skip
     names = [type(one).__name__ for one in rule.chain]
     assert names == [
-        "ClipValue", "ClipNorm", "GradientNoise", "Function", "ClipNorm",
+        "ClipValue", "ClipNorm", "GradientNoise", "FunctionTransform", "ClipNorm",
         "L2", "L1", "WeightDecay", "L2",
     ]  # fmt: skip
     assert rule.chain[3].function is f

@@ -1,6 +1,7 @@
 """The house: folders, links and lists agree, and the arrows go one way."""
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -139,3 +140,14 @@ def test_the_oldest_dependencies_are_those_that_are_tested():
     for line in lines:  # in every extra
         name, _, bound = line.partition(">=")
         assert (tested[name] + ".").startswith(bound + "."), line
+
+
+def test_an_array_of_the_host_has_one_name():
+    alias = re.compile(r"^(\w+) = np\.ndarray\[Any, Any\]", re.M)
+    found = {
+        (module, name)
+        for module, path in modules().items()
+        if ".benchmarks." not in module
+        for name in alias.findall(path.read_text(encoding="utf-8"))
+    }
+    assert found == {("xpnet.common.arrays", "NDArray")}

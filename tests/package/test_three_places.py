@@ -24,7 +24,7 @@ from xpnet.trace import batch_sum
 
 
 class Scale(Layer):
-    """a = c s ⊙ x,  ∂J/∂s = Σ_batch c x ⊙ δ."""
+    """a = c s ⊙ x,  ∂J/∂s = Σ_batch c x ⊙ grad."""
 
     def __init__(self, factor: float = 1.0) -> None:
         self.factor = factor
@@ -39,10 +39,10 @@ class Scale(Layer):
         self._x = x
         return self.factor * self.s * x
 
-    def backward(self, delta: Array) -> Array:
-        """c s ⊙ δ."""
-        self.ds[...] = batch_sum(self.factor * self._x * delta)
-        return self.factor * self.s * delta
+    def backward(self, grad: Array) -> Array:
+        """c s ⊙ grad."""
+        self.ds[...] = batch_sum(self.factor * self._x * grad)
+        return self.factor * self.s * grad
 ''',
     "layers/log_cosh.py": '''"""A smooth absolute error."""
 

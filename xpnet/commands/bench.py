@@ -47,7 +47,7 @@ MEASURING = (
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchPlan:
     """What is measured, and for how long.
 
     Attributes:
@@ -123,7 +123,7 @@ def _from(options: Namespace) -> int:
     return 0
 
 
-def _plan(options: Namespace) -> Plan:
+def _plan(options: Namespace) -> BenchPlan:
     """The options with their defaults, all checked."""
     default, nets = (FULL, tuple(range(len(NETS)))) if options.full else (QUICK, None)
     rivals = tuple(n for n in RIVALS if options.full or n != SLOW_TO_START)
@@ -148,7 +148,7 @@ def _plan(options: Namespace) -> Plan:
         for part, count in trainings.ROUNDS.items()
     }
     nets = nets or QUICK_NETS
-    return Plan(parts, nets, rivals, swept, rules, threads, race, short, rounds)
+    return BenchPlan(parts, nets, rivals, swept, rules, threads, race, short, rounds)
 
 
 def _timing(options: Namespace, default: Timing) -> Timing:
@@ -157,7 +157,7 @@ def _timing(options: Namespace, default: Timing) -> Timing:
     return replace(default, **{k: v for k, v in given.items() if v is not None})
 
 
-def _measured(plan: Plan, command: str) -> Record:
+def _measured(plan: BenchPlan, command: str) -> Record:
     """Every part of the plan; each table is printed at once."""
     threads = max(plan.threads)
     record = new_record(command, plan.race, threads)

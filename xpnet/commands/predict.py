@@ -5,11 +5,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from xpnet.backend import get_backend
 from xpnet.commands.report import print_json
 from xpnet.common import nearest, printable
+from xpnet.common.arrays import NDArray
 from xpnet.data import Dataset, Scaler, load_data
 from xpnet.data.columns import MissingColumnsError, is_number
 from xpnet.data.files import check_memory, shown
@@ -70,9 +69,7 @@ def _samples(source: str, features: list[str] | None) -> Dataset:
         ) from None
 
 
-def _rows(
-    outputs: np.ndarray[Any, Any], notes: dict[str, Any], every: bool
-) -> list[dict[str, Any]]:
+def _rows(outputs: NDArray, notes: dict[str, Any], every: bool) -> list[dict[str, Any]]:
     """One dict per sample: the prediction and its probability, or those of all."""
     task, width = notes.get("task"), outputs.shape[1]
     if task == "classification":
@@ -98,7 +95,7 @@ def _rows(
 
 
 def _class_rows(
-    outputs: np.ndarray[Any, Any], classes: list[Any], every: bool
+    outputs: NDArray, classes: list[Any], every: bool
 ) -> list[dict[str, Any]]:
     if len(classes) != outputs.shape[1]:
         raise ValueError(

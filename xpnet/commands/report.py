@@ -10,6 +10,7 @@ import numpy as np
 
 from xpnet.commands.preparation import Prepared
 from xpnet.common import printable
+from xpnet.common.arrays import NDArray
 from xpnet.common.plain import plain
 from xpnet.training.trainer import Trainer
 
@@ -32,7 +33,7 @@ class Report:
     part: str
     samples: int
     scores: dict[str, float]
-    confusion: np.ndarray[Any, Any] | None
+    confusion: NDArray | None
     classes: tuple[Any, ...]
 
 
