@@ -3,6 +3,7 @@
 from xpnet.lessons.support.fields import FIELDS, Field
 from xpnet.lessons.support.lesson import Lesson
 from xpnet.lessons.support.pictures import (
+    COLORS,
     bowl,
     confusion,
     contour,
@@ -13,7 +14,6 @@ from xpnet.lessons.support.pictures import (
     points,
 )
 from xpnet.lessons.support.run import main, prepare, run, title_of
-from xpnet.lessons.support.style import COLORS
 
 __all__ = [
     "COLORS",
