@@ -1,9 +1,9 @@
 """What lessons share: claims, numbers and checks taken down, pictures."""
 
+from xpnet.diagnosis.plots import COLORS
 from xpnet.lessons.support.fields import FIELDS, Field
 from xpnet.lessons.support.lesson import Lesson
 from xpnet.lessons.support.pictures import (
-    COLORS,
     bowl,
     confusion,
     contour,

@@ -9,20 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from xpnet.diagnosis.plots import COLORS
 from xpnet.training.plots import need_matplotlib, new_figure
 
 Plane = Callable[[NDArray[np.float64]], ArrayLike]  # f of points (n, 2): values (n,)
 Range = tuple[float, float]
-# Okabe and Ito's colours, darkest contrasts first; the yellow is too pale for lines.
-COLORS = (
-    "#0072B2",  # blue
-    "#D55E00",  # vermilion
-    "#009E73",  # green
-    "#CC79A7",  # purple
-    "#E69F00",  # orange
-    "#56B4E9",  # sky blue
-    "#000000",
-)
 STYLES: tuple[Any, ...] = (
     "-",
     "--",
