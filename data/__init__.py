@@ -4,9 +4,8 @@ from xpnet.data import datasets
 from xpnet.data.archive import load_npz
 from xpnet.data.dataset import Dataset
 from xpnet.data.datasets import DATASETS
-from xpnet.data.idx import load_idx
+from xpnet.data.idx import load_idx, load_images, load_mnist
 from xpnet.data.loaders import load_data
-from xpnet.data.mnist import load_images, load_mnist
 from xpnet.data.scaling import SCALERS, MinMaxScaler, Scaler, Standardizer
 from xpnet.data.split import split, split_indices
 from xpnet.data.table import load_csv

@@ -8,7 +8,7 @@ from xpnet.data.archive import load_npz
 from xpnet.data.dataset import Dataset
 from xpnet.data.datasets import DATASETS, load
 from xpnet.data.files import shown
-from xpnet.data.mnist import load_images, load_mnist
+from xpnet.data.idx import load_images, load_mnist
 from xpnet.data.table import load_csv
 from xpnet.data.target import encode_target
 

@@ -9,8 +9,9 @@ import numpy as np
 from xpnet.common.arrays import NDArray
 from xpnet.training.plots import BEST, figure, saved
 
-# Okabe and Ito's colours, told apart by colour-blind eyes, and line styles for print.
-LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Okabe and Ito's colours, darkest contrasts first, and line styles for print; the
+# yellow is too pale for lines.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":")
 
 
@@ -38,8 +39,8 @@ def plot_diagnosis(
     for panel, (label, values) in zip(panels, rows, strict=True):
         for i, name in enumerate(names):
             if np.isfinite(values[:, i]).any():
-                color = LINES[i % len(LINES)]
-                style = STYLES[i // len(LINES) % len(STYLES)]
+                color = COLORS[i % len(COLORS)]
+                style = STYLES[i // len(COLORS) % len(STYLES)]
                 panel.plot(steps, values[:, i], style, color=color, label=name)
         panel.set_xlabel("step")
         panel.set_ylabel(label)

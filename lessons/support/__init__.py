@@ -1,5 +1,6 @@
 """What lessons share: claims, numbers and checks taken down, pictures."""
 
+from xpnet.diagnosis.plots import COLORS
 from xpnet.lessons.support.fields import FIELDS, Field
 from xpnet.lessons.support.lesson import Lesson
 from xpnet.lessons.support.pictures import (
@@ -13,7 +14,6 @@ from xpnet.lessons.support.pictures import (
     points,
 )
 from xpnet.lessons.support.run import main, prepare, run, title_of
-from xpnet.lessons.support.style import COLORS
 
 __all__ = [
     "COLORS",

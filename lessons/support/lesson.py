@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from xpnet.common.plain import plain
-from xpnet.lessons.support.style import panels, picture_style, plain_ticks, unlabelled
+from xpnet.lessons.support.pictures import (
+    panels,
+    picture_style,
+    plain_ticks,
+    unlabelled,
+)
 
 SHOWN = 8  # values of a list that are printed
 

@@ -1,4 +1,7 @@
-"""Pictures that several lessons draw, each on given matplotlib axes."""
+"""Pictures that several lessons draw on given axes, and the style of all pictures.
+
+They are readable in print and by colour-blind readers.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -6,17 +9,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from xpnet.lessons.support.style import (
-    COLORS,
-    GREY,
-    MARKERS,
-    SIGNED,
-    SURFACE,
-    line_style,
-)
+from xpnet.diagnosis.plots import COLORS
+from xpnet.training.plots import need_matplotlib, new_figure
 
 Plane = Callable[[NDArray[np.float64]], ArrayLike]  # f of points (n, 2): values (n,)
 Range = tuple[float, float]
+STYLES: tuple[Any, ...] = (
+    "-",
+    "--",
+    "-.",
+    ":",
+    (0, (6, 1)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (1, 1)),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+SURFACE = "viridis"  # light is high
+SIGNED = "cividis"  # for weights, from negative to positive
+GREY = "#555555"
+
+RC = {
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.labelsize": 10,
+    "legend.fontsize": 8.5,
+    "legend.framealpha": 0.9,
+    "lines.linewidth": 1.6,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
+}
 GRID = 200  # points along each side of a plane
 LEVELS = 18
 
@@ -174,3 +199,55 @@ def _levels(height: NDArray[Any]) -> NDArray[Any]:
     """Evenly spaced levels between the lowest and the highest finite value."""
     finite = height[np.isfinite(height)]
     return np.linspace(finite.min(), finite.max(), LEVELS)
+
+
+def line_style(number: int) -> dict[str, Any]:
+    """Colour and dashes of curve `number`: no two curves share both."""
+    shift = number // len(COLORS)
+    return {
+        "color": COLORS[number % len(COLORS)],
+        "linestyle": STYLES[(number + shift) % len(STYLES)],
+    }
+
+
+def picture_style() -> Any:
+    """A context in which matplotlib uses `RC`.
+
+    Raises:
+        ImportError: matplotlib is missing; the message has the install line.
+    """
+    return need_matplotlib().rc_context(RC)
+
+
+def panels(
+    rows: int, columns: int, size: tuple[float, float], bowls: Sequence[int]
+) -> tuple[Any, list[Any]]:
+    """A figure of rows × columns panels, each `size` inches; `bowls` are 3-D."""
+    fig = new_figure(size[0] * columns, size[1] * rows)
+    found = [
+        fig.add_subplot(rows, columns, i + 1, projection="3d" if i in bowls else None)
+        for i in range(rows * columns)
+    ]
+    return fig, found
+
+
+def plain_ticks(fig: Any) -> None:
+    """Write 0.2, not 2 × 10⁻¹, on logarithmic axes of less than two decades."""
+    for axes in fig.axes:
+        low, high = axes.get_ylim()
+        if axes.get_yscale() == "log" and high < 60 * low:
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("{x:g}")
+
+
+def unlabelled(fig: Any) -> list[int]:
+    """Indices of panels with an axis without label; a colour bar needs one label."""
+    missing = []
+    for i, axes in enumerate(fig.axes):
+        texts = [axes.get_xlabel(), axes.get_ylabel()]
+        if hasattr(axes, "get_zlabel"):
+            texts.append(axes.get_zlabel())
+        bar = axes.get_label() == "<colorbar>"
+        if axes.axison and not (any(texts) if bar else all(texts)):
+            missing.append(i)
+    return missing

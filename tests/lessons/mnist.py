@@ -5,7 +5,7 @@ import struct
 import numpy as np
 
 from xpnet.data import datasets
-from xpnet.data.mnist import FILES
+from xpnet.data.idx import FILES
 
 
 def write_mnist(folder):

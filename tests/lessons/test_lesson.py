@@ -11,7 +11,7 @@ import pytest
 
 from tests.lessons.mnist import write_mnist
 from xpnet.lessons.support import COLORS, FIELDS, Lesson, prepare, run
-from xpnet.lessons.support.style import MARKERS, STYLES, line_style
+from xpnet.lessons.support.pictures import MARKERS, STYLES, line_style
 from xpnet.lessons.table import LESSONS
 
 ROOT = Path(__file__).resolve().parents[2]
