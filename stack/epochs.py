@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from xpnet.common.arrays import NDArray
 from xpnet.compiler import tuning
 from xpnet.execution import c_steps
 from xpnet.execution.interrupt import Interrupt
