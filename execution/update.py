@@ -108,13 +108,16 @@ class UpdateState:
 
         Rows of it, copied into `numbers`, take the place of `write`.
         """
-        self.forget()
+        self._newest = ()  # `numbers` is written elsewhere: what it holds is not known
         steps, scalars = range(first, first + len(rates)), self.optimizer.scalars
         flat: list[float] = []
-        for t, rate in zip(steps, rates, strict=True):
-            flat += scalars(rate, t).values()
+        if type(self.optimizer).scalars is Optimizer.scalars:
+            flat = rates  # the only numbers
+        else:
+            for t, rate in zip(steps, rates, strict=True):
+                flat += scalars(rate, t).values()
         found = np.empty((len(rates), self.numbers.shape[-1]), self._dtype)
-        found[:, :-2] = np.reshape(flat, (len(rates), len(self.scalars)))
+        found[:, :-2] = np.array(flat).reshape((len(rates), len(self.scalars)))
         found[:, -2] = list(map(self._sigma, steps)) if self.is_noisy else 0.0
         found[:, -1] = (
             1.0 if self.average is None else list(map(self.average.weight, steps))

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from itertools import pairwise
+from operator import attrgetter
 from threading import Lock
 
 import numpy as np
@@ -47,7 +48,7 @@ class EpochBlock:
         self._pool, self._threads = pool, threads
         self._ranges: list[StepRange] = []
         self._closing: Closing | None = None
-        self._watched = any(network.callbacks for network in group.networks)
+        self._watched = any(map(attrgetter("callbacks"), group.networks))
         self._squares = np.zeros((0, len(group.networks)))
         self._which = np.zeros(len(group.networks), np.int64)
         for at, rows in enumerate(group.same_order):
@@ -99,8 +100,7 @@ class EpochBlock:
         dtype = group.parameters.buffers.dtype
         for part, count in Counter(parts).items():
             start, stop, size = part
-            models, k = group.parameters.slice(start, stop), stop - start
-            step = group.step(models, size)
+            (models, step), k = group.step(part), stop - start
             if not _splits(step, k):
                 return []
             steps = room * count

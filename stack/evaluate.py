@@ -11,7 +11,6 @@ from xpnet.backend import Array
 from xpnet.compiler import primitives
 from xpnet.execution.evaluation import EvaluationBlocks, Stage
 from xpnet.execution.step import BatchSpec, EvaluationStep
-from xpnet.stack.compatibility import recorded_settings
 from xpnet.stack.gather import Gather, Rows, padded
 from xpnet.stack.group import NetworkGroup
 from xpnet.stack.kept import Kept
@@ -32,7 +31,7 @@ def stacked(
         kept: parameters of earlier calls.
         leaves_out: whether C is to compute some rows only, where it can.
     """
-    settings = [recorded_settings(trainer) for trainer in trainers]
+    settings = kept.settings(trainers)
     counts, rows = [0] * len(trainers), list(range(len(trainers)))
     found = kept.take(settings, counts, False, leaves_out)
     if found is None:

@@ -2,10 +2,10 @@
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import takewhile
+from operator import itemgetter
 
 import numpy as np
 
@@ -15,11 +15,10 @@ from xpnet.compiler import Program
 from xpnet.execution.interrupt import Interrupt
 from xpnet.execution.network_blocks import NetworkBlocks, balanced, network_blocks
 from xpnet.execution.step import TrainingStep
-from xpnet.stack.compatibility import recorded_settings
 from xpnet.stack.divergence import look_back, remove_diverged
 from xpnet.stack.gather import Gather
 from xpnet.stack.kept import Kept
-from xpnet.stack.layout import GroupLayout, Values, layout_of
+from xpnet.stack.layout import GroupLayout, Part, Values, layout_of
 from xpnet.stack.network import Network
 from xpnet.stack.parameters import ModelSlice, StackedParameters
 from xpnet.training.data import Samples
@@ -61,6 +60,7 @@ class NetworkGroup(GroupLayout):
         self, parameters: StackedParameters, samples: Samples, batch_size: int, w: Array
     ) -> None:
         super().__init__(parameters, samples, batch_size, w)
+        self._steps: dict[Part, tuple[ModelSlice, TrainingStep]] = {}
         self._gathers: dict[TrainingStep, Gather] = {}
         self._in_c: dict[TrainingStep, tuple[Program | None, NetworkBlocks | None]] = {}
         self._stride = 1  # steps between two looks at Ctrl-C
@@ -82,9 +82,10 @@ class NetworkGroup(GroupLayout):
         """
         self._pool, self._threads = pool, threads
         self.take(networks, samples, shuffle, w)
-        for step, (_, blocks) in self._in_c.items():
+        sources = [samples.x, samples.y, *([] if w is None else [w])]
+        for _, blocks in self._in_c.values():
             if blocks is not None:
-                blocks.read([source for source, _ in samples.pairs(step.batch, w)])
+                blocks.read(sources)
 
     def let_go(self) -> None:
         """Hold neither the networks nor their samples."""
@@ -96,34 +97,34 @@ class NetworkGroup(GroupLayout):
         super().let_go()
         steps = set(self.parameters.recorded)
         self._in_c = {at: one for at, one in self._in_c.items() if at in steps}
+        self._steps = {at: one for at, one in self._steps.items() if one[1] in steps}
 
     def record(self) -> None:
         """Build every program that an epoch runs, and so refuse what cannot train."""
+        if len(self._steps) == len(self.parts):
+            return  # in an earlier fit
         with self.backend.active():
-            for start, stop, size in {part for parts in self.plan for part in parts}:
-                self.step(self.parameters.slice(start, stop), size)
+            for part in self.parts:
+                self.step(part)
 
     @property
     def in_c(self) -> bool:
         """Whether the first step is taken in C, and threads can share most of it."""
         count, threads = len(self.parameters.active), self._threads
-        slices = [(self.parameters.slice(a, b), size) for a, b, size in self.plan[0]]
-        blocks = [self._blocks_of(self.step(*one), one[0]) for one in slices]
-        found = [one for one in blocks if one is not None]
-        sizes = [len(self._active(models)) for models, _ in slices]
+        parts = self._in_parts(self.plan[0])
+        found = [one for _, _, one in parts if one is not None]
+        sizes = [len(self._active(models)) for models, _, _ in parts]
         shared = sum(
             size
             for one, size in zip(found, sizes, strict=False)
             if size and balanced(size, one.most, threads) < size
         )
-        return len(found) == len(slices) and 2 * shared >= count
+        return len(found) == len(parts) and 2 * shared >= count
 
     @property
     def leaves_out(self) -> bool:
         """Whether networks that have ended cost nothing: all steps are in C."""
-        parts = {part for parts in self.plan for part in parts}
-        slices = [(self.parameters.slice(a, b), size) for a, b, size in parts]
-        blocks = [self._blocks_of(self.step(*one), one[0]) for one in slices]
+        blocks = [one for _, _, one in self._in_parts(self.parts)]
         return all(one is not None and one.steps.native.splits for one in blocks)
 
     def _active(self, models: ModelSlice) -> list[int]:
@@ -135,14 +136,28 @@ class NetworkGroup(GroupLayout):
         """Say that `epochs` more are to come, each of about `seconds`."""
         each = epochs * seconds / len(self.plan)  # in all, of a step of the plan
         times = Counter(part for parts in self.plan for part in parts)
-        for (start, stop, size), count in times.items():
-            step = self.step(self.parameters.slice(start, stop), size)
+        for part, count in times.items():
+            _, step = self.step(part)
             if step.replay is not None:
                 step.replay.expect_runtime(each * count)
 
-    def step(self, models: ModelSlice, size: int) -> TrainingStep:
-        """Of these rows, for batches of this size."""
-        return models.training_step(self.samples.kind(size))
+    def step(self, part: Part) -> tuple[ModelSlice, TrainingStep]:
+        """(the rows of this part of the plan, their step for its batches)."""
+        if part not in self._steps:
+            models = self.parameters.slice(*part[:2])
+            step = models.training_step(self.samples.kind(part[2]))
+            self._steps[part] = models, step
+        return self._steps[part]
+
+    def _in_parts(
+        self, parts: Iterable[Part]
+    ) -> list[tuple[ModelSlice, TrainingStep, NetworkBlocks | None]]:
+        """[(rows, their step, their steps in C or None)]."""
+        found = []
+        for part in parts:
+            models, step = self.step(part)
+            found.append((models, step, self._blocks_of(step, models)))
+        return found
 
     def _gather(self, models: ModelSlice, step: TrainingStep) -> Gather:
         """What fetches the samples of a models."""
@@ -154,10 +169,10 @@ class NetworkGroup(GroupLayout):
     def epoch(self, interrupt: Interrupt) -> Epoch:
         """Train every network for one epoch."""
         began = time.perf_counter()
-        index, training = self.order(), self.training
-        table = self.numbers.table(len(self.plan), self.frozen)
-        done = 0
-        with self.backend.active(), np.errstate(all="ignore"):
+        index, frozen, done = self.order(), self.frozen, 0
+        table = self.numbers.table(len(self.plan), frozen)
+        training = [i for i, ended in enumerate(frozen) if not ended]
+        with self.backend.active():
             self.backend.upload(self.index, index)
             self.backend.upload(self.table, table)
             if self.w is not None:
@@ -168,7 +183,8 @@ class NetworkGroup(GroupLayout):
                 done = self._advance(done)
             losses = self.backend.to_numpy(self.losses)
             if not self.backend.is_host:
-                look_back(self, losses, done)
+                with np.errstate(all="ignore"):
+                    look_back(self, losses, done)
         taken = np.minimum(self.steps, done).tolist()
         left = set(self.training)
         for i in left:
@@ -188,30 +204,30 @@ class NetworkGroup(GroupLayout):
     def _advance(self, i: int) -> int:
         """Step i of an epoch for all networks, and in C some after it; the next one."""
         parts = self.plan[i]
-        slices = [(self.parameters.slice(a, b), size) for a, b, size in parts]
-        blocks = [self._blocks_of(self.step(*one), one[0]) for one in slices]
-        stop = i + 1
-        if any(blocks):
-            alike = self.plan[i : i + self._stride]
-            stop = i + sum(1 for _ in takewhile(lambda other: other == parts, alike))
+        found, stop = self._in_parts(parts), i + 1
+        if any(map(itemgetter(2), found)):  # in C
+            end = min(i + self._stride, len(self.plan))
+            while stop < end and self.plan[stop] == parts:
+                stop += 1
         began = time.perf_counter()
-        for (models, size), in_c in zip(slices, blocks, strict=True):
+        for models, step, in_c in found:
             if in_c is None:
-                for at in range(i, stop):
-                    self._call(models, at, size)
+                with np.errstate(all="ignore"):
+                    for at in range(i, stop):
+                        self._call(models, step, at)
                 continue
             how = (self._active(models), self._pool, self._threads)
             for at, among in in_c.run(i, stop, *how):
-                step, taken = self.step(models, size), np.full_like(self.steps, at)
+                taken = np.full_like(self.steps, at)
                 remove_diverged(self, models, step, among, taken)
         took = max(time.perf_counter() - began, 1e-9)
         self._stride = min(2 * self._stride, max(1, int(SPAN * (stop - i) / took)))
         return stop
 
-    def _call(self, models: ModelSlice, i: int, size: int) -> None:
+    def _call(self, models: ModelSlice, step: TrainingStep, i: int) -> None:
         """Step i of an epoch for the networks of a models, call by call."""
-        step = self.step(models, size)
-        self._gather(models, step).run(self.index[models.rows, i, :size])
+        rows = self.index[models.rows, i, : step.batch.samples]
+        self._gather(models, step).run(rows)
         models.rule.numbers[...] = self.table[i, models.rows]
         if not self.backend.is_host:  # looked at when the epoch has ended
             step.run_whole()
@@ -307,16 +323,19 @@ def group_of(
     placed, group = _in_order(networks), None
     trainers = [network.trainer for network in placed]
     counts = [len(network.rows) for network in placed]
-    settings = [recorded_settings(trainer) for trainer in trainers]
+    settings = kept.settings(trainers)
     found = kept.take(settings, counts, True)
     if found is None:
         parameters = StackedParameters(trainers, True, settings, counts)
     else:
         parameters, rows, group = found
         parameters.take(trainers, rows, counts)
-        first, in_order = placed[0], placed
-        absent = Network(first.trainer, first.rows, first.held, frozen=True)
-        placed = [absent] * len(parameters.settings)
+        stand_in = placed[0]
+        if len(rows) < len(parameters.settings):
+            stand_in = Network(
+                stand_in.trainer, stand_in.rows, stand_in.held, frozen=True
+            )
+        in_order, placed = placed, [stand_in] * len(parameters.settings)
         for row, network in zip(rows, in_order, strict=True):
             placed[row] = network
     if group is None or group.layout != layout_of(parameters, samples, batch_size, w):
@@ -328,6 +347,8 @@ def group_of(
 def _in_order(networks: Sequence[Network]) -> list[Network]:
     """Most samples first; networks of the same samples find them in the cache."""
     first: dict[int, int] = {}
+    found: list[tuple[int, int, int]] = []
     for i, network in enumerate(networks):
-        first.setdefault(id(network.rows), i)
-    return sorted(networks, key=lambda m: (-len(m.rows), first[id(m.rows)]))
+        same = first.setdefault(id(network.rows), i)
+        found.append((-len(network.rows), same, i))
+    return [networks[i] for _, _, i in sorted(found)]

@@ -42,10 +42,12 @@ class Samples:
         width = state.model.n_outputs
         inputs.check_finite(x, "x", backend)
         y = inputs.check_y(y, self.count, loss, width, backend)
-        inputs.check_finite(y, "y", backend)
-        dtype = state.dtype
-        w = inputs.check_weights(sample_weight, self.count, backend)
-        self.labels = inputs.is_labels(y, loss)
+        self.labels = y.ndim == 1  # as `check_y` leaves labels, which are whole numbers
+        if not self.labels:
+            inputs.check_finite(y, "y", backend)
+        dtype, w = state.dtype, sample_weight
+        if w is not None:
+            w = inputs.check_weights(w, self.count, backend)
         if class_weight is not None:
             if not self.labels:
                 raise ValueError(
@@ -58,7 +60,8 @@ class Samples:
             w = inputs.check_weights(w, self.count, backend)
         self.backend = backend
         inputs.check_fits(x, "x", dtype)
-        inputs.check_fits(y, "y", dtype)
+        if not self.labels:
+            inputs.check_fits(y, "y", dtype)
         self.x = self._here(x, dtype)
         self.y = self._here(y, np.dtype(np.int32) if self.labels else dtype)
         self.w = None if w is None else self._here(w, dtype)
@@ -68,13 +71,13 @@ class Samples:
         self.host_w = None if self.w is None else backend.to_numpy(self.w)
 
     def _here(self, values: Array, dtype: np.dtype[Any]) -> Array:
-        if self.backend.is_host and isinstance(values, np.memmap):
-            return values
+        if self.backend.is_host:
+            memmap = isinstance(values, np.memmap)
+            return values if memmap else np.asarray(values, dtype)
         with self.backend.active():
             array = self.backend.asarray(values, dtype)
-            if self.backend.is_host or array.flags.c_contiguous:
-                return array
-            return array.copy()  # kernels read rows that lie one after the other
+            # Kernels read rows that lie one after the other.
+            return array if array.flags.c_contiguous else array.copy()
 
     def kind(self, size: int) -> BatchSpec:
         """The kind of a batch of `size` samples."""
@@ -174,20 +177,20 @@ class Orders:
 
     def of(self, epoch: int, count: int) -> np.ndarray[Any, Any]:
         """The row numbers 0 .. count - 1 as epoch 0, 1, ... takes them."""
-        if not self._shuffle or count <= self._batch_size:
-            return np.arange(count)
-        self._start["state"]["counter"][-1] = epoch
-        self._draw.bit_generator.state = self._start
-        return self._draw.permutation(count)
+        order: np.ndarray[Any, Any] = np.empty(count, np.int64)
+        self.write(epoch, order[None])
+        return order
 
     def write(self, epoch: int, orders: np.ndarray[Any, Any]) -> None:
-        """Those of epoch, epoch + 1, ... as the rows of `orders`."""
+        """Those of epoch, epoch + 1, ... as the rows of `orders`, (epochs, count)."""
         count = orders.shape[1]
         if not self._shuffle or count <= self._batch_size:
             orders[...] = np.arange(count)
             return
         for i, order in enumerate(orders, epoch):
-            order[...] = self.of(i, count)
+            self._start["state"]["counter"][-1] = i
+            self._draw.bit_generator.state = self._start
+            order[...] = self._draw.permutation(count)
 
 
 def mean_loss(losses: Array, weights: Array) -> Array:

@@ -84,7 +84,7 @@ class TrainingState(ParameterAccess):
         self.steps_per_graph = check_whole("", "steps_per_graph", steps_per_graph, 0)
         self.seed = check_whole("", "seed", seed, 0)
         self.metrics = get_metrics(metrics, self.loss_function.targets)
-        self.average, self._inside_averages = inputs.check_average(average), False
+        self.average, self.inside_averages = inputs.check_average(average), False
         self.history, self.stop = History(), ""
         self.steps_done = self.epochs_done = 0
         self.rates = LearningRate(self.optimizer.schedule, self.dtype)
@@ -113,7 +113,8 @@ class TrainingState(ParameterAccess):
                 does not give one row a sample.
         """
         if hasattr(self, "rule") and features == self.model.sample_shape:
-            self.check_owner()
+            if self.model.buffers is not self._buffers:
+                self.check_owner()
             return
         model = self.model.build(features)
         if len(model.shapes[-1]) != 1:

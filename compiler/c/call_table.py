@@ -64,9 +64,11 @@ class NativeCall:
 
     def point(self, arrays: Sequence[Array]) -> None:
         """Take these arrays in place of its own."""
-        self.arrays = list(arrays)
-        self.places = [address(x) for x in arrays]
-        self._owners = None
+        places = list(self.places)
+        for i, array in enumerate(arrays):
+            if array is not self.arrays[i]:
+                places[i] = address(array)
+        self.arrays, self.places, self._owners = list(arrays), places, None
 
 
 class CallTable:
