@@ -6,9 +6,8 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.common.arrays import as_host
-from xpnet.stack.gather import Rows
 from xpnet.training import inputs
-from xpnet.training.data import Samples
+from xpnet.training.data import Rows, Samples
 from xpnet.training.trainer import Trainer
 
 

@@ -11,11 +11,10 @@ from xpnet.backend import Array
 from xpnet.compiler import primitives
 from xpnet.execution.evaluation import EvaluationBlocks, Stage
 from xpnet.execution.step import BatchSpec, EvaluationStep
-from xpnet.stack.gather import Gather, Rows, padded
 from xpnet.stack.group import NetworkGroup
 from xpnet.stack.kept import Kept
 from xpnet.stack.parameters import StackedParameters
-from xpnet.training.data import Samples
+from xpnet.training.data import Gather, Rows, Samples
 from xpnet.training.trainer import Trainer
 
 Values = np.ndarray[Any, Any]
@@ -49,6 +48,17 @@ def in_rows(
     for row, rows in zip(places, own, strict=True):
         found[row] = rows
     return found
+
+
+def padded(rows: Sequence[Rows], width: int) -> Rows:
+    """Row numbers of networks that see different numbers of samples, as (k, width).
+
+    What is over repeats a network's first sample.
+    """
+    table = np.empty((len(rows), width), np.int64)
+    for line, own in zip(table, rows, strict=True):
+        line[: len(own)], line[len(own) :] = own, own[0]
+    return table
 
 
 def predict(

@@ -16,12 +16,11 @@ from xpnet.execution.interrupt import Interrupt
 from xpnet.execution.network_blocks import NetworkBlocks, balanced, network_blocks
 from xpnet.execution.step import TrainingStep
 from xpnet.stack.divergence import look_back, remove_diverged
-from xpnet.stack.gather import Gather
 from xpnet.stack.kept import Kept
 from xpnet.stack.layout import GroupLayout, Part, Values, layout_of
 from xpnet.stack.network import Network
 from xpnet.stack.parameters import ModelSlice, StackedParameters
-from xpnet.training.data import Samples
+from xpnet.training.data import Gather, Samples
 from xpnet.training.steps import SPAN
 
 

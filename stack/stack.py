@@ -24,7 +24,6 @@ from xpnet.stack.checks import (
 from xpnet.stack.compatibility import check_stackable
 from xpnet.stack.evaluate import Evaluation, in_rows, stacked
 from xpnet.stack.fit import StackFit, shared_by, workers
-from xpnet.stack.gather import Rows
 from xpnet.stack.group import NetworkGroup
 from xpnet.stack.kept import Kept
 from xpnet.stack.network import Network
@@ -32,7 +31,7 @@ from xpnet.stack.progress import progress_of
 from xpnet.training import inputs
 from xpnet.training.callbacks import Callback, check_callbacks, check_monitors
 from xpnet.training.checkpoint_callback import refuse_checkpoints
-from xpnet.training.data import Samples
+from xpnet.training.data import Rows, Samples
 from xpnet.training.divergence import check_outputs, check_sound
 from xpnet.training.history import History
 from xpnet.training.inputs import DEFAULT_BATCH

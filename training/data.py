@@ -13,6 +13,8 @@ from xpnet.training.device_memory import placed
 from xpnet.training.state import TrainingState
 from xpnet.training.weights import scaled
 
+Rows = np.ndarray[Any, np.dtype[np.int64]]  # numbers of samples
+
 
 class Samples:
     """x, y and weights of a training or validation set.
@@ -66,7 +68,7 @@ class Samples:
         self.y = self._here(y, np.dtype(np.int32) if self.labels else dtype)
         self.w = None if w is None else self._here(w, dtype)
         self.by_count = state.by_count
-        self._gathers: dict[Batch, tuple[Program, Array]] = {}
+        self._gathers: dict[Batch, Gather] = {}
         self.host_y = backend.to_numpy(self.y)
         self.host_w = None if self.w is None else backend.to_numpy(self.w)
 
@@ -85,29 +87,21 @@ class Samples:
 
     def gather(self, rows: Array, batch: Batch) -> None:
         """Copy samples `rows` (whole numbers on the device) into `batch`."""
-        program, indices = self.gathering(batch)
-        indices[...] = rows
-        program.run("gather")
+        if batch not in self._gathers:
+            self._gathers[batch] = Gather(self, batch, self.w)
+        self._gathers[batch].run(rows)
 
     def gathering(self, batch: Batch) -> tuple[Program, Array]:
         """The program that fills `batch`, and the row numbers that it reads."""
         if batch not in self._gathers:
-            self._gathers[batch] = self._record(batch)
-        return self._gathers[batch]
+            self._gathers[batch] = Gather(self, batch, self.w)
+        return self._gathers[batch].program, self._gathers[batch].rows
 
     def pairs(self, batch: Batch, w: Array = None) -> list[tuple[Array, Array]]:
         """(all samples, where a batch goes) of x, y and the weights (or `w`)."""
         w = self.w if w is None else w
         pairs = [(self.x, batch.x), (self.y, batch.y_rows)]
         return pairs if w is None else [*pairs, (w, batch.w_rows)]
-
-    def _record(self, batch: Batch) -> tuple[Program, Array]:
-        indices = self.backend.zeros((batch.samples,), np.int64)
-        calls = [
-            primitives.take(self.backend, rows, indices, out)
-            for rows, out in self.pairs(batch)
-        ]
-        return Program({"gather": calls}, {}, 0, [indices]), indices
 
     @property
     def total(self) -> float:
@@ -129,6 +123,45 @@ class Samples:
         starts = np.arange(0, count, size)
         w = self.host_w[rows].astype(np.float64)
         return np.add.reduceat(w, starts, axis=-1)
+
+
+class Gather:
+    """Copies samples into a batch: in a stack, each network its own.
+
+    Args:
+        samples: x and y.
+        batch: (batch,) or (k, batch) samples.
+        w: weights on the device, one a sample, or several blocks of them; None where
+            the batch has none, or others.
+        blocks: (k, 1), where each network's weights begin in w.
+
+    Attributes:
+        program: what copies.
+        rows: the numbers of the samples, as the program reads them.
+    """
+
+    def __init__(
+        self, samples: Samples, batch: Batch, w: Array = None, blocks: Array = None
+    ) -> None:
+        backend, shape = samples.backend, batch.y.shape[:-1]
+        self.rows = self._weighted = backend.zeros(shape, np.int64)
+        self._blocks = None if w is None else blocks
+        if self._blocks is not None:
+            self._weighted = backend.zeros(shape, np.int64)
+        take = partial(primitives.take, backend)
+        calls = [
+            take(samples.x, self.rows, batch.x),
+            take(samples.y, self.rows, batch.y_rows),
+            *([] if w is None else [take(w, self._weighted, batch.w_rows)]),
+        ]
+        self.program = Program({"gather": calls}, {}, 0, [self.rows, self._weighted])
+
+    def run(self, rows: Array) -> None:
+        """Fetch samples `rows`, whole numbers on the device."""
+        self.rows[...] = rows
+        if self._blocks is not None:
+            self._weighted[...] = rows + self._blocks
+        self.program.run("gather")
 
 
 def samples_of(state: TrainingState, *arguments: Any) -> Samples:
