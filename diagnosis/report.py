@@ -8,6 +8,7 @@ import numpy as np
 
 from xpnet.diagnosis.layer_statistics import SHARES, SIZES, Host, LayerStatistics, Row
 from xpnet.diagnosis.score import Score
+from xpnet.diagnosis.thresholds import THRESHOLDS
 from xpnet.layers import BatchNorm, LayerNorm
 from xpnet.training.state import TrainingState
 
@@ -42,6 +43,14 @@ class Finding:
     remedy: str
     value: float
     limit: float
+
+    @classmethod
+    def of(
+        cls, sign: str, layer: int | None, text: str, remedy: str, value: float
+    ) -> "Finding":
+        """The illness that `sign` shows."""
+        limit = THRESHOLDS[sign]
+        return cls(limit.illness, sign, layer, text, remedy, float(value), limit.value)
 
     def __str__(self) -> str:
         return f"{self.text}; try {self.remedy}"

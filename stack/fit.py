@@ -14,10 +14,11 @@ from xpnet.compiler import c as native
 from xpnet.execution.interrupt import Interrupt
 from xpnet.stack.epochs import EpochBlock
 from xpnet.stack.evaluate import Evaluation
-from xpnet.stack.group import Epoch, NetworkGroup, group_of
+from xpnet.stack.group import Epoch, NetworkGroup
 from xpnet.stack.kept import COMPACT_BELOW, Kept
 from xpnet.stack.memory import epochs_ahead
 from xpnet.stack.network import Network
+from xpnet.stack.placement import group_of
 from xpnet.training.data import Samples
 from xpnet.training.divergence import overflow
 from xpnet.training.history import History

@@ -17,7 +17,9 @@ from xpnet.stack import evaluate as stacked_evaluation
 from xpnet.stack import memory as stack_memory
 from xpnet.stack.checks import (
     balanced_weights,
+    check_all_sound,
     check_rows,
+    check_scores,
     check_trainers,
     check_weighed,
 )
@@ -32,10 +34,9 @@ from xpnet.training import inputs
 from xpnet.training.callbacks import Callback, check_callbacks, check_monitors
 from xpnet.training.checkpoint_callback import refuse_checkpoints
 from xpnet.training.data import Rows, Samples
-from xpnet.training.divergence import check_outputs, check_sound
+from xpnet.training.divergence import check_outputs
 from xpnet.training.history import History
 from xpnet.training.inputs import DEFAULT_BATCH
-from xpnet.training.metrics import check_metrics
 from xpnet.training.trainer import Trainer
 
 AT_ONCE = 8192  # samples × networks that a prediction computes in one go
@@ -184,7 +185,7 @@ class Stack:
         size = inputs.check_batch_size(batch_size, max(map(len, own)))
         held = self._held(validation, validation_rows, samples)
         if held is not None:
-            self._check_metrics(*held, trial=True)
+            check_scores(first, *held, trial=True)
         w, blocks = samples.w, [0] * len(own)
         if balanced:
             w, blocks = balanced_weights(first, samples, own, class_weight)
@@ -226,13 +227,6 @@ class Stack:
         check_weighed(samples, own, "validation_rows")
         return samples, own
 
-    def _check_metrics(self, samples: Samples, rows: list[Rows], trial: bool) -> None:
-        """Those of all networks are the same; one network's samples stand for all."""
-        first, own = self.trainers[0], rows[0]
-        w = None if samples.host_w is None else samples.host_w[own]
-        shapes = (samples.host_y[own], first.model.n_outputs, w)
-        check_metrics(first.metrics, *shapes, trial)
-
     # Using what was learnt.
 
     @explains_arguments
@@ -252,9 +246,9 @@ class Stack:
         samples = self._samples(x, y, sample_weight)
         own = check_rows(rows, "rows", samples.count, len(self))
         check_weighed(samples, own, "rows")
-        self._check_metrics(samples, own, trial=False)
-        size = self._at_once(batch_size)
-        self._check_sound("evaluate")
+        check_scores(self.trainers[0], samples, own, trial=False)
+        size = _at_once(batch_size, len(self))
+        check_all_sound(self.trainers, "evaluate")
         parameters, rows = stacked(self.trainers, self._kept, leaves_out=True)
         threads, own = workers(self.trainers), in_rows(parameters, rows, own)
         with shared_by(threads) as pool:
@@ -286,8 +280,8 @@ class Stack:
         if not isinstance(x, np.memmap) or not backend.is_host:
             with backend.active():
                 x = backend.asarray(x, first.dtype)
-        size = self._at_once(batch_size)
-        self._check_sound("predict")
+        size = _at_once(batch_size, len(self))
+        check_all_sound(self.trainers, "predict")
         parameters, places = stacked(self.trainers, self._kept, leaves_out=False)
         found = stacked_evaluation.predict(
             parameters, x, in_rows(parameters, places, own), size
@@ -299,11 +293,9 @@ class Stack:
                 check_outputs(trainer, outputs, f"predict: network {i}")
         return np.stack(found) if rows is None else found
 
-    def _check_sound(self, what: str) -> None:
-        for i, trainer in enumerate(self.trainers):
-            check_sound(trainer, f"{what}: network {i}")
 
-    def _at_once(self, batch_size: int | None) -> int:
-        if batch_size is None:
-            return max(1, AT_ONCE // len(self))
-        return check_whole("", "batch_size", batch_size, 1)
+def _at_once(batch_size: int | None, networks: int) -> int:
+    """Samples of each network that are computed in one go."""
+    if batch_size is None:
+        return max(1, AT_ONCE // networks)
+    return check_whole("", "batch_size", batch_size, 1)
