@@ -13,7 +13,7 @@ from xpnet.common.console import complain
 from xpnet.compiler import c as native
 from xpnet.execution.interrupt import Interrupt
 from xpnet.stack.epochs import EpochBlock
-from xpnet.stack.evaluate import Evaluation
+from xpnet.stack.evaluate import StackEvaluation
 from xpnet.stack.group import Epoch, NetworkGroup
 from xpnet.stack.kept import COMPACT_BELOW, Kept
 from xpnet.stack.memory import epochs_ahead
@@ -35,7 +35,7 @@ class WorkerGroup:
     def __init__(
         self,
         group: NetworkGroup,
-        evaluation: Evaluation | None,
+        evaluation: StackEvaluation | None,
         pool: Executor | None,
         threads: int,
         block: EpochBlock | None,
@@ -189,7 +189,7 @@ class StackFit:
         if self.held is not None:
             rows = [m.held for m in group.networks if m.held is not None]
             held = (self.held, rows, self.batch_size)
-            evaluation = Evaluation(group.parameters, *held, pool, threads)
+            evaluation = StackEvaluation(group.parameters, *held, pool, threads)
         elif group.backend.is_host:
             room = epochs_ahead(networks[0].trainer, self.samples, self.batch_size)
             block = EpochBlock(group, min(room, self.epochs), pool, threads)

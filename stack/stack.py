@@ -24,7 +24,7 @@ from xpnet.stack.checks import (
     check_weighed,
 )
 from xpnet.stack.compatibility import check_stackable
-from xpnet.stack.evaluate import Evaluation, in_rows, stacked
+from xpnet.stack.evaluate import StackEvaluation, in_rows, stacked
 from xpnet.stack.fit import StackFit, shared_by, workers
 from xpnet.stack.group import NetworkGroup
 from xpnet.stack.kept import Kept
@@ -252,7 +252,7 @@ class Stack:
         parameters, rows = stacked(self.trainers, self._kept, leaves_out=True)
         threads, own = workers(self.trainers), in_rows(parameters, rows, own)
         with shared_by(threads) as pool:
-            found = Evaluation(parameters, samples, own, size, pool, threads)
+            found = StackEvaluation(parameters, samples, own, size, pool, threads)
             scores = found.run(sorted(rows))
         self._kept.put(parameters)
         return [scores[row] for row in rows]
