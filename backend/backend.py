@@ -37,6 +37,7 @@ class Backend:
             that `compiler.cuda.driver_of` finds, False for none (every recorded
             operation is then a call of CuPy).
         precision: of products on a GPU, see `PRECISIONS`.
+        is_host: whether arrays here are NumPy arrays; asked often, so no property.
     """
 
     name: str
@@ -45,6 +46,10 @@ class Backend:
     reason: str = ""
     driver: Any = field(default=None, compare=False, repr=False)
     precision: str = "float32"
+    is_host: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_host", self.name == "numpy")
 
     def with_precision(self, precision: str) -> "Backend":
         """This backend with float32 products of `precision`, see `PRECISIONS`.
@@ -59,11 +64,6 @@ class Backend:
                 f"{self.device}; leave it at 'float32'"
             )
         return replace(self, precision=precision)
-
-    @property
-    def is_host(self) -> bool:
-        """Whether arrays here are NumPy arrays."""
-        return self.name == "numpy"
 
     @property
     def threads(self) -> int:

@@ -110,7 +110,8 @@ def one_thread(wanted: bool = True) -> AbstractContextManager[object]:
 
 def blas_threads() -> int:
     """How many threads NumPy's BLAS uses outside `one_thread`; 1 if it does not say."""
-    return _ONE.threads or int(_blas().get())
+    blas = openblas() or _through_threadpoolctl()
+    return _ONE.threads or int(blas.get())
 
 
 def _blas() -> OpenBLAS:

@@ -10,8 +10,7 @@ readers that came meanwhile are next. A thread may enter again what it is in.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from threading import Condition, Lock, RLock, get_ident
 from typing import Any
 from weakref import WeakSet
@@ -47,7 +46,7 @@ class Access:
         self._trainer = self._trainings = 0  # likewise
         self._apart = False
         self.renew()
-        self.reading, self.writing = _Reading(self), _Writing(self, False)
+        self.reading, self.writing = Reading([self]), _Writing(self, False)
         self.changing = _Writing(self, True)
         renew_after_fork(self)
 
@@ -81,40 +80,12 @@ class Access:
         if self._apart:
             self.check()
 
-    @contextmanager
-    def training(self, apart: bool = False) -> Iterator[None]:
-        """Within the block only this thread may change anything.
-
-        Args:
-            apart: whether the newest values are elsewhere meanwhile.
-
-        Raises:
-            RuntimeError: another thread trains.
-        """
-        with self._lock:
-            self.check()
-            self._trainer, before = get_ident(), self._apart
-            self._trainings, self._apart = self._trainings + 1, before or apart
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._trainings, self._apart = self._trainings - 1, before
-                if not self._trainings:
-                    self._trainer = 0
+    def training(self, apart: bool = False) -> "Training":
+        """Within the block only this thread may change anything, see `Training`."""
+        return Training([self], apart)
 
     def _others_read(self, me: int) -> bool:
         return any(reader != me for reader in self._readers)
-
-    def _read(self) -> None:
-        me = get_ident()
-        with self._lock:
-            if me in self._readers:
-                self._readers[me] += 1
-                return
-            if me != self._writer and (self._writer or self._wanted):
-                self._wait_to_read()
-            self._readers[me] = 1
 
     def _wait_to_read(self) -> None:
         turn = self._turn
@@ -127,15 +98,6 @@ class Access:
                 self._waiting -= 1
             else:
                 self._admitted -= 1
-                self._moved.notify_all()
-
-    def _read_no_more(self) -> None:
-        me = get_ident()
-        with self._lock:
-            left = self._readers.pop(me) - 1
-            if left:
-                self._readers[me] = left
-            elif self._wanted:
                 self._moved.notify_all()
 
     def _write(self, checked: bool) -> None:
@@ -170,17 +132,81 @@ class Access:
                 self._moved.notify_all()
 
 
-class _Reading:
-    """The context of a reader."""
+class Training:
+    """Within the block only this thread may change anything.
 
-    def __init__(self, access: Access) -> None:
-        self._access = access
+    Args:
+        accesses: of all models that it trains.
+        apart: whether the newest values are elsewhere meanwhile.
+
+    Raises:
+        RuntimeError: another thread trains one of them.
+    """
+
+    def __init__(self, accesses: Iterable[Access], apart: bool = False) -> None:
+        self._accesses, self._apart = accesses, apart
+        self._begun: list[tuple[Access, bool]] = []
 
     def __enter__(self) -> None:
-        self._access._read()
+        try:
+            for access in self._accesses:
+                with access._lock:
+                    if access._trainer:
+                        access.check()
+                    self._begun.append((access, access._apart))
+                    access._trainer = get_ident()
+                    access._trainings += 1
+                    access._apart = access._apart or self._apart
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __exit__(self, *error: object) -> None:
-        self._access._read_no_more()
+        for access, before in reversed(self._begun):
+            with access._lock:
+                access._trainings, access._apart = access._trainings - 1, before
+                if not access._trainings:
+                    access._trainer = 0
+
+
+class Reading:
+    """The context of a reader.
+
+    Args:
+        accesses: of all models that it reads.
+    """
+
+    def __init__(self, accesses: Iterable[Access]) -> None:
+        self._accesses = list(accesses)
+
+    def __enter__(self) -> None:
+        me, entered = get_ident(), 0
+        try:
+            for access in self._accesses:
+                with access._lock:
+                    if me in access._readers:
+                        access._readers[me] += 1
+                    else:
+                        if me != access._writer and (access._writer or access._wanted):
+                            access._wait_to_read()
+                        access._readers[me] = 1
+                entered += 1
+        except BaseException:
+            self._leave(entered)
+            raise
+
+    def __exit__(self, *error: object) -> None:
+        self._leave(len(self._accesses))
+
+    def _leave(self, entered: int) -> None:
+        me = get_ident()
+        for access in self._accesses[:entered]:
+            with access._lock:
+                left = access._readers.pop(me) - 1
+                if left:
+                    access._readers[me] = left
+                elif access._wanted:
+                    access._moved.notify_all()
 
 
 class _Writing:

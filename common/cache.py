@@ -7,7 +7,6 @@ anew. A process may be killed at any moment: what is not finished has a name of 
 (`Part`), and the next process removes it.
 """
 
-import atexit
 import os
 import re
 import stat
@@ -22,6 +21,7 @@ from typing import NamedTuple
 
 from xpnet.common.console import warn
 from xpnet.common.files import BusyError, locked
+from xpnet.common.private_folder import UnsafeError, exposed, private, temporary
 
 LIMIT = 256.0  # megabytes, where XPNET_CACHE_SIZE says nothing
 MOST_FILES = 4096
@@ -59,81 +59,20 @@ def cache_directory() -> Path:
     limit()
     named = os.environ.get("XPNET_CACHE_DIR")
     try:
-        return _private(Path(named) if named else _usual())
+        return private(Path(named) if named else _usual())
     except UnsafeError as error:
-        folder = _temporary()
+        folder = temporary()
         if named:
             told = f"XPNET_CACHE_DIR: {named} is not used ({error}); {folder} is"
             warn(told, RuntimeWarning, stacklevel=2)
         return folder
     except (OSError, RuntimeError):  # RuntimeError: there is no home
-        return _temporary()
-
-
-class UnsafeError(OSError):
-    """Other users can change what is in a folder."""
+        return temporary()
 
 
 def _usual() -> Path:
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "xpnet"
-
-
-def _temporary() -> Path:
-    """A folder for all processes of this user, or one that goes with this process."""
-    import shutil
-    import tempfile
-
-    shared = Path(tempfile.gettempdir()) / f"xpnet-{_user()}"
-    with suppress(OSError):
-        if not shared.is_symlink():  # which another user may have put there
-            return _private(shared)
-    folder, process = Path(tempfile.mkdtemp(prefix="xpnet-")), os.getpid()
-
-    @atexit.register
-    def remove() -> None:
-        if os.getpid() == process:  # not in a child of fork
-            shutil.rmtree(folder, ignore_errors=True)
-
-    return folder
-
-
-def _user() -> int:
-    return 0 if sys.platform == "win32" else os.geteuid()
-
-
-def _private(folder: Path) -> Path:
-    """`folder`, or where others can write in it one of this user's inside it.
-
-    Raises:
-        UnsafeError: others can change what is there.
-        OSError: it cannot be made, or not written.
-    """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = folder.resolve()
-    if sys.platform != "win32":
-        if os.stat(folder).st_uid not in (0, _user()):
-            raise UnsafeError("it belongs to another user")
-        if _exposed(os.stat(folder)):
-            folder /= f"xpnet-{_user()}"
-            folder.mkdir(mode=0o700, exist_ok=True)
-            if _exposed(os.lstat(folder)):
-                raise UnsafeError("others can write there")
-        for parent in folder.parents:
-            mode = os.stat(parent).st_mode
-            if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-                raise UnsafeError(f"everyone can rename what is in {parent}")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError("it cannot be written")
-    return folder
-
-
-def _exposed(info: os.stat_result) -> bool:
-    """Whether another user may have written it."""
-    if sys.platform == "win32":
-        return False
-    shared = info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return stat.S_ISLNK(info.st_mode) or info.st_uid != _user() or bool(shared)
 
 
 # What is not finished.
@@ -298,7 +237,7 @@ def _own(path: Path) -> bytes:
     handle = os.open(path, how)
     try:
         info = os.fstat(handle)
-        sound = stat.S_ISREG(info.st_mode) and not _exposed(info)
+        sound = stat.S_ISREG(info.st_mode) and not exposed(info)
         if not sound or info.st_size > LARGEST:
             return b""
         with open(handle, "rb", closefd=False) as file:

@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 # A character and its spelling, for streams that cannot encode it.
@@ -154,10 +154,9 @@ def warn(
         pass
 
 
-@contextmanager
 def bar(
     total: int, verbose: bool | None = None, stream: Any = None, **options: Any
-) -> Iterator[Callable[[int], object]]:
+) -> AbstractContextManager[Callable[[int], object]]:
     """What counts work done: a bar on a terminal.
 
     Args:
@@ -166,16 +165,24 @@ def bar(
         stream: where; standard error if None.
         options: of tqdm.
     """
+    if verbose is False:
+        return nullcontext(_uncounted)
     stream = sys.stderr if stream is None else stream
     to = Output(None) if stream is None else output(stream)
     if not (to.isatty() if verbose is None else verbose) or to.stream is None:
-        yield lambda count: None
-        return
+        return nullcontext(_uncounted)
+    return _tqdm(total=total, leave=False, file=to, dynamic_ncols=True, **options)
+
+
+def _uncounted(count: int) -> None:
+    """What no bar shows."""
+
+
+@contextmanager
+def _tqdm(**options: Any) -> Iterator[Callable[[int], object]]:
     from tqdm import tqdm
 
-    with tqdm(
-        total=total, leave=False, file=to, dynamic_ncols=True, **options
-    ) as shown:
+    with tqdm(**options) as shown:
         yield shown.update
 
 

@@ -157,6 +157,7 @@ def _unknown(function: Any, args: tuple[Any, ...], given: Iterable[str]) -> str:
     if not unknown:
         return ""
     name, owner = unknown[0], function.__qualname__
-    if function.__name__ == "__init__":
-        owner = type(args[0]).__name__
+    if args and owner.endswith(f".{function.__name__}") and "<" not in owner:
+        kind, method = type(args[0]).__name__, function.__name__
+        owner = kind if method == "__init__" else f"{kind}.{method}"
     return f"{owner}: unexpected argument {name!r}; {nearest(name, valid)}"

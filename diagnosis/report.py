@@ -10,6 +10,7 @@ from xpnet.common.arrays import NDArray
 from xpnet.common.plain import plain
 from xpnet.diagnosis.layer_statistics import SHARES, SIZES, LayerStatistics, Row
 from xpnet.diagnosis.score import Score
+from xpnet.diagnosis.thresholds import THRESHOLDS
 from xpnet.layers import BatchNorm, LayerNorm
 from xpnet.training.state import TrainingState
 
@@ -44,6 +45,14 @@ class Finding:
     remedy: str
     value: float
     limit: float
+
+    @classmethod
+    def of(
+        cls, sign: str, layer: int | None, text: str, remedy: str, value: float
+    ) -> "Finding":
+        """The illness that `sign` shows."""
+        limit = THRESHOLDS[sign]
+        return cls(limit.illness, sign, layer, text, remedy, float(value), limit.value)
 
     def __str__(self) -> str:
         return f"{self.text}; try {self.remedy}"

@@ -1,22 +1,17 @@
 """From measurements to words: what each illness looks like, and what to try."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 
-from xpnet.common.arrays import NDArray
+from xpnet.diagnosis.rate_rules import LEARNT, LOOKS, TINY, RateFindings
 from xpnet.diagnosis.report import Diagnosis, Finding, median
 from xpnet.diagnosis.score import Score
 from xpnet.diagnosis.thresholds import THRESHOLDS
 
 FEW = 20  # samples below which nothing is said of units that are idle for all of them
-LOOKS = 3  # the fewest that show a course
-LEARNT = 0.5  # of the loss is gone: flat units and large steps have done their work
-CAME_DOWN = 0.2  # of the loss is gone: the rate is not too low
 MUCH = 0.25  # of what there is to gain in training: some of it should hold elsewhere
 RARE = 0.75  # share of one class, from which on the others are rare
-TINY = 1e-300
 
 
 class Findings:
@@ -24,8 +19,7 @@ class Findings:
 
     def __init__(self, diagnosis: Diagnosis) -> None:
         self._seen, self._names = diagnosis, diagnosis.names
-        self._layers = diagnosis.layers
-        self._losses = np.array(diagnosis.losses, float)
+        self._layers, self._rate = diagnosis.layers, RateFindings(diagnosis)
 
     def all(self) -> list[Finding]:
         """Every illness that is there."""
@@ -33,12 +27,12 @@ class Findings:
         idle = [*self._idle("dead"), *self._idle("saturated")]
         explained = scale or any(f.illness == "exploding δ" for f in flow)
         ask = bool(self._seen.diverged) or not explained
-        rate = [*self._too_high()] if ask else []
+        rate = [*self._rate.too_high()] if ask else []
         ran_away = any(f.sign == "rising loss" for f in rate)
         if ran_away or any(f.illness == "dead units" for f in idle):
             flow = []  # δ of weights that are lost is no illness of its own
         if not (scale or idle or flow or rate):
-            rate = [*self._too_low()]
+            rate = [*self._rate.too_low()]
         causes = [*scale, *flow, *rate, *idle]
         end = [] if causes else [*self._guessing()]
         overfitting = [] if end else [*self._overfitting()]
@@ -66,7 +60,7 @@ class Findings:
                 what = "y" if sign == "large targets" else "x"
                 remedy = f"`Standardizer.fit({what}).transform({what})`, fitted to the "
                 remedy += "training part"
-                yield _finding(sign, None, text.format(value), remedy, value)
+                yield Finding.of(sign, None, text.format(value), remedy, value)
 
     # What flows back.
 
@@ -97,7 +91,7 @@ class Findings:
         text = ", ".join(f"{size[i]:.2g} in {self._names[i]}" for i in named)
         remedy = "`Dense(64, 'relu', initializer='he_normal')`, `BatchNorm()` between "
         remedy += "the layers, "
-        yield _finding(sign, layer, f"δ {verb}: {text}", remedy + last, ratio)
+        yield Finding.of(sign, layer, f"δ {verb}: {text}", remedy + last, ratio)
 
     # Units that do nothing.
 
@@ -117,94 +111,16 @@ class Findings:
                 remedy = "a lower learning rate, "
                 remedy += "`Dense(64, 'leaky_relu', initializer='he_normal')`, "
             else:
-                if self._gone() > LEARNT and not median(values[:half]) >= limit:
+                if self._rate.gone() > LEARNT and not median(values[:half]) >= limit:
                     continue
                 size = median(self._layers["z"][:, layer])
                 words = f"saturated: nearly flat, z has size {size:.2g}"
                 remedy = "`Dense(64, 'tanh', initializer='glorot_uniform')`, scaled "
                 remedy += "inputs, `Dense(64, 'relu')`, "
             text = f"{share:.0%} of the units of {self._names[layer]} are {words}"
-            yield _finding(sign, layer, text, remedy + "`BatchNorm()` in front", share)
-
-    # The learning rate.
-
-    def _gone(self) -> float:
-        """The share of the loss before training that is gone at the end."""
-        if not self._losses.size:
-            return 0.0
-        end = float(np.median(self._losses[-LOOKS:]))
-        return 1.0 - end / max(float(self._losses[0]), TINY)
-
-    def _too_high(self) -> Iterator[Finding]:
-        """The first of its signs."""
-        if self._seen.diverged:
-            first = self._seen.diverged.partition(";")[0]
-            yield self._high("rising loss", first, np.inf)
-            return
-        signs = {
-            "rising loss": self._risen(),
-            "bouncing loss": self._bounces(),
-            "large steps": self._steps(np.median),
-            "giant steps": self._steps(np.max, unless=self._gone() >= LEARNT),
-        }
-        words = {
-            "rising loss": "the loss ends at {:.3g} times what it was before training",
-            "bouncing loss": "the loss jumps up at {:.0%} of the looks",
-            "large steps": "a step changes the weights of {name} by {:.0%}",
-            "giant steps": "a step has changed the weights of {name} by {:.0%}, and "
-            "the loss comes down by little",
-        }
-        for sign, (value, layer) in signs.items():
-            if value > THRESHOLDS[sign].value:
-                name = "" if layer is None else self._names[layer]
-                yield self._high(
-                    sign, words[sign].format(value, name=name), value, layer
-                )
-                return
-
-    @staticmethod
-    def _high(sign: str, words: str, value: float, layer: int | None = None) -> Finding:
-        remedy = (
-            "a tenth of the learning rate, a schedule such as `Cosine(1e-3, 1000)`, "
-            "`Adam(clip_norm=1.0)`"
-        )
-        text = f"the learning rate is too high: {words}"
-        return _finding(sign, layer, text, remedy, value)
-
-    def _risen(self) -> tuple[float, None]:
-        losses = self._losses
-        if len(losses) < LOOKS:
-            return 0.0, None
-        last = losses[-max(1, len(losses) // 3) :]
-        end = float(np.median(np.where(np.isnan(last), np.inf, last)))
-        return end / max(float(losses[0]), TINY), None
-
-    def _bounces(self) -> tuple[float, None]:
-        if len(self._losses) < 2 * LOOKS:
-            return 0.0, None
-        jumps = np.diff(self._losses) > 0.2 * self._losses[0]
-        return float(jumps.mean()), None
-
-    def _steps(
-        self, over: Callable[[NDArray], Any], unless: bool = False
-    ) -> tuple[float, int | None]:
-        """The layer whose weights change most, and how much, `over` the looks."""
-        if unless:
-            return 0.0, None
-        columns = [c[np.isfinite(c)] for c in self._layers["update"].T]
-        sizes = [float(over(c)) if c.size else 0.0 for c in columns]
-        layer = int(np.argmax(sizes))
-        return sizes[layer], layer
-
-    def _too_low(self) -> Iterator[Finding]:
-        largest, layer = self._steps(np.max)
-        slow = 0.0 < largest < THRESHOLDS["small steps"].value
-        if len(self._losses) >= LOOKS and slow and self._gone() < CAME_DOWN:
-            text = "the learning rate is too low: no step changes the weights by more "
-            text += f"than {largest:.1g} of their size, and the loss came down by "
-            text += f"{self._gone():.0%}"
-            remedy = "ten times the learning rate, `Adam()`"
-            yield _finding("small steps", layer, text, remedy, largest)
+            yield Finding.of(
+                sign, layer, text, remedy + "`BatchNorm()` in front", share
+            )
 
     # What came of it.
 
@@ -225,7 +141,7 @@ class Findings:
         if score.only is not None:
             text = f"the network answers {score.only} for each of {score.samples} "
             text += f"samples: {score.own:.1%} of them are of that class"
-            yield _finding("one answer", None, text, self._wake(score), value)
+            yield Finding.of("one answer", None, text, self._wake(score), value)
             return
         what = "always guessing the mean of y"
         text = f"error is {1.0 - score.own:.2f} times that of {what}"
@@ -235,7 +151,7 @@ class Findings:
                 what = "one answer for all samples"
             text = f"{score.own:.1%} right, {score.constant:.1%} by {what}"
         text = f"the network is no better than guessing: {text}"
-        yield _finding("small gain", None, text, self._wake(score), value)
+        yield Finding.of("small gain", None, text, self._wake(score), value)
 
     def _wake(self, score: Score) -> str:
         """What makes a network learn at all, and a rare class count."""
@@ -267,7 +183,7 @@ class Findings:
             remedy = "features that tell of y, more samples, `EarlyStopping()`, "
             remedy += "`Dropout(0.5)`, `Adam(l2=1e-3)`"
             value = held.gain / score.gain
-            yield _finding("gain of training alone", None, text, remedy, value)
+            yield Finding.of("gain of training alone", None, text, remedy, value)
 
     # Validation.
 
@@ -292,11 +208,4 @@ class Findings:
             )
             remedy = "`EarlyStopping()`, more samples, `Dropout(0.5)`, "
             remedy += "`Adam(l2=1e-3)`, fewer units"
-            yield _finding(sign, None, text, remedy, ratio)
-
-
-def _finding(
-    sign: str, layer: int | None, text: str, remedy: str, value: float
-) -> Finding:
-    limit = THRESHOLDS[sign]
-    return Finding(limit.illness, sign, layer, text, remedy, float(value), limit.value)
+            yield Finding.of(sign, None, text, remedy, ratio)

@@ -1,8 +1,9 @@
-"""The evaluation of a stack in C: threads take turns at a few networks.
+"""The evaluation of one network or of many in C.
 
     for each part of the samples: gather, outputs and losses, keep both
 
-As in `network_blocks.py`, some networks go through all parts before the next few begin.
+As in `network_blocks.py`, some networks of a stack go through all parts before the next
+few begin, and threads take turns at them.
 """
 
 from collections.abc import Sequence
@@ -39,9 +40,9 @@ class EvaluationBlocks:
 
     Args:
         stages: one behind the other.
-        samples: (x, y), that the networks share.
-        rows: the numbers of each network's, (k, samples).
-        w: their weights, likewise, or None.
+        samples: what is gathered: x, y, and of one network alone its weights.
+        rows: the numbers of each network's samples, (k, samples).
+        w: in a stack their weights, likewise, or None.
         outputs: where they are kept, (k, samples, n).
         totals: Σ w l of each part, (parts, k).
         held: bytes of a network's parameters.
@@ -88,22 +89,27 @@ class EvaluationBlocks:
     def _linked(self, stage: Stage, code: native.Native, part: int) -> CallTable | None:
         if "evaluate" not in code.ops:
             return None
-        step, size = stage.step, stage.step.batch.samples
-        part_of = slice(stage.start, stage.start + size)
-        rows, targets = self._rows[:, part_of], (step.batch.x, step.batch.y_rows)
+        step, batch, stacked = stage.step, stage.step.batch, code.n_networks is not None
+        part_of = slice(stage.start, stage.start + batch.samples)
+        rows, out = self._rows[:, part_of], self._outputs[:, part_of]
+        own = rows[0].nbytes, out[0].nbytes  # of a network
+        which = self._which if stacked else None
+        if not stacked:
+            rows, out = rows[0], out[0]
+        targets = batch.x, batch.y_rows, batch.w_rows
         takes = [
-            c_steps.take(x, rows, out, self._which, rows[0].nbytes)
-            for x, out in zip(self._samples, targets, strict=True)
+            c_steps.take(source, rows, target, which, own[0])
+            for source, target in zip(self._samples, targets, strict=False)
         ]
         if None in takes:
             return None
         if self._w is not None:
             w = self._w[:, part_of]
-            takes.append(c_steps.copy(w, step.batch.w_rows, True, (w[0].nbytes, 0)))
-        out, total = self._outputs[:, part_of], self._totals[part]
+            takes.append(c_steps.copy(w, batch.w_rows, True, (w[0].nbytes, 0)))
+        total = self._totals[part]
         kept = [
-            c_steps.copy(step.output, out, True, (0, out[0].nbytes)),
-            c_steps.copy(step.total, total, True, (0, total.nbytes)),
+            c_steps.copy(step.output, out, stacked, (0, own[1])),
+            c_steps.copy(step.total, total, stacked, (0, total.nbytes)),
         ]
         first = [op for op in takes if op is not None]
         return code.link([*first, *code.ops["evaluate"], *kept])

@@ -44,9 +44,10 @@ class Interrupt:
         press = signal.getsignal(signal.SIGINT)
         if press is signal.default_int_handler or _around(press):
             self._previous[signal.SIGINT] = press
-        end = signal.getsignal(signal.SIGTERM)
-        if self._terminate and (callable(end) or end is signal.SIG_DFL):
-            self._previous[signal.SIGTERM] = end
+        if self._terminate:
+            end = signal.getsignal(signal.SIGTERM)
+            if callable(end) or end is signal.SIG_DFL:
+                self._previous[signal.SIGTERM] = end
         for number in self._previous:
             signal.signal(number, self._handle)
         return self

@@ -155,5 +155,7 @@ def balanced(count: int, most: int, threads: int) -> int:
 
     A thread that takes ⌈⌈count / block⌉ / threads⌉ blocks is the last to end.
     """
+    if threads == 1 and most >= count:
+        return count
     sizes = range(min(most, count), 0, -1)
     return min(sizes, key=lambda block: ceil(ceil(count / block) / threads) * block)

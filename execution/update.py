@@ -129,12 +129,15 @@ class UpdateState:
 
         Rows of it, copied into `numbers`, take the place of `write`.
         """
-        self.forget()
+        self._newest = ()  # `numbers` is written elsewhere: what it holds is not known
         scalars, more, flat = self.optimizer.scalars, self._more, list[float]()
-        for t, rate in enumerate(rates, first):
-            flat += scalars(rate, t).values()
-            for own in more:
-                flat += own(rate, t).values()
+        if type(self.optimizer).scalars is Optimizer.scalars and not more:
+            flat = rates  # the only numbers
+        else:
+            for t, rate in enumerate(rates, first):
+                flat += scalars(rate, t).values()
+                for own in more:
+                    flat += own(rate, t).values()
         found = np.empty((len(rates), self.numbers.shape[-1]), self._dtype)
         found[:, :-1] = np.reshape(flat, (len(rates), -1))
         steps = range(first, first + len(rates))

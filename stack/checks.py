@@ -6,9 +6,10 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.common.arrays import as_host
-from xpnet.stack.gather import Rows
 from xpnet.training import inputs
-from xpnet.training.data import Samples
+from xpnet.training.data import Rows, Samples
+from xpnet.training.divergence import check_sound
+from xpnet.training.metrics import check_metrics
 from xpnet.training.trainer import Trainer
 
 
@@ -75,11 +76,32 @@ def check_rows(rows: Any, name: str, count: int, networks: int) -> list[Rows]:
 
 def check_weighed(samples: Samples, rows: list[Rows], name: str) -> None:
     """Raises ValueError where a network's rows have no weight."""
+    if samples.host_w is None:
+        return
     seen = set[int]()
     for i, own in enumerate(rows):
         if id(own) not in seen:
             seen.add(id(own))
             inputs.check_weighed(samples.host_w, own, f"the {name} of network {i}")
+
+
+def check_scores(
+    first: Trainer, samples: Samples, rows: list[Rows], trial: bool
+) -> None:
+    """Raises ValueError or TypeError for a metric without meaning for these samples.
+
+    Metrics are those of all networks; one network's samples stand for all.
+    """
+    own = rows[0]
+    w = None if samples.host_w is None else samples.host_w[own]
+    shapes = (samples.host_y[own], first.model.n_outputs, w)
+    check_metrics(first.metrics, *shapes, trial)
+
+
+def check_all_sound(trainers: list[Trainer], what: str) -> None:
+    """Raises ValueError for a network whose weights are NaN or infinite."""
+    for i, trainer in enumerate(trainers):
+        check_sound(trainer, f"{what}: network {i}")
 
 
 def balanced_weights(

@@ -7,10 +7,12 @@ the loss. Where they do, the stack's copy of the layer (rule, loss) holds a
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
+from operator import attrgetter, is_
 from types import BuiltinFunctionType, FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import ref
 
 import numpy as np
 
@@ -29,6 +31,19 @@ UNLIMITED = (
     "max_norm",
 )  # None is a limit that is never reached
 OWN = ("learning_rate", "schedule", "slots")  # of each network's rule, kept beside it
+OF_TRAINER = attrgetter(
+    "model",
+    "model.buffers",
+    "model.sample_shape",
+    "optimizer",
+    "loss_function",
+    "seed",
+    "backend",
+    "dtype",
+    "jit",
+    "steps_per_graph",
+    "average",
+)  # what settings are read from, besides the layers, the rule and the loss
 PLAIN = {bool, int, str, type(None)}
 UNCHANGING = (FunctionType, BuiltinFunctionType, np.ufunc, ActivationFunction, type)
 BOUND = {"_parameters", "_home", "_taken", "_start"}  # of a layer, by its model
@@ -106,28 +121,71 @@ class _Same:
         return repr(self.value)
 
 
-def recorded_settings(trainer: "Trainer") -> tuple[Any, ...] | None:
+class RecordedSettings:
     """What a recorded step has taken from `trainer`, but for its arrays and rates.
 
-    Equal for two networks of equal `stack_key` if one may take the other's place in a
-    program. The first entry is the seed, where steps draw from it. None where something
-    may change unseen: an object of your own in a layer, a rule or a loss.
+    Every setting is an object that does not change. So while each attribute is the
+    object that it was, they need not be read again.
+
+    Attributes:
+        settings: equal for two networks of equal `stack_key` if one may take the
+            other's place in a program. The first entry is the seed, where steps draw
+            from it. None where something may change unseen: an object of your own in a
+            layer, a rule or a loss.
+        things: the attributes of each layer, of the rule and of the loss.
+        objects: all that the settings depend on: of the trainer, then names and values
+            of the attributes.
     """
-    model, rule, backend = trainer.model, trainer.optimizer, trainer.backend
-    drawn: list[Any] = [*rule.chain, *model.layers]
-    noisy = any(one.uses_noise for one in drawn)
-    found: list[Any] = [trainer.seed if noisy else None, model.sample_shape]
-    found += [backend, trainer.dtype, trainer.jit]
-    found += [trainer.takes_graphs, type(trainer.average)]
-    for thing in (*model.layers, rule, trainer.loss_function):
-        if not _settings(thing, found):
-            return None
-    return tuple(found)
+
+    def __init__(self, trainer: "Trainer") -> None:
+        self.things: list[dict[str, Any]] = []
+        self.objects = [*OF_TRAINER(trainer)]
+        model, rule, backend = trainer.model, trainer.optimizer, trainer.backend
+        drawn: list[Any] = [*rule.chain, *model.layers]
+        noisy = any(one.uses_noise for one in drawn)
+        found: list[Any] = [trainer.seed if noisy else None, model.sample_shape]
+        found += [backend, trainer.dtype, trainer.jit]
+        found += [trainer.takes_graphs, type(trainer.average)]
+        parts = (*model.layers, rule, trainer.loss_function)
+        known = all(_settings(thing, found, self._note) for thing in parts)
+        self.settings = tuple(found) if known else None
+
+    def _note(self, thing: Any) -> None:
+        self.things.append(vars(thing))
+        self.objects += [*vars(thing), *vars(thing).values()]
 
 
-def _settings(thing: Any, found: list[Any]) -> bool:
+def settings_of(
+    trainers: Sequence["Trainer"], known: dict[Any, RecordedSettings], sample: Any
+) -> list[tuple[Any, ...] | None]:
+    """The settings of each of these trainers.
+
+    Args:
+        trainers: in which something may have been assigned since the last call.
+        known: what earlier calls have found, by weak reference to the trainer.
+        sample: the shape of a sample; trainers that are not known are built for it.
+    """
+    found = []
+    for trainer in trainers:
+        one = known.get(ref(trainer))
+        if one is not None:
+            now = [*OF_TRAINER(trainer)]
+            for thing in one.things:
+                now += thing
+                now += thing.values()
+            same = len(now) == len(one.objects) and all(map(is_, now, one.objects))
+            one = one if same and one.settings is not None else None
+        if one is None:
+            trainer.build(sample)
+            one = known[ref(trainer, known.pop)] = RecordedSettings(trainer)
+        found.append(one.settings)
+    return found
+
+
+def _settings(thing: Any, found: list[Any], note: Callable[[Any], None]) -> bool:
     """Append the settings of a layer, rule or loss; False where one is unknown."""
     made: Any = type(thing)
+    note(thing)
     found.append(made)
     given, own, bound = _arguments(made), vars(thing), set()
     for parameter in own.get("_parameters", ()):
@@ -142,10 +200,10 @@ def _settings(thing: Any, found: list[Any]) -> bool:
         elif kind is float:
             found.append((name, kind, repr(value)))  # which tells 0.0 from -0.0
         elif isinstance(value, Layer | Transform):
-            if not _settings(value, found):
+            if not _settings(value, found, note):
                 return False
         elif name == "transforms":
-            if not all(_settings(one, found) for one in value):
+            if not all(_settings(one, found, note) for one in value):
                 return False
         elif isinstance(value, UNCHANGING) or (
             kind is tuple and {type(one) for one in value} <= PLAIN

@@ -10,6 +10,7 @@ without the others, and the histories are written at the end. That changes no nu
 import time
 from collections.abc import Iterator
 from itertools import pairwise
+from operator import attrgetter
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class EpochBlock:
         self._blocks: list[StepBlock] = []
         self._steps: list[c_steps.Steps | None] = []
         self._epochs: list[tuple[range, int, c_steps.Epochs]] = []
-        self._watched = any(network.callbacks for network in group.networks)
+        self._watched = any(map(attrgetter("callbacks"), group.networks))
         self._which = np.zeros(len(group.networks), np.int64)
         for at, rows in enumerate(group.same_order):
             self._which[rows] = at
@@ -81,9 +82,8 @@ class EpochBlock:
         self._squares = np.zeros((self._room, k, 1, 1), dtype)
         arrays = (self._which, self._weighted, self._table, self._losses)
         return [
-            group.step_block(models, group.step(models, size), self._index, *arrays)
-            for start, stop, size in group.parts
-            for models in [group.parameters.slice(start, stop)]
+            group.step_block(*group.step(part), self._index, *arrays)
+            for part in group.parts
         ]
 
     def _linked(self) -> list[tuple[range, int, c_steps.Epochs]]:

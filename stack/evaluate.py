@@ -11,12 +11,11 @@ from xpnet.common.arrays import NDArray
 from xpnet.compiler import primitives
 from xpnet.execution.evaluation import EvaluationBlocks, Stage
 from xpnet.execution.step import BatchSpec, EvaluationStep
-from xpnet.stack.compatibility import recorded_settings
-from xpnet.stack.gather import Gather, Rows, padded
 from xpnet.stack.group import NetworkGroup
 from xpnet.stack.kept import Kept
 from xpnet.stack.parameters import StackedParameters
-from xpnet.training.data import Samples
+from xpnet.training.data import Gather, Rows, Samples
+from xpnet.training.evaluate import Evaluation
 from xpnet.training.trainer import Trainer
 
 
@@ -30,7 +29,7 @@ def stacked(
         kept: parameters of earlier calls.
         leaves_out: whether C is to compute some rows only, where it can.
     """
-    settings = [recorded_settings(trainer) for trainer in trainers]
+    settings = kept.settings(trainers)
     counts, rows = [0] * len(trainers), list(range(len(trainers)))
     found = kept.take(settings, counts, False, leaves_out)
     if found is None:
@@ -48,6 +47,17 @@ def in_rows(
     for row, rows in zip(places, own, strict=True):
         found[row] = rows
     return found
+
+
+def padded(rows: Sequence[Rows], width: int) -> Rows:
+    """Row numbers of networks that see different numbers of samples, as (k, width).
+
+    What is over repeats a network's first sample.
+    """
+    table = np.empty((len(rows), width), np.int64)
+    for line, own in zip(table, rows, strict=True):
+        line[: len(own)], line[len(own) :] = own, own[0]
+    return table
 
 
 def predict(
@@ -80,8 +90,8 @@ def predict(
     return [outputs[: len(own)] for outputs, own in zip(result, rows, strict=True)]
 
 
-class Evaluation:
-    """Scores of each network on samples of its own.
+class StackEvaluation(Evaluation):
+    """Scores of each network of a stack on samples of its own.
 
     Args:
         parameters: the networks.
@@ -100,28 +110,23 @@ class Evaluation:
         pool: Executor | None = None,
         threads: int = 1,
     ) -> None:
-        self.parameters, self.samples, self.rows = parameters, samples, rows
+        self.parameters, self.rows = parameters, rows
         self._pool, self._threads = pool, threads
         counts = np.array([len(own) for own in rows])
-        self.width = int(counts.max())
+        width, first = int(counts.max()), parameters.trainers[0]
         # Alike, so that one program may do for all of them.
-        self.size = ceil(self.width / ceil(self.width / batch_size))
-        backend, dtype = parameters.backend, parameters.trainers[0].dtype
-        table = padded(rows, self.width)
-        own = np.arange(self.width) < counts[:, None]
+        size = ceil(width / ceil(width / batch_size))
+        super().__init__(first, samples, len(rows), width, size)
+        table, own = padded(rows, width), np.arange(width) < counts[:, None]
         w = own if samples.host_w is None else samples.host_w[table] * own
-        self.totals = w.sum(axis=1, dtype=np.float64)
-        self.weighted = samples.host_w is not None or not own.all()
-        with backend.active():
-            self._table = backend.asarray(table)
-            self._w: Array = backend.asarray(w, dtype) if self.weighted else None
+        self._weights = w.sum(axis=1, dtype=np.float64)
+        self._weighted = samples.host_w is not None or not own.all()
+        with self.backend.active():
+            self._table = self.backend.asarray(table)
+            self._w: Array = None
+            if self._weighted:
+                self._w = self.backend.asarray(w, first.dtype)
         self._gathers: dict[EvaluationStep, Gather] = {}
-        parts, shape = ceil(self.width / self.size), (len(rows), self.width)
-        self._outputs = np.empty(
-            (*shape, parameters.trainers[0].model.n_outputs), dtype
-        )
-        self._totals = np.empty((parts, len(rows)), dtype)
-        self._blocks: EvaluationBlocks | None = None
 
     def run(self, networks: Sequence[int] | None = None) -> list[dict[str, float]]:
         """[{"loss": Σ w l / Σ w, metric: value, ...}, ...], one a network.
@@ -130,75 +135,37 @@ class Evaluation:
             networks: those that are scored, others have no scores; None for all.
         """
         networks = range(len(self.rows)) if networks is None else networks
-        parameters = self.parameters
         with (
             np.errstate(all="ignore"),
-            parameters.backend.active(),
-            parameters.averaged(),
+            self.backend.active(),
+            self.parameters.averaged(),
         ):
-            stages = self._stages()
-            blocks = self._in_c(stages)
+            stages = self.stages(self._step)
+            blocks = self._linked(stages)
             if blocks is not None:
                 blocks.run(networks, self._pool, self._threads)
             else:
-                self._call(stages)
-        totals = self._totals.sum(axis=0, dtype=np.float64)
+                self.call(stages, self._fetch)
         found: list[dict[str, float]] = [{} for _ in self.rows]
         for i in networks:
-            found[i] = self._scores(i, self._outputs[i], totals[i])
+            metrics = self.parameters.trainers[i].metrics
+            found[i] = self.scores(i, metrics, self._weights[i], self.rows[i])
         return found
 
-    def _stages(self) -> list[Stage]:
-        """The equal parts, and the short one that may be over."""
-        models, stages = self.parameters.slice(0, len(self.rows)), []
-        full, rest = divmod(self.width, self.size)
-        for start, size, count in ((0, self.size, full), (full * self.size, rest, 1)):
-            if size:
-                kind = self.samples.kind(size)
-                kind = BatchSpec(kind.shape, kind.labels, self.weighted)
-                step = models.evaluation_step(kind, targets=True)
-                stages.append(Stage(step, start, count))
-        return stages
+    def _step(self, size: int) -> EvaluationStep:
+        kind = self.samples.kind(size)
+        kind = BatchSpec(kind.shape, kind.labels, self._weighted)
+        models = self.parameters.slice(0, len(self.rows))
+        return models.evaluation_step(kind, targets=True)
 
-    def _in_c(self, stages: list[Stage]) -> EvaluationBlocks | None:
-        """The evaluation in C; None where it goes call by call."""
-        if not self.parameters.backend.is_host:
-            return None
-        if self._blocks is None or not self._blocks.fits(stages):
-            samples, kept = self.samples, (self._outputs, self._totals)
-            self._blocks = EvaluationBlocks(
-                stages,
-                (samples.x, samples.y),
-                self._table,
-                self._w,
-                *kept,
-                self.parameters.buffers.params[0].nbytes,
-            )
-        return self._blocks if self._blocks.possible else None
+    def _linked(self, stages: list[Stage]) -> EvaluationBlocks | None:
+        sources = (self.samples.x, self.samples.y)
+        held = self.parameters.buffers.params[0].nbytes
+        return self.in_c(stages, sources, self._table, self._w, held)
 
-    def _call(self, stages: list[Stage]) -> None:
-        to_numpy, number = self.parameters.backend.to_numpy, 0
-        for stage in stages:
-            step = stage.step
-            if step not in self._gathers:
-                self._gathers[step] = Gather(self.samples, step.batch)
-            for i in range(stage.count):
-                start = stage.start + i * step.batch.samples
-                part = slice(start, start + step.batch.samples)
-                self._gathers[step].run(self._table[:, part])
-                if step.batch.w_rows is not None:
-                    step.batch.w_rows[...] = self._w[:, part]
-                step.run()
-                self._outputs[:, part] = to_numpy(step.output)
-                self._totals[number] = to_numpy(step.total).reshape(-1)
-                number += 1
-
-    def _scores(self, i: int, outputs: NDArray, total: float) -> dict[str, float]:
-        rows, samples = self.rows[i], self.samples
-        w = None if samples.host_w is None else samples.host_w[rows]
-        y = samples.host_y[rows]
-        weight = self.totals[i]
-        result = {"loss": float(total / weight) if weight > 0.0 else 0.0}
-        for name, metric in self.parameters.trainers[i].metrics.items():
-            result[name] = metric.score(outputs[: len(rows)], y, w)
-        return result
+    def _fetch(self, step: EvaluationStep, part: slice) -> None:
+        if step not in self._gathers:
+            self._gathers[step] = Gather(self.samples, step.batch)
+        self._gathers[step].run(self._table[:, part])
+        if step.batch.w_rows is not None:
+            step.batch.w_rows[...] = self._w[:, part]

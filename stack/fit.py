@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from operator import attrgetter
 
 from xpnet.backend import Array
 from xpnet.backend.blas import one_thread
@@ -12,16 +13,18 @@ from xpnet.common.console import complain
 from xpnet.compiler import c as native
 from xpnet.execution.interrupt import Interrupt
 from xpnet.stack.epochs import EpochBlock
-from xpnet.stack.evaluate import Evaluation
-from xpnet.stack.group import Epoch, NetworkGroup, group_of
+from xpnet.stack.evaluate import StackEvaluation
+from xpnet.stack.group import Epoch, NetworkGroup
 from xpnet.stack.kept import COMPACT_BELOW, Kept
 from xpnet.stack.memory import epochs_ahead
 from xpnet.stack.network import Network
+from xpnet.stack.placement import group_of
 from xpnet.training.data import Samples
 from xpnet.training.divergence import overflow
 from xpnet.training.history import History
 from xpnet.training.trainer import Trainer
 
+ALONE = nullcontext()
 MIN_NETWORKS_PER_THREAD = 8  # networks that a thread is worth
 Scores = list[dict[str, float]]  # of each network
 
@@ -32,8 +35,8 @@ class WorkerGroup:
     def __init__(
         self,
         group: NetworkGroup,
-        evaluation: Evaluation | None,
-        pool: ThreadPoolExecutor,
+        evaluation: StackEvaluation | None,
+        pool: Executor | None,
         threads: int,
         block: EpochBlock | None,
     ) -> None:
@@ -93,9 +96,11 @@ class StackFit:
         """Train the networks, at most `fitting` of them side by side."""
         parts = math.ceil(len(networks) / fitting)
         interrupted = ""
+        metrics, validated = networks[0].trainer.metrics, self.held is not None
+        empty = History.of(metrics, validated)  # metrics are those of all networks
         for network in networks:
-            metrics, validated = network.trainer.metrics, self.held is not None
-            network.trainer.history = History.of(metrics, validated)
+            history = History(empty.monitor, empty.higher_is_better)
+            network.trainer.history = history
             network.trainer.stop = ""
         with Interrupt() as interrupt:
             for part in range(parts):
@@ -115,26 +120,24 @@ class StackFit:
     def _side_by_side(self, networks: list[Network], interrupt: Interrupt) -> None:
         """Train networks side by side; callbacks see the end however it comes."""
         groups: list[WorkerGroup] = []
-        count = workers([network.trainer for network in networks])
-        with ExitStack() as ends:
-            ends.callback(lambda: self._end(groups))
-            if count > 1:
-                ends.enter_context(one_thread())
-            pool = ends.enter_context(ThreadPoolExecutor(count))
-            groups += self._fit_groups(networks, count, pool)
-            for network in networks:
-                for callback in network.callbacks:
-                    callback.on_fit_begin(network.trainer)
-            left = self.epochs
-            while left and groups:
-                left -= self._next_epochs(groups, left, pool, interrupt)
-                ended = [worker for worker in groups if not worker.group.alive]
-                groups[:] = [self._compact(t) for t in groups if t.group.alive]
-                self._keep(ended)
-                for worker in groups:
-                    worker.foresee(left)
-            still = list(groups)
-        self._keep(still)
+        count = workers(list(map(attrgetter("trainer"), networks)))
+        try:
+            with shared_by(count) as pool:
+                groups += self._fit_groups(networks, count, pool)
+                for network in networks:
+                    for callback in network.callbacks:
+                        callback.on_fit_begin(network.trainer)
+                left = self.epochs
+                while left and groups:
+                    left -= self._next_epochs(groups, left, pool, interrupt)
+                    ended = [worker for worker in groups if not worker.group.alive]
+                    groups[:] = [self._compact(t) for t in groups if t.group.alive]
+                    self._keep(ended)
+                    for worker in groups:
+                        worker.foresee(left)
+        finally:
+            self._end(groups)
+        self._keep(groups)
 
     def _keep(self, groups: Sequence[WorkerGroup]) -> None:
         """The programs of these groups are for another fit."""
@@ -145,7 +148,7 @@ class StackFit:
         self,
         groups: list[WorkerGroup],
         left: int,
-        pool: ThreadPoolExecutor,
+        pool: Executor | None,
         interrupt: Interrupt,
     ) -> int:
         """The next epoch of all groups, or several of the only one; how many."""
@@ -156,13 +159,13 @@ class StackFit:
                 self._rows(groups[0], epoch)
             return count
         run = partial(WorkerGroup.epoch, interrupt=interrupt)
-        done = map(run, groups) if len(groups) == 1 else pool.map(run, groups)
+        done = map(run, groups) if pool is None else pool.map(run, groups)
         for worker, result in zip(groups, list(done), strict=True):
             self._rows(worker, *result)
         return 1
 
     def _fit_groups(
-        self, networks: list[Network], count: int, pool: ThreadPoolExecutor
+        self, networks: list[Network], count: int, pool: Executor | None
     ) -> list[WorkerGroup]:
         """One group whose steps threads share in C; else a group for each thread.
 
@@ -177,7 +180,7 @@ class StackFit:
         return [self._fit_group(networks[i::count], pool, 1) for i in range(count)]
 
     def _fit_group(
-        self, networks: list[Network], pool: ThreadPoolExecutor, threads: int
+        self, networks: list[Network], pool: Executor | None, threads: int
     ) -> WorkerGroup:
         batches = (self.samples, self.batch_size, self.shuffle, self.w)
         group = group_of(networks, self.kept, *batches, pool, threads)
@@ -186,7 +189,7 @@ class StackFit:
         if self.held is not None:
             rows = [m.held for m in group.networks if m.held is not None]
             held = (self.held, rows, self.batch_size)
-            evaluation = Evaluation(group.parameters, *held, pool, threads)
+            evaluation = StackEvaluation(group.parameters, *held, pool, threads)
         elif group.backend.is_host:
             room = epochs_ahead(networks[0].trainer, self.samples, self.batch_size)
             block = EpochBlock(group, min(room, self.epochs), threads)
@@ -258,7 +261,7 @@ class StackFit:
             for callback in network.callbacks:
                 callback.on_epoch_end(trainer, row)
             if epoch.last and not left:
-                group.parameters.load(i)
+                group.parameters.load([i])
         if trainer.stop and not left:
             self._leave(group, i)
 
@@ -272,6 +275,20 @@ def workers(trainers: Sequence[Trainer]) -> int:
     return max(
         1, min(trainers[0].backend.threads, len(trainers) // MIN_NETWORKS_PER_THREAD)
     )
+
+
+def shared_by(threads: int) -> AbstractContextManager[Executor | None]:
+    """Within the block threads share the networks: their pool, or None for one thread.
+
+    BLAS computes with one thread where several share them.
+    """
+    return ALONE if threads == 1 else _pool(threads)
+
+
+@contextmanager
+def _pool(threads: int) -> Iterator[Executor]:
+    with one_thread(), ThreadPoolExecutor(threads) as pool:
+        yield pool
 
 
 def _row(

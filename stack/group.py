@@ -1,7 +1,6 @@
 """The epochs of networks that train together: steps over all of them at once."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -20,14 +19,11 @@ from xpnet.execution.network_blocks import (
 )
 from xpnet.execution.step import TrainingStep
 from xpnet.execution.steps import GatherSpec, StepBlock
-from xpnet.stack.compatibility import recorded_settings
 from xpnet.stack.divergence import look_back, remove_diverged
-from xpnet.stack.gather import Gather
-from xpnet.stack.kept import Kept
-from xpnet.stack.layout import GroupLayout, layout_of
+from xpnet.stack.layout import GroupLayout, Part
 from xpnet.stack.network import Network
 from xpnet.stack.parameters import ModelSlice, StackedParameters
-from xpnet.training.data import Samples
+from xpnet.training.data import Gather, Samples
 
 
 @dataclass
@@ -59,18 +55,15 @@ class NetworkGroup(GroupLayout):
 
     Args:
         parameters, samples, batch_size, w: see `GroupLayout`.
-
-    Attributes:
-        parts: {(start, stop, batch size) of the rows: steps in an epoch}.
     """
 
     def __init__(
         self, parameters: StackedParameters, samples: Samples, batch_size: int, w: Array
     ) -> None:
         super().__init__(parameters, samples, batch_size, w)
+        self._steps: dict[Part, tuple[ModelSlice, TrainingStep]] = {}
         self._blocks: dict[TrainingStep, StepBlock] = {}
         self._pace = Pace()
-        self.parts = Counter(part for parts in self.plan for part in parts)
 
     def begin(
         self,
@@ -101,12 +94,15 @@ class NetworkGroup(GroupLayout):
         super().let_go()
         steps = set(self.parameters.recorded)
         self._blocks = {at: one for at, one in self._blocks.items() if at in steps}
+        self._steps = {at: one for at, one in self._steps.items() if one[1] in steps}
 
     def record(self) -> None:
         """Build every program that an epoch runs, and so refuse what cannot train."""
+        if len(self._steps) == len(self.parts):
+            return  # in an earlier fit
         with self.backend.active():
-            for start, stop, size in set(self.parts):
-                self.step(self.parameters.slice(start, stop), size)
+            for part in self.parts:
+                self.step(part)
 
     @property
     def in_c(self) -> bool:
@@ -131,14 +127,18 @@ class NetworkGroup(GroupLayout):
     def foresee(self, epochs: int, seconds: float) -> None:
         """Say that `epochs` more are to come, each of about `seconds`."""
         each = epochs * seconds / len(self.plan)  # in all, of a step of the plan
-        for (start, stop, size), count in self.parts.items():
-            step = self.step(self.parameters.slice(start, stop), size)
+        for part, count in self.parts.items():
+            _, step = self.step(part)
             if step.replay is not None:
                 step.replay.expect_runtime(each * count)
 
-    def step(self, models: ModelSlice, size: int) -> TrainingStep:
-        """Of these rows, for batches of this size."""
-        return models.training_step(self.samples.kind(size))
+    def step(self, part: Part) -> tuple[ModelSlice, TrainingStep]:
+        """(the rows of this part of the plan, their step for its batches)."""
+        if part not in self._steps:
+            models = self.parameters.slice(*part[:2])
+            step = models.training_step(self.samples.kind(part[2]))
+            self._steps[part] = models, step
+        return self._steps[part]
 
     def epoch(self, interrupt: Interrupt) -> Epoch:
         """Train every network for one epoch."""
@@ -235,13 +235,11 @@ class NetworkGroup(GroupLayout):
         """What takes step i of an epoch: blocks of consecutive networks."""
         return [self._block(part) for part in self.plan[i]]
 
-    def _block(self, part: tuple[int, int, int]) -> StepBlock:
-        """The steps of (start, stop, batch size), of one epoch."""
-        start, stop, size = part
-        models = self.parameters.slice(start, stop)
-        step = self.step(models, size)
+    def _block(self, part: Part) -> StepBlock:
+        """The steps of this part of the plan, of one epoch."""
+        models, step = self.step(part)
         if step not in self._blocks:
-            fetch = self._fetch(range(start, stop), step)
+            fetch = self._fetch(range(*part[:2]), step)
             lists = (self.index, self.own, self.weighted)
             places = (self.table, self.losses)
             self._blocks[step] = self.step_block(models, step, *lists, *places, fetch)
@@ -294,53 +292,3 @@ class NetworkGroup(GroupLayout):
         held = each * parameters.buffers.params[0].nbytes
         places = (table[:, rows], losses[:, rows], kept, held, rows.start)
         return StepBlock(step, gathers, fetch, *places)
-
-
-def group_of(
-    networks: Sequence[Network],
-    kept: "Kept[NetworkGroup]",
-    samples: Samples,
-    batch_size: int,
-    shuffle: bool,
-    w: Array = None,
-    pool: Executor | None = None,
-    threads: int = 1,
-) -> NetworkGroup:
-    """The networks as a group: with programs that are kept, or with new ones.
-
-    Those with most samples are first, and those that see the same ones side by side. In
-    rows without a network the first of them stands in; it is not trained there.
-
-    Args:
-        networks: of equal `stack_key`, built.
-        kept: the programs of earlier groups.
-        samples, batch_size, w: see `NetworkGroup`.
-        shuffle, pool, threads: see `NetworkGroup.begin`.
-    """
-    placed, group = _in_order(networks), None
-    trainers = [network.trainer for network in placed]
-    counts = [len(network.rows) for network in placed]
-    settings = [recorded_settings(trainer) for trainer in trainers]
-    found = kept.take(settings, counts, True)
-    if found is None:
-        parameters = StackedParameters(trainers, True, settings, counts)
-    else:
-        parameters, rows, group = found
-        parameters.take(trainers, rows, counts)
-        first, in_order = placed[0], placed
-        absent = Network(first.trainer, first.rows, first.held, frozen=True)
-        placed = [absent] * len(parameters.settings)
-        for row, network in zip(rows, in_order, strict=True):
-            placed[row] = network
-    if group is None or group.layout != layout_of(parameters, samples, batch_size, w):
-        group = NetworkGroup(parameters, samples, batch_size, w)
-    group.begin(placed, samples, shuffle, w, pool, threads)
-    return group
-
-
-def _in_order(networks: Sequence[Network]) -> list[Network]:
-    """Most samples first; networks of the same samples find them in the cache."""
-    first: dict[int, int] = {}
-    for i, network in enumerate(networks):
-        first.setdefault(id(network.rows), i)
-    return sorted(networks, key=lambda m: (-len(m.rows), first[id(m.rows)]))

@@ -1,12 +1,12 @@
 """The numbers of an epoch's steps (rates, corrections) for all networks of a stack."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xpnet.common.arrays import NDArray
-from xpnet.optim import TRANSFORMS, Transform
+from xpnet.optim import TRANSFORMS, Constant, Transform
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
@@ -26,7 +26,16 @@ class Numbers:
 
     def __init__(self, trainers: Sequence["Trainer"]) -> None:
         self._trainers = trainers
-        self._rules = [(_plain(t.optimizer), t.average) for t in trainers]
+        self._rules: list[tuple[Any, ...]] = []
+        for trainer in trainers:
+            rule, own = trainer.optimizer, list[Any]([trainer.average])
+            numbered = [one for one in rule.transforms if one.has_scalars]
+            for thing in list[Any]([rule, *numbered]):
+                own.append(type(thing))
+                for name, value in vars(thing).items():
+                    if name not in APART:
+                        own.append((name, repr(value)))
+            self._rules.append(tuple(own))
 
     def table(self, steps: int, frozen: Sequence[bool]) -> NDArray:
         """The numbers of the next `steps` steps; a frozen network's rate is 0."""
@@ -39,35 +48,36 @@ class Numbers:
 
     def shared(
         self, steps: Sequence[int], frozen: Sequence[bool]
-    ) -> Iterator[tuple[list[int], NDArray]]:
-        """(networks, the numbers of their next steps, (steps, names)).
+    ) -> list[tuple[list[int], NDArray]]:
+        """[(networks, the numbers of their next steps, (steps, names))].
 
         Args:
             steps: of each network.
             frozen: whose rate is 0.
         """
+        found: list[tuple[list[int], NDArray]] = []
         same_numbers: dict[Hashable, list[int]] = {}
-        for i in range(len(self._trainers)):
+        for i, trainer in enumerate(self._trainers):
             if frozen[i]:
                 idle = self.idle(i)
-                yield [i], np.broadcast_to(idle, (steps[i], len(idle)))
-            else:
-                same_numbers.setdefault((steps[i], self._key(i)), []).append(i)
+                found.append(([i], np.broadcast_to(idle, (steps[i], len(idle)))))
+                continue
+            rates = trainer.rates
+            key: Hashable = i
+            schedule: Any = rates.schedule
+            if type(schedule) is Constant:
+                schedule = schedule.rate
+            # Else a function, perhaps of the caller's own class without a hash.
+            if getattr(schedule, "__hash__", None) is not None:
+                own = (schedule, rates.scale, rates.fixed, trainer.steps_done)
+                key = (steps[i], self._rules[i], own)
+            same_numbers.setdefault(key, []).append(i)
         for networks in same_numbers.values():
             trainer = self._trainers[networks[0]]
             done = trainer.steps_done
-            rates = trainer.rates.of(done, steps[networks[0]])
-            yield networks, trainer.rule.table(rates, done + 1)
-
-    def _key(self, i: int) -> Hashable:
-        """Equal for networks whose numbers are."""
-        trainer = self._trainers[i]
-        rates = trainer.rates
-        schedule: Any = rates.schedule  # a function, perhaps of the caller's own class
-        if not isinstance(schedule, Hashable):
-            return i
-        own = (rates.schedule, rates.scale, rates.fixed, trainer.steps_done)
-        return self._rules[i], own
+            now = trainer.rates.of(done, steps[networks[0]])
+            found.append((networks, trainer.rule.table(now, done + 1)))
+        return found
 
     def idle(self, i: int) -> NDArray:
         """The numbers of a step that leaves network i where it is."""
@@ -75,13 +85,3 @@ class Numbers:
         (row,) = trainer.rule.table([0.0], trainer.steps_done + 1)
         found: NDArray = row
         return found
-
-
-def _plain(rule: Any) -> tuple[Any, ...]:
-    """Equal for rules that give equal numbers."""
-    numbered = [rule, *[one for one in rule.transforms if one.has_scalars]]
-    return tuple([(type(one), k, repr(v)) for one in numbered for k, v in _own(one)])
-
-
-def _own(thing: Any) -> list[tuple[str, Any]]:
-    return [(k, v) for k, v in vars(thing).items() if k not in APART]

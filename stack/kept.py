@@ -2,14 +2,21 @@
 
 A stack of the same networks, or of some of them, finds its programs again: only the
 values of the arrays are copied. What a program has taken from a network is in its
-`recorded_settings`; a network whose settings have changed finds no place.
+`RecordedSettings`; a network whose settings have changed finds no place.
 """
 
+from collections.abc import Sequence
 from threading import Lock
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from weakref import ref
 
+from xpnet.backend import Shape
 from xpnet.common.access import renew_after_fork
+from xpnet.stack.compatibility import RecordedSettings, settings_of
 from xpnet.stack.parameters import StackedParameters
+
+if TYPE_CHECKING:
+    from xpnet.training.trainer import Trainer
 
 ROOM = 32 << 20  # bytes that a stack keeps, at most
 COMPACT_BELOW = 0.75  # share of rows in use: with fewer a stack is compacted
@@ -39,6 +46,7 @@ class Kept(Generic[G]):
 
     def __init__(self) -> None:
         self._kept: list[tuple[StackedParameters, G | None]] = []
+        self._settings: dict[ref[Trainer], RecordedSettings] = {}
         self.renew()
         renew_after_fork(self)
 
@@ -48,6 +56,18 @@ class Kept(Generic[G]):
 
     def __len__(self) -> int:
         return len(self._kept)
+
+    def settings(
+        self, trainers: Sequence["Trainer"], sample: Shape | None = None
+    ) -> list[tuple[Any, ...] | None]:
+        """`RecordedSettings` of these trainers; they are built for samples of a shape.
+
+        Args:
+            trainers: of a stack.
+            sample: the shape; None where they are built.
+        """
+        sample = trainers[0].model.sample_shape if sample is None else sample
+        return settings_of(trainers, self._settings, sample)
 
     def take(
         self,
@@ -59,7 +79,7 @@ class Kept(Generic[G]):
         """(parameters, the row of each network, the group that had them last), or None.
 
         Args:
-            settings: `recorded_settings` of the networks.
+            settings: `RecordedSettings` of the networks.
             counts: samples of each in an epoch, most first.
             training: whether they are trained.
             leaves_out: whether C is to compute some of the rows only, where it can.

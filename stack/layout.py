@@ -11,6 +11,7 @@ once. In C the row is left out from then on; elsewhere it is computed at a rate 
 unread, until the stack is compacted.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
@@ -24,6 +25,8 @@ from xpnet.stack.network import Network
 from xpnet.stack.parameters import StackedParameters
 from xpnet.stack.rollback import Rollback
 from xpnet.training.data import Orders, Samples, mean_loss
+
+Part = tuple[int, int, int]  # (start, stop, batch size) of rows that take a step
 
 
 def layout_of(
@@ -50,6 +53,7 @@ class GroupLayout:
         layout: what another fit must have in common to use this again.
         counts, steps: samples and steps of each network in an epoch.
         plan: for each step of an epoch [(start, stop, batch size)] of the rows.
+        parts: {of the plan: steps in an epoch}.
         networks: what is trained, one a row.
         same_order: the networks, in lists of those that see the same samples in the
             same order.
@@ -62,9 +66,11 @@ class GroupLayout:
         self.parameters, self.backend = parameters, parameters.backend
         self.batch_size = batch_size
         self.layout = layout_of(parameters, samples, batch_size, w)
+        self._orders: dict[tuple[int, bool], Orders] = {}
         self.counts = np.array(parameters.counts)
         self.steps = -(-self.counts // batch_size)
         self.plan = [self._parts(i) for i in range(int(self.steps[0]))]
+        self.parts = Counter(part for parts in self.plan for part in parts)
         first, k = parameters.trainers[0], len(parameters.trainers)
         shape = (len(self.plan), k)
         with self.backend.active():
@@ -79,7 +85,7 @@ class GroupLayout:
             self.own = np.arange(k)
             self.table = zeros((*shape, *names), first.dtype)
 
-    def _parts(self, i: int) -> list[tuple[int, int, int]]:
+    def _parts(self, i: int) -> list[Part]:
         """(start, stop, batch size) of the rows that take step i of an epoch."""
         sizes = np.clip(self.counts - i * self.batch_size, 0, self.batch_size)
         cuts = [0, *(np.flatnonzero(np.diff(sizes)) + 1).tolist(), len(sizes)]
@@ -97,15 +103,19 @@ class GroupLayout:
             shuffle: a new order each epoch, drawn from each network's (seed, epoch).
         """
         self.networks, self.samples, self.w = list(networks), samples, w
-        trainers = [network.trainer for network in self.networks]
-        self.numbers, seeds = Numbers(trainers), {trainer.seed for trainer in trainers}
-        self._orders = {seed: Orders(seed, self.batch_size, shuffle) for seed in seeds}
+        self.numbers = Numbers([network.trainer for network in self.networks])
+        known, self._orders, self._shuffle = self._orders, {}, shuffle
+        for network in self.networks:
+            key = (network.trainer.seed, shuffle)
+            if key not in self._orders:
+                order = known.get(key) or Orders(key[0], self.batch_size, shuffle)
+                self._orders[key] = order
         self.same_order = self._same_order()
         self.host_w = None if w is None else self.backend.to_numpy(w)
-        blocks = [[network.block] for network in self.networks]
-        self.blocks = np.array(blocks, np.int64)
         with self.backend.active():
             self.losses[...] = 0
+            blocks = [[network.block] for network in self.networks]
+            self.blocks = np.array(blocks, np.int64)
             if w is not None:
                 self.backend.upload(self.device_blocks, self.blocks)
 
@@ -124,7 +134,7 @@ class GroupLayout:
     @property
     def training(self) -> list[int]:
         """The rows whose networks still train."""
-        return [i for i, frozen in enumerate(self.frozen) if not frozen]
+        return [i for i, one in enumerate(self.networks) if not one.frozen]
 
     @property
     def frozen(self) -> list[bool]:
@@ -163,14 +173,16 @@ class GroupLayout:
         """
         drawn: dict[tuple[int, int, int], NDArray] = {}
         for rows in self.same_order:
-            networks = [self.networks[i] for i in rows]
-            # The epochs of those that have ended do not count on, and are not read.
-            one = next((one for one in networks if not one.frozen), networks[0])
+            one = self.networks[rows[0]]
+            for i in rows:
+                # The epochs of those that have ended do not count on, and are not read.
+                if one.frozen:
+                    one = self.networks[i]
             seed, done = one.trainer.seed, one.trainer.epochs_done
             key = (seed, done, len(one.rows))
             if key not in drawn:
                 drawn[key] = np.empty((epochs, len(one.rows)), np.int64)
-                self._orders[seed].write(done, drawn[key])
+                self._orders[seed, self._shuffle].write(done, drawn[key])
             yield one.rows[drawn[key]]
 
     def order(self) -> NDArray:

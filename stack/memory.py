@@ -34,9 +34,11 @@ def _own_bytes(trainer: "Trainer", batch_size: int) -> int:
     buffers, model = trainer.model.buffers, trainer.model
     assert buffers is not None
     rows = (2 + len(trainer.optimizer.slots)) * buffers.params.nbytes
-    rows += 2 * buffers.state.nbytes + sum(a.nbytes for a in trainer.rule.averages)
-    widths = [math.prod(shape) for shape in (model.sample_shape or (), *model.shapes)]
-    step = batch_size * VALUES * sum(widths) * buffers.dtype.itemsize
+    rows += 2 * buffers.state.nbytes
+    for mean in trainer.rule.averages:
+        rows += mean.nbytes
+    widths = sum(map(math.prod, (model.sample_shape or (), *model.shapes)))
+    step = batch_size * VALUES * widths * buffers.dtype.itemsize
     return int(rows + 3 * step)
 
 

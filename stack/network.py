@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from xpnet.stack.gather import Rows
 from xpnet.training.callbacks import Callback
+from xpnet.training.data import Rows
 from xpnet.training.divergence import DivergenceError
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.backend import Array
+from xpnet.common.access import Reading
 from xpnet.execution.step import BatchSpec, EvaluationStep, TrainingStep
 from xpnet.execution.update import UpdateState
 from xpnet.layers import Buffers
@@ -35,7 +36,7 @@ class StackedParameters:
     Args:
         trainers: built, of equal `stack_key`.
         training: whether there is to be any; else gradients and slots stay 0.
-        settings: `recorded_settings` of the trainers.
+        settings: `RecordedSettings` of the trainers.
         counts: of the samples of each; none where that does not matter.
 
     Attributes:
@@ -71,8 +72,7 @@ class StackedParameters:
             kept += [self.buffers.state for _ in kept]
             self.averages = [zeros(array.shape, first.dtype) for array in kept]
         self._slices: dict[tuple[int, int], ModelSlice] = {}
-        for i in range(len(trainers)):
-            self.load(i)
+        self.load(self.active)
 
     def slice(self, start: int, stop: int) -> "ModelSlice":
         """Rows start..stop, made when they are first asked for."""
@@ -126,14 +126,13 @@ class StackedParameters:
         """Rows `rows` take the values of these trainers, and the others zeros."""
         self.active = sorted(rows)
         self.trainers = [trainers[0]] * len(self.settings)
-        with self.backend.active():
-            for array in self.slots.values():  # a network may have fewer than others
-                array[...] = 0
         for row in {*range(len(self.settings))} - {*rows}:
             self.zero(row)
         for trainer, row, count in zip(trainers, rows, counts, strict=True):
             self.trainers[row], self.counts[row] = trainer, count
-            self.load(row)
+            if len(trainer.optimizer.slots) < len(self.slots):
+                self.zero(row)
+        self.load(rows)
 
     def let_go(self) -> None:
         """Hold no trainers, and no programs that were made while a row was empty."""
@@ -176,19 +175,23 @@ class StackedParameters:
             (mine.params[i], own.params),
             (mine.state[i], own.state),
             (self.step[i], trainer.model.step),
-            *zip((a[i] for a in self.averages), trainer.rule.averages, strict=True),
         ]
+        for mean, array in zip(self.averages, trainer.rule.averages, strict=True):
+            pairs.append((mean[i], array))
         if self.training:
-            slots = zip(trainer.optimizer.slots, trainer.rule.slots, strict=True)
             pairs.append((mine.grads[i], own.grads))
-            pairs += [(self.slots[name][i], slot) for name, slot in slots]
+            names = trainer.optimizer.slots
+            for name, slot in zip(names, trainer.rule.slots, strict=True):
+                pairs.append((self.slots[name][i], slot))
         return pairs
 
-    def load(self, i: int) -> None:
-        """Row i takes the values of its trainer."""
-        with self.trainers[i].model.access.reading, self.backend.active():
-            for row, own in self._pairs(i):
-                row[...] = own
+    def load(self, rows: Sequence[int]) -> None:
+        """These rows take the values of their trainers."""
+        models = [self.trainers[i].model.access for i in rows]
+        with Reading(models), self.backend.active():
+            for i in rows:
+                for row, own in self._pairs(i):
+                    row[...] = own
 
     def store(self, i: int) -> None:
         """The trainer takes the values of its row."""
@@ -275,9 +278,10 @@ class ModelSlice:
 
     def training_step(self, kind: BatchSpec) -> TrainingStep:
         """The step of all networks for batches of this kind each."""
-        if kind not in self._steps:
+        step = self._steps.get(kind)
+        if step is None:
             inputs.check_batch(self.model, kind.shape[0])
-            self._steps[kind] = TrainingStep(
+            step = self._steps[kind] = TrainingStep(
                 self.model,
                 self.loss,
                 self.rule,
@@ -286,7 +290,7 @@ class ModelSlice:
                 graphs=self.graphs,
                 whole=("gradients", "loss", "update"),
             )
-        return self._steps[kind]
+        return step
 
     def evaluation_step(self, kind: BatchSpec, targets: bool) -> EvaluationStep:
         """Likewise for predictions."""

@@ -1,32 +1,31 @@
 """Stack: networks of one shape that train together as one recorded program."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
-from xpnet.backend.blas import one_thread
 from xpnet.common import (
     check_flag,
     check_optional_flag,
     check_whole,
     explains_arguments,
 )
+from xpnet.common.access import Training
 from xpnet.stack import evaluate as stacked_evaluation
 from xpnet.stack import memory as stack_memory
 from xpnet.stack.checks import (
     balanced_weights,
+    check_all_sound,
     check_rows,
+    check_scores,
     check_trainers,
     check_weighed,
 )
 from xpnet.stack.compatibility import check_stackable
-from xpnet.stack.evaluate import Evaluation, in_rows, stacked
-from xpnet.stack.fit import StackFit, workers
-from xpnet.stack.gather import Rows
+from xpnet.stack.evaluate import StackEvaluation, in_rows, stacked
+from xpnet.stack.fit import StackFit, shared_by, workers
 from xpnet.stack.group import NetworkGroup
 from xpnet.stack.kept import Kept
 from xpnet.stack.network import Network
@@ -34,11 +33,10 @@ from xpnet.stack.progress import progress_of
 from xpnet.training import inputs
 from xpnet.training.callbacks import Callback, check_callbacks, check_monitors
 from xpnet.training.checkpoint_callback import refuse_checkpoints
-from xpnet.training.data import Samples
-from xpnet.training.divergence import check_outputs, check_sound
+from xpnet.training.data import Rows, Samples
+from xpnet.training.divergence import check_outputs
 from xpnet.training.history import History
 from xpnet.training.inputs import DEFAULT_BATCH
-from xpnet.training.metrics import check_metrics
 from xpnet.training.trainer import Trainer
 
 AT_ONCE = 8192  # samples × networks that a prediction computes in one go
@@ -80,12 +78,12 @@ class Stack:
 
     def __init__(self, trainers: Sequence[Trainer]) -> None:
         self.trainers = check_trainers(trainers)
-        built = [t.model.sample_shape for t in self.trainers if t.model.sample_shape]
-        if built:
-            self._build(built[0])
-        check_stackable(self.trainers)
         self.errors: dict[int, ArithmeticError] = {}
         self._kept: Kept[NetworkGroup] = Kept()
+        built = [t.model.sample_shape for t in self.trainers if t.model.sample_shape]
+        for trainer in self.trainers if built else ():
+            trainer.build(built[0])
+        check_stackable(self.trainers)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"trainers": self.trainers, "errors": self.errors}
@@ -116,10 +114,6 @@ class Stack:
         found = Stack([self.trainers[i] for i in networks])
         found._kept = self._kept
         return found
-
-    def _build(self, sample: Any) -> None:
-        for trainer in self.trainers:
-            trainer.build(sample)
 
     @explains_arguments
     def fit(
@@ -173,38 +167,39 @@ class Stack:
         """
         epochs = check_whole("", "epochs", epochs, 1)
         hooks = check_callbacks(callbacks)
-        refuse_checkpoints(hooks, "Stack.fit")
         shuffle = check_flag("", "shuffle", shuffle)
         verbose = check_optional_flag("", "verbose", verbose)
         first = self.trainers[0]
-        validated = validation is not None or validation_rows is not None
-        check_monitors(hooks, History.of(first.metrics, validated))
+        if hooks:
+            refuse_checkpoints(hooks, "Stack.fit")
+            validated = validation is not None or validation_rows is not None
+            check_monitors(hooks, History.of(first.metrics, validated))
         for trainer in self.trainers:
-            trainer.check_outside_averages()
+            if trainer.inside_averages:
+                trainer.check_outside_averages()
         memory = stack_memory.check_memory(memory)
         balanced = isinstance(class_weight, str)
         samples = self._samples(x, y, sample_weight, None if balanced else class_weight)
-        own = check_rows(rows, "rows", samples.count, len(self))
+        own = check_rows(rows, "rows", samples.count, len(self.trainers))
         check_weighed(samples, own, "rows")
         size = inputs.check_batch_size(batch_size, max(map(len, own)))
         held = self._held(validation, validation_rows, samples)
         if held is not None:
-            self._check_metrics(*held, trial=True)
-        w, blocks = samples.w, [0] * len(self)
+            check_scores(first, *held, trial=True)
+        w, blocks = samples.w, [0] * len(own)
         if balanced:
             w, blocks = balanced_weights(first, samples, own, class_weight)
         networks = [
             Network(t, rows, None if held is None else held[1][i], blocks[i])
             for i, (t, rows) in enumerate(zip(self.trainers, own, strict=True))
         ]
-        for network in networks:
+        for network in networks if hooks else ():
             network.callbacks = check_callbacks(deepcopy(callbacks))
         run = StackFit(samples, held and held[0], size, shuffle, w, epochs, self._kept)
         fitting = stack_memory.room(first, samples, size, memory)
-        bar = progress_of(progress, verbose, epochs * len(self))
-        with ExitStack() as alone, bar as run.progress:
-            for trainer in self.trainers:
-                alone.enter_context(trainer.model.access.training(apart=True))
+        bar = progress_of(progress, verbose, epochs * len(networks))
+        models = [trainer.model.access for trainer in self.trainers]
+        with Training(models, apart=True), bar as run.progress:
             run.all(networks, fitting)
         self.errors = {i: m.error for i, m in enumerate(networks) if m.error}
         return [trainer.history for trainer in self.trainers]
@@ -215,7 +210,7 @@ class Stack:
         first = self.trainers[0]
         with first.backend.active(), first.unbuild_on_error():
             samples = Samples(first, x, y, sample_weight, class_weight)
-        self._build(samples.x.shape[1:])
+        self._kept.settings(self.trainers, samples.x.shape[1:])
         return samples
 
     def _held(
@@ -231,13 +226,6 @@ class Stack:
         own = check_rows(rows, "validation_rows", samples.count, len(self))
         check_weighed(samples, own, "validation_rows")
         return samples, own
-
-    def _check_metrics(self, samples: Samples, rows: list[Rows], trial: bool) -> None:
-        """Those of all networks are the same; one network's samples stand for all."""
-        first, own = self.trainers[0], rows[0]
-        w = None if samples.host_w is None else samples.host_w[own]
-        shapes = (samples.host_y[own], first.model.n_outputs, w)
-        check_metrics(first.metrics, *shapes, trial)
 
     # Using what was learnt.
 
@@ -258,13 +246,13 @@ class Stack:
         samples = self._samples(x, y, sample_weight)
         own = check_rows(rows, "rows", samples.count, len(self))
         check_weighed(samples, own, "rows")
-        self._check_metrics(samples, own, trial=False)
-        size = self._at_once(batch_size)
-        self._check_sound("evaluate")
+        check_scores(self.trainers[0], samples, own, trial=False)
+        size = _at_once(batch_size, len(self))
+        check_all_sound(self.trainers, "evaluate")
         parameters, rows = stacked(self.trainers, self._kept, leaves_out=True)
         threads, own = workers(self.trainers), in_rows(parameters, rows, own)
-        with one_thread(threads > 1), ThreadPoolExecutor(threads) as pool:
-            found = Evaluation(parameters, samples, own, size, pool, threads)
+        with shared_by(threads) as pool:
+            found = StackEvaluation(parameters, samples, own, size, pool, threads)
             scores = found.run(sorted(rows))
         self._kept.put(parameters)
         return [scores[row] for row in rows]
@@ -287,13 +275,13 @@ class Stack:
         x = inputs.check_x(x, first.model.sample_shape, backend)
         inputs.check_finite(x, "x", backend)
         inputs.check_fits(x, "x", first.dtype)
-        self._build(x.shape[1:])
+        self._kept.settings(self.trainers, x.shape[1:])
         own = check_rows(rows, "rows", len(x), len(self))
         if not isinstance(x, np.memmap) or not backend.is_host:
             with backend.active():
                 x = backend.asarray(x, first.dtype)
-        size = self._at_once(batch_size)
-        self._check_sound("predict")
+        size = _at_once(batch_size, len(self))
+        check_all_sound(self.trainers, "predict")
         parameters, places = stacked(self.trainers, self._kept, leaves_out=False)
         found = stacked_evaluation.predict(
             parameters, x, in_rows(parameters, places, own), size
@@ -305,11 +293,9 @@ class Stack:
                 check_outputs(trainer, outputs, f"predict: network {i}")
         return np.stack(found) if rows is None else found
 
-    def _check_sound(self, what: str) -> None:
-        for i, trainer in enumerate(self.trainers):
-            check_sound(trainer, f"{what}: network {i}")
 
-    def _at_once(self, batch_size: int | None) -> int:
-        if batch_size is None:
-            return max(1, AT_ONCE // len(self))
-        return check_whole("", "batch_size", batch_size, 1)
+def _at_once(batch_size: int | None, networks: int) -> int:
+    """Samples of each network that are computed in one go."""
+    if batch_size is None:
+        return max(1, AT_ONCE // networks)
+    return check_whole("", "batch_size", batch_size, 1)

@@ -18,6 +18,7 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 
 from xpnet.backend import Array, Shape
+from xpnet.trace.operators import give_operators, wraps
 
 Op = np.ufunc | str
 
@@ -318,64 +319,4 @@ def _reshapes_as_view(node: Traced, shape: Shape) -> bool:
     return True
 
 
-def wraps(value: Any) -> bool:
-    """Whether `value` computes with arrays inside it, as the dual numbers do."""
-    return getattr(value, "wraps_arrays", False) is True
-
-
-def _infix(op: np.ufunc) -> tuple[Callable[..., Traced], ...]:
-    """(x op y, y op x, x op= y) as methods."""
-
-    def forward(self: Traced, other: Any) -> Traced:
-        return NotImplemented if wraps(other) else self.tape.apply(op, self, other)
-
-    def reflected(self: Traced, other: Any) -> Traced:
-        return NotImplemented if wraps(other) else self.tape.apply(op, other, self)
-
-    def inplace(self: Traced, other: Any) -> Traced:
-        return self._inplace(other, op)
-
-    return forward, reflected, inplace
-
-
-def _unary(op: np.ufunc) -> Callable[[Traced], Traced]:
-    return lambda self: self.tape.apply(op, self)
-
-
-INFIX = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "truediv": np.divide,
-    "floordiv": np.floor_divide,
-    "mod": np.remainder,
-    "matmul": np.matmul,
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
-    "lshift": np.left_shift,
-    "rshift": np.right_shift,
-}
-COMPARE = {
-    "lt": np.less,
-    "le": np.less_equal,
-    "gt": np.greater,
-    "ge": np.greater_equal,
-    "eq": np.equal,
-    "ne": np.not_equal,
-}
-UNARY = {"neg": np.negative, "abs": np.absolute, "invert": np.invert}
-
-
-def _operators() -> None:
-    """Give Traced the operators of an array."""
-    for name, op in INFIX.items():
-        for prefix, method in zip(("", "r", "i"), _infix(op), strict=True):
-            setattr(Traced, f"__{prefix}{name}__", method)
-    for name, op in COMPARE.items():
-        setattr(Traced, f"__{name}__", _infix(op)[0])
-    for name, op in UNARY.items():
-        setattr(Traced, f"__{name}__", _unary(op))
-
-
-_operators()
+give_operators(Traced)

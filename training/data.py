@@ -14,6 +14,8 @@ from xpnet.training.device_memory import placed
 from xpnet.training.state import TrainingState
 from xpnet.training.weights import scaled
 
+Rows = np.ndarray[Any, np.dtype[np.int64]]  # numbers of samples
+
 
 class Samples:
     """x, y and weights of a training or validation set.
@@ -43,10 +45,12 @@ class Samples:
         width = state.model.n_outputs
         inputs.check_finite(x, "x", backend)
         y = inputs.check_y(y, self.count, loss, width, backend)
-        inputs.check_finite(y, "y", backend)
-        dtype = state.dtype
-        w = inputs.check_weights(sample_weight, self.count, backend)
-        self.labels = inputs.is_labels(y, loss)
+        self.labels = y.ndim == 1  # as `check_y` leaves labels, which are whole numbers
+        if not self.labels:
+            inputs.check_finite(y, "y", backend)
+        dtype, w = state.dtype, sample_weight
+        if w is not None:
+            w = inputs.check_weights(w, self.count, backend)
         if class_weight is not None:
             if not self.labels:
                 raise ValueError(
@@ -59,23 +63,24 @@ class Samples:
             w = inputs.check_weights(w, self.count, backend)
         self.backend = backend
         inputs.check_fits(x, "x", dtype)
-        inputs.check_fits(y, "y", dtype)
+        if not self.labels:
+            inputs.check_fits(y, "y", dtype)
         self.x = self._here(x, dtype)
         self.y = self._here(y, np.dtype(np.int32) if self.labels else dtype)
         self.w = None if w is None else self._here(w, dtype)
         self.by_count = state.by_count
-        self._gathers: dict[Batch, tuple[Program, Array]] = {}
+        self._gathers: dict[Batch, Gather] = {}
         self.host_y = backend.to_numpy(self.y)
         self.host_w = None if self.w is None else backend.to_numpy(self.w)
 
     def _here(self, values: Array, dtype: np.dtype[Any]) -> Array:
-        if self.backend.is_host and isinstance(values, np.memmap):
-            return values
+        if self.backend.is_host:
+            memmap = isinstance(values, np.memmap)
+            return values if memmap else np.asarray(values, dtype)
         with self.backend.active():
             array = self.backend.asarray(values, dtype)
-            if self.backend.is_host or array.flags.c_contiguous:
-                return array
-            return array.copy()  # kernels read rows that lie one after the other
+            # Kernels read rows that lie one after the other.
+            return array if array.flags.c_contiguous else array.copy()
 
     def kind(self, size: int) -> BatchSpec:
         """The kind of a batch of `size` samples."""
@@ -83,29 +88,21 @@ class Samples:
 
     def gather(self, rows: Array, batch: Batch) -> None:
         """Copy samples `rows` (whole numbers on the device) into `batch`."""
-        program, indices = self.gathering(batch)
-        indices[...] = rows
-        program.run("gather")
+        if batch not in self._gathers:
+            self._gathers[batch] = Gather(self, batch, self.w)
+        self._gathers[batch].run(rows)
 
     def gathering(self, batch: Batch) -> tuple[Program, Array]:
         """The program that fills `batch`, and the row numbers that it reads."""
         if batch not in self._gathers:
-            self._gathers[batch] = self._record(batch)
-        return self._gathers[batch]
+            self._gathers[batch] = Gather(self, batch, self.w)
+        return self._gathers[batch].program, self._gathers[batch].rows
 
     def pairs(self, batch: Batch, w: Array = None) -> list[tuple[Array, Array]]:
         """(all samples, where a batch goes) of x, y and the weights (or `w`)."""
         w = self.w if w is None else w
         pairs = [(self.x, batch.x), (self.y, batch.y_rows)]
         return pairs if w is None else [*pairs, (w, batch.w_rows)]
-
-    def _record(self, batch: Batch) -> tuple[Program, Array]:
-        indices = self.backend.zeros((batch.samples,), np.int64)
-        calls = [
-            primitives.take(self.backend, rows, indices, out)
-            for rows, out in self.pairs(batch)
-        ]
-        return Program({"gather": calls}, {}, 0, [indices]), indices
 
     @property
     def total(self) -> float:
@@ -127,6 +124,45 @@ class Samples:
         starts = np.arange(0, count, size)
         w = self.host_w[rows].astype(np.float64)
         return np.add.reduceat(w, starts, axis=-1)
+
+
+class Gather:
+    """Copies samples into a batch: in a stack, each network its own.
+
+    Args:
+        samples: x and y.
+        batch: (batch,) or (k, batch) samples.
+        w: weights on the device, one a sample, or several blocks of them; None where
+            the batch has none, or others.
+        blocks: (k, 1), where each network's weights begin in w.
+
+    Attributes:
+        program: what copies.
+        rows: the numbers of the samples, as the program reads them.
+    """
+
+    def __init__(
+        self, samples: Samples, batch: Batch, w: Array = None, blocks: Array = None
+    ) -> None:
+        backend, shape = samples.backend, batch.y.shape[:-1]
+        self.rows = self._weighted = backend.zeros(shape, np.int64)
+        self._blocks = None if w is None else blocks
+        if self._blocks is not None:
+            self._weighted = backend.zeros(shape, np.int64)
+        take = partial(primitives.take, backend)
+        calls = [
+            take(samples.x, self.rows, batch.x),
+            take(samples.y, self.rows, batch.y_rows),
+            *([] if w is None else [take(w, self._weighted, batch.w_rows)]),
+        ]
+        self.program = Program({"gather": calls}, {}, 0, [self.rows, self._weighted])
+
+    def run(self, rows: Array) -> None:
+        """Fetch samples `rows`, whole numbers on the device."""
+        self.rows[...] = rows
+        if self._blocks is not None:
+            self._weighted[...] = rows + self._blocks
+        self.program.run("gather")
 
 
 def samples_of(state: TrainingState, *arguments: Any) -> Samples:
@@ -175,20 +211,20 @@ class Orders:
 
     def of(self, epoch: int, count: int) -> NDArray:
         """The row numbers 0 .. count - 1 as epoch 0, 1, ... takes them."""
-        if not self._shuffle or count <= self._batch_size:
-            return np.arange(count)
-        self._start["state"]["counter"][-1] = epoch
-        self._draw.bit_generator.state = self._start
-        return self._draw.permutation(count)
+        order: np.ndarray[Any, Any] = np.empty(count, np.int64)
+        self.write(epoch, order[None])
+        return order
 
     def write(self, epoch: int, orders: NDArray) -> None:
-        """Those of epoch, epoch + 1, ... as the rows of `orders`."""
+        """Those of epoch, epoch + 1, ... as the rows of `orders`, (epochs, count)."""
         count = orders.shape[1]
         if not self._shuffle or count <= self._batch_size:
             orders[...] = np.arange(count)
             return
         for i, order in enumerate(orders, epoch):
-            order[...] = self.of(i, count)
+            self._start["state"]["counter"][-1] = i
+            self._draw.bit_generator.state = self._start
+            order[...] = self._draw.permutation(count)
 
 
 def mean_loss(losses: Array, weights: Array) -> Array:

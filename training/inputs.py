@@ -37,6 +37,9 @@ def as_array(values: Any, name: str, backend: Backend) -> Array:
         TypeError: text, missing entries, sparse matrices, complex numbers.
         ValueError: rows of different lengths, masked values, another device's array.
     """
+    plain = type(values) is np.ndarray and values.dtype.isnative
+    if plain and values.dtype.kind in "fiub":
+        return values
     device = None if isinstance(values, np.ndarray) else _device_of(values)
     if device is None:
         return as_numbers(values, name)

@@ -53,8 +53,11 @@ class LearningRate:
 
     def of(self, first: int, steps: int) -> list[float]:
         """The learning rates of steps first, first + 1, ..., so many of them."""
-        if self.fixed is not None or type(self.schedule) is Constant:
-            return [self.at(first)] * steps
+        schedule = self.schedule
+        if self.fixed is not None:
+            return [self.fixed] * steps
+        if type(schedule) is Constant:
+            return [schedule.rate * self.scale] * steps
         return [self.at(first + i) for i in range(steps)]
 
     def until_refused(self, first: int, steps: int) -> list[float]:

@@ -23,7 +23,7 @@ from xpnet.training.callbacks import Callback, max_epochs_between_calls
 from xpnet.training.data import Orders, Samples, mean_loss
 from xpnet.training.divergence import divergence, overflow
 from xpnet.training.epochs import EpochBlock, graph_epoch, keep_full_batch
-from xpnet.training.evaluate import evaluate
+from xpnet.training.evaluate import NetworkEvaluation
 from xpnet.training.history import History
 from xpnet.training.progress import Progress
 from xpnet.training.rollback import Rollback
@@ -81,7 +81,9 @@ class Loop:
         epochs: int = 1,
         keeper: "Keeper | None" = None,
     ) -> None:
-        self.state, self.samples, self.validation = state, samples, validation
+        self.state, self.samples, self.validation = state, samples, None
+        if validation is not None:
+            self.validation = NetworkEvaluation(state, validation, batch_size)
         self.batch_size = batch_size
         self.callbacks, self.progress, self.observer = callbacks, progress, observer
         self.history = state.history
@@ -303,7 +305,7 @@ class Loop:
         state = self.state
         row = {"loss": loss}
         if self.validation is not None and not state.stop:
-            scores = evaluate(state, self.validation, state.metrics, self.batch_size)
+            scores = self.validation.run(state.metrics)
             row |= {f"val_{name}": value for name, value in scores.items()}
         row["learning_rate"] = state.rates.at(max(state.steps_done - 1, 0))
         row["seconds"] = seconds

@@ -21,7 +21,7 @@ from xpnet.training.callbacks import Callback, check_callbacks, history_for
 from xpnet.training.checkpoint_callback import refuse_checkpoints
 from xpnet.training.data import Samples, samples_of, validation_of
 from xpnet.training.divergence import DivergenceError
-from xpnet.training.evaluate import check_metrics_for, evaluate, rows_of
+from xpnet.training.evaluate import NetworkEvaluation, check_metrics_for, rows_of
 from xpnet.training.history import History
 from xpnet.training.progress import Progress
 from xpnet.training.trainer import Trainer
@@ -235,7 +235,10 @@ class _Run:
         progress: Progress,
     ) -> None:
         self.trainer, self.objective, self.method = trainer, objective, method
-        self.validation, self.callbacks = validation, callbacks
+        self.validation, self.callbacks = None, callbacks
+        if validation is not None:
+            rows = rows_of(None, validation.count)
+            self.validation = NetworkEvaluation(trainer, validation, rows)
         self.progress, self.history = progress, trainer.history
 
     def run(self, steps: int) -> History:
@@ -301,8 +304,7 @@ class _Run:
         if objective.l1 or objective.l2:
             row["objective"] = point.value
         if self.validation is not None:
-            rows = rows_of(None, self.validation.count)
-            scores = evaluate(trainer, self.validation, trainer.metrics, rows)
+            scores = self.validation.run(trainer.metrics)
             row |= {f"val_{name}": score for name, score in scores.items()}
         before = self.history.rows[-1]["evaluations"] if self.history.rows else 0.0
         row["evaluations"] = float(objective.evaluations)

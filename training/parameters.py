@@ -22,6 +22,7 @@ class ParameterAccess:
         average: how averages follow the weights; None for no averages.
         steps_done: updates so far.
         sound: updates when the weights were last seen finite; None if never.
+        inside_averages: whether the weights are their averages now, see `averaged`.
     """
 
     model: Sequential
@@ -30,7 +31,7 @@ class ParameterAccess:
     average: WeightAverage | None
     steps_done: int
     sound: int | None
-    _inside_averages: bool
+    inside_averages: bool
 
     def arrays(self) -> dict[str, Array]:
         """Everything that a training changes, by name: its state, listed once.
@@ -111,7 +112,7 @@ class ParameterAccess:
     @property
     def is_averaged(self) -> bool:
         """Whether predictions are those of the averages, now."""
-        averages = self.average is not None and not self._inside_averages
+        averages = self.average is not None and not self.inside_averages
         return averages and self.steps_done > 0
 
     @contextmanager
@@ -129,17 +130,17 @@ class ParameterAccess:
             with access.changing:
                 kept = self.snapshot()
                 self.restore((*kept[2:], *kept[2:]))
-                self._inside_averages = True
+                self.inside_averages = True
             try:
                 yield
             finally:
                 with access.changing:
-                    self._inside_averages = False
+                    self.inside_averages = False
                     self.restore(kept)
 
     def check_outside_averages(self) -> None:
         """Raises ValueError within `averaged`, where nothing may be trained."""
-        if self._inside_averages:
+        if self.inside_averages:
             raise ValueError("averaged: leave the block first, then train on")
 
     def snapshot(self, into: tuple[Array, ...] | None = None) -> tuple[Array, ...]:

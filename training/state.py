@@ -1,7 +1,7 @@
 """What a training is at any moment: everything that it reads and changes."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NoReturn
 
 import numpy as np
@@ -9,28 +9,24 @@ import numpy as np
 from xpnet.backend import Backend, Shape, get_backend
 from xpnet.backend.blas import one_thread
 from xpnet.common import check_flag, check_optional_flag, check_whole
-from xpnet.compiler.buffers import FREED
 from xpnet.compiler.drivers import driver_of
-from xpnet.execution.step import BatchSpec, EvaluationStep, TrainingStep
+from xpnet.execution.step import TrainingStep
 from xpnet.execution.update import UpdateState
 from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
 from xpnet.optim import Optimizer, WeightAverage, get_optimizer
 from xpnet.training import inputs
-from xpnet.training.device_memory import placed, recorded
+from xpnet.training.device_memory import placed
 from xpnet.training.divergence import DivergenceError, divergence
 from xpnet.training.history import History
 from xpnet.training.learning_rate import LearningRate
 from xpnet.training.metrics import get_metrics
-from xpnet.training.parameters import ParameterAccess
-from xpnet.training.recent import Recent
+from xpnet.training.recorded_steps import UNGUARDED, RecordedSteps
 from xpnet.training.rollback import Rollback
 
-Prediction = tuple[BatchSpec, bool, bool]  # with targets; with averages for weights
 DTYPES = ("float32", "float64")
-UNGUARDED = nullcontext()
 
 
-class TrainingState(ParameterAccess):
+class TrainingState(RecordedSteps):
     """A model on a device, its loss and update rule, counters, and recorded steps.
 
     What runs a training (loop, callbacks, rollback, files) knows this class; the
@@ -84,7 +80,7 @@ class TrainingState(ParameterAccess):
         self.steps_per_graph = check_whole("", "steps_per_graph", steps_per_graph, 0)
         self.seed = check_whole("", "seed", seed, 0)
         self.metrics = get_metrics(metrics, self.loss_function.targets)
-        self.average, self._inside_averages = inputs.check_average(average), False
+        self.average, self.inside_averages = inputs.check_average(average), False
         self.history, self.stop = History(), ""
         self.steps_done = self.epochs_done = 0
         self.rates = LearningRate(self.optimizer.schedule, self.dtype)
@@ -97,9 +93,7 @@ class TrainingState(ParameterAccess):
         self.sound: int | None = None
         self.square_then: float | None = None
         self._buffers: Buffers | None = None
-        self._steps: Recent[BatchSpec, TrainingStep] = Recent()
-        self._accepted: dict[tuple[Any, ...], TrainingStep] = {}  # see `BatchInputs`
-        self._evaluations: Recent[Prediction, EvaluationStep] = Recent()
+        self._make_room_for_steps()
         if model.sample_shape is not None:
             self.build(model.sample_shape)
 
@@ -113,7 +107,8 @@ class TrainingState(ParameterAccess):
                 does not give one row a sample.
         """
         if hasattr(self, "rule") and features == self.model.sample_shape:
-            self.check_owner()
+            if self.model.buffers is not self._buffers:
+                self.check_owner()
             return
         model = self.model.build(features)
         if len(model.shapes[-1]) != 1:
@@ -179,62 +174,6 @@ class TrainingState(ParameterAccess):
                     self.model.unbuild()
                     vars(self).pop("rule", None)
                 raise
-
-    # Recorded steps.
-
-    @property
-    def takes_graphs(self) -> bool:
-        """Whether its steps may become CUDA graphs."""
-        return driver_of(self.backend) is not None and self.steps_per_graph > 0
-
-    def training_step(self, kind: BatchSpec) -> TrainingStep:
-        """The step for batches of this kind: recorded when it is first asked for."""
-        self.check_outside_averages()
-        step = self._steps.get(kind)
-        if step is None:
-            samples = kind.shape[
-                len(kind.shape) - len(self.model.sample_shape or ()) - 1
-            ]
-            inputs.check_batch(self.model, samples)
-            self.model.bind_noise((self.seed,))
-            step = recorded(self.backend, kind, self._new_step)
-            self._steps.put(kind, step)
-            kept = set(self._steps)
-            for key in [k for k, s in self._accepted.items() if s not in kept]:
-                del self._accepted[key]
-        return step
-
-    def _new_step(self, kind: BatchSpec) -> TrainingStep:
-        options = (self.eager, self.jit, self.takes_graphs)
-        return TrainingStep(self.model, self.loss_function, self.rule, kind, *options)
-
-    def evaluation_step(
-        self, kind: BatchSpec, targets: bool, averaged: bool = False
-    ) -> EvaluationStep:
-        """A new step for predictions, with the averages for weights if `averaged`."""
-        views = self.rule.averaged_views() if averaged else None
-
-        def record(kind: BatchSpec) -> EvaluationStep:
-            options = (targets, self.eager, self.jit, views)
-            return EvaluationStep(self.model, self.loss_function, kind, *options)
-
-        return recorded(self.backend, kind, record)
-
-    def take_evaluation(self, prediction: Prediction) -> EvaluationStep:
-        """A step for predictions, the caller's own until `put_evaluation`."""
-        step = self._evaluations.take(prediction)
-        return self.evaluation_step(*prediction) if step is None else step
-
-    def put_evaluation(self, prediction: Prediction, step: EvaluationStep) -> None:
-        """Keep a step for the next predictions of batches of this kind."""
-        self._evaluations.put(prediction, step)
-        if FREED.much:
-            FREED.give_back()
-
-    @property
-    def in_turn(self) -> AbstractContextManager[Any]:
-        """Within the block predictions on a device have it for themselves."""
-        return UNGUARDED if self.backend.is_host else self.model.access.recording
 
     # Steps.
 

@@ -5,29 +5,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from xpnet.backend import Backend
 from xpnet.common import check_directory, check_path, explains_arguments
-from xpnet.common.arrays import NDArray
 from xpnet.compiler import tuning
 from xpnet.compiler.buffers import FREED
 from xpnet.layers import Loss, Sequential
 from xpnet.optim import Optimizer, WeightAverage
-from xpnet.training import inputs
 from xpnet.training.batch_inputs import BatchInputs
 from xpnet.training.callbacks import Callback
-from xpnet.training.data import samples_of
-from xpnet.training.divergence import check_sound
-from xpnet.training.evaluate import check_metrics_for, evaluate, predict, rows_of
 from xpnet.training.fit import fit
 from xpnet.training.history import History
 from xpnet.training.inputs import DEFAULT_BATCH
-from xpnet.training.state import TrainingState
+from xpnet.training.predictor import Predictor
 
 
 @explains_arguments
-class Trainer(TrainingState):
+class Trainer(Predictor):
     """Trains `model`: θ ← rule(θ, ∂J/∂θ), J the weighted mean loss of a batch.
 
     Args:
@@ -208,62 +201,6 @@ class Trainer(TrainingState):
             self.steps_done += 1
         if FREED.much:  # the step before this one, of another batch length
             FREED.give_back()
-
-    # Using what was learnt.
-
-    @explains_arguments
-    def evaluate(
-        self, x: Any, y: Any, sample_weight: Any = None, batch_size: int | None = None
-    ) -> dict[str, float]:
-        """{"loss": ..., metric: ...} over (x, y), as weighted means.
-
-        Raises:
-            ValueError, TypeError: unfit data, weights that are NaN or infinite.
-        """
-        samples = samples_of(self, x, y, sample_weight)
-        check_metrics_for(self, samples)
-        check_sound(self, "evaluate")
-        rows = rows_of(batch_size, samples.count)
-        scores = evaluate(self, samples, self.metrics, rows)
-        if not np.isfinite(scores["loss"]):
-            check_sound(self, "evaluate", again=True)
-        return scores
-
-    @explains_arguments
-    def predict(self, x: Any, batch_size: int | None = None) -> NDArray:
-        """The outputs for x (samples, *sample), as a NumPy array (samples, n).
-
-        Probabilities where the loss is a cross-entropy, the outputs themselves
-        elsewhere.
-
-        Raises:
-            ValueError, TypeError: unfit data, weights that are NaN or infinite.
-        """
-        with self.unbuild_on_error():
-            x = inputs.check_x(x, self.model.sample_shape, self.backend)
-            self.build(x.shape[1:])
-            inputs.check_finite(x, "x", self.backend)
-            inputs.check_fits(x, "x", self.dtype)
-        check_sound(self, "predict")
-        return predict(self, x, rows_of(batch_size, len(x)))
-
-    @explains_arguments
-    def predict_classes(self, x: Any, batch_size: int | None = None) -> NDArray:
-        """Labels (samples,) of the most probable class; yes/no as 0 and 1.
-
-        Raises:
-            ValueError: a loss that does not classify; else as `predict`.
-        """
-        if self.loss_function.targets == "values":
-            raise ValueError(
-                f"predict_classes: expected a classifying loss, got "
-                f"{type(self.loss_function).__name__}; use predict"
-            )
-        p = self.predict(x, batch_size)
-        if self.loss_function.targets == "classes":
-            return np.asarray(p.argmax(axis=1))
-        answers = (p >= 0.5).astype(np.int64)
-        return answers[:, 0] if answers.shape[1] == 1 else answers
 
     # Files.
 

@@ -27,7 +27,8 @@ from xpnet.benchmarks.gpu.verdicts import (
 from xpnet.compiler import Call
 from xpnet.compiler.cuda.graph import Graph
 from xpnet.data import datasets
-from xpnet.diagnosis.lockstep import ExecutionMode, Lockstep, Problem
+from xpnet.diagnosis.execution_modes import ExecutionMode
+from xpnet.diagnosis.lockstep import Lockstep, Problem
 from xpnet.execution.step import BatchSpec
 from xpnet.layers import BatchNorm, Dense, Dropout, Layer, Sequential
 from xpnet.optim import SGD, Adam, Optimizer

@@ -13,7 +13,8 @@ from xpnet.cli import main
 from xpnet.commands import compare
 from xpnet.common.cache import cache_directory
 from xpnet.compiler.cuda import cupy_driver
-from xpnet.diagnosis.lockstep import ExecutionMode, Problem, Run
+from xpnet.diagnosis.execution_modes import ExecutionMode
+from xpnet.diagnosis.lockstep import Problem, Run
 
 QUICK = ("--steps", "20", "--hidden", "8")
 GRID = ("--grid", "4,8x2,16")

@@ -24,6 +24,13 @@ NOT_FLAGS = {"forward": {"training"}, "evaluation_step": {"targets", "averaged"}
 SKLEARNS = {"GridSearch"}
 
 
+def own(kind, known):
+    """What a class has of its own, or from bases of xpnet that have no public name."""
+    bases = [one for one in kind.__mro__ if one.__module__.startswith("xpnet.")]
+    bases = [one for one in bases if one is kind or one not in known]
+    return {k: v for one in reversed(bases) for k, v in vars(one).items()}
+
+
 def public():
     """{name: function or class} of every public name, and public methods."""
     found = {}
@@ -35,7 +42,7 @@ def public():
         f"{name}.{key}": value
         for name, kind in found.items()
         if inspect.isclass(kind)
-        for key, value in vars(kind).items()
+        for key, value in own(kind, found.values()).items()
         if inspect.isfunction(value) and not key.startswith("_")
     }
     return {k: v for k, v in (found | methods).items() if callable(v)}

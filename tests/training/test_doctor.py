@@ -13,7 +13,7 @@ from tests.standin import standin_backend
 from tests.training.examples import trainer as small
 from tests.training.examples import weights
 from tests.ways import curves, same
-from xpnet.diagnosis import rules
+from xpnet.diagnosis import rate_rules, rules
 from xpnet.diagnosis.report import Diagnosis
 from xpnet.diagnosis.rules import Findings
 from xpnet.diagnosis.thresholds import THRESHOLDS
@@ -318,7 +318,7 @@ def run_advice(remedy, row):
 
 def test_no_advice_is_code_that_is_not_run():
     """What looks like code stands in backticks."""
-    source = inspect.getsource(rules)
+    source = inspect.getsource(rules) + inspect.getsource(rate_rules)
     for call in re.findall(r"(?<![\w.])(?:xn\.)?[A-Z]\w+\([^)]*\)", source):
         if call.split("(")[0] in xn.__all__:
             assert f"`{call}" in source, call

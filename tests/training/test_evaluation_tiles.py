@@ -14,7 +14,7 @@ from xpnet.execution import c_steps, network_blocks
 from xpnet.execution import evaluation as evaluation_tiles
 from xpnet.execution.evaluation import EvaluationBlocks
 from xpnet.stack import evaluate, stack
-from xpnet.stack.evaluate import Evaluation
+from xpnet.stack.evaluate import StackEvaluation
 from xpnet.stack.parameters import StackedParameters
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="no C compiler")
@@ -49,10 +49,10 @@ def test_scores_are_those_of_calls(kind, weighted, tile, monkeypatch):
     samples, own = networks._samples(x, y, w), [rows(i, len(x)) for i in range(MEMBERS)]
     parameters = StackedParameters(networks.trainers, training=False)
     with ThreadPoolExecutor(2) as pool:
-        in_c = Evaluation(parameters, samples, own, 5, pool, 2)
-        assert in_c._in_c(in_c._stages()) is not None
-        calls = Evaluation(parameters, samples, own, 5)
-        monkeypatch.setattr(calls, "_in_c", lambda stages: None)
+        in_c = StackEvaluation(parameters, samples, own, 5, pool, 2)
+        assert in_c._linked(in_c.stages(in_c._step)) is not None
+        calls = StackEvaluation(parameters, samples, own, 5)
+        monkeypatch.setattr(calls, "_linked", lambda stages: None)
         before = in_c.run()
         assert before == calls.run()
         parameters.buffers.params[...] *= 1.5  # as an epoch later
@@ -96,16 +96,16 @@ def evaluation():
     networks = xn.Stack([network(i, jit=True) for i in range(MEMBERS)])
     samples = networks._samples(x, y)  # with which they are built
     parameters = StackedParameters(networks.trainers, training=False)
-    return lambda: Evaluation(parameters, samples, [np.arange(20)] * MEMBERS, 10)
+    return lambda: StackEvaluation(parameters, samples, [np.arange(20)] * MEMBERS, 10)
 
 
 def test_another_program_is_linked_anew():
     scored = evaluation()()
-    wanted, stages = scored.run(), scored._stages()
+    wanted, stages = scored.run(), scored.stages(scored._step)
     for in_c in (False, True):  # as before and after it has been compiled
         for stage in stages:
             stage.step.replay.program = stage.step._record(in_c)
-        assert (scored._in_c(stages) is not None) is in_c
+        assert (scored._linked(stages) is not None) is in_c
         assert scored.run() == wanted
 
 
@@ -117,7 +117,7 @@ def test_networks_that_share_memory_go_together(monkeypatch):
     )
     scored = make()
     alone = scored.run()
-    for stage in scored._stages():
+    for stage in scored.stages(scored._step):
         stage.step.program.native.splits = False
     assert make().run() == alone
     assert most == [1, MEMBERS]

@@ -10,7 +10,8 @@ from tests.standin import standin_backend
 from tests.ways import same
 from xpnet.backend import get_backend
 from xpnet.compiler import can_compile
-from xpnet.diagnosis.lockstep import ExecutionMode, Lockstep, Problem, Run, limited
+from xpnet.diagnosis.execution_modes import ExecutionMode, limited
+from xpnet.diagnosis.lockstep import Lockstep, Problem, Run
 
 CPU = get_backend("cpu")
 X, Y = xn.datasets.digits()

@@ -8,7 +8,7 @@ import pytest
 
 import xpnet as xn
 from xpnet.execution.step import Batch
-from xpnet.training import recent, state
+from xpnet.training import recent, recorded_steps
 from xpnet.training.recent import Recent
 
 X = np.random.default_rng(3).standard_normal((200, 6))
@@ -128,13 +128,13 @@ def test_a_fit_keeps_the_steps_that_it_uses(monkeypatch):
                     trainer.step(X[:n], Y[:n])
 
     made_steps = []
-    real = state.recorded
+    real = recorded_steps.recorded
 
     def noted(backend, kind, record):
         made_steps.append(kind)
         return real(backend, kind, record)
 
-    monkeypatch.setattr(state, "recorded", noted)
+    monkeypatch.setattr(recorded_steps, "recorded", noted)
     monkeypatch.setattr(recent, "MOST", 2)
     for eager in (False, True):
         del made_steps[:]

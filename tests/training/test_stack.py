@@ -22,10 +22,10 @@ from tests.ways import (
 from xpnet.compiler import can_compile
 from xpnet.execution.interrupt import Interrupt
 from xpnet.stack import fit as together
-from xpnet.stack.group import group_of
 from xpnet.stack.kept import Kept
 from xpnet.stack.memory import network_bytes
 from xpnet.stack.network import Network
+from xpnet.stack.placement import group_of
 from xpnet.training.data import Samples
 
 MEMBERS = 5
