@@ -86,13 +86,12 @@ def test_a_pass_ends_with_its_reduction_and_the_next_computes_anew():
 
 def test_text_converts_what_enters_in_another_dtype():
     x, k = np.zeros(4, np.float32), np.zeros(4, np.int32)
-    found = nest(lambda a, b: a * b.astype(np.float32) + 0.1, x, k)
+    found = nest(lambda a, b: a * b.astype(np.float32) + 0.25, x, k)
     cast, product, total = found.run
-    assert found.computed(cast) == "const float t0 = (float)(a0);"
+    assert found.computed(cast) == "const float t0 = (float)(((float)a0));"
     assert found.computed(product) == "const float t1 = (float)(a1 * t0);"
-    assert found.computed(total) == "const float t2 = (float)(t1 + 0.1f);"
+    assert found.computed(total) == "const float t2 = (float)(t1 + 0.25f);"
     assert found.assigned(total) == "a2 = t2;"
     wide = nest(lambda a, b: a + b, x.astype(np.float64), x)
-    assert (
-        wide.computed(wide.run[0]) == "const double t0 = (double)(a0 + ((double)a1));"
-    )
+    line = "const double t0 = (double)(a0 + ((double)a1));"
+    assert wide.computed(wide.run[0]) == line
