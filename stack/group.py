@@ -152,7 +152,7 @@ class NetworkGroup(GroupLayout):
             if self.w is not None:
                 self.weighted[...] = self.index + self.device_blocks[:, :, None]
             if not self.backend.is_host:
-                self.rollback.keep(slice(None))
+                self.rollback.keep()
             while done < len(self.plan) and not (done and interrupt.asked):
                 done = self._advance(done, 1 if interrupt.asked else self._pace.steps)
             losses = self.backend.to_numpy(self.losses)

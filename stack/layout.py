@@ -20,10 +20,10 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.common.arrays import NDArray
+from xpnet.execution.rollback import Rollback
 from xpnet.stack.hyperparameters import Numbers
 from xpnet.stack.network import Network
 from xpnet.stack.parameters import StackedParameters
-from xpnet.stack.rollback import Rollback
 from xpnet.training.data import Orders, Samples, mean_loss
 
 Part = tuple[int, int, int]  # (start, stop, batch size) of rows that take a step
@@ -76,7 +76,10 @@ class GroupLayout:
         with self.backend.active():
             zeros, names = self.backend.zeros, first.rule.numbers.shape
             self.losses = zeros(shape, first.dtype)
-            self.rollback = Rollback(parameters)
+            own = (parameters.buffers.params, parameters.step, *parameters.averages)
+            others = [*own, *parameters.slots.values()]
+            state = parameters.buffers.state
+            self.rollback = Rollback(self.backend, state, others)
             # Of this epoch: the samples' order, that of their weights, the numbers.
             order = (k, len(self.plan), batch_size)
             self.index = zeros(order, np.int64)

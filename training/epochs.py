@@ -19,9 +19,9 @@ from xpnet.execution import c_steps
 from xpnet.execution.batch import Batch
 from xpnet.execution.cuda_graphs import GraphEpoch
 from xpnet.execution.interrupt import Pace
+from xpnet.execution.rollback import Rollback
 from xpnet.execution.steps import GatherSpec, StepBlock
 from xpnet.training.data import Orders, Samples, mean_loss
-from xpnet.training.rollback import Rollback
 from xpnet.training.state import TrainingState
 
 

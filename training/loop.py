@@ -26,7 +26,6 @@ from xpnet.training.epochs import EpochBlock, graph_epoch, keep_full_batch
 from xpnet.training.evaluate import NetworkEvaluation
 from xpnet.training.history import History
 from xpnet.training.progress import Progress
-from xpnet.training.rollback import Rollback
 from xpnet.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ class Loop:
         self.callbacks, self.progress, self.observer = callbacks, progress, observer
         self.history = state.history
         self.orders = Orders(state.seed, batch_size, shuffle)
-        self.rollback = Rollback(state, state.arrays(), state.backend)
+        self.rollback = state.rollback()
         self.steps = math.ceil(samples.count / batch_size)
         self.keeper = keeper
         # Batches of the first epoch that were done before its checkpoint.
@@ -105,8 +104,8 @@ class Loop:
                 self.rows = state.backend.zeros((samples.count,), np.int64)
                 # The losses of an epoch stay on the device until it ends.
                 self.losses = state.backend.zeros((self.steps,), state.dtype)
-            of = (samples, batch_size, self.rows)
-            self.graphs = graph_epoch(state, *of, self.losses)
+            parts = (samples, batch_size, self.rows, self.losses)
+            self.graphs = graph_epoch(state, *parts)
 
     def run(self, epochs: int) -> History:
         """Train; callbacks see the end however it comes."""
@@ -160,9 +159,10 @@ class Loop:
         if block is not None:
             most = max_epochs_between_calls(self.callbacks, self.state, epochs - done)
             ahead = block.ahead(most)
+            finish = partial(self._finish, seen=self.samples.count, tell=True)
             if ahead > 1:
                 with self.state.model.access.writing:
-                    count = block.run_epochs(ahead, self._finish_past)
+                    count = block.run_epochs(ahead, finish)
         if not count:
             self._epoch(done + 1, epochs, interrupt)
             return 1
@@ -186,8 +186,8 @@ class Loop:
                 state.backend.upload(self.losses[:begun], keeper.losses)
                 advance(begun)
             if self.graphs is not None:
-                batch, first = self.graphs.batch, state.steps_done - begun
-                keep_full_batch(self.samples, batch, self.rows)
+                keep_full_batch(self.samples, self.graphs.batch, self.rows)
+                first = state.steps_done - begun
                 rates = state.rates.of(first, self.steps)
                 self.graphs.start_epoch(rates, first + 1, begun)
             while done < self.steps and not state.stop:
@@ -210,7 +210,7 @@ class Loop:
         seconds = time.perf_counter() - began
         if self.block is not None:
             self.block.seconds = seconds
-        self.finish(float(mean_loss(losses, weights)), seen, seconds)
+        self._finish(float(mean_loss(losses, weights)), seconds, seen)
 
     def _losses(self, done: int) -> np.ndarray[Any, Any]:
         """Those of the first `done` batches of this epoch, on the host."""
@@ -278,28 +278,27 @@ class Loop:
         if not len(bad):
             return
         state, first = self.state, int(bad[0])
+        kept = state.steps_done - len(losses) + begun
         self.rollback.restore()
+        state.steps_done = kept
         for i in range(begun, first):
             self._gradients(i).run("update")
             state.steps_done += 1
         step, number = self._gradients(first), state.steps_done + 1
         error = divergence(state, step, number, float(losses[first]))
         self.rollback.restore()
+        state.steps_done = kept
         raise error
 
-    def _finish_past(self, loss: float, seconds: float) -> None:
-        """An epoch of several that have been taken together: see `EpochBlock.run`."""
-        self.finish(loss, self.samples.count, seconds, tell=True)
-
-    def finish(
-        self, loss: float, seen: int, seconds: float, tell: bool = False
+    def _finish(
+        self, loss: float, seconds: float, seen: int, tell: bool = False
     ) -> None:
         """The epoch's row of the history; its callbacks are told.
 
         Args:
             loss: the mean of its batches.
-            seen: samples.
             seconds: that it took.
+            seen: samples.
             tell: also if training has been stopped.
         """
         state = self.state

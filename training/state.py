@@ -10,6 +10,7 @@ from xpnet.backend import Backend, Shape, get_backend
 from xpnet.backend.blas import one_thread
 from xpnet.common import check_flag, check_optional_flag, check_whole
 from xpnet.compiler.drivers import driver_of
+from xpnet.execution.rollback import Rollback
 from xpnet.execution.step import TrainingStep
 from xpnet.execution.update import UpdateState
 from xpnet.layers import Buffers, Dense, Loss, Sequential, get_loss
@@ -20,8 +21,8 @@ from xpnet.training.divergence import DivergenceError, divergence
 from xpnet.training.history import History
 from xpnet.training.learning_rate import LearningRate
 from xpnet.training.metrics import get_metrics
+from xpnet.training.parameters import STATISTICS
 from xpnet.training.recorded_steps import UNGUARDED, RecordedSteps
-from xpnet.training.rollback import Rollback
 
 DTYPES = ("float32", "float64")
 
@@ -152,7 +153,7 @@ class TrainingState(RecordedSteps):
         )
         self._rollback = None
         if self.backend.is_host:
-            self._rollback = Rollback(self, self.arrays(), self.backend)
+            self._rollback = self.rollback()
         self.sound = None
         if self.average is not None:
             self._buffers.followers.append(self.rule.averaged_views())
@@ -194,15 +195,18 @@ class TrainingState(RecordedSteps):
         """Note that `step` has computed new gradients: its loss is not read yet."""
         self.last_step, self._loss, self._failed = step, None, None
 
+    def rollback(self) -> Rollback:
+        """What its steps are taken back to."""
+        arrays = self.arrays()
+        return Rollback(self.backend, arrays.pop(STATISTICS), arrays.values())
+
     def diverged(
         self, rollback: Rollback, step: TrainingStep, loss: float
     ) -> DivergenceError:
         """Take back what `step`, which had no update, has moved; says what is wrong."""
-        done = self.steps_done
         rollback.restore()
-        self.steps_done = done
         self.set_last_step(step)
-        return divergence(self, step, done + 1, loss)
+        return divergence(self, step, self.steps_done + 1, loss)
 
     def _fail(self, step: TrainingStep) -> NoReturn:
         with np.errstate(all="ignore"):
