@@ -25,7 +25,7 @@ class Adagrad(Optimizer):
         learning_rate: η.
         initial_accumulator_value: s before the first step.
         eps: keeps the quotient finite; in units of the gradient.
-        common: `l1`, `l2`, `weight_decay`, `clip_value`, `clip_norm` of `Optimizer`.
+        common: `l2`, `clip_norm`, `transforms` and the others of `Optimizer`.
 
     Raises:
         ValueError: a negative initial_accumulator_value, eps not above 0.
@@ -73,7 +73,7 @@ class Adadelta(Optimizer):
         learning_rate: η.
         rho: ρ in [0, 1).
         eps: makes the first steps, when u is 0; in squared units.
-        common: `l1`, `l2`, `weight_decay`, `clip_value`, `clip_norm` of `Optimizer`.
+        common: `l2`, `clip_norm`, `transforms` and the others of `Optimizer`.
 
     Raises:
         ValueError: rho outside [0, 1), eps not above 0.
@@ -124,7 +124,7 @@ class RMSprop(Optimizer):
         momentum: μ in [0, 1).
         centered: divide by the deviation instead of the root mean square.
         eps: keeps the quotient finite; in units of the gradient.
-        common: `l1`, `l2`, `weight_decay`, `clip_value`, `clip_norm` of `Optimizer`.
+        common: `l2`, `clip_norm`, `transforms` and the others of `Optimizer`.
 
     Raises:
         ValueError: rho or momentum outside [0, 1), eps not above 0.

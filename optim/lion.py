@@ -25,7 +25,7 @@ class Lion(Optimizer):
         learning_rate: η.
         beta1: β₁ in [0, 1), the weight of m against g in the step.
         beta2: β₂ in [0, 1), of the running mean.
-        common: `l1`, `l2`, `weight_decay`, `clip_value`, `clip_norm` of `Optimizer`.
+        common: `l2`, `clip_norm`, `transforms` and the others of `Optimizer`.
 
     Raises:
         ValueError: a beta outside [0, 1).

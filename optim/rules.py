@@ -26,7 +26,7 @@ class SGD(Optimizer):
         learning_rate: η.
         momentum: μ in [0, 1).
         nesterov: look ahead along v; needs momentum > 0.
-        common: `l1`, `l2`, `weight_decay`, `clip_value`, `clip_norm` of `Optimizer`.
+        common: `l2`, `clip_norm`, `transforms` and the others of `Optimizer`.
 
     Raises:
         ValueError: momentum outside [0, 1), nesterov without momentum.
@@ -73,7 +73,7 @@ class Adam(Optimizer):
         learning_rate: η.
         beta1, beta2: β₁, β₂ in [0, 1).
         eps: keeps the quotient finite; in units of the gradient.
-        common: `l1`, `l2`, `weight_decay`, `clip_value`, `clip_norm` of `Optimizer`.
+        common: `l2`, `clip_norm`, `transforms` and the others of `Optimizer`.
 
     Raises:
         ValueError: a beta outside [0, 1), eps not above 0.
