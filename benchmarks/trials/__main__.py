@@ -20,6 +20,14 @@ from xpnet.benchmarks.trials import (
 from xpnet.benchmarks.trials.trial import Trial
 from xpnet.common import choose
 
+MODULES = (calls, files, inputs, libraries, numbers, searches, threads)
+TRIALS: dict[str, Trial] = {
+    found.name: found
+    for module in MODULES
+    for found in vars(module).values()
+    if isinstance(found, Trial)
+}
+
 
 def run(trial: Trial, tries: int, seed: int) -> dict[str, Any]:
     """A row of the table: the trial, its tries, its faults, its seconds."""
@@ -59,12 +67,3 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     sys.exit(main())
-
-
-MODULES = (calls, files, inputs, libraries, numbers, searches, threads)
-TRIALS: dict[str, Trial] = {
-    found.name: found
-    for module in MODULES
-    for found in vars(module).values()
-    if isinstance(found, Trial)
-}

@@ -1,6 +1,8 @@
 """What trials share: threads whose answers are compared, a cache of their own."""
 
 import os
+import subprocess
+import sys
 from itertools import count
 
 from xpnet.benchmarks.trials.libraries import own_cache
@@ -23,3 +25,16 @@ def test_a_cache_of_its_own_ends_with_the_block(tmp_path):
         assert own != place
     assert os.environ.get("XPNET_CACHE_DIR") == before
     assert cache.cache_directory() == place
+
+
+def test_the_command_runs_a_trial_in_a_process_of_its_own():
+    command = [
+        sys.executable,
+        "-m",
+        "xpnet.benchmarks.trials",
+        "targets",
+        "--scale",
+        "0",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("targets: 140 tries, 0 counts as classification")

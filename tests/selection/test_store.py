@@ -395,8 +395,12 @@ def test_the_stack_of_other_networks_is_not_taken(tmp_path, monkeypatch):
 def test_a_stack_that_finds_no_room_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "WORK", 1.0)
 
+    write_whole = store.write_whole
+
     def full(path, data):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        if path.suffix == ".stack":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_whole(path, data)
 
     monkeypatch.setattr(store, "write_whole", full)
     with pytest.warns(UserWarning, match=r"cannot be written \(No space left"):
