@@ -105,11 +105,6 @@ def flat_problem() -> tuple[np.ndarray, np.ndarray]:
     return start, b @ b.T / 12 + 0.1 * np.eye(12)
 
 
-def flat_gradient(p: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """A p + p³ - 1, of the flat problem."""
-    return a @ p + p**3 - 1.0
-
-
 SHAPES = {"0.W": (4, 5), "0.b": (5,), "1.W": (5, 3), "1.b": (3,)}
 
 
