@@ -9,8 +9,6 @@ import pytest
 
 from tests.cli.files import write_csv, xpnet
 
-pytestmark = pytest.mark.usefixtures("one_blas_thread")
-
 FEW = ("--epochs", "2", "--hidden", "8", "--device", "cpu")
 LABELS = {  # a label, and how `predict` prints it
     "=HYPERLINK(1)": "'=HYPERLINK(1)",

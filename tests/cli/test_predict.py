@@ -10,8 +10,6 @@ import pytest
 import xpnet as xn
 from tests.cli.files import QUICK, flowers, mnist, prices, write_csv, xpnet
 
-pytestmark = pytest.mark.usefixtures("one_blas_thread")
-
 
 def predictions(capsys, model, data):
     """The rows that are printed, once it is sure that --json says the same."""

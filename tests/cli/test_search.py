@@ -10,8 +10,6 @@ import xpnet as xn
 from tests.cli.files import PNG, flowers, mnist, prices, xpnet
 from xpnet.commands.grid import parse
 
-pytestmark = pytest.mark.usefixtures("one_blas_thread")
-
 GRID = "learning_rate=1e-2,3e-2 l2=0,1e-4 hidden=8;8,4"
 QUICK = ("--epochs", 2, "--folds", 3, "--device", "cpu")
 

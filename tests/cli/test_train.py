@@ -9,8 +9,6 @@ import pytest
 import xpnet as xn
 from tests.cli.files import PNG, QUICK, flowers, mnist, prices, xpnet
 
-pytestmark = pytest.mark.usefixtures("one_blas_thread")
-
 TEST = re.compile(r"^test accuracy: ([\d.]+)% \((\d+) samples, never trained or", re.M)
 
 
