@@ -13,7 +13,6 @@ from tests.streams import STREAMS, text_of
 from xpnet.cli import main
 from xpnet.commands import compare
 
-FEW = ("--epochs", "2", "--hidden", "8", "--device", "cpu")
 DEEP = ("--hidden", ",".join(["12"] * 8), "--activation", "sigmoid", "--dropout", "0")
 GRID = ("--grid", "l2=0,0.1", "--folds", "2", "--epochs", "1", "--device", "cpu")
 COMMANDS = {

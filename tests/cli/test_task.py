@@ -12,7 +12,6 @@ import xpnet as xn
 from tests.cli.files import flowers, write_csv, xpnet
 from xpnet.commands.report import print_json
 
-FEW = ("--epochs", "2", "--hidden", "8", "--device", "cpu")
 ROWS = np.random.Generator(np.random.Philox(3)).normal(size=(120, 3))
 KINDS = (ROWS[:, 0] > 0).astype(int) + (ROWS[:, 1] > 0)
 HOT = np.eye(3)[KINDS]
