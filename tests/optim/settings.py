@@ -8,7 +8,7 @@ from xpnet.optim import OPTIMIZERS, Cosine, ExponentialDecay, Optimizer, StepDec
 
 STEPS = 100
 KEPT = [1, 2, 3, 10, 30, 60, 100]  # the steps whose parameters are stored
-WEIGHTS, BIASES = 8, 4  # elements of the flat problem
+WEIGHTS = 8  # of the 12 elements of the flat problem; the others are biases
 
 EVERYTHING = {
     "learning_rate": 0.03,
