@@ -235,23 +235,6 @@ def test_without_time_and_after_a_failure_every_rival_has_a_line_too(tmp_path):
 # The worker.
 
 
-def test_a_part_is_served(monkeypatch):
-    monkeypatch.setattr(serve, "first_gpu", standin_backend)
-    greeting, answer = worker.start("gpu.serve", "part", "lockstep", "quick")
-    assert greeting["checks"][0] == "20 steps, sgd, float32"
-    assert answer({"run": 0})["verdict"] == OK
-
-
-def test_a_rival_is_served(monkeypatch):
-    monkeypatch.setattr("xpnet.benchmarks.gpu.rivals.xpnet_.device", standin_backend)
-    greeting, answer = worker.start("gpu.serve", "rival", "xpnet, CuPy's calls")
-    assert "numpy" in greeting["versions"]
-    prepared = answer({"prepare": SMALL.to_dict()})
-    assert prepared["loss20"] == pytest.approx(expected_loss(SMALL), rel=1e-4)
-    assert prepared["seconds"] > 0.0
-    assert answer({"time": 0.01})["gpu_us"] > 0.0
-
-
 def test_what_cannot_be_served_is_told(monkeypatch):
     def missing():
         raise DeviceError("device='cuda' cannot be used")

@@ -9,25 +9,20 @@ import pytest
 import xpnet as xn
 from xpnet.optim import OPTIMIZERS, VARIANTS, Optimizer, get_optimizer
 
+SHARE, EPS = [-0.1, 1.0, math.nan], [0.0, -1.0, math.nan]
+POSITIVE = [-0.1, math.nan, math.inf]
 BAD_VALUES = {
-    "learning_rate": [0.0, -0.1, math.nan, math.inf],
-    "l1": [-0.1, math.nan, math.inf],
-    "l2": [-0.1, math.nan, math.inf],
-    "weight_decay": [-0.1, math.nan, math.inf],
-    "clip_value": [0.0, -1.0, math.nan],
-    "clip_norm": [0.0, -1.0, math.nan],
-    "gradient_noise": [-0.1, math.nan, math.inf],
-    "noise_decay": [-0.1, math.nan, math.inf],
-}
-SHARE = [-0.1, 1.0, math.nan]
-EPS = [0.0, -1.0, math.nan]
+    "learning_rate": [0.0, *POSITIVE], "clip_value": EPS, "clip_norm": EPS,
+    **dict.fromkeys(("l1", "l2", "weight_decay"), POSITIVE),
+    **dict.fromkeys(("gradient_noise", "noise_decay"), POSITIVE),
+}  # fmt: skip
 BETAS = {"beta1": SHARE, "beta2": SHARE}
 OWN = {
     "sgd": {"momentum": SHARE},
     "adagrad": {"initial_accumulator_value": [-0.1, math.nan], "eps": EPS},
     "adadelta": {"rho": SHARE, "eps": EPS},
     "rmsprop": {"rho": SHARE, "momentum": SHARE, "eps": EPS},
-    "nadam": {**BETAS, "eps": EPS, "momentum_decay": [-0.1, math.nan, math.inf]},
+    "nadam": {**BETAS, "eps": EPS, "momentum_decay": POSITIVE},
     "lion": BETAS,
 }
 OWN |= {row: {**BETAS, "eps": EPS} for row in OPTIMIZERS if row not in OWN}

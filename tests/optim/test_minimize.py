@@ -200,17 +200,6 @@ def test_early_stopping_puts_the_best_weights_back_and_fit_goes_on():
     assert again["loss"][-1] < before
 
 
-def test_at_the_minimum_there_is_nothing_to_do():
-    x, y = line()
-    trainer = linear()
-    xn.minimize(trainer, x, y, xn.LBFGS(tolerance=1e-7))
-    before = trainer.parameters()["0.W"].copy()
-    history = xn.minimize(trainer, x, y, xn.LBFGS(tolerance=1e-7))
-    assert len(history) == 0
-    assert "no entry of the gradient exceeds" in history.stopped
-    np.testing.assert_array_equal(trainer.parameters()["0.W"], before)
-
-
 class _Fails(Minimizer):
     """Two good iterations, then an error far away from the best point."""
 

@@ -54,9 +54,9 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize("options", [
-    {}, {"scale": "standard"}, {"scale": "minmax", "class_weight": "balanced"},
+    {}, {"scale": "minmax", "class_weight": "balanced"},
     {"scale": "standard", "validation": 0.25},
-], ids=["plain", "standard", "balanced", "stopped"])  # fmt: skip
+], ids=["plain", "balanced", "stopped"])  # fmt: skip
 def test_a_grid_is_the_loop_over_single_trainings(options):
     x, y = data()
     folds = xn.k_folds(SAMPLES, 3, stratify=y)
@@ -72,15 +72,12 @@ def test_a_grid_is_the_loop_over_single_trainings(options):
     means = [np.mean([s["accuracy"] for s in scores]) for scores in wanted]
     assert results.best.mean("accuracy") == pytest.approx(max(means))
     assert results.best is results.ranked[0] is next(iter(results))
-
-
-def test_repeats_have_other_folds_and_other_seeds():
-    x, y = data()
-    folds = xn.k_folds(SAMPLES, 2, stratify=y, repeats=3)
-    result = xn.cross_validate(make, x, y, folds=2, repeats=3, **QUICK)
-    (wanted,) = by_hand([{}], folds, x, y, repeats=3)
-    for a, b in zip(result.best.scores, wanted, strict=True):
-        assert a == pytest.approx(b, abs=1e-10)
+    if not options:  # repeats have other folds and other seeds
+        folds = xn.k_folds(SAMPLES, 2, stratify=y, repeats=3)
+        result = xn.cross_validate(make, x, y, folds=2, repeats=3, **QUICK)
+        (wanted,) = by_hand([{}], folds, x, y, repeats=3)
+        for a, b in zip(result.best.scores, wanted, strict=True):
+            assert a == pytest.approx(b, abs=1e-10)
 
 
 def test_settings_of_one_architecture_are_one_stack(monkeypatch):
