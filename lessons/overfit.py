@@ -54,7 +54,7 @@ def net(width, seed, before=(), behind=(), watch=(), count=20, **penalty):
 def lesson(out: Lesson) -> None:
     """Polynomials by degree, nets by width, and what each remedy does."""
     out.claim("training error falls with size, test error rises; each remedy lowers it")
-    many, seeds = range(20), range(out.size(8, 4))
+    many, seeds = range(20), range(out.size(8, 3))
     plans = [("degree", DEGREES, polynomial, many), ("width", WIDTHS, net, seeds)]
     with out.figure("error", columns=3) as (*panels, last):
         for axes, (what, sizes, fit, runs) in zip(panels, plans, strict=True):

@@ -54,7 +54,7 @@ def last(trainer, curve):
 def lesson(out: Lesson) -> None:
     """Eight trainings, the accuracy, the boundary and the loss of each."""
     out.claim("three units learn xor; a high rate explodes, and five remedies cure it")
-    seeds, wild = range(3), "50 hidden, η = 5"
+    seeds, wild = range(out.size(3, 1)), "50 hidden, η = 5"
     runs = {title: [train(*run, seed) for seed in seeds] for title, run in RUNS.items()}
     loss, score = (
         {title: np.median([last(t, curve) for t in run]) for title, run in runs.items()}

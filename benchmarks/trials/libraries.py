@@ -102,7 +102,7 @@ def change(data: bytes, random: Random, which: int) -> bytes:
     return flipped(data, ends[which] if which < len(ends) else random.randrange(bits))
 
 
-@trial("bits", 20_000, 40, "silent", "crash", "other")
+@trial("bits", 20_000, 20, "silent", "crash", "other")
 def change_files(tries: int, folder: Path, seed: int) -> Iterator[str]:
     """Files in the cache are changed and read again; every 400th time a process trains.
 

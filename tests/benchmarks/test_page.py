@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -65,70 +66,55 @@ class Reader(HTMLParser):
             self.cell += text
 
 
+@cache
+def whole():
+    return page(record())
+
+
 @pytest.fixture(scope="module")
 def read():
-    return Reader(page(record()))
+    return Reader(whole())
 
 
 def number(cell):
     return float(cell.replace(",", "").replace("%", ""))
 
 
-def test_the_page_is_well_formed_and_its_ids_are_unique(read):
+def test_the_page_is_well_formed_and_every_picture_has_a_text_alternative(read):
     assert len(read.ids) == len(set(read.ids))
     assert "A <Processor> & Co" in "".join(read.texts)
-
-
-def test_every_picture_has_a_text_alternative(read):
     # two update rules with two charts each, width, batch, cold, accuracy
     assert len(read.pictures) == 8
     for picture in read.pictures:
-        for name in picture["aria-labelledby"].split():
-            assert name in read.ids
+        assert set(picture["aria-labelledby"].split()) <= set(read.ids)
 
 
-def test_the_page_loads_nothing_from_elsewhere(read):
-    text = page(record())
+def test_the_page_loads_nothing_and_takes_its_own_colours_and_font(read):
     outside = r"(?:https?:)?//|@import|url\((?!#)|<script|<img|<iframe"
-    assert not re.search(outside, text)
-    inside = re.findall(r'(?:url\(|href=")#([^)"]+)', text)
+    assert not re.search(outside, whole())
+    inside = re.findall(r'(?:url\(|href=")#([^)"]+)', whole())
     assert inside
     assert set(inside) <= set(read.ids)
-
-
-def test_pictures_take_the_colours_and_the_font_of_the_page():
-    text = page(record())
-    assert "prefers-color-scheme: dark" in text
+    assert "prefers-color-scheme: dark" in whole()
     for color, name in VARIABLES.items():
-        assert color not in text
-        assert len(re.findall(f"--{name}: #", text)) == 2  # light and dark
-        assert f"var(--{name})" in text.partition("<svg")[2]
-    assert "font-family" not in text
+        assert color not in whole()
+        assert len(re.findall(f"--{name}: #", whole())) == 2  # light and dark
+        assert f"var(--{name})" in whole().partition("<svg")[2]
+    assert "font-family" not in whole()
     for rival in ("numpy", "torch"):
-        assert LOOKS[rival].color.lower() in text
+        assert LOOKS[rival].color.lower() in whole()
 
 
-def test_pictures_show_the_figures_of_the_record(read):
-    pictures = "".join(read.texts)
-    for race in record()["results"]:
-        for name in ("numpy", "torch"):
-            row = race["rivals"][name]
-            assert figure(1 / row["xpnet_over_this"]) in pictures
-            assert f"{LOOKS[name].short} {figure(row['over_floor'])}" in pictures
-    for point in record()["sweep"]:
-        shown = f"{figure(point['rivals']['torch']['us'])} at {point['value']}"
-        assert shown in pictures
-
-
-def test_the_numbers_of_the_page_are_those_of_the_record(read):
-    results = record()["results"]
+def test_pictures_and_tables_of_the_page_show_the_figures_of_the_record(read):
+    pictures, results = "".join(read.texts), record()["results"]
     tables = [t for t in read.tables if "µs a step" in t[0]]
-    assert len(tables) == len(results)
-    for table, expected in zip(tables, results, strict=True):
-        assert len(table) == 1 + len(expected["rivals"])
-        for cells, (name, row) in zip(
-            table[1:], expected["rivals"].items(), strict=True
-        ):
+    for table, race in zip(tables, results, strict=True):
+        rivals = race["rivals"]
+        for name in ("numpy", "torch"):
+            assert figure(1 / rivals[name]["xpnet_over_this"]) in pictures
+            floor = figure(rivals[name]["over_floor"])
+            assert f"{LOOKS[name].short} {floor}" in pictures
+        for cells, (name, row) in zip(table[1:], rivals.items(), strict=True):
             assert cells[0].startswith(RIVALS[name])
             if "note" in row:
                 assert cells[1] == row["note"]
@@ -139,16 +125,17 @@ def test_the_numbers_of_the_page_are_those_of_the_record(read):
 
 
 def test_the_sweeps_of_the_page_are_those_of_the_record(read):
-    given = record()["sweep"]
+    given, pictures = record()["sweep"], "".join(read.texts)
     rows = [r for t in read.tables if t[0][0] in ("width", "batch") for r in t[1:]]
     assert [int(row[0]) for row in rows] == [point["value"] for point in given]
     for row, point in zip(rows, given, strict=True):
-        for cell, name in zip(row[1:], point["rivals"], strict=True):
-            expected = point["rivals"][name].get("us")
-            if expected is None:
-                assert cell == "-"
+        torch = figure(point["rivals"]["torch"]["us"])
+        assert f"{torch} at {point['value']}" in pictures
+        for cell, rival in zip(row[1:], point["rivals"].values(), strict=True):
+            if "us" in rival:
+                assert number(cell) == pytest.approx(rival["us"], rel=DIGITS)
             else:
-                assert number(cell) == pytest.approx(expected, rel=DIGITS)
+                assert cell == "-"
 
 
 def test_a_page_of_a_quick_record_leaves_out_what_was_not_measured():
@@ -166,19 +153,10 @@ def test_a_page_needs_no_particular_rival(kept):
     assert any(RIVALS[kept[0]] in text for text in read.texts)
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (0.01204, "0.0120"),
-        (0.9999, "1.00"),
-        (1.234, "1.23"),
-        (12.34, "12.3"),
-        (123.6, "124"),
-        (184770.4, "184,770"),
-    ],
-)
-def test_figures_have_three_digits_or_more(value, shown):
-    assert figure(value) == shown
+def test_figures_have_three_digits_or_more():
+    values = (0.01204, 0.9999, 1.234, 12.34, 123.6, 184770.4)
+    shown = ["0.0120", "1.00", "1.23", "12.3", "124", "184,770"]
+    assert list(map(figure, values)) == shown
 
 
 def test_the_report_holds_every_figure_of_the_record():
@@ -194,18 +172,11 @@ def test_the_report_holds_every_figure_of_the_record():
             assert row.note in text
     for row in ("width | xpnet |", "batch | xpnet |", "OPENBLAS_CORETYPE=Haswell"):
         assert row in text
-
-
-def test_markdown_tables_have_equally_many_cells_in_every_row():
-    lines = report(record(), "some.json").splitlines()
-    rows = [line for line in lines if line.startswith("|")]
-    assert len(rows) > 30
-    width = None
-    for before, line in zip(["", *lines], lines, strict=False):
-        if line.startswith("|"):
-            count = len(re.findall(r"(?<!\\)\|", line))
-            assert not before.startswith("|") or count == width
-            width = count
+    found = re.findall(r"(?:^\|.*\n)+", text, re.M)
+    assert sum(table.count("\n") for table in found) > 30
+    for table in found:  # equally many cells in every row
+        cells = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(cells) == 1
 
 
 @pytest.mark.parametrize("file", sorted(RESULTS.glob("*.json")), ids=lambda p: p.stem)

@@ -8,7 +8,7 @@ import pytest
 from xpnet.benchmarks import selection, worker
 from xpnet.benchmarks.cases import Study
 
-SMALL = Study(rates=(1e-2,), penalties=(0.0, 1e-4), folds=2, epochs=15)
+SMALL = Study(rates=(1e-2,), penalties=(0.0, 1e-4), folds=2, epochs=8)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_the_stack_computes_what_the_loop_computes(small):
 
 def test_the_table_says_who_was_how_fast_and_who_was_left_out(small):
     lines = selection.table(small).text().splitlines()
-    assert lines[0].startswith("2 settings × 2 folds of 64-64-10 on digits, 15 epochs")
+    assert lines[0].startswith("2 settings × 2 folds of 64-64-10 on digits, 8 epochs")
     assert len(lines) == 2 + len(selection.SEARCHERS)
     rows = {"loop": {"accuracy": [0.9]}, "torch": {"accuracy": [0.85]}}
     selection.check_accuracies(rows)

@@ -67,21 +67,21 @@ def _refuses(x):
     raise ValueError("x: expected something else")
 
 
-@pytest.mark.parametrize(
-    ("call", "wrong", "fault"),
-    [
-        (lambda x: x, True, "accepted"),
-        (lambda x: x + 1.0, False, "another answer"),
-        (_refuses, False, "refused"),
-        (_refuses, True, ""),
-        (lambda x: x, False, ""),
-        (lambda x: int("three"), True, "unnamed"),
-        (lambda x: x[5], True, "inner error"),
-    ],
-)
-def test_the_fault_of_a_call_is_named(monkeypatch, call, wrong, fault):
-    plain = np.ones(3) if fault != "another answer" else np.zeros(3)
-    monkeypatch.setitem(calls.ENTRIES, "f", Entry(call, {"x": plain}, "x"))
-    calls.answer.cache_clear()
-    assert judged("f", "x", np.ones(3), wrong) == fault
+FAULTS = [
+    (lambda x: x, True, "accepted"),
+    (lambda x: x + 1.0, False, "another answer"),
+    (_refuses, False, "refused"),
+    (_refuses, True, ""),
+    (lambda x: x, False, ""),
+    (lambda x: int("three"), True, "unnamed"),
+    (lambda x: x[5], True, "inner error"),
+]
+
+
+def test_the_fault_of_a_call_is_named(monkeypatch):
+    for call, wrong, fault in FAULTS:
+        plain = np.ones(3) if fault != "another answer" else np.zeros(3)
+        monkeypatch.setitem(calls.ENTRIES, "f", Entry(call, {"x": plain}, "x"))
+        calls.answer.cache_clear()
+        assert judged("f", "x", np.ones(3), wrong) == fault
     calls.answer.cache_clear()

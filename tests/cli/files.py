@@ -1,6 +1,7 @@
 """Small data files, and the command line in this process and in one of its own."""
 
 import csv
+import json
 import os
 import struct
 import subprocess
@@ -8,12 +9,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from xpnet.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PNG = b"\x89PNG\r\n\x1a\n"
 QUICK = ("--epochs", "3", "--device", "cpu")
+FEW = ("--epochs", "2", "--hidden", "8", "--device", "cpu")
 
 
 def xpnet(capsys, *arguments):
@@ -25,6 +28,30 @@ def xpnet(capsys, *arguments):
         status = exit.code
     captured = capsys.readouterr()
     return status, captured.out, captured.err
+
+
+def refused(capsys, *arguments):
+    """The one line that a command is refused with, before it has printed anything."""
+    status, out, err = xpnet(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("xpnet: error: ")
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
+    return err
+
+
+def answered(capsys, *arguments):
+    """The JSON object of a command that succeeds; NaN and infinity are none."""
+    status, out, err = xpnet(capsys, *arguments, "--json")
+    assert (status, err) == (0, "")
+    return json.loads(out, parse_constant=pytest.fail)
+
+
+def printed(capsys, *arguments):
+    """The text of a command that succeeds."""
+    status, out, err = xpnet(capsys, *arguments)
+    assert (status, err) == (0, "")
+    return out
 
 
 def command(*arguments, **options):
@@ -75,21 +102,18 @@ def prices(path, samples=120):
     return path, rows
 
 
-def idx(path, array):
-    """`array` of bytes as an IDX file."""
-    header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-    path.write_bytes(header + array.astype("u1").tobytes())
-
-
-def mnist(directory, train=80, test=40):
+def mnist(directory):
     """A folder like MNIST: 4 × 4 images with the half bright that the label says."""
     directory.mkdir()
     rng = np.random.Generator(np.random.Philox(7))
-    for part, count in (("train", train), ("t10k", test)):
+    for part, count in (("train", 80), ("t10k", 40)):
         labels = np.arange(count) % 2
         images = rng.integers(0, 60, (count, 4, 4))
         images[labels == 1, :2] += 180
         images[labels == 0, 2:] += 180
-        idx(directory / f"{part}-images-idx3-ubyte", images)
-        idx(directory / f"{part}-labels-idx1-ubyte", labels)
+        for kind, array in (("images", images), ("labels", labels)):
+            header = bytes([0, 0, 8, array.ndim])
+            header += struct.pack(f">{array.ndim}I", *array.shape)
+            path = directory / f"{part}-{kind}-idx{array.ndim}-ubyte"
+            path.write_bytes(header + array.astype("u1").tobytes())
     return directory

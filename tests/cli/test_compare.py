@@ -6,10 +6,10 @@ import sys
 import numpy as np
 import pytest
 
+from tests.cli.files import printed, refused, xpnet
 from tests.standin import cupy, standin_backend
 from xpnet.backend import cuda_status, devices
 from xpnet.backend.crossover import recall
-from xpnet.cli import main
 from xpnet.commands import compare
 from xpnet.common.cache import cache_directory
 from xpnet.compiler.cuda import cupy_driver
@@ -74,25 +74,17 @@ def plant(monkeypatch, factor):
 
 def asked(capsys, *arguments):
     """(exit status, the JSON object)."""
-    status = main(["compare", *arguments, "--json"])
-    captured = capsys.readouterr()
-    assert captured.err == ""
-
-    def refuse(name):
-        raise AssertionError(f"{name} is not JSON")
-
-    return status, json.loads(captured.out, parse_constant=refuse)
+    status, out, err = xpnet(capsys, "compare", *arguments, "--json")
+    assert err == ""
+    return status, json.loads(out, parse_constant=pytest.fail)
 
 
 @pytest.mark.parametrize("words", ["cpu,eager", "cpu,nojit", "cpu:1", "cpu, float32"])
 def test_two_ways_on_the_cpu_agree(capsys, words):
     status, found = asked(capsys, "cpu:1", words, *QUICK, *GRID)
-    assert status == 0
-    assert found["agree"] is True
-    assert found["equal_to_the_bit"] is True
-    assert found["steps"] == 20
+    assert (status, found["agree"], found["equal_to_the_bit"]) == (0, True, True)
+    assert (found["steps"], found["drift"]) == (20, 0.0)
     assert found["first_difference"] is None
-    assert found["drift"] == 0.0
     assert found["microseconds_a_step"]["a"] > 0.0
     assert found["ratio"] > 0.0
     ratios = found["crossover"]["ratios"]
@@ -108,36 +100,35 @@ def test_precisions_are_compared_by_the_coarser_one(capsys):
     assert found["crossover"] is None
 
 
-def test_targets_of_any_size_are_scaled(capsys, tmp_path):
+def test_regressions_and_targets_of_any_size_are_compared_too(capsys, tmp_path):
     table = tmp_path / "table.csv"
     rows = [f"{i % 7},{i % 5},{1e30 * i}" for i in range(40)]
     table.write_text("\n".join(["a,b,y", *rows]))
-    options = ("--data", str(table), "--no-crossover", "--steps", "50")
-    status, found = asked(capsys, "cpu", "cpu,eager", *options, "--optimizer", "sgd")
-    assert (status, found["steps"]) == (0, 50)
-
-
-@pytest.mark.parametrize("hidden", ["none", "6,5"])
-def test_regressions_are_compared_too(capsys, hidden):
-    options = ("--data", "line", "--hidden", hidden, "--no-crossover", "--steps", "9")
-    status, found = asked(capsys, "cpu", "cpu,eager", *options, "--optimizer", "sgd")
-    assert (status, found["steps"]) == (0, 9)
+    for options in (
+        ("--data", str(table)),
+        ("--data", "line", "--hidden", "none"),
+        ("--data", "line", "--hidden", "6,5"),
+    ):
+        more = ("--no-crossover", "--steps", "50", "--optimizer", "sgd")
+        status, found = asked(capsys, "cpu", "cpu,eager", *options, *more)
+        assert (status, found["steps"]) == (0, 50)
 
 
 def test_a_batch_is_at_most_the_whole_data(capsys):
     options = ("--data", "xor", "--no-crossover", "--steps", "3")
-    assert main(["compare", "cpu", "cpu,eager", *options]) == 0
-    assert "batch 4, " in capsys.readouterr().out
+    assert "batch 4, " in printed(capsys, "compare", "cpu", "cpu,eager", *options)
 
 
 def test_a_difference_is_named_and_ends_with_status_1(capsys, faulty):
     status, found = asked(capsys, "cpu", "cpu,eager", *QUICK, *GRID)
-    assert status == 1
-    assert found["agree"] is False
+    assert (status, found["agree"], found["crossover"]) == (1, False, None)
     first = found["first_difference"]
     assert (first["tensor"], first["step"]) == ("gradient 0.W", 1)
     assert first["difference"] > first["bound"]
-    assert found["crossover"] is None
+    status, text, _ = xpnet(capsys, "compare", "cpu", "cpu,eager", *QUICK)
+    assert status == 1
+    assert "DIFFER, first in gradient 0.W at step 1: " in text
+    assert "times the bound" in text
 
 
 def test_numbers_that_are_none_are_null(capsys, monkeypatch):
@@ -148,16 +139,8 @@ def test_numbers_that_are_none_are_null(capsys, monkeypatch):
     assert found["first_difference"]["share_of_bound"] is None
 
 
-def test_the_text_names_the_tensor_and_the_step(capsys, faulty):
-    assert main(["compare", "cpu", "cpu,eager", *QUICK]) == 1
-    text = capsys.readouterr().out
-    assert "DIFFER, first in gradient 0.W at step 1: " in text
-    assert "times the bound" in text
-
-
 def test_the_text_has_verdict_speed_and_table(capsys):
-    assert main(["compare", "cpu", "cpu,float64", *QUICK, *GRID]) == 0
-    text = capsys.readouterr().out
+    text = printed(capsys, "compare", "cpu", "cpu,float64", *QUICK, *GRID)
     assert "64-8-10, tanh, adam, batch 32" in text
     assert "A and B agree over 20 steps\nnearest, at " in text
     assert "µs a step" in text
@@ -190,19 +173,11 @@ def test_a_measurement_the_other_way_round_is_turned(capsys, gpu):
 
 @pytest.mark.parametrize(
     "pair",
-    [
-        ("cpu:1", "cuda"),
-        ("cpu,eager", "cuda"),
-        ("cpu,nojit", "cuda"),
-        ("cpu", "cuda,eager"),
-        ("cpu,float64", "cuda"),
-        ("cuda", "cuda:1"),
-        ("cpu", "cpu"),
-    ],
-    ids=" ".join,
-)
+    ["cpu:1 cuda", "cpu,eager cuda", "cpu,nojit cuda", "cpu cuda,eager",
+     "cpu,float64 cuda", "cuda cuda:1", "cpu cpu"],
+)  # fmt: skip
 def test_what_auto_does_not_ask_is_not_remembered(capsys, gpu, folder, pair):
-    status, found = asked(capsys, *pair, *QUICK, *GRID)
+    status, found = asked(capsys, *pair.split(), *QUICK, *GRID)
     assert status == 0
     assert found["crossover"] is not None
     assert found["remembered"] is None
@@ -225,52 +200,40 @@ def test_a_timed_block_waits_for_the_device_before_and_after(standin, gpu):
     assert run.trainer.steps_done == done + 1 + 5
 
 
-# Bad input.
+BAD_WAYS = {  # the first way and the second one
+    ("gpu", "cpu"): "'gpu': expected a device, got 'gpu'; one of cpu, cpu:2",
+    ("auto", "cpu"): "expected a device, got 'auto'",
+    ("cpu", "cpu:x"): "expected a device, got 'cpu:x'",
+    ("cpu", ""): "expected a device, got ''",
+    ("cpu", "cpu:0"): "expected at least one thread, got 0",
+    ("cpu", "cpu:100000"): "100000 threads: this NumPy's BLAS",
+    ("cpu", "cpu,flaot64"): "unknown 'flaot64'; did you mean 'float64'?",
+    ("cpu", "cpu,"): "unknown ''",
+    ("cpu", "cpu,float32,float64"): "'float64' contradicts or repeats",
+    ("cpu", "cpu,jit,nojit"): "'nojit' contradicts or repeats",
+    ("cpu", "cpu,eager,jit"): "jit is for a recorded step on the CPU",
+    ("cpu", "cuda,jit"): "jit is for a recorded step on the CPU",
+}
+BAD_OPTIONS = {
+    ("--steps", "0"): "--steps: expected at least 1, got 0",
+    ("--batch-size", "0"): "--batch-size: expected at least 1",
+    ("--seed", "-1"): "--seed: expected at least 0, got -1",
+    ("--hidden", "8,x"): "--hidden: expected sizes such as",
+    ("--hidden", "0"): "--hidden: expected sizes such as",
+    ("--grid", "8,16"): "--grid: expected rising widths",
+    ("--grid", "16,8x4"): "--grid: expected rising widths",
+    ("--grid", "8x4x2"): "--grid: expected rising widths",
+    ("--optimizer", "adm"): "did you mean 'adam",
+    ("--data", "digit"): "digits",
+}
 
 
-def refused(capsys, *arguments):
-    """The one line that it is refused with."""
-    assert main(["compare", *arguments]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("xpnet: error: ")
-    assert captured.err.count("\n") == 1
-    return captured.err
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (("gpu", "cpu"), "'gpu': expected a device, got 'gpu'; one of cpu, cpu:2"),
-        (("auto", "cpu"), "expected a device, got 'auto'"),
-        (("cpu", "cpu:x"), "expected a device, got 'cpu:x'"),
-        (("cpu", ""), "expected a device, got ''"),
-        (("cpu", "cpu:0"), "expected at least one thread, got 0"),
-        (("cpu", "cpu:100000"), "100000 threads: this NumPy's BLAS"),
-        (("cpu", "cpu,flaot64"), "unknown 'flaot64'; did you mean 'float64'?"),
-        (("cpu", "cpu,"), "unknown ''"),
-        (("cpu", "cpu,float32,float64"), "'float64' contradicts or repeats"),
-        (("cpu", "cpu,jit,nojit"), "'nojit' contradicts or repeats"),
-        (("cpu", "cpu,eager,jit"), "jit is for a recorded step on the CPU"),
-        (("cpu", "cuda,jit"), "jit is for a recorded step on the CPU"),
-        (("cpu", "cpu", "--steps", "0"), "--steps: expected at least 1, got 0"),
-        (("cpu", "cpu", "--batch-size", "0"), "--batch-size: expected at least 1"),
-        (("cpu", "cpu", "--seed", "-1"), "--seed: expected at least 0, got -1"),
-        (("cpu", "cpu", "--hidden", "8,x"), "--hidden: expected sizes such as"),
-        (("cpu", "cpu", "--hidden", "0"), "--hidden: expected sizes such as"),
-        (("cpu", "cpu", "--grid", "8,16"), "--grid: expected rising widths"),
-        (("cpu", "cpu", "--grid", "16,8x4"), "--grid: expected rising widths"),
-        (("cpu", "cpu", "--grid", "8x4x2"), "--grid: expected rising widths"),
-        (("cpu", "cpu", "--optimizer", "adm"), "did you mean 'adam"),
-        (("cpu", "cpu", "--data", "digit"), "digits"),
-    ],
-)
-def test_bad_input_is_one_line_and_status_2(capsys, arguments, expected):
-    assert expected in refused(capsys, *arguments)
-
-
-def test_without_a_gpu_another_pair_is_suggested(capsys, monkeypatch):
+def test_bad_input_is_one_line_and_status_2(capsys, monkeypatch):
+    for ways, expected in BAD_WAYS.items():
+        assert expected in refused(capsys, "compare", *ways)
+    for option, expected in BAD_OPTIONS.items():
+        assert expected in refused(capsys, "compare", "cpu", "cpu", *option)
     monkeypatch.setattr(devices, "cuda_status", lambda ordinal=0: (False, "none here"))
-    line = refused(capsys)
+    line = refused(capsys, "compare")  # another pair is suggested
     assert "device='cuda' cannot be used: none here" in line
     assert "xpnet compare cpu:1 cpu:2" in line

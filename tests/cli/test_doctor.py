@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.files import PNG, QUICK, xpnet
+from tests.cli.files import PNG, QUICK, answered, printed, xpnet
 from xpnet.cli import _parser
 
 ILL = ("--hidden", ",".join(["24"] * 8), "--activation", "sigmoid", "--dropout", 0)
@@ -22,10 +22,10 @@ def test_it_takes_the_options_of_train():
 
 
 def test_a_healthy_training_ends_with_status_0(capsys):
-    status, out, err = xpnet(capsys, "doctor", "digits", *QUICK)
-    assert (status, err) == (0, "")
+    out = printed(capsys, "doctor", "digits", *QUICK)
     assert "nothing found: the training looks healthy" in out
     assert "test accuracy" in out
+    assert "diagnosis" not in answered(capsys, "train", "digits", *QUICK)
 
 
 def test_an_ill_one_is_told_and_ends_with_status_1(capsys):
@@ -33,9 +33,6 @@ def test_an_ill_one_is_told_and_ends_with_status_1(capsys):
     assert (status, err) == (1, "")
     assert "- δ vanishes: " in out
     assert "  try `Dense(64, 'relu', initializer='he_normal')`" in out
-
-
-def test_json_holds_the_diagnosis_and_the_training(capsys):
     status, out, _ = xpnet(capsys, "doctor", "digits", *QUICK, *ILL, "--json")
     record = json.loads(out)
     assert status == 1
@@ -44,20 +41,14 @@ def test_json_holds_the_diagnosis_and_the_training(capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("json_too", [False, True])
-def test_a_training_that_diverges_is_a_finding_not_an_error(capsys, tmp_path, json_too):
+def test_a_training_that_diverges_is_a_finding_not_an_error(capsys, tmp_path):
     pytest.importorskip("matplotlib")
     path = tmp_path / "layers.png"
-    arguments = ("--optimizer", "sgd", "--learning-rate", 1e9, "--plot", path)
-    flags = ("--json",) if json_too else ()
-    status, out, err = xpnet(capsys, "doctor", "digits", *QUICK, *arguments, *flags)
-    assert (status, err) == (1, "")
-    assert "training diverged at step" in out
-    assert path.read_bytes().startswith(PNG)
-    if json_too:
-        assert json.loads(out)["diagnosis"]["diverged"]
-
-
-def test_train_itself_does_not_look(capsys):
-    out = xpnet(capsys, "train", "digits", *QUICK, "--json")[1]
-    assert "diagnosis" not in json.loads(out)
+    wild = ("--optimizer", "sgd", "--learning-rate", 1e9, "--plot", path)
+    for flags in ((), ("--json",)):
+        status, out, err = xpnet(capsys, "doctor", "digits", *QUICK, *wild, *flags)
+        assert (status, err) == (1, "")
+        assert "training diverged at step" in out
+        assert path.read_bytes().startswith(PNG)
+        path.unlink()
+    assert json.loads(out)["diagnosis"]["diverged"]

@@ -70,6 +70,9 @@ def test_an_option_that_a_rule_does_not_have_is_named():
     assert searched(optimizer="sgd", momentum=0.9).optimizer.momentum == 0.9
 
 
-def test_widths_are_read_from_text():
+def test_widths_are_read_from_text_and_built():
     assert [widths(text) for text in ("none", "", "0")] == [()] * 3
     assert widths("128,64") == (128, 64)
+    for text, units in (("none", []), ("16", [16]), ("16,8", [16, 8])):
+        model = trained("--hidden", text, "--dropout", "0").model
+        assert [layer.units for layer in model.layers] == [*units, 2]

@@ -104,19 +104,19 @@ def test_a_folder_in_its_place_is_left_alone(folder):
     assert [p.name for p in folder.iterdir()] == [NAME]
 
 
-@pytest.mark.parametrize("step", ["replace", "write"])
-def test_a_full_disk_leaves_the_old_file_and_nothing_else(step, folder, monkeypatch):
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(folder, monkeypatch):
     keep(NAME, b"old")
 
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    where = "os.replace" if step == "replace" else "pathlib.Path.write_bytes"
-    monkeypatch.setattr(where, full)
-    with pytest.raises(OSError, match="No space"):
-        keep(NAME, b"new")
-    assert kept(NAME) == b"old"
-    assert [p.name for p in folder.iterdir()] == [NAME]
+    for where in ("os.replace", "pathlib.Path.write_bytes"):
+        with monkeypatch.context() as patch:
+            patch.setattr(where, full)
+            with pytest.raises(OSError, match="No space"):
+                keep(NAME, b"new")
+        assert kept(NAME) == b"old"
+        assert [p.name for p in folder.iterdir()] == [NAME]
 
 
 # The folder.
@@ -146,24 +146,19 @@ def temporary(tmp_path, monkeypatch):
 
 
 @posix
-@pytest.mark.parametrize("mode", [0o700, 0o755])
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o1777, 0o775, 0o1775])
 def test_a_folder_that_others_cannot_write_is_taken(mode, tmp_path, monkeypatch):
+    """In one that they can write this user has one of its own."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a").chmod(mode)
     (tmp_path / "link").symlink_to("a")
-    assert chosen(monkeypatch, tmp_path / "a") == tmp_path / "a"
-    assert chosen(monkeypatch, tmp_path / "link") == tmp_path / "a"
+    shared = mode & (stat.S_IWGRP | stat.S_IWOTH)
+    own = tmp_path / "a" / (f"xpnet-{os.geteuid()}" if shared else "")
+    for named in ("a", "link"):
+        found = chosen(monkeypatch, tmp_path / named)
+        assert found == own
+        assert is_private(found)
     assert is_private(chosen(monkeypatch, tmp_path / "new" / "newer"))
-
-
-@posix
-@pytest.mark.parametrize("mode", [0o1777, 0o775, 0o1775])
-def test_in_a_shared_folder_this_user_has_one(mode, tmp_path, monkeypatch):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a").chmod(mode)
-    found = chosen(monkeypatch, tmp_path / "a")
-    assert found == tmp_path / "a" / f"xpnet-{os.geteuid()}"
-    assert is_private(found)
 
 
 def open_to_all(folder):
@@ -294,12 +289,12 @@ def test_there_are_not_too_many_files(folder, monkeypatch):
     assert len(names(folder)) <= 20
 
 
-@pytest.mark.parametrize("text", ["much", "-1", "nan", "inf"])
-def test_a_limit_that_is_no_size_is_an_error(text, monkeypatch):
-    monkeypatch.setenv("XPNET_CACHE_SIZE", text)
-    cache_directory.cache_clear()
-    with pytest.raises(ValueError, match="XPNET_CACHE_SIZE: expected a number of mega"):
-        cache_directory()
+def test_a_limit_that_is_no_size_is_an_error(monkeypatch):
+    for text in ("much", "-1", "nan", "inf"):
+        monkeypatch.setenv("XPNET_CACHE_SIZE", text)
+        cache_directory.cache_clear()
+        with pytest.raises(ValueError, match="XPNET_CACHE_SIZE: expected a number of"):
+            cache_directory()
 
 
 def test_clearing_removes_what_is_xpnets_and_nothing_else(folder):

@@ -23,37 +23,30 @@ from xpnet.common.console import (
 ROOT = Path(__file__).resolve().parents[2]
 
 
+ARRIVES = {
+    "ascii": "delta of 2x3 +- 1/2 \\xe9\n",
+    "ascii terminal": "delta of 2x3 +- 1/2 \\xe9\n",
+    "cp1252": "delta of 2×3 ± ½ é\n",
+    "bare": "δ of 2×3 ± ½ é\n",
+}
+
+
 @pytest.mark.parametrize("kind", STREAMS)
-def test_a_line_is_printed_or_lost(kind, monkeypatch):
-    for place in ("stdout", "stderr"):
+def test_a_line_a_bar_and_a_warning_are_printed_or_lost(kind, monkeypatch):
+    for place, function in (("stdout", say), ("stderr", complain)):
         stream = STREAMS[kind]()
         monkeypatch.setattr(sys, place, stream)
-        say("δ of 2×3 ± ½ é") if place == "stdout" else complain("δ of 2×3 ± ½ é")
-        found = text_of(stream)
-        expected = {
-            "ascii": "delta of 2x3 +- 1/2 \\xe9\n",
-            "ascii terminal": "delta of 2x3 +- 1/2 \\xe9\n",
-            "cp1252": "delta of 2×3 ± ½ é\n",
-            "bare": "δ of 2×3 ± ½ é\n",
-        }
-        assert found == expected.get(kind, "")
+        function("δ of 2×3 ± ½ é")
+        assert text_of(stream) == ARRIVES.get(kind, "")
+    for verbose in (None, True, False):
+        stream = STREAMS[kind]()
+        monkeypatch.setattr(sys, "stderr", stream)
+        with bar(3, verbose) as advance:
+            for _ in range(3):
+                advance(1)
+        shown = verbose or (verbose is None and kind == "ascii terminal")
+        assert ("/3" in text_of(stream)) == bool(shown and kind in ARRIVES)
 
-
-@pytest.mark.parametrize("kind", STREAMS)
-@pytest.mark.parametrize("verbose", [None, True, False])
-def test_a_bar_counts_on_every_stream(kind, verbose, monkeypatch):
-    stream = STREAMS[kind]()
-    monkeypatch.setattr(sys, "stderr", stream)
-    with bar(3, verbose) as advance:
-        for _ in range(3):
-            advance(1)
-    shown = verbose or (verbose is None and kind == "ascii terminal")
-    arrives = ("bare", "ascii", "cp1252", "ascii terminal")
-    assert ("/3" in text_of(stream)) == bool(shown and kind in arrives)
-
-
-@pytest.mark.parametrize("kind", STREAMS)
-def test_a_warning_is_given_or_lost(kind, monkeypatch):
     def show(message, *rest, **others):
         sys.stderr.write(f"{message}\n")
 
@@ -72,11 +65,19 @@ def test_a_warning_that_is_an_error_is_raised_where_it_was_given():
         warn("there")
 
 
-def test_characters_that_an_encoding_has_stay():
+def test_characters_that_an_encoding_has_stay_and_others_are_made_safe():
     assert readable("δ é", "utf-8") == "δ é"
     assert readable("δ é", "cp1252") == "delta é"
     assert readable("δ é 日 \udc80", "no such") == "delta \\xe9 \\u65e5 \\udc80"
     assert readable("a\udc80", "utf-8") == "a\\udc80"
+    for text, expected in (
+        ("plain, é", "plain, é"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("a\r\nb\t", "a\\r\\nb\\t"),
+        ("\u202eabc", "\\u202eabc"),
+        ("\x9b31m", "\\x9b31m"),
+    ):
+        assert printable(text) == expected
 
 
 def test_every_character_that_the_library_prints_has_a_spelling():
@@ -89,20 +90,6 @@ def test_every_character_that_the_library_prints_has_a_spelling():
         strange = {c for c in text if ord(c) > 126 and not name(c).startswith("LATIN")}
         unspelt = [c for c in sorted(strange) if "\\" in readable(c)]
         assert not unspelt, f"{room}: {unspelt}"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("plain, é", "plain, é"),
-        ("\x1b[2J", "\\x1b[2J"),
-        ("a\r\nb\t", "a\\r\\nb\\t"),
-        ("\u202eabc", "\\u202eabc"),
-        ("\x9b31m", "\\x9b31m"),
-    ],
-)
-def test_text_of_others_is_made_safe(text, expected):
-    assert printable(text) == expected
 
 
 def test_a_command_has_its_streams_back_afterwards(monkeypatch):

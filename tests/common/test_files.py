@@ -49,21 +49,17 @@ def test_only_rests_of_writers_are_removed(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_lock_keeps_writers_apart(tmp_path, kind):
+def test_a_lock_keeps_writers_apart_and_readers_share_it(tmp_path, kind):
     path = tmp_path / "a"
     path.touch() if kind == "file" else path.mkdir()
     busy = pytest.raises(files.BusyError, match="another process")
     with files.locked(path), busy, files.locked(path, wait=0.0):
         pass
-    with files.locked(path, wait=0.0):
+    first = files.locked(path, shared=True)
+    second = files.locked(path, wait=0.0, shared=True)
+    with first, second, pytest.raises(files.BusyError), files.locked(path, wait=0.0):
         pass
-
-
-def test_readers_share_a_lock_and_keep_writers_out(tmp_path):
-    first = files.locked(tmp_path, shared=True)
-    second = files.locked(tmp_path, wait=0.0, shared=True)
-    busy = pytest.raises(files.BusyError)
-    with first, second, busy, files.locked(tmp_path, wait=0.0):
+    with files.locked(path, wait=0.0):
         pass
 
 

@@ -15,17 +15,10 @@ from xpnet.data import load_csv, load_data, load_idx, load_npz
 from xpnet.data.files import memory_limit
 from xpnet.data.table import LONGEST
 
-LOADERS = {
-    "csv": load_csv,
-    "npz": load_npz,
-    "idx": load_idx,
-    "data csv": load_data,
-    "data npz": load_data,
-}
-
-
-def fifo(path):
-    os.mkfifo(path)
+LOADERS = [
+    ("csv", load_csv), ("npz", load_npz), ("idx", load_idx), ("csv", load_data),
+    ("npz", load_data),
+]  # fmt: skip
 
 
 def listening(path):
@@ -33,29 +26,27 @@ def listening(path):
         it.bind(os.path.relpath(path))
 
 
-def device(path):
-    path.symlink_to("/dev/zero")
+KINDS = {
+    "a named pipe": os.mkfifo,
+    "a socket": listening,
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+}
 
 
-@pytest.mark.parametrize("loader", LOADERS)
-@pytest.mark.parametrize(
-    ("make", "kind"),
-    [(fifo, "a named pipe"), (listening, "a socket"), (device, "a device")],
-)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.skipif(os.name == "nt", reason="files of Unix")
-def test_what_is_no_regular_file_is_refused_at_once(
-    loader, make, kind, tmp_path, monkeypatch
-):
+def test_what_is_no_regular_file_is_refused_at_once(kind, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / f"x.{loader.split()[-1]}"
-    make(path)
-    with pytest.raises(ValueError, match=rf"expected a regular file, got {kind}"):
-        LOADERS[loader](path)
+    for i, (ending, loader) in enumerate(LOADERS):
+        path = tmp_path / f"{i}.{ending}"
+        KINDS[kind](path)
+        with pytest.raises(ValueError, match=rf"expected a regular file, got {kind}"):
+            loader(path)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a file of Unix")
 def test_a_pipe_without_a_reader_is_not_written_to(tmp_path):
-    fifo(tmp_path / "out.json")
+    os.mkfifo(tmp_path / "out.json")
     with pytest.raises(ValueError, match=r"--json: .* cannot be written"):
         check_file(tmp_path / "out.json", "--json")
 
@@ -173,20 +164,20 @@ def test_many_columns_are_read_and_their_errors_are_short(tmp_path):
 SEQUENCE = "\x1b]0;x\x07"
 
 
-@pytest.mark.parametrize(
-    ("text", "target"),
-    [
-        (f"a{SEQUENCE},a{SEQUENCE},y\n1,2,3\n", None),
-        (f"a{SEQUENCE},b,y\n1,x,3\n", "z"),
-        (f"a{SEQUENCE},y\n1{SEQUENCE},3\n", None),
-        (f"a,y{SEQUENCE}\n1,\n", None),
-        (f"a,y\n1,{SEQUENCE}\n2,{SEQUENCE}\n", None),
-        (f"a,y\n1,2.5\n2,{SEQUENCE}\n", None),
-    ],
-)
-def test_text_of_a_file_in_an_error_does_nothing_to_a_terminal(tmp_path, text, target):
+TEXTS = [
+    (f"a{SEQUENCE},a{SEQUENCE},y\n1,2,3\n", None),
+    (f"a{SEQUENCE},b,y\n1,x,3\n", "z"),
+    (f"a{SEQUENCE},y\n1{SEQUENCE},3\n", None),
+    (f"a,y{SEQUENCE}\n1,\n", None),
+    (f"a,y\n1,{SEQUENCE}\n2,{SEQUENCE}\n", None),
+    (f"a,y\n1,2.5\n2,{SEQUENCE}\n", None),
+]
+
+
+def test_text_of_a_file_in_an_error_does_nothing_to_a_terminal(tmp_path):
     path = tmp_path / f"t{SEQUENCE}.csv"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=r"hint|valid") as caught:
-        load_csv(path, target)
-    assert str(caught.value).isprintable()
+    for text, target in TEXTS:
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"hint|valid") as caught:
+            load_csv(path, target)
+        assert str(caught.value).isprintable()

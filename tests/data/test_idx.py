@@ -19,6 +19,12 @@ def idx_bytes(values):
     return bytes([0, 0, code, values.ndim]) + sizes + values.tobytes()
 
 
+def write(path, values, zipped=False):
+    data = idx_bytes(values)
+    path.write_bytes(gzip.compress(data, mtime=0) if zipped else data)
+    return path
+
+
 def is_mapped(values):
     """Whether `values` is a view of a memory-mapped file."""
     while values is not None and not isinstance(values, np.memmap):
@@ -26,20 +32,19 @@ def is_mapped(values):
     return values is not None
 
 
-@pytest.mark.parametrize("dtype", CODES)
-@pytest.mark.parametrize("shape", [(5,), (2, 3), (2, 3, 4)])
 @pytest.mark.parametrize("zipped", [False, True])
-def test_an_array_comes_back_as_it_was_written(tmp_path, dtype, shape, zipped):
-    values = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
-    values[0] = 100
-    path = tmp_path / "values"  # no ending: the first bytes tell what it is
-    data = idx_bytes(values)
-    path.write_bytes(gzip.compress(data, mtime=0) if zipped else data)
-    got = load_idx(path)
-    assert got.dtype == values.dtype
-    assert np.array_equal(got, values)
-    assert isinstance(got, np.memmap) is not zipped
-    assert not got.flags.writeable
+@pytest.mark.parametrize("dtype", CODES)
+def test_an_array_comes_back_as_it_was_written(tmp_path, dtype, zipped):
+    for shape in ((5,), (2, 3), (2, 3, 4)):
+        values = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+        values[0] = 100
+        # No ending: the first bytes tell what it is.
+        path = write(tmp_path / f"values of {len(shape)} axes", values, zipped)
+        got = load_idx(path)
+        assert got.dtype == values.dtype
+        assert np.array_equal(got, values)
+        assert isinstance(got, np.memmap) is not zipped
+        assert not got.flags.writeable
 
 
 def test_a_large_file_is_mapped_and_not_read(tmp_path):
@@ -63,6 +68,11 @@ def test_a_large_file_is_mapped_and_not_read(tmp_path):
 GOOD = idx_bytes(np.arange(6, dtype="u1").reshape(2, 3))
 HUGE = bytes([0, 0, 14, 3]) + struct.pack(">3I", *[2**32 - 1] * 3)
 
+
+def zipped(data):
+    return gzip.compress(data, mtime=0)
+
+
 BAD_FILES = [
     (b"", "expected an IDX file.*got an empty file; hint"),
     (b"\0\0", "expected an IDX file.*got 00 00; hint"),
@@ -75,20 +85,11 @@ BAD_FILES = [
     (GOOD[:-1], "expected 18 bytes.*\\(2, 3\\).*uint8, got 17 bytes; hint.*truncated"),
     (GOOD + b"x", "expected 18 bytes.*got more; hint.*trailing bytes"),
     (HUGE, "expected 6338252.* bytes .*got 16 bytes; hint.*truncated"),
-    (
-        gzip.compress(GOOD, mtime=0)[:-9],
-        "whole gzip file.*damaged or truncated one; hint",
-    ),
-    (gzip.compress(GOOD, mtime=0) + b"junk", "whole gzip file.*; hint"),
-    (
-        gzip.compress(GOOD[:-1], mtime=0),
-        "expected 18 bytes.*got 17 bytes; hint.*truncated",
-    ),
-    (
-        gzip.compress(GOOD + b"x", mtime=0),
-        "expected 18 bytes.*got more; hint.*trailing",
-    ),
-    (gzip.compress(HUGE, mtime=0), "whole gzip file.*; hint"),
+    (zipped(GOOD)[:-9], "whole gzip file.*damaged or truncated one; hint"),
+    (zipped(GOOD) + b"junk", "whole gzip file.*; hint"),
+    (zipped(GOOD[:-1]), "expected 18 bytes.*got 17 bytes; hint.*truncated"),
+    (zipped(GOOD + b"x"), "expected 18 bytes.*got more; hint.*trailing"),
+    (zipped(HUGE), "whole gzip file.*; hint"),
 ]
 
 
@@ -110,15 +111,10 @@ def write_mnist(folder, zipped=False, joint="-"):
     for i, (part, samples) in enumerate(PARTS.items()):
         rng = np.random.Generator(np.random.Philox(i))
         images[part] = rng.integers(0, 256, (samples, 4, 3)).astype("u1")
-        for kind, axes, values in (
-            ("images", 3, images[part]),
-            ("labels", 1, np.arange(samples, dtype="u1") % 10),
-        ):
-            name = f"{part}-{kind}{joint}idx{axes}-ubyte" + ".gz" * zipped
-            data = idx_bytes(values)
-            (folder / name).write_bytes(
-                gzip.compress(data, mtime=0) if zipped else data
-            )
+        labels = np.arange(samples, dtype="u1") % 10
+        for kind, values in (("images", images[part]), ("labels", labels)):
+            name = f"{part}-{kind}{joint}idx{values.ndim}-ubyte" + ".gz" * zipped
+            write(folder / name, values, zipped)
     return images
 
 
@@ -136,33 +132,14 @@ def test_mnist_is_found_under_every_spelling(tmp_path, zipped, joint):
     assert is_mapped(data.x_test) is not zipped
 
 
-def test_missing_files_are_listed(tmp_path):
-    write_mnist(tmp_path)
-    (tmp_path / "t10k-images-idx3-ubyte").unlink()
-    (tmp_path / "train-labels-idx1-ubyte").unlink()
-    message = "missing train-labels-idx1-ubyte, t10k-images-idx3-ubyte; hint"
-    with pytest.raises(FileNotFoundError, match=message):
-        load_mnist(tmp_path)
-
-
-def test_no_labels_are_needed_to_predict(tmp_path):
-    write_mnist(tmp_path)
-    for path in tmp_path.glob("*labels*"):
-        path.unlink()
-    data = load_mnist(tmp_path, has_target=False)
-    assert (data.y, data.y_test) == (None, None)
-    assert data.x_test.shape == (20, 12)
-
-
 @pytest.mark.parametrize("joint", ["-", "."])
 def test_images_find_their_labels_gzipped_or_not(tmp_path, joint):
     write_mnist(tmp_path, joint=joint)
     path = tmp_path / "train-labels-idx1-ubyte"
     labels = tmp_path / f"train-labels{joint}idx1-ubyte"
     path.with_suffix(".gz").write_bytes(b"")  # no spelling of the labels' name
-    (tmp_path / (path.name + ".gz")).write_bytes(
-        gzip.compress(labels.read_bytes(), mtime=0)
-    )
+    content = gzip.compress(labels.read_bytes(), mtime=0)
+    (tmp_path / (path.name + ".gz")).write_bytes(content)
     labels.unlink()
     data = load_images(tmp_path / f"train-images{joint}idx3-ubyte")
     assert data.x.shape == (40, 12)
@@ -170,30 +147,26 @@ def test_images_find_their_labels_gzipped_or_not(tmp_path, joint):
     assert data.x_test is None
 
 
-def test_images_without_labels_name_the_missing_file(tmp_path):
+def test_files_that_are_missing_or_do_not_fit_are_named(tmp_path):
     write_mnist(tmp_path)
-    (tmp_path / "train-labels-idx1-ubyte").unlink()
-    with pytest.raises(FileNotFoundError, match=r"labels train-labels.*; hint"):
-        load_images(tmp_path / "train-images-idx3-ubyte")
-
-
-def test_labels_are_not_images(tmp_path):
-    write_mnist(tmp_path)
+    train = tmp_path / "train-images-idx3-ubyte"
+    labels = tmp_path / "train-labels-idx1-ubyte"
     with pytest.raises(ValueError, match=r"expected a file of images.*; hint"):
-        load_images(tmp_path / "train-labels-idx1-ubyte")
-
-
-def test_images_and_labels_must_be_as_many(tmp_path):
-    write_mnist(tmp_path)
-    labels = idx_bytes(np.arange(39, dtype="u1") % 10)
-    (tmp_path / "train-labels-idx1-ubyte").write_bytes(labels)
+        load_images(labels)
+    write(labels, np.arange(39, dtype="u1") % 10)
     with pytest.raises(ValueError, match="got 40 rows in x and 39 in y; hint"):
         load_mnist(tmp_path)
-
-
-def test_a_label_that_training_lacks_is_named(tmp_path):
-    write_mnist(tmp_path)
-    labels = idx_bytes(np.full(20, 11, "u1"))
-    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(labels)
+    write(labels, np.arange(40, dtype="u1") % 10)
+    write(tmp_path / "t10k-labels-idx1-ubyte", np.full(20, 11, "u1"))
     with pytest.raises(ValueError, match="labels of the training part, got 11; hint"):
+        load_mnist(tmp_path)
+    labels.unlink()
+    with pytest.raises(FileNotFoundError, match=r"labels train-labels.*; hint"):
+        load_images(train)
+    data = load_mnist(tmp_path, has_target=False)  # no labels are needed to predict
+    assert (data.y, data.y_test) == (None, None)
+    assert data.x_test.shape == (20, 12)
+    (tmp_path / "t10k-images-idx3-ubyte").unlink()
+    message = "missing train-labels-idx1-ubyte, t10k-images-idx3-ubyte; hint"
+    with pytest.raises(FileNotFoundError, match=message):
         load_mnist(tmp_path)

@@ -23,14 +23,17 @@ HOT = np.eye(3)[[0, 1, 2, 0, 1, 2]]
 YES_NO = np.array([[0, 0, 1], [1, 0, 1], [1, 1, 0], [0, 1, 0], [1, 1, 1], [0, 0, 0]])
 
 
-@pytest.mark.parametrize("names", [("x", "y"), ("X", "Y"), ("x_train", "y_train")])
-def test_an_archive_gives_its_arrays_under_any_usual_name(save, names):
-    data = load_npz(save(**dict(zip(names, (X, Y), strict=True)), other=X))
-    assert data.x.dtype == X.dtype
+def test_an_archive_gives_its_arrays_under_any_usual_name(save):
+    for names in (("x", "y"), ("X", "Y"), ("x_train", "y_train")):
+        data = load_npz(save(**dict(zip(names, (X, Y), strict=True)), other=X))
+        assert data.x.dtype == X.dtype
+        assert np.array_equal(data.x, X)
+        assert data.classes == (3, 5)
+        assert data.y.tolist() == [0, 1, 0, 1, 0, 1]
+        assert (data.name, data.x_test, data.y_test) == ("file", None, None)
+    data = load_npz(save(x=X), has_target=False)  # to predict on
     assert np.array_equal(data.x, X)
-    assert data.classes == (3, 5)
-    assert data.y.tolist() == [0, 1, 0, 1, 0, 1]
-    assert (data.name, data.x_test, data.y_test) == ("file", None, None)
+    assert data.y is None
 
 
 @pytest.mark.parametrize(
@@ -69,12 +72,6 @@ def test_kerass_mnist_layout_gives_a_flattened_train_and_test_part(save):
     assert np.array_equal(data.x_test, data.x[:2])
     assert data.y_test.tolist() == [0, 1]
     assert data.y_test.dtype == np.int64
-
-
-def test_an_archive_to_predict_on_needs_no_target(save):
-    data = load_npz(save(x=X), has_target=False)
-    assert np.array_equal(data.x, X)
-    assert data.y is None
 
 
 NAN = np.where(np.arange(12).reshape(6, 2) == 5, np.nan, X)
@@ -136,84 +133,60 @@ def test_a_damaged_archive_is_refused(save, fault):
         load_npz(path)
 
 
-def test_a_folder_or_nothing_is_no_archive(tmp_path):
-    with pytest.raises(ValueError, match="got a folder; hint"):
-        load_npz(tmp_path)
-    with pytest.raises(FileNotFoundError, match="found none; hint"):
-        load_npz(tmp_path / "none.npz")
-
-
-@pytest.mark.parametrize("name", DATASETS)
-def test_a_built_in_name_gives_its_data_set(name):
-    data = load_data(name)
-    x, y = datasets.load(name)
-    assert np.array_equal(data.x, x)
-    assert np.array_equal(data.y, y)
-    assert data.name == name
-    assert data.task == ("regression" if name == "line" else "classification")
-
-
-def test_a_built_in_set_can_be_loaded_for_another_task_or_to_predict_on():
+def test_a_built_in_name_gives_its_data_set():
+    for name in DATASETS:
+        data = load_data(name)
+        x, y = datasets.load(name)
+        assert np.array_equal(data.x, x)
+        assert np.array_equal(data.y, y)
+        assert data.name == name
+        assert data.task == ("regression" if name == "line" else "classification")
     assert load_data("digits", task="regression").y.shape == (1797, 1)
     assert load_data("digits", has_target=False).y is None
-    with pytest.raises(ValueError, match=r"line: expected whole numbers.*; hint"):
-        load_data("line", task="classification")
 
 
-@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.TXT"])
-def test_a_table_is_known_by_its_ending(tmp_path, name):
-    path = tmp_path / name
-    path.write_text("a\ty\tb\n1\tu\t2\n3\tv\t4\n")
-    assert load_data(str(path), target="y").classes == ("u", "v")
-    assert load_data(path, columns=["b"]).x.tolist() == [[2], [4]]
-
-
-def test_an_archive_is_known_by_its_ending(save):
+def test_a_file_is_known_by_its_ending(save, tmp_path):
+    for name in ("t.csv", "t.tsv", "t.TXT"):
+        path = tmp_path / name
+        path.write_text("a\ty\tb\n1\tu\t2\n3\tv\t4\n")
+        assert load_data(str(path), target="y").classes == ("u", "v")
+        assert load_data(path, columns=["b"]).x.tolist() == [[2], [4]]
     assert load_data(save(x=X, y=Y)).classes == (3, 5)
     assert load_data(save(x=X), has_target=False).y is None
-
-
-def test_a_folder_is_taken_for_mnist(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"MNIST's files .*missing train"):
-        load_data(tmp_path)
-
-
-def test_an_images_file_is_taken_for_idx(tmp_path):
     path = tmp_path / "my-images-idx2-ubyte"
     path.write_bytes(bytes([0, 0, 8, 2, 0, 0, 0, 1, 0, 0, 0, 2, 7, 9]))
     assert load_data(path, has_target=False).x.tolist() == [[7, 9]]
 
 
-def test_a_path_object_is_never_a_built_in_name(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "digits").mkdir()
-    with pytest.raises(FileNotFoundError, match="MNIST"):
-        load_data("./digits/")
+BAD_SOURCES = [
+    ("digit", {}, FileNotFoundError, "found none; did you mean 'digits'"),
+    ("none.npz", {}, FileNotFoundError, "none.npz: expected a file.*found none"),
+    ("none.csv", {}, FileNotFoundError, "none.csv: expected a file.*found none"),
+    ("digits", {"target": "y"}, ValueError, "target: expected none.*got 'y'; hint"),
+    ("digits", {"columns": ["a"]}, ValueError, "columns: expected none.*; hint"),
+    ("digits", {"task": "regress"}, ValueError, "unknown task 'regress'; did you"),
+    ("line", {"task": "classification"}, ValueError, "line: expected whole num.*; h"),
+    ("notes.md", {}, ValueError, "notes.md: expected .csv.*got .md; hint"),
+    (".", {}, FileNotFoundError, r"MNIST's files .*missing train"),
+    ("./digits/", {}, FileNotFoundError, "MNIST"),  # a path is never a name
+]
 
 
-@pytest.mark.parametrize(
-    ("source", "arguments", "error", "message"),
-    [
-        ("digit", {}, FileNotFoundError, "found none; did you mean 'digits'"),
-        ("none.npz", {}, FileNotFoundError, "none.npz: expected a file.*found none"),
-        ("none.csv", {}, FileNotFoundError, "none.csv: expected a file.*found none"),
-        ("digits", {"target": "y"}, ValueError, "target: expected none.*got 'y'; hint"),
-        ("digits", {"columns": ["a"]}, ValueError, "columns: expected none.*; hint"),
-        ("digits", {"task": "regress"}, ValueError, "unknown task 'regress'; did you"),
-        ("notes.md", {}, ValueError, "notes.md: expected .csv.*got .md; hint"),
-    ],
-)
+@pytest.mark.parametrize(("source", "arguments", "error", "message"), BAD_SOURCES)
 def test_a_bad_source_is_described_in_one_line(
     tmp_path, monkeypatch, source, arguments, error, message
 ):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
     (tmp_path / "notes.md").write_text("notes")
     with pytest.raises(error, match=message) as caught:
         load_data(source, **arguments)
     assert "\n" not in str(caught.value)
 
 
-def test_a_data_set_cannot_be_changed():
+def test_a_folder_is_no_archive_and_a_data_set_cannot_be_changed(tmp_path):
+    with pytest.raises(ValueError, match="got a folder; hint"):
+        load_npz(tmp_path)
     data = Dataset(X, None, "mine")
     with pytest.raises(AttributeError, match="cannot assign"):
         data.x = X

@@ -1,5 +1,7 @@
 """Reading tables of text."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -29,20 +31,15 @@ def test_the_last_column_is_the_target_and_text_is_classes(write):
     assert (data.task, data.name) == ("classification", "table")
 
 
-@pytest.mark.parametrize("mark", [",", ";", "\t"])
-@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
-@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
-def test_separators_byte_order_marks_and_line_ends_do_not_matter(
-    write, mark, start, end
-):
-    text = FLOWERS.replace(",", mark).replace("\n", end)
-    data = load_csv(write(start + text.encode()))
-    assert data.feature_names == ("length", "width")
-    assert data.y.tolist() == [1, 0, 1]
-
-
-def test_quoted_text_may_hold_the_separator(write):
-    data = load_csv(write('"a, in m";"b"\n1;"x;y"\n2;"z"\n'))
+def test_separators_byte_order_marks_and_line_ends_do_not_matter(write):
+    for mark, start, end in itertools.product(
+        ",;\t", (b"", b"\xef\xbb\xbf"), ("\n", "\r\n", "\n\n")
+    ):
+        text = FLOWERS.replace(",", mark).replace("\n", end)
+        data = load_csv(write(start + text.encode()))
+        assert data.feature_names == ("length", "width")
+        assert data.y.tolist() == [1, 0, 1]
+    data = load_csv(write('"a, in m";"b"\n1;"x;y"\n2;"z"\n'))  # quoted separators
     assert data.feature_names == ("a, in m",)
     assert data.classes == ("x;y", "z")
 
@@ -61,31 +58,35 @@ def test_integer_labels_keep_their_names(write):
     assert data.y.tolist() == [1, 0, 1, 0]
 
 
-@pytest.mark.parametrize(
-    ("target", "task", "expected"),
-    [
-        ([0, 1], "auto", "classification"),
-        ([1, 2, 1, 2], "auto", "classification"),
-        ([1.0, 2.0, 1.0, 2.0], "auto", "classification"),
-        ([1, 2, 3, 4], "auto", "regression"),
-        ([1.5, 2.5, 1.5, 2.5], "auto", "regression"),
-        (list(range(10)) * 2, "auto", "classification"),
-        (list(range(1, 11)) * 2, "auto", "classification"),
-        ([1, 2, 3] * 20 + [1] * 60, "auto", "classification"),
-        ([-7, 12] * 3 + [12] * 90, "auto", "classification"),
-        (list(range(18, 90)) * 10, "auto", "regression"),
-        ([1000 * i for i in range(40)] * 10, "auto", "regression"),
-        (list(range(20)) * 2, "classification", "classification"),
-        (list(range(20)) * 2, "regression", "regression"),
-        ([1, 2, 3, 4], "classification", "classification"),
-        ([1, 2, 1, 2], "regression", "regression"),
-    ],
-)
+AUTO, CLASSES, NUMBERS = "auto", "classification", "regression"
+TASKS = [
+    ([0, 1], AUTO, CLASSES),
+    ([1, 2, 1, 2], AUTO, CLASSES),
+    ([1.0, 2.0, 1.0, 2.0], AUTO, CLASSES),
+    ([1, 2, 3, 4], AUTO, NUMBERS),
+    ([1.5, 2.5, 1.5, 2.5], AUTO, NUMBERS),
+    (list(range(10)) * 2, AUTO, CLASSES),
+    (list(range(1, 11)) * 2, AUTO, CLASSES),
+    ([1, 2, 3] * 20 + [1] * 60, AUTO, CLASSES),
+    ([-7, 12] * 3 + [12] * 90, AUTO, CLASSES),
+    (list(range(18, 90)) * 10, AUTO, NUMBERS),
+    ([1000 * i for i in range(40)] * 10, AUTO, NUMBERS),
+    (list(range(20)) * 2, CLASSES, CLASSES),
+    (list(range(20)) * 2, NUMBERS, NUMBERS),
+    ([1, 2, 3, 4], CLASSES, CLASSES),
+    ([1, 2, 1, 2], NUMBERS, NUMBERS),
+]
+
+
+def of_target(write, values):
+    return write("a,y\n" + "".join(f"{i},{v}\n" for i, v in enumerate(values)))
+
+
+@pytest.mark.parametrize(("target", "task", "expected"), TASKS)
 def test_few_whole_numbers_are_classes_unless_the_task_says_otherwise(
     write, target, task, expected
 ):
-    rows = "".join(f"{i},{value}\n" for i, value in enumerate(target))
-    data = load_csv(write("a,y\n" + rows), task=task)
+    data = load_csv(of_target(write, target), task=task)
     assert data.task == expected
     if expected == "regression":
         assert data.y.tolist() == [[value] for value in target]
@@ -106,7 +107,7 @@ UNDECIDED = {
 @pytest.mark.parametrize("name", UNDECIDED)
 def test_whole_numbers_that_may_be_either_need_a_task(write, name):
     values = UNDECIDED[name]
-    path = write("a,y\n" + "".join(f"{i},{v}\n" for i, v in enumerate(values)))
+    path = of_target(write, values)
     distinct, ends = len(set(values)), f"{min(values)} to {max(values)}"
     with pytest.raises(
         ValueError,
@@ -118,32 +119,30 @@ def test_whole_numbers_that_may_be_either_need_a_task(write, name):
     assert len(load_csv(path, task="classification").classes) == distinct
 
 
-@pytest.mark.parametrize("task", ["auto", "regression"])
 @pytest.mark.parametrize(("value", "samples"), [("5", 3), ("2.5", 3), ("2.5", 1)])
-def test_a_constant_target_is_refused(write, task, value, samples):
-    path = write("a,y\n" + f"1,{value}\n" * samples)
+def test_a_constant_target_is_refused(write, value, samples):
     match = rf"'y': .*got {value} for all {samples} .*; hint"
-    with pytest.raises(ValueError, match=match):
-        load_csv(path, task=task)
+    for task in ("auto", "regression"):
+        with pytest.raises(ValueError, match=match):
+            load_csv(of_target(write, [value] * samples), task=task)
 
 
-@pytest.mark.parametrize(
-    ("target", "task", "taken"),
-    [
-        (["a", "b", "a"], "auto", "2 classes, a, b"),
-        ([0, 1, 0, 1], "auto", "2 classes, 0, 1; --task says otherwise"),
-        ([1, 2, 3, 4], "auto", "numbers from 1 to 4 (regression); --task says"),
-        ([1, 2, 3, 4], "regression", "numbers from 1 to 4 (regression)"),
-        ([0.5, 2, 3], "auto", "numbers from 0.5 to 3 (regression)"),
-        ([0, 1, 0, 1], "multilabel", "1 yes/no labels a sample"),
-        (["a\x1b[2J", "b", "b"], "auto", r"2 classes, a\x1b[2J, b"),
-    ],
-)
-def test_what_the_target_was_taken_for_is_said(write, target, task, taken):
-    rows = "".join(f"{i},{value}\n" for i, value in enumerate(target))
-    found = load_csv(write("a,y\n" + rows), task=task).taken
-    assert found.startswith(taken)
-    assert found == taken or "--task" in taken
+TAKEN = [
+    (["a", "b", "a"], "auto", "2 classes, a, b"),
+    ([0, 1, 0, 1], "auto", "2 classes, 0, 1; --task says otherwise"),
+    ([1, 2, 3, 4], "auto", "numbers from 1 to 4 (regression); --task says"),
+    ([1, 2, 3, 4], "regression", "numbers from 1 to 4 (regression)"),
+    ([0.5, 2, 3], "auto", "numbers from 0.5 to 3 (regression)"),
+    ([0, 1, 0, 1], "multilabel", "1 yes/no labels a sample"),
+    (["a\x1b[2J", "b", "b"], "auto", r"2 classes, a\x1b[2J, b"),
+]
+
+
+def test_what_the_target_was_taken_for_is_said(write):
+    for target, task, taken in TAKEN:
+        found = load_csv(of_target(write, target), task=task).taken
+        assert found.startswith(taken)
+        assert found == taken or "--task" in taken
 
 
 def test_chosen_columns_come_in_their_order_and_others_are_ignored(write):
@@ -151,21 +150,13 @@ def test_chosen_columns_come_in_their_order_and_others_are_ignored(write):
     assert data.x.tolist() == [[2.5, 1], [4, 3], [6, 5]]
     assert data.feature_names == ("width", "length")
     assert (data.y, data.classes, data.task) == (None, None, None)
-
-
-def test_chosen_columns_may_go_with_a_target(write):
     data = load_csv(write(FLOWERS), target="kind", columns=["width"])
     assert data.x.tolist() == [[2.5], [4], [6]]
     assert data.y.tolist() == [1, 0, 1]
-
-
-def test_without_a_target_every_column_is_a_feature(write):
     data = load_csv(write("a,b\n1,2\n"), has_target=False)
     assert data.x.tolist() == [[1, 2]]
     assert data.y is None
-
-
-def test_columns_may_be_numbered_as_pandas_does(write):
+    # Columns may be numbered, as pandas does.
     assert load_csv(write("0,1,2\n1,2,a\n3,4,b\n")).feature_names == ("0", "1")
 
 
@@ -231,18 +222,10 @@ def test_a_bad_choice_of_columns_or_task_is_named(write, arguments, message):
         load_csv(write(FLOWERS), **arguments)
 
 
-def test_fractions_cannot_be_classes(write):
+def test_fractions_cannot_be_classes_and_a_path_must_be_a_file(write, tmp_path):
     with pytest.raises(ValueError, match=r"whole numbers or text.*got 1\.5; hint"):
-        load_csv(write("a,y\n1,1.5\n2,2\n"), task="classification")
-
-
-@pytest.mark.parametrize(
-    ("name", "error", "message"),
-    [
-        ("none.csv", FileNotFoundError, "none.csv: expected a file, found none; hint"),
-        ("", ValueError, "expected a file, got a folder; hint"),
-    ],
-)
-def test_a_path_that_is_no_file_is_named(tmp_path, name, error, message):
-    with pytest.raises(error, match=message):
-        load_csv(tmp_path / name)
+        load_csv(of_target(write, [1.5, 2]), task="classification")
+    with pytest.raises(FileNotFoundError, match=r"none.csv: .*, found none; hint"):
+        load_csv(tmp_path / "none.csv")
+    with pytest.raises(ValueError, match="expected a file, got a folder; hint"):
+        load_csv(tmp_path)

@@ -9,8 +9,10 @@ from unittest import SkipTest
 import pytest
 
 pytest.importorskip("sklearn", reason="the estimators need scikit-learn")
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from tests.cases import in_turns
 from xpnet.sklearn import MLPClassifier, MLPRegressor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,12 +58,15 @@ def test_what_needs_the_array_api_passes_with_it():
     assert done.stdout.split() == ["passed"] * 2
 
 
+# In turns of a classifier and a regressor.
+KINDS = [MLPClassifier, MLPRegressor]
 OPTIONS = {
     "batch_norm": {"batch_norm": True},
     "dropout": {"dropout": 0.3},
-    "float32": {"dtype": "float32"},
     "class weights": {"class_weight": "balanced"},
+    "huber": {"loss": "huber"},
     "one at a time": {"batch_size": 1},
+    "float32": {"dtype": "float32"},
 }
 CHECKS = {  # those that options could change; the others are too long
     *("check_fit2d_1sample", "check_fit2d_1feature", "check_classifiers_one_label"),
@@ -74,17 +79,11 @@ CHECKS = {  # those that options could change; the others are too long
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("option", OPTIONS)
-@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize(("option", "kind"), in_turns(OPTIONS, KINDS))
 def test_scikit_learn_accepts_the_options_of_our_own(kind, option):
-    from sklearn.utils import estimator_checks
-
-    options = OPTIONS[option]
-    if "class_weight" in options and kind is MLPRegressor:
-        options = {"loss": "huber"}
     names = [name for name in sorted(CHECKS) if hasattr(estimator_checks, name)]
     assert len(names) > 9
     for name in names:
         if kind is MLPClassifier or "classif" not in name:
-            estimator = kind(max_iter=5, device="cpu", **options)
+            estimator = kind(max_iter=5, device="cpu", **OPTIONS[option])
             getattr(estimator_checks, name)(kind.__name__, estimator)

@@ -5,7 +5,15 @@ import pickle
 import numpy as np
 import pytest
 
+pytest.importorskip("sklearn", reason="the estimators need scikit-learn")
+from scipy import sparse
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
 import xpnet as xn
+from tests.cases import in_turns
 from tests.estimators.examples import (
     CLASSIFIER,
     REGRESSOR,
@@ -18,6 +26,10 @@ from tests.estimators.examples import (
     quietly,
 )
 from tests.standin import standin_backend
+from xpnet.estimators import losses
+from xpnet.estimators.rules import PlainAdam
+from xpnet.sklearn import GridSearch
+from xpnet.training.data import Orders
 
 OPTIONS = {"random_state": 0, "max_iter": 8, "device": "cpu"}
 
@@ -34,51 +46,41 @@ def classifier(**options):
     return fitted(CLASSIFIER, *multiclass(), **options)
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["multiclass", "multilabel", "poisson"])
 def test_a_pickle_predicts_and_goes_on_as_the_original(task):
     kind, data, own = TASKS[task]
     x, y = data()
     first = fitted(kind, x, y, dropout=0.2, batch_norm=True, batch_size=16, **own)
     again = pickle.loads(pickle.dumps(first))
     np.testing.assert_array_equal(again.predict(x), first.predict(x))
-    for estimator in (first, pickle.loads(pickle.dumps(again))):
-        estimator.partial_fit(x, y)
-        estimator.last = estimator.predict(x)
     other = pickle.loads(pickle.dumps(again)).partial_fit(x, y)
-    np.testing.assert_array_equal(other.predict(x), first.last)
+    first.partial_fit(x, y)
+    np.testing.assert_array_equal(other.predict(x), first.predict(x))
 
 
 @pytest.mark.slow
 def test_an_estimator_works_in_a_pipeline_a_search_and_two_processes():
-    from sklearn.model_selection import GridSearchCV, cross_val_score
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     x, y = multiclass(60)
     pipe = make_pipeline(StandardScaler(), make(CLASSIFIER, learning_rate_init=0.01))
     grid = {"mlpclassifier__alpha": [0.0, 0.1]}
-    found = [
-        quietly(GridSearchCV(pipe, grid, cv=2, n_jobs=jobs).fit, x, y)
+    one, two = (
+        quietly(GridSearchCV(pipe, grid, cv=2, n_jobs=jobs).fit, x, y).cv_results_
         for jobs in (1, 2)
-    ]
-    one, two = (search.cv_results_["mean_test_score"] for search in found)
-    np.testing.assert_array_equal(one, two)
-    assert quietly(cross_val_score, pipe, x, y).shape == (5,)
+    )
+    np.testing.assert_array_equal(one["mean_test_score"], two["mean_test_score"])
 
 
-def test_labels_may_be_text():
+def test_labels_may_be_text_and_several_a_sample():
     x, y = multiclass()
     names = np.array(["ash", "birch", "cedar"])
-    model = fitted(CLASSIFIER, x, names[y], max_iter=100, learning_rate_init=0.01)
+    options = {"max_iter": 100, "learning_rate_init": 0.01}
+    model = fitted(CLASSIFIER, x, names[y], **options)
     assert list(model.classes_) == ["ash", "birch", "cedar"]
     assert model.score(x, names[y]) > 0.8
     log = model.predict_log_proba(x)
     np.testing.assert_allclose(np.exp(log).sum(axis=1), 1.0)
-
-
-def test_several_labels_a_sample_are_learnt():
     x, y = multilabel()
-    model = fitted(CLASSIFIER, x, y, max_iter=200, learning_rate_init=0.01)
+    model = fitted(CLASSIFIER, x, y, **options)
     assert model.predict(x).shape == y.shape
     assert (model.predict(x) == y).mean() > 0.9
 
@@ -92,7 +94,6 @@ def test_every_update_rule_is_a_solver(solver):
 
 
 def test_alpha_is_the_l2_of_an_optimizer_where_batches_are_equal():
-    from xpnet.estimators.rules import PlainAdam
 
     x, y = multiclass(64)
     one = fitted(CLASSIFIER, x, y, batch_size=16, alpha=0.8)
@@ -108,7 +109,6 @@ def test_alpha_follows_the_weights_of_shuffled_batches():
     trainer = model._network.trainer
     again = make(REGRESSOR, alpha=0.0, **options).fit
     (alpha,) = trainer.optimizer.transforms
-    from xpnet.training.data import Orders
 
     orders = Orders(trainer.seed, 32)
     for epoch in range(2):
@@ -134,10 +134,7 @@ def test_each_hidden_layer_may_have_its_own_activation_dropout_and_norm():
 
 
 def test_batch_norm_never_gets_a_batch_of_one():
-    x, y = binary(201)
-    assert fitted(CLASSIFIER, x, y, batch_norm=True).n_iter_ == 8
-    with pytest.raises(ValueError, match=r"batch_norm: .* n_samples=1"):
-        make(CLASSIFIER, batch_norm=True).fit(x[:1], y[:1])
+    assert fitted(CLASSIFIER, *binary(201), batch_norm=True).n_iter_ == 8
 
 
 def test_class_weight_is_a_weight_of_samples():
@@ -149,13 +146,10 @@ def test_class_weight_is_a_weight_of_samples():
     assert not np.allclose(rare.coefs_[0], fitted(CLASSIFIER, x, y).coefs_[0])
 
 
-@pytest.mark.parametrize("loss", ["mean_absolute_error", "huber", xn.Huber(0.5)])
-def test_a_regressor_takes_other_losses(loss):
-    model = fitted(REGRESSOR, *numbers(), loss=loss, max_iter=40)
-    assert model.loss_curve_[-1] < model.loss_curve_[0]
-
-
-def test_a_classifier_takes_label_smoothing():
+def test_other_losses_and_label_smoothing_may_be_given():
+    for loss in ("mean_absolute_error", "huber", xn.Huber(0.5)):
+        model = fitted(REGRESSOR, *numbers(), loss=loss, max_iter=40)
+        assert model.loss_curve_[-1] < model.loss_curve_[0]
     smooth = xn.SoftmaxCrossEntropy(label_smoothing=0.2)
     x, y = binary()
     options = {"max_iter": 300, "learning_rate_init": 0.01}
@@ -179,11 +173,8 @@ def test_validation_gives_curves_and_callbacks_see_them():
     assert max(early.validation_scores_) == early.score(x[60:], y[60:])
 
 
-SPARSE = [
-    f"{kind}_{form}"
-    for kind in ("csr", "csc", "bsr", "coo", "dia", "lil", "dok")
-    for form in ("array", "matrix")
-]
+SPARSE = ["csr_array", "csc_matrix", "bsr_array", "coo_matrix", "dia_array"]
+SPARSE += ["lil_matrix", "dok_array"]
 
 
 def wide(matrix):
@@ -198,33 +189,29 @@ def wide(matrix):
 
 @pytest.mark.parametrize("kind", SPARSE)
 def test_sparse_samples_are_the_same_samples(kind):
-    from scipy import sparse
-
-    from xpnet.sklearn import GridSearch
-
     x, y = multiclass()
     x[np.abs(x) < 0.3] = 0.0
-    dense = classifier_of(x, y)
+    dense = fitted(CLASSIFIER, x, y, max_iter=2).predict_proba(x)
     for samples in (getattr(sparse, kind)(x), wide(getattr(sparse, kind)(x))):
-        model = classifier_of(samples, y)
-        np.testing.assert_array_equal(
-            model.predict_proba(samples), dense.predict_proba(x)
-        )
+        model = fitted(CLASSIFIER, samples, y, max_iter=2)
+        np.testing.assert_array_equal(model.predict_proba(samples), dense)
     search = GridSearch(make(CLASSIFIER, max_iter=2), {"alpha": [0.1, 0.2]}, cv=2)
     assert quietly(search.fit, samples, y).stacked_ == 4
 
 
-def classifier_of(x, y):
-    return fitted(CLASSIFIER, x, y, max_iter=2)
-
-
-@pytest.mark.parametrize("options", [
-    {}, {"early_stopping": True}, {"class_weight": "balanced"}, {"solver": "lbfgs"},
-], ids=str)  # fmt: skip
-@pytest.mark.parametrize("kind", ["csr_array", "coo_matrix", "dia_array"])
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    in_turns(
+        [
+            {},
+            {"early_stopping": True},
+            {"class_weight": "balanced"},
+            {"solver": "lbfgs"},
+        ],
+        ["csr_array", "coo_matrix", "dia_array"],
+    ),
+)
 def test_sparse_labels_are_predicted_as_scikit_learn_predicts_them(kind, options):
-    from scipy import sparse
-
     x, y = multilabel()
     labels = getattr(sparse, kind)(y)
     theirs = quietly(both(CLASSIFIER)[0](max_iter=2).fit, x, labels).predict(x)
@@ -238,7 +225,6 @@ def test_sparse_labels_are_predicted_as_scikit_learn_predicts_them(kind, options
 
 
 def test_ending_too_early_is_told():
-    from sklearn.exceptions import ConvergenceWarning
 
     x, y = numbers()
     for solver in ("adam", "lbfgs"):
@@ -274,21 +260,12 @@ def test_lbfgs_has_no_partial_fit():
     assert hasattr(make(CLASSIFIER, solver="adam"), "partial_fit")
 
 
-def test_a_diverging_training_is_a_value_error():
-    x, y = numbers()
-    with pytest.raises(ValueError, match="non-finite parameter weights: training div"):
-        make(REGRESSOR, solver="sgd", learning_rate_init=1e9, max_iter=60).fit(x, y)
-
-
 @pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
-@pytest.mark.parametrize("rate", [1.0, 1e9, 1e300])
-@pytest.mark.parametrize("task", ["numbers", "multiclass"])
+@pytest.mark.parametrize(
+    ("task", "rate"), [("numbers", 1e9), ("multiclass", 1.0), ("multiclass", 1e300)]
+)
 def test_early_stopping_keeps_the_best_weights_of_a_diverging_training(task, rate):
     """Those of scikit-learn; alone and within a stack; and it is told."""
-    from sklearn.exceptions import ConvergenceWarning
-
-    from xpnet.sklearn import GridSearch
-
     kind, data, _ = TASKS[task]
     x, y = data()
     options = {"solver": "sgd", "early_stopping": True, "max_iter": 30}
@@ -296,7 +273,7 @@ def test_early_stopping_keeps_the_best_weights_of_a_diverging_training(task, rat
     theirs, ours = (both(kind)[i](**options) for i in (0, 1))
     quietly(theirs.fit, x, y)
     ours.set_params(device="cpu")
-    if task == "numbers" or rate == 1e300:
+    if rate > 1.0:
         with pytest.warns(ConvergenceWarning, match="diverged.*best validation score"):
             ours.fit(x, y)
     else:
@@ -304,7 +281,7 @@ def test_early_stopping_keeps_the_best_weights_of_a_diverging_training(task, rat
     for mine, their in zip(ours.coefs_, theirs.coefs_, strict=True):
         np.testing.assert_allclose(mine, their, rtol=1e-9)
     assert ours.best_validation_score_ == pytest.approx(theirs.best_validation_score_)
-    if task == "multiclass" and rate == 1e300:  # the best are beyond all numbers too
+    if rate == 1e300:  # the best are beyond all numbers too
         with pytest.raises(ValueError, match="predict: expected outputs within"):
             ours.score(x, y)
         return
@@ -316,54 +293,62 @@ def test_early_stopping_keeps_the_best_weights_of_a_diverging_training(task, rat
     assert score == pytest.approx(ours.score(x, y))
 
 
-BAD = [
-    ({"solver": "adma"}, "did you mean 'adam'"),
-    ({"solver": 3}, "solver: expected a name"),
-    ({"activation": "rleu"}, "did you mean 'relu'"),
-    ({"activation": ["relu", "relu"]}, "activation: expected one value or 1"),
-    ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes: expected width 0 >= 1"),
-    ({"alpha": -1.0}, "alpha >= 0"),
-    ({"learning_rate": "constnat"}, "did you mean 'constant'"),
-    ({"learning_rate_init": 0.0}, "learning_rate_init > 0"),
-    ({"max_iter": 0}, "max_iter >= 1"),
-    ({"validation_fraction": 1.0}, "validation_fraction < 1"),
-    ({"batch_size": 0}, "batch_size"),
-    ({"loss": "log_los"}, "did you mean 'log_loss'"),
-    ({"loss": "mean_squared_error"}, "unknown loss"),
-    ({"loss": xn.BinaryCrossEntropy()}, "does not fit a multiclass y"),
-    ({"dropout": 1.5}, "rate < 1"),
-    ({"dtype": "float16"}, "expected float32 or float64"),
-]
+BAD = {
+    "solver": [("adma", "did you mean 'adam'"), (3, "solver: expected a name")],
+    "activation": [
+        ("rleu", "did you mean 'relu'"),
+        (["relu", "relu"], "activation: expected one value or 1"),
+    ],
+    "hidden_layer_sizes": [((0,), "hidden_layer_sizes: expected width 0 >= 1")],
+    "alpha": [(-1.0, "alpha >= 0")],
+    "learning_rate": [("constnat", "did you mean 'constant'")],
+    "learning_rate_init": [(0.0, "learning_rate_init > 0")],
+    "max_iter": [(0, "max_iter >= 1")],
+    "validation_fraction": [(1.0, "validation_fraction < 1")],
+    "batch_size": [(0, "batch_size")],
+    "loss": [
+        ("log_los", "did you mean 'log_loss'"),
+        ("mean_squared_error", "unknown loss"),
+        (xn.BinaryCrossEntropy(), "does not fit a multiclass y"),
+    ],
+    "dropout": [(1.5, "rate < 1")],
+    "dtype": [("float16", "expected float32 or float64")],
+}
 
 
-@pytest.mark.parametrize(("options", "message"), BAD)
-def test_bad_parameters_are_named(options, message):
-    with pytest.raises(ValueError, match=message):
-        make(CLASSIFIER, **options).fit(*multiclass())
+@pytest.mark.parametrize("name", BAD)
+def test_bad_parameters_are_named(name):
+    for value, message in BAD[name]:
+        with pytest.raises(ValueError, match=message):
+            make(CLASSIFIER, **{name: value}).fit(*multiclass())
 
 
 def test_unfit_calls_are_named():
     x, y = multiclass()
-    with pytest.raises(ValueError, match="does not support early_stopping"):
-        make(CLASSIFIER, early_stopping=True).partial_fit(x, y, classes=[0, 1, 2])
-    with pytest.raises(ValueError, match="'balanced' needs all samples at once"):
-        make(CLASSIFIER, class_weight="balanced").partial_fit(x, y, classes=[0, 1, 2])
-    with pytest.raises(ValueError, match="classes not in"):
-        classifier().partial_fit(x, y + 1)
-    warm = classifier(warm_start=True)
-    with pytest.raises(ValueError, match="same classes"):
-        warm.fit(x, y + 1)
-    with pytest.raises(ValueError, match="the same layers"):
-        warm.set_params(hidden_layer_sizes=(5,)).fit(x, y)
-    with pytest.raises(ValueError, match="y: expected numbers >= 0"):
-        make(REGRESSOR, loss="poisson").fit(x, -1.0 - y)
+    classes, warm = [0, 1, 2], classifier(warm_start=True)
+    wild = {"solver": "sgd", "learning_rate_init": 1e9, "max_iter": 60}
+    narrow = classifier(warm_start=True).set_params(hidden_layer_sizes=(5,))
+    for function, arguments, message in (
+        (make(CLASSIFIER, early_stopping=True).partial_fit, (x, y, None, classes),
+         "does not support early_stopping"),
+        (make(CLASSIFIER, class_weight="balanced").partial_fit, (x, y, None, classes),
+         "'balanced' needs all samples at once"),
+        (classifier().partial_fit, (x, y + 1), "classes not in"),
+        (warm.fit, (x, y + 1), "same classes"),
+        (narrow.fit, (x, y), "the same layers"),
+        (make(CLASSIFIER, batch_norm=True).fit, (x[:1], y[:1]), "batch_norm: .*=1"),
+        (make(REGRESSOR, loss="poisson").fit, (x, -1.0 - y), "y: expected numbers >= "),
+        (make(REGRESSOR, **wild).fit, numbers(),
+         "non-finite parameter weights: training div"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=message):
+            function(*arguments)
     with pytest.warns(UserWarning, match="is more than the 70 samples"):
         quietly(make(CLASSIFIER, batch_size=100).fit, x, y)
 
 
 @pytest.mark.parametrize("name", ["squared_error", "poisson", "log_loss"])
 def test_the_gradient_of_a_loss_is_its_derivative(name):
-    from xpnet.estimators import losses
 
     loss = (
         losses.SummedBinaryCrossEntropy()

@@ -9,64 +9,42 @@ from xpnet.layers import ACTIVATIONS
 from xpnet.trace import batch_mean
 
 
-class ScaledW(Dense):
-    def backward(self, grad):
-        below = super().backward(grad)
-        self.dW[...] = self.dW * 1.001
+def after(kind, change):
+    """`kind` whose gradients are changed: change(layer, grad, below) gives δ below."""
+
+    class Wrong(kind):
+        def backward(self, grad):
+            return change(self, grad, super().backward(grad))
+
+    return Wrong
+
+
+def writing(gradient, change):
+    """A Dense layer with gradient(layer) changed to what change(layer, grad) gives."""
+
+    def changed(layer, grad, below):
+        gradient(layer)[...] = change(layer, grad)
         return below
 
-
-class ScaledBelow(Dense):
-    def backward(self, grad):
-        return super().backward(grad) * 1.001
+    return after(Dense, changed)
 
 
-class TransposedW(Dense):
-    def backward(self, grad):
-        below = super().backward(grad)
-        self.dW[...] = grad.swapaxes(-1, -2) @ self.x
-        return below
+def weights(change):
+    return writing(lambda layer: layer.dW, change)
 
 
-class UntransposedBelow(Dense):
-    def backward(self, grad):
-        super().backward(grad)
-        return grad @ self.W
+def biases(change):
+    return writing(lambda layer: layer.db, change)
 
 
-class WrongSign(Dense):
-    def backward(self, grad):
-        below = super().backward(grad)
-        self.db[...] = -grad.sum(axis=-2, keepdims=True)
-        return below
-
-
-class AllButOneSample(Dense):
-    def backward(self, grad):
-        below = super().backward(grad)
-        x = self.x[..., 1:, :]
-        self.dW[...] = x.swapaxes(-1, -2) @ grad[..., 1:, :]
-        return below
+def transposed(array):
+    return array.swapaxes(-1, -2)
 
 
 class NoBiasGradient(Dense):
     def backward(self, grad):
-        self.dW[...] = self.x.swapaxes(-1, -2) @ grad
-        return grad @ self.W.swapaxes(-1, -2)
-
-
-class MeanOverBatch(Dense):
-    def backward(self, grad):
-        below = super().backward(grad)
-        self.db[...] = grad.mean(axis=-2, keepdims=True)
-        return below
-
-
-class ScalarPenalty(Dense):
-    def backward(self, grad):
-        below = super().backward(grad)
-        self.dW[...] = self.dW + 0.01 * (self.W * self.W).sum()
-        return below
+        self.dW[...] = transposed(self.x) @ grad
+        return grad @ transposed(self.W)
 
 
 class StaleX(Dense):
@@ -78,31 +56,20 @@ class StaleX(Dense):
 
     def backward(self, grad):
         below = super().backward(grad)
-        self.dW[...] = self.last.swapaxes(-1, -2) @ grad
+        self.dW[...] = transposed(self.last) @ grad
         self.last[...] = self.x
         return below
 
 
-class OutputForInput(Dense):
-    def backward(self, grad):
-        below = super().backward(grad)
-        self.dW[...] = self.f.a.swapaxes(-1, -2) @ grad
-        return below
+def without_mean(layer, delta, below):
+    g = delta * layer.gain
+    slope = (g * layer.x_hat).mean(axis=-2, keepdims=True)
+    return (g - layer.x_hat * slope) * layer.scale
 
 
-class BatchNormWithoutMean(xn.BatchNorm):
-    def backward(self, delta):
-        super().backward(delta)
-        g = delta * self.gain
-        slope = (g * self.x_hat).mean(axis=-2, keepdims=True)
-        return (g - self.x_hat * slope) * self.scale
-
-
-class BatchNormWithoutVariance(xn.BatchNorm):
-    def backward(self, delta):
-        super().backward(delta)
-        g = delta * self.gain
-        return (g - g.mean(axis=-2, keepdims=True)) * self.scale
+def without_variance(layer, delta, below):
+    g = delta * layer.gain
+    return (g - g.mean(axis=-2, keepdims=True)) * layer.scale
 
 
 class LayerNormAlongTheBatch(xn.LayerNorm):
@@ -131,51 +98,57 @@ class UnsmoothedGradient(xn.SoftmaxCrossEntropy):
         return xn.SoftmaxCrossEntropy().gradient(z, t)
 
 
-class WrongSlope(Activation):
-    """The function of the table's row with another derivative."""
+def sloping(slope):
+    """An activation: the function of the table's row with another derivative."""
 
-    def __init__(self, activation):
-        super().__init__(activation)
-        function = ACTIVATIONS[activation].function
-        self.row = ActivationFunction(function, self.slope)
+    def made(name):
+        return Activation(ActivationFunction(ACTIVATIONS[name].function, slope))
 
-
-class SlopeOfZ(WrongSlope):
-    def slope(self, z, a):
-        return z * (1.0 - z)
-
-
-class DiagonalOnly(WrongSlope):
-    def slope(self, z, a):
-        return a * (1.0 - a)
-
-
-class NoSlopeLeft(WrongSlope):
-    def slope(self, z, a):
-        return np.maximum(np.sign(z), 0.0)
+    return made
 
 
 # The wrong middle layer, and the right one that it stands for.
 MISTAKES = {
-    "W times 1.001": (ScaledW, Dense, 4),
-    "delta times 1.001": (ScaledBelow, Dense, 4),
-    "W transposed": (TransposedW, Dense, 4),
-    "delta by W, not its transpose": (UntransposedBelow, Dense, 4),
-    "the sign of the bias gradient": (WrongSign, Dense, 4),
-    "all but one sample": (AllButOneSample, Dense, 4),
+    "W times 1.001": (weights(lambda f, grad: f.dW * 1.001), Dense, 4),
+    "delta times 1.001": (after(Dense, lambda f, grad, low: low * 1.001), Dense, 4),
+    "W transposed": (weights(lambda f, grad: transposed(grad) @ f.x), Dense, 4),
+    "delta by W, not its transpose": (
+        after(Dense, lambda f, grad, low: grad @ f.W), Dense, 4,
+    ),
+    "the sign of the bias gradient": (biases(lambda f, grad: -f.db), Dense, 4),
+    "all but one sample": (
+        weights(lambda f, grad: transposed(f.x[..., 1:, :]) @ grad[..., 1:, :]),
+        Dense, 4,
+    ),
     "no bias gradient": (NoBiasGradient, Dense, 4),
-    "a mean over the batch for its sum": (MeanOverBatch, Dense, 4),
-    "a penalty that is one number": (ScalarPenalty, Dense, 4),
+    "a mean over the batch for its sum": (
+        biases(lambda f, grad: grad.mean(axis=-2, keepdims=True)), Dense, 4,
+    ),
+    "a penalty that is one number": (
+        weights(lambda f, grad: f.dW + 0.01 * (f.W * f.W).sum()), Dense, 4,
+    ),
     "the x of the last step": (StaleX, Dense, 4),
-    "the output for the input": (OutputForInput, Dense, 4),
-    "the mean's term of BatchNorm": (BatchNormWithoutMean, xn.BatchNorm, 0.1),
-    "the variance's term of BatchNorm": (BatchNormWithoutVariance, xn.BatchNorm, 0.1),
+    "the output for the input": (
+        weights(lambda f, grad: transposed(f.f.a) @ grad), Dense, 4,
+    ),
+    "the mean's term of BatchNorm": (
+        after(xn.BatchNorm, without_mean), xn.BatchNorm, 0.1,
+    ),
+    "the variance's term of BatchNorm": (
+        after(xn.BatchNorm, without_variance), xn.BatchNorm, 0.1,
+    ),
     "LayerNorm along the batch": (LayerNormAlongTheBatch, xn.LayerNorm, 1e-5),
     "Dropout without its scale": (UnscaledDropout, xn.Dropout, 0.3),
-    "sigmoid's slope in z for a": (SlopeOfZ, Activation, "sigmoid"),
-    "softmax's diagonal alone": (DiagonalOnly, Activation, "softmax"),
-    "no slope left of 0": (NoSlopeLeft, Activation, "leaky_relu"),
-}
+    "sigmoid's slope in z for a": (
+        sloping(lambda z, a: z * (1.0 - z)), Activation, "sigmoid",
+    ),
+    "softmax's diagonal alone": (
+        sloping(lambda z, a: a * (1.0 - a)), Activation, "softmax",
+    ),
+    "no slope left of 0": (
+        sloping(lambda z, a: np.maximum(np.sign(z), 0.0)), Activation, "leaky_relu",
+    ),
+}  # fmt: skip
 # The wrong loss, and the right one.
 WRONG_LOSSES = {
     "no 1/n": (NoOneOverN(), xn.MeanSquaredError()),

@@ -24,29 +24,14 @@ def samples(lead=(), batch=7, width=4):
 
 
 @pytest.mark.parametrize("lead", [(), (3,)], ids=str)
-def test_batch_norm_uses_the_statistics_of_the_batch(lead):
-    layer, x = placed(xn.BatchNorm(eps=EPS), lead=lead), samples(lead)
-    mean, variance = x.mean(-2, keepdims=True), x.var(-2, keepdims=True)
+@pytest.mark.parametrize(("kind", "axis"), [(xn.BatchNorm, -2), (xn.LayerNorm, -1)])
+def test_a_norm_uses_the_statistics_of_its_axis(kind, axis, lead):
+    layer, x = placed(kind(eps=EPS), lead=lead), samples(lead)
+    mean, variance = x.mean(axis, keepdims=True), x.var(axis, keepdims=True)
     expected = layer.gain * (x - mean) / np.sqrt(variance + EPS) + layer.shift
     np.testing.assert_allclose(layer.forward(x, True), expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("lead", [(), (3,)], ids=str)
-def test_layer_norm_uses_the_statistics_of_each_sample(lead, training):
-    layer, x = placed(xn.LayerNorm(EPS), lead=lead), samples(lead)
-    mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
-    expected = layer.gain * (x - mean) / np.sqrt(variance + EPS) + layer.shift
-    np.testing.assert_allclose(layer.forward(x, training), expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize(("kind", "axis"), [(xn.BatchNorm, -2), (xn.LayerNorm, -1)])
-def test_normalised_values_have_mean_zero_and_variance_one(kind, axis):
-    layer, x = kind(eps=1e-12), samples(batch=50, width=40)
-    layer = allocated(xn.Sequential([layer]).build(40)).layers[0]
-    a = layer.forward(x, True)
-    np.testing.assert_allclose(a.mean(axis), 0.0, atol=1e-12)
-    np.testing.assert_allclose(a.var(axis), 1.0, rtol=1e-9)
+    if kind is xn.LayerNorm:
+        np.testing.assert_allclose(layer.forward(x, False), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("momentum", [0.1, 0.7, 1.0])
@@ -62,14 +47,6 @@ def test_running_statistics_are_averages_of_mean_and_unbiased_variance(momentum)
     np.testing.assert_allclose(layer.running_variance[0], variance, rtol=1e-12)
 
 
-def test_running_statistics_converge_to_those_of_the_batch():
-    layer, x = placed(xn.BatchNorm(0.5)), samples()
-    for _ in range(60):
-        layer.forward(x, True)
-    np.testing.assert_allclose(layer.running_mean[0], x.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(layer.running_variance[0], x.var(0, ddof=1), rtol=1e-12)
-
-
 def test_inference_uses_the_running_statistics_and_leaves_them():
     layer, x = placed(xn.BatchNorm(eps=EPS)), samples()
     layer.running_mean[...] = mean = rng(4).standard_normal((1, 4))
@@ -82,12 +59,9 @@ def test_inference_uses_the_running_statistics_and_leaves_them():
     assert np.array_equal(layer.running_variance, variance)
 
 
-@pytest.mark.parametrize("eager", [False, True])
-def test_a_trainer_moves_the_running_statistics_once_a_step(eager):
+def test_a_trainer_moves_the_running_statistics_once_a_step():
     model = xn.Sequential([xn.BatchNorm(0.25), xn.Dense(1)])
-    trainer = xn.Trainer(
-        model, "mean_squared_error", device="cpu", dtype="float64", eager=eager
-    )
+    trainer = xn.Trainer(model, "mean_squared_error", "sgd", "cpu", "float64")
     x = samples()
     trainer.step(x, x[:, :1])
     assert trainer.loss > 0.0  # reading it is no second pass
@@ -122,18 +96,3 @@ def test_a_training_batch_of_one_is_refused():
     trainer = xn.Trainer(model, "mean_squared_error", device="cpu")
     with pytest.raises(ValueError, match=r"layer 1 \(BatchNorm\).*at least 2.*got 1"):
         trainer.step(np.ones((1, 2)), np.ones((1, 1)))
-
-
-@pytest.mark.parametrize("kind", [xn.BatchNorm, xn.LayerNorm])
-def test_bad_arguments_are_named(kind):
-    for eps in (0.0, -1.0, float("nan")):
-        with pytest.raises(ValueError, match=f"{kind.__name__}: .*eps > 0, got {eps}"):
-            kind(eps=eps)
-    with pytest.raises(ValueError, match=rf"{kind.__name__}: .*\(2, 3\).*Flatten"):
-        xn.Sequential([kind()]).build((2, 3))
-
-
-@pytest.mark.parametrize("momentum", [0.0, -0.1, 1.1, float("nan")])
-def test_a_momentum_outside_its_range_is_refused(momentum):
-    with pytest.raises(ValueError, match=f"0 < momentum <= 1, got {momentum}"):
-        xn.BatchNorm(momentum)

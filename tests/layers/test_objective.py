@@ -40,53 +40,32 @@ def batch(loss, samples=6):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_weight_two_is_the_sample_twice(name):
+def test_a_weight_is_how_often_a_sample_is_there(name):
+    """Only their ratio counts; the loss is the weighted mean of the rows."""
     x, y = batch(LOSSES[name]())
-    twice = [0, 1, 2, 2, 3, 4, 5]
-    w = np.ones(6)
-    w[2] = 2.0
-    same(stepped(name, x, y, sample_weight=w), stepped(name, x[twice], y[twice]))
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_weight_zero_is_the_sample_absent(name):
-    x, y = batch(LOSSES[name]())
-    w = np.ones(6)
-    w[4] = 0.0
-    kept = [0, 1, 2, 3, 5]
-    same(stepped(name, x, y, sample_weight=w), stepped(name, x[kept], y[kept]))
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_only_the_ratio_of_the_weights_counts(name):
-    x, y = batch(LOSSES[name]())
-    w = rng(3).uniform(0.5, 2.0, 6)
-    first = stepped(name, x, y, sample_weight=w)
-    same(first, stepped(name, x, y, sample_weight=7.0 * w))
+    w, there = np.array([1.0, 1.0, 2.0, 1.0, 0.0, 1.0]), [0, 1, 2, 2, 3, 5]
+    weighted = stepped(name, x, y, sample_weight=w)
+    same(weighted, stepped(name, x[there], y[there]))
+    same(weighted, stepped(name, x, y, sample_weight=7.0 * w))
     same(stepped(name, x, y), stepped(name, x, y, sample_weight=np.full(6, 3.0)))
-    assert abs(first[0] - stepped(name, x, y)[0]) > 1e-6
-
-
-@pytest.mark.parametrize("name", LOSSES)
-def test_the_loss_is_the_weighted_mean_of_the_rows(name):
-    loss = LOSSES[name]()
-    x, y = batch(loss)
-    w = rng(3).uniform(0.5, 2.0, 6)
+    assert abs(weighted[0] - stepped(name, x, y)[0]) > 1e-6
     model = xn.Sequential([xn.Dense(4)])
-    trainer = xn.Trainer(model, loss, xn.SGD(1e-9), device="cpu", dtype="float64")
+    trainer = xn.Trainer(model, name, xn.SGD(1e-9), "cpu", "float64")
     trainer.build(3)
-    rows = loss.rows(x @ trainer.parameters()["0.W"], y)[:, 0]
+    rows = LOSSES[name]().rows(x @ trainer.parameters()["0.W"], y)[:, 0]
     trainer.step(x, y, sample_weight=w)
     assert trainer.loss == pytest.approx(np.average(rows, weights=w), rel=1e-13)
 
 
 @pytest.mark.parametrize("s", [0.0, S])
-def test_labels_are_one_hot_rows(s):
+def test_labels_are_one_hot_rows_and_smoothing_is_a_share_for_every_class(s):
     loss, labels = xn.SoftmaxCrossEntropy(s), np.array([0, 3, 2, 1, 1, 0])
-    x, _ = batch(loss)
+    x, shares = batch(loss)
     by_label = stepped(loss, x, labels)
     for y in (np.eye(4)[labels], labels[:, None], labels.astype(np.uint8)):
         same(by_label, stepped(loss, x, y))
+    smoothed = (1 - s) * shares + s / 4
+    same(stepped(loss, x, shares), stepped("softmax_cross_entropy", x, smoothed))
 
 
 @pytest.mark.parametrize(
@@ -106,12 +85,6 @@ def test_a_row_and_a_column_of_targets_are_the_same_step_after_step(name, y, uni
             trainer.step(x, targets)
         losses.append(trainer.loss)
     assert losses[0] == losses[1]
-
-
-def test_smoothing_is_a_share_for_every_class():
-    x, y = batch(xn.SoftmaxCrossEntropy())
-    smoothed = stepped(xn.SoftmaxCrossEntropy(S), x, y)
-    same(smoothed, stepped("softmax_cross_entropy", x, (1 - S) * y + S / 4))
 
 
 def fitted(y, epochs=3, **weights):

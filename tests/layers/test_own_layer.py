@@ -1,7 +1,6 @@
 """A layer of one's own, as in the docstring of `Layer`."""
 
 import numpy as np
-import pytest
 
 import xpnet as xn
 from tests.layers.examples import rng
@@ -48,13 +47,3 @@ def test_a_layer_of_ones_own_trains_recorded_as_eager():
     assert results[0].keys() == {"0.s", "1.W", "1.b", "2.s", "3.W", "3.b"}
     assert all(np.array_equal(v, results[1][name]) for name, v in results[0].items())
     assert abs(results[0]["0.s"] - 1.0).max() > 1e-3
-
-
-@pytest.mark.parametrize("method", ["forward", "backward"])
-def test_a_layer_without_its_equations_says_so(method):
-    class Nothing(xn.Layer):
-        pass
-
-    arguments = (np.ones((1, 2)), True) if method == "forward" else (np.ones((1, 2)),)
-    with pytest.raises(NotImplementedError, match=f"Nothing.{method}"):
-        getattr(Nothing(), method)(*arguments)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.cli.files import xpnet
 from tests.lessons.mnist import write_mnist
 from xpnet.lessons.support import COLORS, FIELDS, Lesson, prepare, run
 from xpnet.lessons.support.pictures import MARKERS, STYLES, line_style
@@ -22,33 +23,24 @@ def out(tmp_path):
     return Lesson("mine", tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("value", "kept"),
-    [
-        (1, 1),
-        (np.float32(0.5), 0.5),
-        (np.arange(3), [0, 1, 2]),
-        (math.nan, None),
-        (np.array([1.0, math.inf]), [1.0, None]),
-        ({"a": (np.int64(1), -math.inf)}, {"a": [1, None]}),
-        ("text", "text"),
-        (True, True),
-    ],
-    ids=str,
-)
-def test_a_number_is_kept_as_json_has_it(out, value, kept, capsys):
-    out.number("it", value)
-    assert out.numbers["it"] == kept
-    assert (
-        json.loads(json.dumps(out.record(), allow_nan=False))["numbers"]["it"] == kept
-    )
-    assert "it" in capsys.readouterr().out
-
-
-def test_a_number_has_a_name_of_its_own(out):
-    out.number("it", 1)
-    with pytest.raises(ValueError, match="'it' is there already"):
-        out.number("it", 2)
+def test_a_number_is_kept_as_json_has_it(out, capsys):
+    for name, value, kept in (
+        ("whole", 1, 1),
+        ("float32", np.float32(0.5), 0.5),
+        ("array", np.arange(3), [0, 1, 2]),
+        ("nan", math.nan, None),
+        ("infinite", np.array([1.0, math.inf]), [1.0, None]),
+        ("within", {"a": (np.int64(1), -math.inf)}, {"a": [1, None]}),
+        ("text", "text", "text"),
+        ("flag", True, True),
+    ):
+        out.number(name, value)
+        assert out.numbers[name] == kept
+        record = json.loads(json.dumps(out.record(), allow_nan=False))
+        assert record["numbers"][name] == kept
+        assert name in capsys.readouterr().out
+    with pytest.raises(ValueError, match="'text' is there already"):
+        out.number("text", 2)
 
 
 def test_a_lesson_holds_if_it_checked_and_all_held(out):
@@ -119,36 +111,18 @@ def test_the_data_may_be_named_by_the_environment(tmp_path, monkeypatch):
     assert prepare(tmp_path).data == tmp_path
 
 
-def command(*arguments):
-    done = subprocess.run(
-        [sys.executable, "-m", "xpnet", "gallery", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    return done.returncode, done.stdout, done.stderr
-
-
-@pytest.mark.slow
-def test_an_unknown_lesson_lists_the_nearest_and_all():
-    status, out, err = command("lines")
+def test_the_command_lists_lessons_and_refuses_before_any_work(tmp_path, capsys):
+    status, out, err = xpnet(capsys, "gallery", "lines")
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "unknown lesson 'lines'; did you mean 'line'?" in err
     assert all(name in err for name in (*LESSONS, "all"))
-
-
-@pytest.mark.slow
-def test_without_a_name_the_lessons_are_listed():
-    status, out, err = command()
+    status, out, err = xpnet(capsys, "gallery")
     assert (status, err) == (0, "")
     for name in LESSONS:
         assert f"\n{name} " in f"\n{out}"
-
-
-@pytest.mark.slow
-def test_an_unwritable_folder_is_one_line_and_no_work(tmp_path):
     (tmp_path / "file").touch()
-    status, out, err = command("line", "--out", str(tmp_path / "file" / "deeper"))
+    deeper = tmp_path / "file" / "deeper"
+    status, out, err = xpnet(capsys, "gallery", "line", "--out", deeper)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert "--out" in err
 

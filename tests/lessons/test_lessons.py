@@ -58,27 +58,15 @@ def test_a_lesson_is_short_and_says_what_it_teaches(name):
     assert LESSONS[name] == f"xpnet.lessons.{name}"
 
 
-def test_every_file_with_a_lesson_is_in_the_table():
-    files = {path.stem for path in (ROOT / "lessons").glob("*.py")}
-    lessons = {
-        name
-        for name in files
-        if "def lesson(" in (ROOT / "lessons" / f"{name}.py").read_text("utf-8")
-    }
-    assert lessons == set(LESSONS)
-
-
-def test_the_readme_has_a_row_a_lesson():
+def test_every_file_with_a_lesson_is_in_the_table_and_in_the_readme():
+    texts = {p.stem: p.read_text("utf-8") for p in (ROOT / "lessons").glob("*.py")}
+    assert {n for n, text in texts.items() if "def lesson(" in text} == set(LESSONS)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for name in LESSONS:
         assert f"| `{name}` | {title_of(get_lesson(name))} |" in readme
-
-
-def test_a_lesson_needs_no_table_and_its_support_no_lesson():
-    lessons = [path.stem for path in (ROOT / "lessons").glob("*.py")]
-    above = {"xpnet.cli", *(f"xpnet.lessons.{name}" for name in lessons)}
+    above = {"xpnet.cli", *(f"xpnet.lessons.{name}" for name in texts)}
     for path in (ROOT / "lessons").rglob("*.py"):
-        if path.stem != "table":
+        if path.stem != "table":  # a lesson needs no table and its support no lesson
             tree = ast.walk(ast.parse(path.read_text("utf-8")))
             needed = {node.module for node in tree if isinstance(node, ast.ImportFrom)}
             assert not needed & above, path

@@ -8,7 +8,7 @@ from xpnet.optim import OPTIMIZERS, Cosine, ExponentialDecay, Optimizer, StepDec
 
 STEPS = 100
 KEPT = [1, 2, 3, 10, 30, 60, 100]  # the steps whose parameters are stored
-WEIGHTS, BIASES = 8, 4  # elements of the flat problem
+WEIGHTS = 8  # of the 12 elements of the flat problem; the others are biases
 
 EVERYTHING = {
     "learning_rate": 0.03,
@@ -103,11 +103,6 @@ def flat_problem() -> tuple[np.ndarray, np.ndarray]:
     draw = np.random.Generator(np.random.Philox(31))
     start, b = draw.standard_normal(12), draw.standard_normal((12, 12))
     return start, b @ b.T / 12 + 0.1 * np.eye(12)
-
-
-def flat_gradient(p: np.ndarray, a: np.ndarray) -> np.ndarray:
-    """A p + p³ - 1, of the flat problem."""
-    return a @ p + p**3 - 1.0
 
 
 SHAPES = {"0.W": (4, 5), "0.b": (5,), "1.W": (5, 3), "1.b": (3,)}

@@ -27,65 +27,59 @@ def rates_for(curve, callback, monitor="loss", rate=0.4):
     return rates
 
 
-def test_the_rate_is_halved_each_time_the_curve_stalls():
-    curve = [5, 4, 4, 4, 4, 4, 3, 3, 3]
-    rates = rates_for(curve, xn.ReduceOnPlateau("loss", patience=2))
-    expected = [0.4, 0.4, 0.4, 0.2, 0.2, 0.1, 0.1, 0.1, 0.05]
-    assert rates == pytest.approx(expected)
+WATCHED = {  # options, the curve, the rates after its epochs
+    "halved each time it stalls": (
+        {"patience": 2},
+        [5, 4, 4, 4, 4, 4, 3, 3, 3],
+        [0.4, 0.4, 0.4, 0.2, 0.2, 0.1, 0.1, 0.1, 0.05],
+    ),
+    "an improving curve": ({"patience": 1}, range(20, 0, -1), [0.4] * 20),
+    "a rising accuracy": (
+        {"monitor": "val_accuracy", "patience": 1},
+        [0.1, 0.2, 0.3, 0.2],
+        [0.4, 0.4, 0.4, 0.2],
+    ),
+    "less than min_delta": (
+        {"patience": 1, "min_delta": 0.5},
+        [5.0, 4.6, 4.4],
+        [0.4, 0.2, 0.2],
+    ),
+    "factor and floor": (
+        {"factor": 0.1, "patience": 1, "min_rate": 0.01},
+        [1, 1, 1, 1],
+        [0.4, 0.04, 0.01, 0.01],
+    ),
+    "below the floor": ({"patience": 1, "min_rate": 0.5}, [1, 1, 1], [0.4] * 3),
+}
 
 
-def test_an_improving_curve_keeps_the_rate():
-    rates = rates_for(range(20, 0, -1), xn.ReduceOnPlateau("loss", patience=1))
-    assert rates == pytest.approx([0.4] * 20)
+@pytest.mark.parametrize("name", WATCHED)
+def test_the_rate_follows_the_curve(name):
+    options, curve, rates = WATCHED[name]
+    options = {"monitor": "loss", **options}
+    found = rates_for(curve, xn.ReduceOnPlateau(**options), options["monitor"])
+    assert found == pytest.approx(rates)
 
 
-def test_a_rising_curve_of_accuracy_improves():
-    callback = xn.ReduceOnPlateau("val_accuracy", patience=1)
-    rates = rates_for([0.1, 0.2, 0.3, 0.2], callback, "val_accuracy")
-    assert rates == pytest.approx([0.4, 0.4, 0.4, 0.2])
-
-
-def test_an_improvement_below_min_delta_is_none():
-    callback = xn.ReduceOnPlateau("loss", patience=1, min_delta=0.5)
-    assert rates_for([5.0, 4.6, 4.4], callback) == pytest.approx([0.4, 0.2, 0.2])
-
-
-def test_factor_and_floor():
-    callback = xn.ReduceOnPlateau("loss", factor=0.1, patience=1, min_rate=0.01)
-    rates = rates_for([1, 1, 1, 1], callback)
-    assert rates == pytest.approx([0.4, 0.04, 0.01, 0.01])
-
-
-def test_a_rate_below_the_floor_is_not_raised():
-    callback = xn.ReduceOnPlateau("loss", patience=1, min_rate=0.5)
-    assert rates_for([1, 1, 1], callback) == pytest.approx([0.4, 0.4, 0.4])
+def fitted(trainer, callback, epochs):
+    return trainer.fit(STILL, STILL, epochs, 2, callbacks=callback, verbose=False)
 
 
 def test_fit_halves_the_rate_when_the_loss_stalls():
-    trainer = trainer_of()
-    callback = xn.ReduceOnPlateau("loss", patience=2)
-    history = trainer.fit(
-        STILL, STILL, epochs=7, batch_size=2, callbacks=callback, verbose=False
-    )
+    history = fitted(trainer_of(), xn.ReduceOnPlateau("loss", patience=2), 7)
     # Rows are written before callbacks act: the third epoch's callback shows in the
     # fourth row.
     expected = [0.4, 0.4, 0.4, 0.2, 0.2, 0.1, 0.1]
     assert history["learning_rate"] == pytest.approx(expected)
 
 
-def test_a_second_fit_starts_to_wait_anew():
+def test_a_second_fit_starts_to_wait_anew_and_a_rate_of_zero_stays():
     trainer, callback = trainer_of(), xn.ReduceOnPlateau("loss", patience=2)
     for _ in range(3):
-        trainer.fit(
-            STILL, STILL, epochs=2, batch_size=4, callbacks=callback, verbose=False
-        )
+        fitted(trainer, callback, 2)
     assert trainer.learning_rate == pytest.approx(0.4)
-
-
-def test_a_schedule_that_has_come_to_zero_is_left_there():
     trainer = trainer_of(Cosine(0.1, 2))
-    callback = xn.ReduceOnPlateau("loss", patience=1)
-    trainer.fit(STILL, STILL, epochs=6, batch_size=4, callbacks=callback, verbose=False)
+    fitted(trainer, xn.ReduceOnPlateau("loss", patience=1), 6)
     assert trainer.learning_rate == 0.0
 
 

@@ -6,22 +6,14 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from xpnet.optim import SCHEDULES, Constant, Cosine, ExponentialDecay, StepDecay, WarmUp
-
-EXAMPLES = {
-    "Constant": Constant(0.3),
-    "StepDecay": StepDecay(0.4, 10, 0.5),
-    "ExponentialDecay": ExponentialDecay(0.4, 10, 0.5),
-    "Cosine": Cosine(0.1, 40, 0.01),
-    "WarmUp": WarmUp(Cosine(0.1, 40, 0.01), 8),
-}
+from tests.optim.test_schedules import EXAMPLES
+from xpnet.optim import SCHEDULES, Cosine, StepDecay
 
 
-def trainer_of(optimizer, **options):
+def trainer_of(optimizer):
     """One weight and one bias from 0; gradients are -1 while the target is far."""
     model = xn.Sequential([xn.Dense(1, initializer="zeros")])
-    options = {"device": "cpu", "dtype": "float64", **options}
-    trainer = xn.Trainer(model, "mean_absolute_error", optimizer, **options)
+    trainer = xn.Trainer(model, "mean_absolute_error", optimizer, "cpu", "float64")
     trainer.build(1)
     return trainer
 
@@ -29,11 +21,10 @@ def trainer_of(optimizer, **options):
 ONES, FAR = np.ones((4, 1)), np.full((4, 1), 1e3)
 
 
-@pytest.mark.parametrize("eager", [False, True])
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_a_trainer_applies_the_schedule_step_by_step(name, eager):
-    schedule = EXAMPLES[name]
-    trainer, bias = trainer_of(xn.SGD(schedule), eager=eager), 0.0
+def test_a_trainer_applies_the_schedule_step_by_step(name):
+    schedule, _ = EXAMPLES[name]
+    trainer, bias = trainer_of(xn.SGD(schedule)), 0.0
     for t in range(50):
         assert trainer.learning_rate == schedule(t)
         trainer.step(ONES, FAR)
@@ -50,23 +41,15 @@ def test_a_step_is_a_batch_not_an_epoch():
     assert history["learning_rate"] == pytest.approx([0.2, 0.1])
 
 
-def test_the_learning_rate_can_be_set():
-    trainer = trainer_of(xn.SGD(0.1))
-    trainer.step(ONES, FAR)
-    trainer.learning_rate = 0.7
-    assert trainer.learning_rate == pytest.approx(0.7, rel=1e-15)
-    trainer.step(ONES, FAR)
-    assert float(trainer.parameters()["0.b"][0]) == pytest.approx(0.8, rel=1e-12)
-
-
 def test_setting_the_rate_scales_the_rest_of_the_schedule():
     trainer = trainer_of(xn.SGD(StepDecay(0.4, 2)))
     trainer.learning_rate = 0.04
-    rates = []
-    for _ in range(5):
-        rates.append(trainer.learning_rate)
+    for rate in (0.04, 0.04, 0.02, 0.02, 0.01):
+        assert trainer.learning_rate == pytest.approx(rate, rel=1e-12)
+        before = float(trainer.parameters()["0.b"][0])
         trainer.step(ONES, FAR)
-    assert rates == pytest.approx([0.04, 0.04, 0.02, 0.02, 0.01], rel=1e-12)
+        moved = float(trainer.parameters()["0.b"][0]) - before
+        assert moved == pytest.approx(rate, rel=1e-12)
 
 
 def test_a_rate_can_be_set_after_the_schedule_came_to_zero():
@@ -81,9 +64,9 @@ def test_a_rate_can_be_set_after_the_schedule_came_to_zero():
     assert trainer.learning_rate == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("rate", [0.0, -0.1, math.nan, math.inf, "fast", None])
-def test_an_impossible_rate_is_refused(rate):
+def test_an_impossible_rate_is_refused():
     trainer = trainer_of(xn.SGD(0.1))
-    with pytest.raises((ValueError, TypeError), match=r"learning_rate: .*got"):
-        trainer.learning_rate = rate
+    for rate in (0.0, -0.1, math.nan, math.inf, "fast", None):
+        with pytest.raises((ValueError, TypeError), match=r"learning_rate: .*got"):
+            trainer.learning_rate = rate
     assert trainer.learning_rate == 0.1

@@ -8,7 +8,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-from threadpoolctl import threadpool_limits
 
 from xpnet.cli import _parser
 from xpnet.lessons.table import LESSONS
@@ -20,12 +19,6 @@ SCRIPTS = sorted(
     for path in (ROOT / "lessons").glob("*.py")
     if path.stem not in {"__init__", "table", *LESSONS}  # tests/lessons runs those
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_blas_thread():
-    with threadpool_limits(1, "blas"):
-        yield
 
 
 def blocks(language):
@@ -58,7 +51,7 @@ def commands():
     return re.findall(rf"(?:^|[\s/&])xpnet ((?:{names})\b[^\n&|]*)", text)
 
 
-def test_the_commands_of_the_readme_are_there():
+def test_the_commands_and_files_of_the_readme_are_there():
     found = commands()
     assert "train digits" in found
     assert {line.split()[0] for line in found} == {
@@ -67,16 +60,10 @@ def test_the_commands_of_the_readme_are_there():
     }
     for line in found:
         _parser().parse_args(shlex.split(line))
-
-
-def test_the_files_that_the_readme_names_are_there():
     linked = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
     assert len(linked) > 8
     for name in linked:
         assert (ROOT / name).exists(), name
-
-
-def test_there_is_a_script():
     assert SCRIPTS
 
 

@@ -27,25 +27,16 @@ def test_an_arrow_that_others_imply_is_left_out():
     assert draw_rooms.reduced(graph) == expected
 
 
-def test_the_picture_has_every_room_and_every_arrow_once():
+def test_the_picture_has_every_room_and_every_arrow_once_and_apart():
     graph = draw_rooms.reduced(draw_rooms.room_graph())
     root = ElementTree.fromstring(draw_rooms.picture(graph))
-    svg = "{http://www.w3.org/2000/svg}"
+    svg, width = "{http://www.w3.org/2000/svg}", draw_rooms.WIDTH
     names = [text.text for text in root.iter(f"{svg}text")]
     assert names == list(ROOMS)
     arrows = [p.get("d") for p in root.iter(f"{svg}path") if p.get("marker-end")]
     assert len(arrows) == len(set(arrows)) == sum(map(len, graph.values()))
-
-
-def test_boxes_do_not_overlap():
-    graph = draw_rooms.reduced(draw_rooms.room_graph())
-    root = ElementTree.fromstring(draw_rooms.picture(graph))
-    boxes = [box.attrib for box in root.iter("{http://www.w3.org/2000/svg}rect")]
-    width = float(root.get("width"))
+    boxes = [box.attrib for box in root.iter(f"{svg}rect")]
     places = [(float(box["x"]), float(box["y"])) for box in boxes]
-    assert all(0 < x < width - draw_rooms.WIDTH for x, _ in places)
+    assert all(0 < x < float(root.get("width")) - width for x, _ in places)
     for at, (x, y) in enumerate(places):
-        assert not any(
-            abs(x - other) < draw_rooms.WIDTH and y == below
-            for other, below in places[:at]
-        )
+        assert not any(abs(x - a) < width and y == b for a, b in places[:at])

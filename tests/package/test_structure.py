@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,14 @@ def rooms():
 GRAPH = import_graph()
 
 
+@cache
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path):
     """The modules that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -79,48 +85,37 @@ def test_lint_reads_a_file_once():
     }
 
 
-def test_rooms_import_downwards_only():
+def test_rooms_import_downwards_only_and_in_no_circle():
+    """In functions, for type checkers, by name: the graph sees each kind."""
     assert upwards(GRAPH) == set()
-
-
-def test_no_modules_import_each_other():
     assert circles(GRAPH) == []
-
-
-def test_the_graph_sees_hidden_imports():
-    """In functions, for type checkers, by name: read from a file of each kind."""
     assert "xpnet.compiler.cuda.cupy_driver" in GRAPH["xpnet.compiler.drivers"]
     assert "xpnet.compiler.cuda.driver" in GRAPH["xpnet.compiler.drivers"]
     assert "xpnet.commands.info" in GRAPH["xpnet.cli"]
 
 
 @pytest.mark.slow
-def test_no_room_is_imported_by_its_bare_name():
-    everywhere = [*modules().values(), *ROOT.glob("tests/**/*.py")]
-    for path in everywhere:
-        tops = {module.split(".")[0] for module in imports(path)}
-        assert not tops & set(rooms()), path
+def test_no_file_imports_a_bare_room_and_none_evaluates_text_or_unpickles():
+    library, bare = set(modules().values()), set(rooms())
+    forbidden = {"eval", "exec", "compile", "__import__"}
+    for path in [*library, *ROOT.glob("tests/**/*.py")]:
+        names = set(imports(path))
+        assert not {name.split(".")[0] for name in names} & bare, path
+        if path not in library:
+            continue
+        assert not names & {"pickle", "marshal", "shelve", "dill"}, path
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in forbidden, path
 
 
 @pytest.mark.parametrize("room", rooms())
 def test_the_door_of_a_room_defines_nothing(room):
-    tree = ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8"))
     kinds = (ast.Import, ast.ImportFrom, ast.Expr, ast.Assign)
     names = "__all__ = exports.public_names(vars())"
-    for node in tree.body:
+    for node in tree(ROOT / room / "__init__.py").body:
         derived = isinstance(node, ast.If) and ast.unparse(node.body) == names
         assert derived or isinstance(node, kinds)
-
-
-@pytest.mark.slow
-def test_nothing_in_the_library_evaluates_text_or_unpickles():
-    forbidden = {"eval", "exec", "compile", "__import__"}
-    for path in modules().values():
-        names = set(imports(path))
-        assert not names & {"pickle", "marshal", "shelve", "dill"}, path
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                assert node.func.id not in forbidden, path
 
 
 def pins(lines, sign):

@@ -10,8 +10,6 @@ import xpnet as xn
 from tests.selection.examples import QUICK, data, make, make_regression
 from xpnet.selection import Results, Trial
 
-NAMES = ["auc", "r2_like", "error", "accuracy_of_mine"]
-
 
 def size(p, target):
     """A score that tells networks apart: how sure they are."""
@@ -29,29 +27,38 @@ def maker(name, higher):
     return made
 
 
-SPACE = {"learning_rate": [0.001, 0.3, 0.03]}
+def searching(search, *more):
+    space = {"learning_rate": [0.001, 0.3, 0.03]}
+    return lambda made, **o: search(made, *data(), space, *more, folds=2, **QUICK, **o)
+
+
 SEARCHES = {
-    "grid": lambda made, **o: xn.grid_search(made, *data(), SPACE, folds=2, **o),
-    "random": lambda made, **o: xn.random_search(made, *data(), SPACE, 3, folds=2, **o),
-    "halving": lambda made, **o: xn.halving_search(
-        made, *data(), SPACE, 3, folds=2, **o
-    ),
+    "grid": searching(xn.grid_search),
+    "random": searching(xn.random_search, 3),
+    "halving": searching(xn.halving_search, 3),
 }
+# name, where the direction is stated, which, how it is searched.
+STATED = [
+    ("auc", "metric", "max", "grid"),
+    ("auc", "option", "min", "halving"),
+    ("r2_like", "option", "max", "random"),
+    ("r2_like", "metric", "min", "grid"),
+    ("error", "metric", "max", "halving"),
+    ("error", "option", "min", "grid"),
+    ("accuracy_of_mine", "option", "max", "grid"),
+    ("accuracy_of_mine", "metric", "min", "random"),
+]
 
 
-@pytest.mark.parametrize("search", SEARCHES)
-@pytest.mark.parametrize("mode", ["max", "min"])
-@pytest.mark.parametrize("stated", ["metric", "option"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "stated", "mode", "search"), STATED)
 def test_settings_are_ranked_by_what_is_stated(name, stated, mode, search):
     made = maker(name, mode == "max" if stated == "metric" else None)
     say = {} if stated == "metric" else {"mode": mode}
-    found = SEARCHES[search](made, **QUICK, monitor=name, **say)
+    found = SEARCHES[search](made, monitor=name, **say)
     means = [trial.mean(name) for trial in found.ranked]
     assert len(set(means)) == 3
     if search == "halving":  # the others stopped early
-        rest = [trial.mean(name) for trial in found.trials if trial.stopped_early]
-        assert len(rest) == 2
+        assert sum(bool(trial.stopped_early) for trial in found.trials) == 2
         first = {t.settings["learning_rate"]: t.mean(name) for t in found.trials}
         best = max(first, key=first.get) if mode == "max" else min(first, key=first.get)
         assert found.best.settings["learning_rate"] == best
@@ -63,43 +70,39 @@ def test_settings_are_ranked_by_what_is_stated(name, stated, mode, search):
     assert losses == sorted(losses)
 
 
+class Told(xn.Callback):
+    """Keeps the rows of what was trained."""
+
+    def __init__(self):
+        self.trained = []
+
+    def on_epoch_end(self, trainer, row):
+        self.trained.append(row)
+
+
 @pytest.mark.parametrize("search", SEARCHES)
-def test_a_score_of_unknown_direction_is_told_before_any_training(search):
-    trained = []
-
-    class Told(xn.Callback):
-        def on_epoch_end(self, trainer, row):
-            trained.append(row)
-
-    hooks = {} if search == "halving" else {"callbacks": Told()}
+def test_what_cannot_be_watched_is_told_before_any_training(search):
+    made, told = maker("auc", None), Told()
+    hooks = {} if search == "halving" else {"callbacks": told}
     with pytest.raises(
         ValueError, match="monitor: whether a higher 'auc' is better is not known"
     ):
-        SEARCHES[search](maker("auc", None), **QUICK, **hooks)
-    assert trained == []
-    unnamed = SEARCHES[search](maker("auc", None), **QUICK, monitor="loss")
-    assert unnamed.best
-
-
-@pytest.mark.parametrize("search", ["grid", "random"])
-def test_a_callback_that_cannot_watch_is_told_before_any_training(search):
+        SEARCHES[search](made, **hooks)
+    assert told.trained == []
+    assert SEARCHES[search](made, monitor="loss").best
+    if search == "halving":
+        return
     for early, message in (
         (xn.EarlyStopping("val_auc"), "EarlyStopping: whether a higher 'val_auc'"),
         (xn.EarlyStopping("val_los"), "no curve 'val_los'"),
     ):
+        hooks = {"callbacks": early, "validation": 0.3}
         with pytest.raises(ValueError, match=message):
-            SEARCHES[search](
-                maker("auc", None), **QUICK, monitor="loss", callbacks=early,
-                validation=0.3,
-            )  # fmt: skip
+            SEARCHES[search](made, monitor="loss", **hooks)
 
 
 def test_what_a_later_setting_lacks_is_told_before_any_training():
-    trained = []
-
-    class Told(xn.Callback):
-        def on_epoch_end(self, trainer, row):
-            trained.append(row)
+    told = Told()
 
     def made(hidden=6, seed=0):
         t = make(hidden=hidden, seed=seed)
@@ -107,18 +110,18 @@ def test_what_a_later_setting_lacks_is_told_before_any_training():
         metrics = [metric, "accuracy"] if hidden < 8 else ["accuracy"]
         return xn.Trainer(t.model, t.loss_function, seed=seed, metrics=metrics)
 
+    def searched(hidden, *hooks, **options):
+        space = {"hidden": [6, hidden]}
+        options |= {"folds": 2, "callbacks": [*hooks, told], **QUICK}
+        xn.grid_search(made, *data(), space, **options)
+
+    early, watched = xn.EarlyStopping("val_auc"), {"monitor": "accuracy"}
     for hidden, message in ((7, "a higher 'val_auc' is better"), (8, "no curve")):
-        hooks = [xn.EarlyStopping("val_auc"), Told()]
         with pytest.raises(ValueError, match=f"EarlyStopping: .*{message}"):
-            xn.grid_search(
-                made, *data(), {"hidden": [6, hidden]}, folds=2, monitor="accuracy",
-                validation=0.3, callbacks=hooks, **QUICK,
-            )  # fmt: skip
+            searched(hidden, early, validation=0.3, **watched)
     with pytest.raises(ValueError, match="monitor: no score 'auc'"):
-        xn.grid_search(
-            made, *data(), {"hidden": [6, 8]}, folds=2, callbacks=Told(), **QUICK
-        )
-    assert trained == []
+        searched(8)
+    assert told.trained == []
 
 
 @pytest.mark.parametrize(
@@ -132,7 +135,7 @@ def test_what_a_later_setting_lacks_is_told_before_any_training():
 )
 def test_unfit_options_are_told(options, kind, message):
     with pytest.raises(kind, match=message):
-        SEARCHES["grid"](maker("auc", True), **QUICK, **options)
+        SEARCHES["grid"](maker("auc", True), **options)
 
 
 def test_one_setting_needs_no_direction():
@@ -149,8 +152,8 @@ def test_settings_that_disagree_do_not_decide():
         return maker("auc", learning_rate > 0.01)(learning_rate, seed)
 
     with pytest.raises(ValueError, match="whether a higher 'auc' is better"):
-        SEARCHES["grid"](made, **QUICK)
-    assert SEARCHES["grid"](made, **QUICK, mode="max").best
+        SEARCHES["grid"](made)
+    assert SEARCHES["grid"](made, mode="max").best
 
 
 def trials(values):
@@ -158,30 +161,24 @@ def trials(values):
 
 
 @pytest.mark.parametrize("higher", [True, False])
-@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
-def test_nan_is_never_the_best_and_ties_stay_in_order(order, higher):
-    values = np.array([np.nan, 0.5, np.nan, 0.2])[list(order)]
-    results = Results(trials(values), "auc", {"auc": higher})
-    ranked = [trial.mean("auc") for trial in results]
-    np.testing.assert_equal(
-        ranked, [*sorted([0.5, 0.2], reverse=higher), np.nan, np.nan]
-    )
-    assert results.best.mean("auc") == (0.5 if higher else 0.2)
-    assert [row[0] for row in results.table()[1:]] == ["1", "2", "-", "-"]
-    assert json.loads(results.to_json())["trials"][2]["scores"] == [
-        {"auc": None, "loss": 1.0}
-    ]
+def test_nan_is_never_the_best_and_ties_stay_in_order(higher):
+    for values in itertools.permutations([np.nan, 0.5, np.nan, 0.2]):
+        results = Results(trials(values), "auc", {"auc": higher})
+        ranked = [trial.mean("auc") for trial in results]
+        wanted = [*sorted([0.5, 0.2], reverse=higher), np.nan, np.nan]
+        np.testing.assert_equal(ranked, wanted)
+        assert results.best.mean("auc") == (0.5 if higher else 0.2)
+        assert [row[0] for row in results.table()[1:]] == ["1", "2", "-", "-"]
+        worst = json.loads(results.to_json())["trials"][2]
+        assert worst["scores"] == [{"auc": None, "loss": 1.0}]
     same = Results(trials([0.5] * 3), "auc", {"auc": higher})
     assert [trial.settings["i"] for trial in same] == [0, 1, 2]
 
 
-def test_nan_alone_is_no_best():
+def test_results_without_a_best_ask_or_say_so():
     results = Results(trials([np.nan, np.nan]), "auc", {"auc": True})
     with pytest.raises(ValueError, match="auc is NaN for every setting"):
         _ = results.best
-
-
-def test_results_made_by_hand_ask_for_the_direction():
     with pytest.raises(ValueError, match="Results: whether a higher 'auc' is better"):
         _ = Results(trials([0.1, 0.2]), "auc").ranked
     assert len(Results(trials([0.1]), "auc").ranked) == 1
