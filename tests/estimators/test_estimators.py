@@ -26,7 +26,6 @@ from tests.estimators.examples import (
     quietly,
 )
 from tests.standin import standin_backend
-from xpnet.estimators import losses
 from xpnet.estimators.rules import PlainAdam
 from xpnet.sklearn import GridSearch
 from xpnet.training.data import Orders
@@ -345,20 +344,3 @@ def test_unfit_calls_are_named():
             function(*arguments)
     with pytest.warns(UserWarning, match="is more than the 70 samples"):
         quietly(make(CLASSIFIER, batch_size=100).fit, x, y)
-
-
-@pytest.mark.parametrize("name", ["squared_error", "poisson", "log_loss"])
-def test_the_gradient_of_a_loss_is_its_derivative(name):
-
-    loss = (
-        losses.SummedBinaryCrossEntropy()
-        if name == "log_loss"
-        else losses.regression_loss(name)
-    )
-    z = np.linspace(-2.0, 2.0, 12).reshape(4, 3)
-    t = np.linspace(0.0, 1.0, 12).reshape(4, 3)
-    h = 1e-6
-    for j in range(3):
-        step = h * np.eye(3)[j]
-        slope = (loss.rows(z + step, t) - loss.rows(z - step, t)) / (2 * h)
-        np.testing.assert_allclose(slope[:, 0], loss.gradient(z, t)[:, j], atol=1e-7)

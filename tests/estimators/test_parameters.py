@@ -14,6 +14,7 @@ from tests.estimators.examples import (
     numbers,
     quietly,
 )
+from xpnet.estimators import losses
 
 VALUES = [
     *("yes", "", b"x", None, {}, object(), 1j, "1", -1, 0, 1, 1.5, -0.5, 1e400),
@@ -133,3 +134,20 @@ def test_every_parameter_is_documented_and_given_as_in_scikit_learn(name):
     assert defaults.items() >= {n: p.default for n, p in shared.items()}.items()
     with pytest.raises(TypeError, match="'alfa'"):
         kind(alfa=1)
+
+
+@pytest.mark.parametrize("name", ["squared_error", "poisson", "log_loss"])
+def test_the_gradient_of_a_loss_is_its_derivative(name):
+
+    loss = (
+        losses.SummedBinaryCrossEntropy()
+        if name == "log_loss"
+        else losses.regression_loss(name)
+    )
+    z = np.linspace(-2.0, 2.0, 12).reshape(4, 3)
+    t = np.linspace(0.0, 1.0, 12).reshape(4, 3)
+    h = 1e-6
+    for j in range(3):
+        step = h * np.eye(3)[j]
+        slope = (loss.rows(z + step, t) - loss.rows(z - step, t)) / (2 * h)
+        np.testing.assert_allclose(slope[:, 0], loss.gradient(z, t)[:, j], atol=1e-7)
