@@ -1,6 +1,6 @@
 """Whole training steps in C: gather, gradients, loss, a look at both, update.
 
-    for step in start .. stop - 1, for the networks first .. first + members - 1
+    for step in start .. stop - 1, for networks first, first + 1, ...
 
 Where networks split, a few of them take all steps before the next few begin, so that
 their parameters stay in the cache; threads take turns. Nothing is locked in the
