@@ -101,9 +101,12 @@ def test_a_stack_that_does_not_fit_begins_anew(harm, tmp_path, monkeypatch):
 
 def test_a_stack_that_finds_no_room_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "WORK", 1.0)
+    write_whole = store.write_whole
 
     def full(path, data):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        if path.suffix == ".stack":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_whole(path, data)
 
     monkeypatch.setattr(store, "write_whole", full)
     with pytest.warns(UserWarning, match=r"cannot be written \(No space left"):
