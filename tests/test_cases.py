@@ -41,7 +41,7 @@ def test_every_layer_loss_and_rule_is_in_a_case():
 
 
 @cache
-def kernels() -> None:
+def compile_kernels() -> None:
     """One call compiles those of all cases."""
     for name in SOME["kernels"]:
         record_kernels(CASES[name], fiber_backend(1))
@@ -53,7 +53,7 @@ def trained(way: str, case: str) -> tuple[Arrays, list[Program]]:
     if not THERE[WAYS[way].needs]:
         pytest.skip(f"{WAYS[way].needs} is missing")
     if WAYS[way].needs == "g++":
-        kernels()
+        compile_kernels()
     return WAYS[way](CASES[case])
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from tests import ways
-from tests.backend.test_training_on_the_standin import (
+from tests.cases import RULES
+from tests.cuda.fibers import FiberDriver, needs_compiler
+from tests.standin import cupy, standin_backend
+from tests.training.test_on_a_device import (
     assert_close,
     data,
     everything,
 )
-from tests.cases import RULES
-from tests.cuda.fibers import FiberDriver, needs_compiler
-from tests.standin import cupy, standin_backend
 from tests.training.test_resume import Stop, StopAt
 from xpnet.backend import DeviceError
 from xpnet.execution.step import BatchSpec

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.backend.programs import draw, draw_training
-from tests.backend.test_replay import HAZARDS, LEADS, P, Q, same
+from tests.compiler.programs import draw, draw_training
+from tests.compiler.test_replay import HAZARDS, LEADS, P, Q, same
 from tests.cuda.fibers import fiber_backend, needs_compiler
 from tests.cuda.guards import guarded, on_device
 from xpnet.backend import get_backend

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from tests.backend.programs import draw, draw_training
+from tests.compiler.programs import draw, draw_training
 from tests.standin import capture, cupy, standin_backend
 from xpnet.backend import get_backend
 from xpnet.compiler import c as native

@@ -105,7 +105,9 @@ def test_gradients_in_pieces_are_shared(way, monkeypatch):
     assert same(plain, shared)
     assert a == b
     eager, _, _ = trained(None, way, eager=True)
-    assert np.allclose(eager["params"], shared["params"], rtol=1e-4, atol=1e-6)
+    assert np.allclose(
+        eager["model.params"], shared["model.params"], rtol=1e-4, atol=1e-6
+    )
 
 
 def test_an_infinite_sum_that_is_no_gradient_ends_nothing():
@@ -118,7 +120,7 @@ def test_an_infinite_sum_that_is_no_gradient_ends_nothing():
             t.fit(x, y, 2, BATCH)
         found.append(everything(t))
     assert_shared(t)
-    assert np.isfinite(found[0]["params"]).all()
+    assert np.isfinite(found[0]["model.params"]).all()
     assert same(*found)
 
 
@@ -135,7 +137,9 @@ def test_a_shared_step_agrees_with_one_in_a_piece(monkeypatch):
     monkeypatch.setattr(tuning, "WORK_PER_THREAD", 1 << 60)
     whole, _, t = trained(True, "deep", dtype="float64")
     assert all(s.program.crew == ALONE for s in t._steps)
-    assert np.allclose(shared["params"], whole["params"], rtol=1e-12, atol=1e-13)
+    assert np.allclose(
+        shared["model.params"], whole["model.params"], rtol=1e-12, atol=1e-13
+    )
 
 
 def test_step_reads_in_place_and_is_shared(threads):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.backend.programs import draw
 from tests.cases import TARGETS, data
+from tests.compiler.programs import draw
 from tests.training.examples import network, trainer
 from tests.ways import curves, everything, rows, same
 from xpnet.backend import Backend

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from tests.backend.programs import AT_THE_EDGES
 from tests.cases import data
+from tests.compiler.programs import AT_THE_EDGES
 from tests.training.examples import trainer
 from tests.ways import everything, same
 from xpnet.backend import get_backend
