@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from xpnet.execution import network_blocks
-from xpnet.stack import fit
+from xpnet.stack import epochs, fit
+from xpnet.stack.epochs import EpochBlock
 
 
 @pytest.fixture(params=[(2, 3), (100, 2)], ids="tiles of {0[0]}".format)
@@ -20,3 +21,18 @@ def split(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> An
     monkeypatch.setattr(network_blocks.NetworkBlocks, "__init__", small)
     monkeypatch.setattr(fit, "workers", lambda members: threads)
     return request.param
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many epochs have been taken together, each time; an epoch is a turn."""
+    taken: list[int] = []
+    run = EpochBlock.run
+
+    def noted(self: Any, count: int, *more: Any) -> Any:
+        taken.append(count)
+        return run(self, count, *more)
+
+    monkeypatch.setattr(EpochBlock, "run", noted)
+    monkeypatch.setattr(epochs, "INTERRUPT_CHECK_S", 0.0)
+    return taken

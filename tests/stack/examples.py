@@ -85,3 +85,8 @@ def recorded_group(
     group = group_of(members, Kept(), samples, size, True)
     group.record()
     return group
+
+
+def in_c(make: Make) -> Make:
+    """Makes networks whose steps run in C."""
+    return lambda i: make(i, jit=True)
