@@ -55,7 +55,7 @@ def nothing_compiled_unasked(tmp_path_factory) -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def compiled_quickly() -> Iterator[None]:
     """C is compiled in half the time; `optimised` takes the options of the users."""
-    quick = [{"-O3": "-O1"}.get(option, option) for option in toolchain.OPTIONS]
+    quick = [{"-O3": "-O0"}.get(option, option) for option in toolchain.OPTIONS]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(toolchain, "OPTIONS", quick)
         toolchain.compiler.cache_clear()

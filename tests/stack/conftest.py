@@ -7,6 +7,7 @@ import pytest
 from xpnet.execution import network_blocks
 from xpnet.stack import epochs, fit
 from xpnet.stack.epochs import EpochBlock
+from xpnet.trace import Tape
 
 
 @pytest.fixture(params=[(2, 3), (100, 2)], ids="tiles of {0[0]}".format)
@@ -36,3 +37,17 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(EpochBlock, "run", noted)
     monkeypatch.setattr(epochs, "INTERRUPT_CHECK_S", 0.0)
     return taken
+
+
+@pytest.fixture
+def tapes(monkeypatch: pytest.MonkeyPatch) -> list[Tape]:
+    """One entry for each recording."""
+    made: list[Tape] = []
+    init = Tape.__init__
+
+    def noted(self: Tape) -> None:
+        made.append(self)
+        init(self)
+
+    monkeypatch.setattr(Tape, "__init__", noted)
+    return made

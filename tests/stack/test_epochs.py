@@ -109,8 +109,8 @@ def test_networks_that_see_the_same_go_on_when_the_first_of_them_ends(
 
 
 def test_a_training_goes_on_where_it_was(spans):
-    whole = fitted(in_c(of("dropout")), callbacks=xn.Callback())
-    parts, _ = fitted(in_c(of("dropout")), epochs=4)
+    whole = fitted(in_c(of("dropout", "noisy")), callbacks=xn.Callback())
+    parts, _ = fitted(in_c(of("dropout", "noisy")), epochs=4)
     parts.fit(*data(), 5, BATCH, [rows(i) for i in range(MEMBERS)], verbose=False)
     assert spans
     for a, b in zip(parts, whole[0], strict=True):
@@ -186,13 +186,13 @@ def test_a_progress_that_raises_loses_no_epoch(spans):
         if len(told) == 3 * MEMBERS:
             raise RuntimeError("enough")
 
-    stack = xn.Stack([network(i, "dropout", jit=True) for i in range(MEMBERS)])
+    stack = xn.Stack([network(i, "dropout", "noisy", jit=True) for i in range(MEMBERS)])
     with pytest.raises(RuntimeError, match="enough"):
         stack.fit(*data(), EPOCHS, BATCH, progress=tell, verbose=False)
     epochs = stack[0].epochs_done
     assert epochs == 1 + spans[0]
     how = {"rows": None, "callbacks": xn.Callback()}
-    plain, _ = fitted(in_c(of("dropout")), epochs=epochs, **how)
+    plain, _ = fitted(in_c(of("dropout", "noisy")), epochs=epochs, **how)
     for a, b in zip(stack, plain, strict=True):
         assert_close(everything(a), everything(b), 0.0)
 
