@@ -339,7 +339,8 @@ WAYS = {
         partial(alone, train=partial(fitted, diagnose=True), jit=False), "calls"
     ),
     "loaded": Way(partial(alone, between=loaded(lambda: "cpu"), jit=False), "calls"),
-    "C": Way(partial(alone, jit=True), "calls", within=optimised, needs="C"),
+    "C": Way(partial(alone, jit=True), "calls", needs="C"),
+    "optimised": Way(partial(alone, jit=True), "calls", within=optimised, needs="C"),
     "steps in C": Way(partial(alone, train=stepped, jit=True), "calls", needs="C"),
     "parts": Way(partial(alone, jit=False), within=partial(threads, 3)),
     "threads": Way(
@@ -383,16 +384,22 @@ THERE = {
 }
 # Compilers take their time: some ways are gone by few cases, with all that differs
 # between them: kernels of each kind of layer, loss and rule; stacks of each number.
+EACH = (
+    "dense", "deep", "dropout", "noise", "batch norm", "layer norm", "max norm",
+    "dense in float64", "sgd with all", "noisy", "rmsprop", "average",
+)  # fmt: skip
+FEW = ("dropout", "batch norm", "noisy in float64", "all, values")
+KERNELS = ("dense", "dropout in float64", "noise", "layer norm", "all", "radam")
 SOME = {
-    "kernels": ("dense", "dropout in float64", "noise", "layer norm", "all", "radam"),
-    "stack in C": (
-        "dense", "deep", "dropout", "noise", "batch norm", "layer norm", "max norm",
-        "dense in float64", "sgd with all", "noisy", "rmsprop", "average",
-    ),
-}  # fmt: skip
-SOME["graph"] = SOME["kernels"]
-SOME["steps in C"] = ("dropout", "batch norm", "noise", "average")
-SOME["eager on a device"] = SOME["loaded on a device"] = (*SOME["steps in C"], "all")
+    "threads": EACH,
+    "stack in C": EACH,
+    "optimised": (*FEW, "layer norm", "leaky", "smooth", "rmsprop"),
+    "steps in C": FEW[:2],
+    "eager on a device": FEW,
+    "loaded on a device": FEW,
+    "kernels": KERNELS,
+    "graph": KERNELS,
+}
 
 
 def pairs() -> list[tuple[str, str]]:
