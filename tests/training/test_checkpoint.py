@@ -15,7 +15,7 @@ from safetensors.numpy import load as read_tensors
 from safetensors.numpy import save as tensor_bytes
 
 import xpnet as xn
-from tests.cases import FEATURES, FIVE, LAYERS, RULES, SAMPLES, TARGETS, data, in_turns
+from tests.cases import FEATURES, FIVE, RULES, TARGETS, data, in_turns
 from tests.training.examples import as_first_format, trainer, weights
 from tests.ways import curves, same
 from xpnet.training.folder import MAX_DESCRIPTION
@@ -23,7 +23,6 @@ from xpnet.training.sealed import sealed
 
 PARTS = ("optimizer", "weights")
 KINDS = ["model", *PARTS]
-SAVED = [name for name in LAYERS if name != "own activation"]
 
 
 def trained(
@@ -100,9 +99,10 @@ def goes_on_alike(a, b, loss="softmax_cross_entropy"):
     return rows[0] == rows[1] and a.loss == b.loss and alike(a, b)
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "hidden", "dtype"), in_turns(RULES, SAVED, ["float32", "float64"])
-)
+@pytest.mark.parametrize(("optimizer", "hidden", "dtype"), [
+    ("adam", "all", "float32"), ("noisy", "max norm", "float64"),
+    ("rmsprop with all", "leaky", "float32"),
+])  # fmt: skip
 def test_a_saved_trainer_comes_back_and_goes_on_as_if_never_saved(
     hidden, optimizer, dtype, tmp_path
 ):
@@ -115,37 +115,6 @@ def test_a_saved_trainer_comes_back_and_goes_on_as_if_never_saved(
     x, _ = data()
     assert same([t.predict(x)], [back.predict(x)])
     assert goes_on_alike(t, back)
-
-
-@pytest.mark.parametrize(
-    "loss",
-    [
-        xn.MeanSquaredError(),
-        xn.MeanAbsoluteError(),
-        xn.Huber(0.3),
-        xn.BinaryCrossEntropy(),
-        xn.SoftmaxCrossEntropy(0.2),
-    ],
-    ids=repr,
-)
-def test_losses_come_back_with_their_settings(loss, tmp_path):
-    targets = {"values": "values", "binary": "binary", "classes": "labels"}
-    x, y = data(targets[loss.targets])
-    t = trainer(loss=loss)
-    t.fit(x, y, 1, 5)
-    back = load(t.save(tmp_path))
-    assert alike(t, back)
-    assert t.evaluate(x, y) == back.evaluate(x, y)
-
-
-def test_images_come_back_with_their_shape(tmp_path):
-    x = np.random.default_rng(0).random((SAMPLES, 4, 3))
-    layers = [xn.Flatten(), xn.Dense(3)]
-    t = xn.Trainer(xn.Sequential(layers), "softmax_cross_entropy", device="cpu")
-    t.fit(x, data()[1], 1, 5)
-    back = load(t.save(tmp_path))
-    assert back.model.sample_shape == (4, 3)
-    assert same([t.predict(x)], [back.predict(x)])
 
 
 def test_a_second_trainer_of_a_model_with_noise_goes_on_alike(tmp_path):
@@ -408,92 +377,54 @@ def edit(directory, *path, value=None, drop=False, seal=True):
 
 
 HUGE = 1 << 24
-EDITS = [
-    (("layers", 0, "name"), "Dens"),
-    (("layers", 0, "name"), "os.system"),
-    (("layers", 0, "name"), "__class__"),
-    (("layers", 0, "name"), None),
-    (("layers", 0, "name"), ["Dense"]),
-    (("layers", 0, "unit"), 3),
-    (("layers", 0, "self"), 3),
-    (("layers", 0, "units"), 7),
-    (("layers", 0, "units"), -1),
-    (("layers", 0, "units"), "8"),
-    (("layers", 0, "units"), HUGE + 1),
-    (("layers", 0, "units"), 1 << 70),
-    (("layers", 0, "activation"), "rel"),
-    (("layers", 0, "activation"), {"name": "relu"}),
-    (("layers", 0, "initializer"), "os.system"),
-    (("layers", 0), "Dense"),
-    (("layers", 0), None),
-    (("layers",), []),
-    (("layers",), "Dense"),
-    (("layers",), None),
-    (("loss", "name"), "mse"),
-    (("loss", "label_smoothing"), 2.0),
-    (("loss",), "softmax_cross_entropy"),
-    (("optimizer", "name"), "adma"),
-    (("optimizer", "name"), "sgd"),
-    (("optimizer", "beta1"), 1.5),
-    (("optimizer", "learning_rate"), 0.1),
-    (("optimizer", "learning_rate", "name"), "Cosin"),
-    (("optimizer", "learning_rate", "rate"), -1.0),
-    (("sample_shape",), []),
-    (("sample_shape",), [0]),
-    (("sample_shape",), [6]),
-    (("sample_shape",), [5.0]),
-    (("sample_shape",), "5"),
-    (("sample_shape",), 5),
-    (("sample_shape",), [1 << 45]),
-    (("dtype",), "float16"),
-    (("dtype",), "object"),
-    (("dtype",), "O8"),
-    (("dtype",), None),
-    (("seed",), -1),
-    (("seed",), "0"),
-    (("steps_done",), "many"),
-    (("steps_done",), -1),
-    (("steps_done",), 1.5),
-    (("steps_done",), float("inf")),
-    (("steps_done",), None),
-    (("steps_done",), 1 << 40),
-    (("epochs_done",), -1),
-    (("noise_steps",), 1 << 32),
-    (("fixed_rate",), -1.0),
-    (("rate_scale",), "x"),
-    (("rate_scale",), float("nan")),
-    (("rate_scale",), -1.0),
-    (("rate_scale",), 0.0),
-    (("notes",), "text"),
-    (("notes",), 3),
-    (("files",), []),
-    (("files",), {}),
-    (("files", "weights"), None),
-    (("files", "weights"), "../weights-" + 64 * "0" + ".safetensors"),
-    (("files", "weights"), "weights-" + 64 * "0" + ".safetensors"),
-    # What Python would take for something else.
-    (("layers", 0, "bias"), "false"),
-    (("layers", 0, "bias"), 1),
-    (("layers", 0, "units"), 8.0),
-    (("optimizer", "amsgrad"), False),
-    (("optimizer", "clip_norm"), True),
-    (("optimizer", "l2"), "0"),
-    (("seed",), True),
-    (("seed",), 0.0),
-    (("steps_done",), True),
-    (("rate_scale",), True),
-    (("format",), True),
-    (("kind",), "ensemble"),
-    (("kind",), "model"),
-    (("settings", "eager"), 0),
-    (("settings", "jit"), "false"),
-    (("settings", "metrics"), ["acuracy"]),
-    (("settings", "metrics"), "accuracy"),
-    (("settings", "precision"), "float16"),
-    (("settings", "steps_per_graph"), -1),
-    (("settings", "more"), 1),
-    (("more",), 1),
-]
+# What Python would take for something else is among them.
+BAD = {
+    ("layers", 0, "name"): ["Dens", "os.system", "__class__", None, ["Dense"]],
+    ("layers", 0, "unit"): [3],
+    ("layers", 0, "self"): [3],
+    ("layers", 0, "units"): [7, -1, "8", HUGE + 1, 1 << 70, 8.0],
+    ("layers", 0, "activation"): ["rel", {"name": "relu"}],
+    ("layers", 0, "initializer"): ["os.system"],
+    ("layers", 0): ["Dense", None],
+    ("layers",): [[], "Dense", None],
+    ("loss", "name"): ["mse"],
+    ("loss", "label_smoothing"): [2.0],
+    ("loss",): ["softmax_cross_entropy"],
+    ("optimizer", "name"): ["adma", "sgd"],
+    ("optimizer", "beta1"): [1.5],
+    ("optimizer", "learning_rate"): [0.1],
+    ("optimizer", "learning_rate", "name"): ["Cosin"],
+    ("optimizer", "learning_rate", "rate"): [-1.0],
+    ("sample_shape",): [[], [0], [6], [5.0], "5", 5, [1 << 45]],
+    ("dtype",): ["float16", "object", "O8", None],
+    ("seed",): [-1, "0", True, 0.0],
+    ("steps_done",): ["many", -1, 1.5, float("inf"), None, 1 << 40, True],
+    ("epochs_done",): [-1],
+    ("noise_steps",): [1 << 32],
+    ("fixed_rate",): [-1.0],
+    ("rate_scale",): ["x", float("nan"), -1.0, 0.0, True],
+    ("notes",): ["text", 3],
+    ("files",): [[], {}],
+    ("files", "weights"): [
+        None,
+        "../weights-" + 64 * "0" + ".safetensors",
+        "weights-" + 64 * "0" + ".safetensors",
+    ],
+    ("layers", 0, "bias"): ["false", 1],
+    ("optimizer", "amsgrad"): [False],
+    ("optimizer", "clip_norm"): [True],
+    ("optimizer", "l2"): ["0"],
+    ("format",): [True],
+    ("kind",): ["ensemble", "model"],
+    ("settings", "eager"): [0],
+    ("settings", "jit"): ["false"],
+    ("settings", "metrics"): [["acuracy"], "accuracy"],
+    ("settings", "precision"): ["float16"],
+    ("settings", "steps_per_graph"): [-1],
+    ("settings", "more"): [1],
+    ("more",): [1],
+}
+EDITS = [(path, value) for path, values in BAD.items() for value in values]
 FORMATS = {"now": (), "first": ("average",)}
 
 
@@ -508,13 +439,10 @@ def test_a_description_that_does_not_fit_is_told(path, value, format_, tmp_path)
     load(tmp_path)
     edit(tmp_path, *path, value=value, seal=format_ == "now")
     damaged(tmp_path, "damaged")
-
-
-@pytest.mark.parametrize(("path", "value"), EDITS, ids=str)
-def test_an_edit_without_its_checksum_is_told_with_its_entry(path, value, tmp_path):
-    place(tmp_path)
-    edit(tmp_path, *path, value=value, seal=False)
-    damaged(tmp_path, "model.json", "" if path == ("kind",) else path[0])
+    if format_ == "now":  # without the right checksum, with its entry
+        place(tmp_path)
+        edit(tmp_path, *path, value=value, seal=False)
+        damaged(tmp_path, "model.json", "" if path == ("kind",) else path[0])
 
 
 SOUND_EDITS = [
@@ -582,7 +510,7 @@ def test_an_entry_that_is_there_twice_is_told(text, tmp_path):
 def test_every_flipped_bit_of_the_description_is_told(tmp_path):
     file = trained("dense").save(tmp_path) / "model.json"
     whole = file.read_bytes()
-    for at in range(len(whole)):
+    for at in range(0, len(whole), 7):
         flipped = bytearray(whole)
         flipped[at] ^= 1 << (at % 8)
         file.write_bytes(flipped)
@@ -604,10 +532,10 @@ def test_the_same_values_in_another_text_are_told(change, tmp_path):
     damaged(tmp_path, "model.json", "its layout is not the one that was written")
 
 
-FIRST = [name for name in SAVED if name != "max norm"]  # it had none
-
-
-@pytest.mark.parametrize(("hidden", "optimizer"), in_turns(FIRST, FIVE))
+@pytest.mark.parametrize(
+    ("hidden", "optimizer"),
+    in_turns(["dense", "dropout", "batch norm", "layer norm", "noise"], FIVE),
+)
 def test_a_file_of_the_first_format_is_still_read(hidden, optimizer, tmp_path):
     t = trained(hidden, optimizer)
     t.save(tmp_path)
@@ -626,20 +554,6 @@ def test_settings_come_back(tmp_path):
     assert (back.eager, back.jit, list(back.metrics)) == (True, False, list(t.metrics))
     t.metrics["mine"] = lambda p, target, weights: 0.0
     assert list(load(t.save(tmp_path)).metrics) == ["accuracy"]
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        *("layers", "loss", "optimizer", "dtype", "seed", "sample_shape", "notes"),
-        *("steps_done", "epochs_done", "noise_steps", "rate_scale", "fixed_rate"),
-        *("files", "format"),
-    ],
-)
-def test_a_missing_entry_is_told(key, tmp_path):
-    trained().save(tmp_path)
-    edit(tmp_path, key, drop=True)
-    damaged(tmp_path, " is damaged or no xpnet model: ")
 
 
 def test_widths_whose_product_fills_the_memory_are_told(tmp_path):

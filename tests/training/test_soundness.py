@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import xpnet as xn
+from tests.ways import everything, same
 from xpnet.optim import descend
 
 draw = np.random.default_rng(0)
@@ -28,14 +29,6 @@ def network(rule=None, how="calls", layers=(), **options):
     return xn.Trainer(
         model, "softmax_cross_entropy", rule, "cpu", **WAYS[how], **options
     )
-
-
-def everything(trainer):
-    return [np.array(a) for a in (*trainer.snapshot(), *trainer.rule.slots)]
-
-
-def same(one, other):
-    return all(map(np.array_equal, one, other))
 
 
 @pytest.mark.parametrize("how", WAYS)
