@@ -164,15 +164,15 @@ def epoch_counts(standin, batch_size, epochs, samples=240):
 
 
 def test_an_epoch_waits_once_however_many_steps_it_has(standin):
-    few, many = (epoch_counts(standin, size, 4) for size in (120, 4))
-    long = epoch_counts(standin, 8, 4, samples=480)
+    few, many = (epoch_counts(standin, size, 3, 120) for size in (60, 4))
+    long = epoch_counts(standin, 8, 3, 240)
     for other in (many, long):
         assert other.synchronisations == few.synchronisations
         assert other.allocations == few.allocations
-    one = epoch_counts(standin, 4, 1)
-    assert many.synchronisations - one.synchronisations <= 2 * 3
+    one = epoch_counts(standin, 4, 1, 120)
+    assert many.synchronisations - one.synchronisations <= 2 * 2
     # A step uploads the numbers of its update and nothing else.
-    assert many.uploads - few.uploads <= 4 * 240 // 4 - 4 * 240 // 120
+    assert many.uploads - few.uploads <= 3 * 120 // 4 - 3 * 120 // 60
 
 
 def test_the_launches_of_a_step_do_not_depend_on_its_size(standin):
