@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from tests.compiler.hazards import HAZARDS, P, Q
 from tests.compiler.programs import draw, draw_training
 from tests.standin import capture, cupy, standin_backend
 from xpnet.backend import get_backend
@@ -134,232 +135,9 @@ def test_random_programs_give_the_same_on_the_stand_in(standin):
             assert same(a.get(), b), f"seed {seed}"
 
 
-# One hazard each: P, Q are leaves, the rest is computed.
-
-P, Q = normal(8, 8), normal(8, 8, seed=1)
-
-
-def transposed_reader_of_what_dies(p, q):
-    a = p @ q
-    return a + a.T * 2.0
-
-
-def row_reader_of_what_dies(p, q):
-    a = p @ q
-    return a - q * a[:1]
-
-
-def reversed_reader_of_what_dies(p, q):
-    a = p @ q
-    return ((a[::-1] * q) * a) @ q
-
-
-def leaf_is_read_across_before_it_is_written(p, q):
-    u = p.T * 2.0
-    p[...] = q + u
-
-
-def row_of_the_leaf_is_read_before_it_is_written(p, q):
-    u = q * p[:1]
-    p[...] = u + 1.0
-
-
-def leaf_shifts_into_itself(p, q):
-    u = q * 2.0
-    p[1:] = p[:-1]
-    return u
-
-
-def leaf_shifts_into_itself_beside_a_run(p, q):
-    u = q[1:] * 2.0
-    p[1:] = p[:-1]
-    q[1:] = u + 1.0
-
-
-def leaf_is_transposed_into_itself(p, q):
-    u = q * 2.0
-    p[...] = p.T
-    return u * 3.0
-
-
-def same_value_is_stored_twice(p, q):
-    v = p * 2.0 + q
-    p[...] = v
-    q[...] = v
-    q[:2] = 0.0
-    return v + 1.0
-
-
-def stored_value_is_read_after_the_leaf_was_overwritten(p, q):
-    v = q * 2.0
-    p[...] = v
-    p[...] = 0.0
-    return v * 5.0
-
-
-def stored_value_is_read_after_another_was_stored_there(p, q):
-    v = q * 2.0
-    p[...] = v
-    u = q * 3.0
-    w = v * 5.0
-    p[...] = u
-    return w
-
-
-def stored_row_is_read_while_the_leaf_is_filled(p, q):
-    row = q[:1] * 2.0
-    p[:1] = row
-    p[...] = row / (2.0 + q * q)
-
-
-def stored_value_is_read_by_a_run_that_stores_across(p, q):
-    v = q * 2.0
-    p[::-1] = v
-    u = v * 0.5
-    p[...] = q
-    return u + 1.0
-
-
-def leaf_is_swapped(p, q):
-    old = p.copy()
-    p[...] = q
-    q[...] = old
-
-
-def view_of_a_leaf_shows_what_is_stored_later(p, q):
-    row = p[1]
-    before = row * 1.0
-    p[1] = q[2]
-    return before - row
-
-
-def view_of_a_computed_value_in_a_run(p, q):
-    v = p * 2.0 + q
-    return v.T + v[::-1] * v
-
-
-def scalar_is_stored(p, q):
-    p[...] = 0.5
-    p[1:3] = 2
-    q[:, 0] = True
-    return p * q
-
-
-def broadcast_value_is_stored(p, q):
-    p[...] = q.sum(axis=0)
-    q[2:4] = p.mean(axis=1, keepdims=True)[:2]
-
-
-def in_place_operators(p, q):
-    p += q
-    q *= p[:1]
-    p -= 0.5
-    p /= 2.0
-    q[1:3] += p[:2]
-    return p * q
-
-
-def momentum(p, q):
-    v = q[0:4] * 0.9 + p[0:4]
-    q[0:4] = v
-    p[0:4] = p[0:4] - 0.1 * v
-    p[4:] = p[4:] - 0.1 * q[4:]
-
-
-def same_operand_twice(p, q):
-    v = p + q
-    return np.maximum(v * v, v) * np.where(v > 0.0, v, v)
-
-
-def where_over_its_own_operands(p, q):
-    v, w = p * 2.0, q * 2.0
-    a = np.where(v > w, v, w)
-    return np.where(a > 0.5, 0.25, a) + np.where(p > 0.0, p, 1.0)
-
-
-def copy_is_not_its_leaf(p, q):
-    old = p.copy()
-    p[...] = q
-    return old + 1.0
-
-
-def conversion_is_not_its_leaf(p, q):
-    old = p.astype(p.dtype)
-    p[...] = q
-    return old + 1.0
-
-
-def reshaped_slice_shows_what_is_stored_later(p, q):
-    rows = p[:4].reshape(-1)
-    p[...] = q
-    return rows + 1.0
-
-
-def repeated_expression_after_a_store(p, q):
-    a = np.square(p).sum()
-    p[...] = p - 0.5
-    return a - np.square(p).sum()
-
-
-def leaf_is_multiplied_into_itself(p, q):
-    p[...] = p @ q
-
-
-def leaf_is_chosen_first(p, q):
-    p[...] = np.where(p > 0.0, p, q)
-
-
-def leaf_is_the_condition(p, q):
-    mask = p > q
-    p[...] = np.where(mask, q, p)
-    q[...] = mask
-
-
-def row_is_read_again_after_its_leaf_was_stored(p, q):
-    u = p * 2.0
-    m = u.max(axis=-1, keepdims=True)
-    p[...] = q
-    return u - m
-
-
-HAZARDS = [
-    leaf_is_multiplied_into_itself,
-    leaf_is_chosen_first,
-    leaf_is_the_condition,
-    row_is_read_again_after_its_leaf_was_stored,
-    transposed_reader_of_what_dies,
-    row_reader_of_what_dies,
-    reversed_reader_of_what_dies,
-    leaf_is_read_across_before_it_is_written,
-    row_of_the_leaf_is_read_before_it_is_written,
-    leaf_shifts_into_itself,
-    leaf_shifts_into_itself_beside_a_run,
-    leaf_is_transposed_into_itself,
-    same_value_is_stored_twice,
-    stored_value_is_read_after_the_leaf_was_overwritten,
-    stored_value_is_read_after_another_was_stored_there,
-    stored_row_is_read_while_the_leaf_is_filled,
-    stored_value_is_read_by_a_run_that_stores_across,
-    leaf_is_swapped,
-    view_of_a_leaf_shows_what_is_stored_later,
-    view_of_a_computed_value_in_a_run,
-    scalar_is_stored,
-    broadcast_value_is_stored,
-    in_place_operators,
-    momentum,
-    same_operand_twice,
-    where_over_its_own_operands,
-    copy_is_not_its_leaf,
-    conversion_is_not_its_leaf,
-    reshaped_slice_shows_what_is_stored_later,
-    repeated_expression_after_a_store,
-]
-
-
 @pytest.mark.parametrize("function", HAZARDS, ids=lambda f: f.__name__)
 def test_memory_hazards_change_no_number(way, function):
-    # Whole numbers: sums and products are the same in any order.
-    assert_replays(function, np.rint(4.0 * P), np.rint(4.0 * Q), way=way)
+    assert_replays(function, P, Q, way=way)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int32", "bool"])
@@ -369,7 +147,7 @@ def test_a_value_is_converted_when_it_is_stored(way, dtype):
         leaf[...] = value
         return value - 1.0
 
-    assert_replays(function, np.rint(4.0 * P), np.zeros((8, 8), dtype), way=way)
+    assert_replays(function, P, np.zeros((8, 8), dtype), way=way)
 
 
 def test_an_output_is_not_the_leaf_that_it_was_stored_into(way):
