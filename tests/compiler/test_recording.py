@@ -8,6 +8,7 @@ import pytest
 
 from tests.compiler.test_replay import CPU, X, normal, record, same
 from tests.standin import capture, cupy, standin_backend
+from xpnet.compiler import compile_tape
 from xpnet.trace import Tape, TraceError, batch_sum
 
 
