@@ -21,6 +21,9 @@ WAITING = {
 }  # fmt: skip
 
 
+QUICK = 8  # tests of a file
+
+
 def waits(item: pytest.Item) -> bool:
     """Whether a test is marked as slow, or lies where all are."""
     if item.path.parent.name == "benchmarks" and item.path.stem in WAITING:
@@ -29,12 +32,12 @@ def waits(item: pytest.Item) -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`-m quick` runs each test once, with its first row, unless it is slow."""
-    seen = set()
+    """`-m quick`: of each file the first tests that do not wait, by their first row."""
+    seen: dict[Path, set[str]] = {}
     for item in items:
-        test = item.nodeid.partition("[")[0]
-        if test not in seen and not waits(item):
-            seen.add(test)
+        tests, test = seen.setdefault(item.path, set()), item.nodeid.partition("[")[0]
+        if len(tests) < QUICK and test not in tests and not waits(item):
+            tests.add(test)
             item.add_marker(pytest.mark.quick)
 
 
@@ -55,7 +58,7 @@ def nothing_compiled_unasked(tmp_path_factory) -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def compiled_quickly() -> Iterator[None]:
     """C is compiled in half the time; `optimised` takes the options of the users."""
-    quick = [{"-O3": "-O1"}.get(option, option) for option in toolchain.OPTIONS]
+    quick = [{"-O3": "-O0"}.get(option, option) for option in toolchain.OPTIONS]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(toolchain, "OPTIONS", quick)
         toolchain.compiler.cache_clear()

@@ -10,7 +10,8 @@ from tests import fingerprints
 from tests.cases import CASES
 from tests.cuda.fibers import fiber_backend
 from tests.ways import (
-    SOME,
+    FEW,
+    KERNELS,
     THERE,
     WAYS,
     Arrays,
@@ -25,7 +26,7 @@ from xpnet.execution import c_steps
 from xpnet.layers import ACTIVATIONS, LAYERS, LOSSES, Activation
 from xpnet.optim import OPTIMIZERS
 
-IN_C = [pair for pair in pairs() if WAYS[pair[1]].needs == "C"]
+IN_C = [(case, way) for case, way in pairs() if WAYS[way].needs == "C" and case in FEW]
 
 
 def test_every_layer_loss_and_rule_is_in_a_case():
@@ -41,9 +42,9 @@ def test_every_layer_loss_and_rule_is_in_a_case():
 
 
 @cache
-def kernels() -> None:
+def compile_kernels() -> None:
     """One call compiles those of all cases."""
-    for name in SOME["kernels"]:
+    for name in KERNELS:
         record_kernels(CASES[name], fiber_backend(1))
 
 
@@ -53,7 +54,7 @@ def trained(way: str, case: str) -> tuple[Arrays, list[Program]]:
     if not THERE[WAYS[way].needs]:
         pytest.skip(f"{WAYS[way].needs} is missing")
     if WAYS[way].needs == "g++":
-        kernels()
+        compile_kernels()
     return WAYS[way](CASES[case])
 
 

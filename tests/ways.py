@@ -24,10 +24,13 @@ from xpnet.compiler.c import toolchain
 from xpnet.execution.step import BatchSpec
 from xpnet.execution.steps import StepBlock
 from xpnet.stack import fit
+from xpnet.training.data import Orders, mean_loss, samples_of
+from xpnet.training.loop import plain_loop
 
 EPOCHS, MEMBERS = 3, 3
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 Arrays = dict[str, np.ndarray]
+Rows = list[dict[str, float]]
 
 
 def host(array: Any) -> np.ndarray:
@@ -36,16 +39,8 @@ def host(array: Any) -> np.ndarray:
 
 
 def everything(trainer: xn.Trainer) -> Arrays:
-    """All that training has changed."""
-    buffers, rule = trainer.model.buffers, trainer.rule
-    slots = dict(zip(trainer.optimizer.slots, rule.slots, strict=True))
-    arrays = {
-        "params": buffers.params,
-        "state": buffers.state,
-        "step": trainer.model.step,
-        **{f"average {i}": mean for i, mean in enumerate(rule.averages)},
-    }
-    found = {name: host(array) for name, array in (arrays | slots).items()}
+    """Copies of all that training has changed."""
+    found = {name: host(array) for name, array in trainer.arrays().items()}
     return found | {"counters": np.array([trainer.steps_done, trainer.epochs_done])}
 
 
@@ -113,52 +108,91 @@ def programs() -> Iterator[list[Program]]:
 # What a way gives, all on the host: {name: array}, the same names in each.
 
 
-def outcome(trainer: xn.Trainer, case: Case, *histories: xn.History) -> Arrays:
+def outcome(trainer: xn.Trainer, case: Case, rows: Rows) -> Arrays:
     """Parameters, slots, losses, predictions and scores."""
     x, y = case.data
     scores = trainer.evaluate(x, y, case.weights, batch_size=BATCH)
-    told = [row for history in histories for row in curves(history)]
     return everything(trainer) | {
         **{
-            name: np.array([row[name] for row in told if name in row])
-            for name in told[0]
+            name: np.array([row[name] for row in rows if name in row])
+            for name in rows[0]
         },
         "prediction": trainer.predict(x, batch_size=BATCH),
         "scores": np.array([scores[name] for name in sorted(scores)]),
     }
 
 
-def alone(case: Case, **options: Any) -> Arrays:
-    """An epoch that is validated, two that may be taken in one go, and a step."""
-    return _trained(case, lambda trainer: trainer, options)
+def fitted(trainer: xn.Trainer, *data: Any, diagnose: bool = False) -> Rows:
+    """`fit`; epochs that nothing looks at may be taken in one go."""
+    x, y, w, epochs, kept = data
+    options = {"sample_weight": w, "verbose": False, "diagnose": diagnose}
+    return curves(trainer.fit(x, y, epochs, BATCH, kept, **options))
 
 
-def loaded(case: Case, **options: Any) -> Arrays:
-    """As `alone`; saved and loaded between the fits."""
+def plain(trainer: xn.Trainer, *data: Any) -> Rows:
+    """The specification: `plain_loop`."""
+    x, y, w, epochs, kept = data
+    samples, rows = samples_of(trainer, x, y, w), []
+    for _ in range(epochs):
+        (loss,) = plain_loop(trainer, samples, BATCH, 1)
+        rows.append(_row(trainer, loss, kept))
+    return rows
+
+
+def stepped(trainer: xn.Trainer, *data: Any) -> Rows:
+    """One call of `step` for each batch."""
+    x, y, w, epochs, kept = data
+    orders, rows = Orders(trainer.seed, BATCH), []
+    samples = samples_of(trainer, x, y, w)
+    for epoch in range(trainer.epochs_done, trainer.epochs_done + epochs):
+        order, losses = orders.of(epoch, len(x)), []
+        for start in range(0, len(x), BATCH):
+            part = order[start : start + BATCH]
+            trainer.step(x[part], y[part], None if w is None else w[part])
+            losses.append(trainer.loss)
+        trainer.epochs_done += 1
+        loss = mean_loss(np.array(losses), samples.weights(order, BATCH))
+        rows.append(_row(trainer, float(loss), kept))
+    return rows
+
+
+def _row(trainer: xn.Trainer, loss: float, kept: Any) -> dict[str, float]:
+    """What the history of `fit` has for an epoch."""
+    scores = {} if kept is None else trainer.evaluate(*kept)
+    own = {"loss": loss, "learning_rate": trainer.rates.at(trainer.steps_done - 1)}
+    return own | {f"val_{name}": score for name, score in scores.items()}
+
+
+def loaded(device: Callable[[], Any]) -> Callable[[xn.Trainer], xn.Trainer]:
+    """Saves a trainer and loads it."""
 
     def again(trainer: xn.Trainer) -> xn.Trainer:
         with TemporaryDirectory() as folder:
             trainer.save(Path(folder) / "model")
-            return xn.Trainer.load(Path(folder) / "model", "cpu")
+            return xn.Trainer.load(Path(folder) / "model", device())
 
-    return _trained(case, again, options)
+    return again
 
 
-def _trained(
-    case: Case, between: Callable[[xn.Trainer], xn.Trainer], options: dict[str, Any]
+def alone(
+    case: Case,
+    train: Callable[..., Rows] = fitted,
+    between: Callable[[xn.Trainer], xn.Trainer] = lambda trainer: trainer,
+    device: Callable[[], Any] = lambda: "cpu",
+    **options: Any,
 ) -> Arrays:
-    trainer = case.trainer(**options)
+    """An epoch that is validated, two that may be taken in one go, and a step."""
+    trainer = case.trainer(device=device(), **options)
     whole = slice(BATCH)
     # Three batches, and of a weighted case a last one of two samples.
     last = SAMPLES if case.weighted else 3 * BATCH
     (x, y), w = (part[:last] for part in case.data), case.weights
-    kept = (x[whole], y[whole])
-    first = trainer.fit(x, y, 1, BATCH, kept, sample_weight=w, verbose=False)
+    rows = train(trainer, x, y, w, 1, (x[whole], y[whole]))
     trainer = between(trainer)
-    then = trainer.fit(x, y, EPOCHS - 1, BATCH, sample_weight=w, verbose=False)
+    rows += train(trainer, x, y, w, EPOCHS - 1, None)
     trainer.step(x[whole], y[whole], None if w is None else w[whole])
     loss = trainer.loss
-    return outcome(trainer, case, first, then) | {"loss": np.array(loss)}
+    return outcome(trainer, case, rows) | {"loss": np.array(loss)}
 
 
 def apart(case: Case, jit: bool = False) -> Arrays:
@@ -173,7 +207,8 @@ def apart(case: Case, jit: bool = False) -> Arrays:
             x[own], y[own], EPOCHS, BATCH, validation,
             sample_weight=None if w is None else w[own], verbose=False,
         )  # fmt: skip
-        found |= {f"{i} {k}": v for k, v in outcome(trainer, case, history).items()}
+        left = outcome(trainer, case, curves(history))
+        found |= {f"{i} {k}": v for k, v in left.items()}
     return found
 
 
@@ -190,7 +225,7 @@ def stacked(case: Case, jit: bool) -> Arrays:
     scores = stack.evaluate(x, y, sample_weight=case.weights, batch_size=BATCH)
     found: Arrays = {}
     for i, (trainer, history) in enumerate(zip(stack.trainers, histories, strict=True)):
-        own = outcome(trainer, case, history)
+        own = outcome(trainer, case, curves(history))
         own["prediction"] = predicted[i]
         own["scores"] = np.array([scores[i][name] for name in sorted(scores[i])])
         found |= {f"{i} {k}": v for k, v in own.items()}
@@ -281,36 +316,58 @@ class Way:
         return TOLERANCE[self.case(case).dtype] if self.rounds else 0.0
 
 
+def gpu_calls(ordinal: int) -> Callable[[], Backend]:
+    """A GPU of which the calls of CuPy are run."""
+    return lambda: standin_backend(ordinal)
+
+
+def kernels(steps_per_graph: int) -> Callable[[Case], Arrays]:
+    """A training by the kernels' texts."""
+    options = {"device": lambda: fiber_backend(1), "steps_per_graph": steps_per_graph}
+    return partial(alone, **options)
+
+
 WAYS = {
     "calls": Way(partial(alone, jit=False)),
+    "plain": Way(partial(alone, train=plain, eager=True), "calls"),
     "eager": Way(partial(alone, eager=True), "calls"),
-    "C": Way(partial(alone, jit=True), "calls", within=optimised, needs="C"),
-    "loaded": Way(partial(loaded, jit=False), "calls"),
+    "steps": Way(partial(alone, train=stepped, jit=False), "calls"),
+    "diagnosed": Way(
+        partial(alone, train=partial(fitted, diagnose=True), jit=False), "calls"
+    ),
+    "loaded": Way(partial(alone, between=loaded(lambda: "cpu"), jit=False), "calls"),
+    "C": Way(partial(alone, jit=True), "calls", needs="C"),
+    "optimised": Way(partial(alone, jit=True), "calls", within=optimised, needs="C"),
+    "steps in C": Way(partial(alone, train=stepped, jit=True), "calls", needs="C"),
     "parts": Way(partial(alone, jit=False), within=partial(threads, 3)),
     "threads": Way(
         partial(alone, jit=True), "parts", within=partial(threads, 3), needs="C"
     ),
     "float64": Way(partial(alone, jit=False), double=True),
     "device": Way(
-        lambda case: alone(case, device=standin_backend(1)),
-        "float64",
+        partial(alone, device=gpu_calls(1)), "float64", rounds=True, double=True
+    ),
+    "eager on a device": Way(
+        partial(alone, device=gpu_calls(0), eager=True),
+        "device",
+        rounds=True,
+        double=True,
+    ),
+    "loaded on a device": Way(
+        partial(alone, device=gpu_calls(1), between=loaded(gpu_calls(0))),
+        "device",
         rounds=True,
         double=True,
     ),
     "kernels": Way(
-        lambda case: alone(case, device=fiber_backend(1), steps_per_graph=0),
+        kernels(0),
         "float64",
         rounds=True,
         double=True,
         within=between_guards,
         needs="g++",
     ),
-    "graph": Way(
-        lambda case: alone(case, device=fiber_backend(1), steps_per_graph=2),
-        "kernels",
-        double=True,
-        needs="g++",
-    ),
+    "graph": Way(kernels(2), "kernels", double=True, needs="g++"),
     "one by one": Way(apart),
     "stack": Way(partial(stacked, jit=False), "one by one", rounds=True),
     "stack in C": Way(
@@ -324,16 +381,26 @@ THERE = {
 }
 # Compilers take their time: some ways are gone by few cases, with all that differs
 # between them: kernels of each kind of layer, loss and rule; stacks of each number.
+EACH = (
+    "dense", "deep", "dropout", "noise", "batch norm", "layer norm", "max norm",
+    "dense in float64", "sgd with all", "noisy", "rmsprop", "average",
+    "transforms", "own transforms",
+)  # fmt: skip
+FEW = ("dropout", "batch norm", "noisy in float64", "all, values")
+KERNELS = (
+    "dense", "dropout in float64", "noise", "layer norm", "all", "radam",
+    "own transforms",
+)  # fmt: skip
 SOME = {
-    "kernels": ("dense", "dropout in float64", "noise", "layer norm", "all", "radam",
-                "own transforms"),
-    "stack in C": (
-        "dense", "deep", "dropout", "noise", "batch norm", "layer norm", "max norm",
-        "dense in float64", "sgd with all", "noisy", "rmsprop", "average",
-        "transforms", "own transforms",
-    ),
-}  # fmt: skip
-SOME["graph"] = SOME["kernels"]
+    "threads": EACH,
+    "stack in C": EACH,
+    "optimised": (*FEW, "layer norm", "leaky", "smooth", "rmsprop"),
+    "steps in C": FEW[:2],
+    "eager on a device": FEW,
+    "loaded on a device": FEW,
+    "kernels": KERNELS,
+    "graph": KERNELS,
+}
 
 
 def pairs() -> list[tuple[str, str]]:
@@ -345,7 +412,7 @@ def pairs() -> list[tuple[str, str]]:
         for way in compared
         if case in SOME.get(way, CASES)
         # What is one's own is not saved.
-        if way != "loaded" or not case.startswith("own")
+        if not way.startswith("loaded") or not case.startswith("own")
     ]
 
 

@@ -29,7 +29,7 @@ from xpnet.compiler.cuda.launch import (
 from xpnet.compiler.cuda.module import handwritten
 
 HEADER = Path(__file__).with_name("fibers.h")
-FLAGS = ["-std=c++17", "-O1", "-shared", "-fPIC", "-w", "-U_FORTIFY_SOURCE"]
+FLAGS = ["-std=c++17", "-O0", "-shared", "-fPIC", "-w", "-U_FORTIFY_SOURCE"]
 # As NVRTC is asked: no contraction, whole numbers wrap round.
 FLAGS += ["-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing"]
 FLAGS += ["-Wl,-Bsymbolic"]  # a kernel may be called as a function of libc

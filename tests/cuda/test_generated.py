@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.backend.programs import draw, draw_training
-from tests.backend.test_replay import HAZARDS, LEADS, P, Q, same
+from tests.compiler.hazards import HAZARDS, P, Q
+from tests.compiler.programs import draw, draw_training
+from tests.compiler.test_replay import LEADS, normal, same
 from tests.cuda.fibers import fiber_backend, needs_compiler
 from tests.cuda.guards import guarded, on_device
 from xpnet.backend import get_backend
@@ -20,7 +21,7 @@ from xpnet.trace import Noise, Tape, batch_sum, feature_sum
 
 pytestmark = [needs_compiler, pytest.mark.slow]
 CPU = get_backend("cpu")
-SEEDS = 12
+SEEDS = 8
 
 
 @dataclass
@@ -83,8 +84,10 @@ def case(**parameters):
 
 
 def keys(name):
-    """The combinations of the parameters of the case `name`."""
-    return list(product(*MAKERS[name][1].values()))
+    """Combinations of the parameters of the case `name`; of three, each pair."""
+    values = [list(row) for row in MAKERS[name][1].values()]
+    keys = zip(product(*map(range, map(len, values))), product(*values), strict=True)
+    return [key for at, key in keys if len(at) < 3 or sum(at) % 2 == 0]
 
 
 def each(name):
@@ -120,10 +123,6 @@ def checked(standin, guards):
     guards.check()
 
 
-def normal(*shape, seed=0, dtype="float64"):
-    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
-
-
 def close(recorded, tolerance):
     for found, wanted in zip(*recorded.run(), strict=True):
         assert (found.shape, found.dtype) == (wanted.shape, wanted.dtype)
@@ -139,39 +138,55 @@ LEADING = [(), (3,)]
 # Memory.
 
 
+OWN: list[Any] = []
+
+
+def own(function):
+    """A hazard of kernels alone: sums, and passes over lines."""
+    OWN.append(function)
+    return function
+
+
+@own
 def reduced_row_is_stored_over_what_was_summed(p, q):
     p[...] = p - p.max(axis=-1, keepdims=True)
 
 
+@own
 def column_sums_are_stored_where_others_read(p, q):
     p[:1] = batch_sum(q)
     q[...] = q - p[:1]
 
 
+@own
 def running_mean_is_read_and_stored(p, q):
     mean = batch_sum(q) / 8.0
     p[:1] = 0.75 * p[:1] + 0.25 * mean
     q[...] = q - mean
 
 
+@own
 def two_sums_of_columns_share_a_buffer(p, q):
     p[:1] = batch_sum(q)
     p[1:2] = batch_sum(q * q)
     p[2:3] = batch_sum(q)
 
 
+@own
 def a_value_is_read_back_in_a_later_pass(p, q):
     shifted = q - q.max(axis=-1, keepdims=True)
     p[...] = shifted * 2.0
     return shifted / (1.0 - feature_sum(shifted)), shifted + p
 
 
+@own
 def what_dies_is_read_again_in_a_later_pass(p, q):
     a = p @ q
     x, kept = a + 1.0, a * 2.0
     return (x - x.max(axis=-1, keepdims=True)) * kept, kept
 
 
+@own
 def stored_row_is_read_by_all_rows(p, q):
     row = p[:1]
     scaled = q * row
@@ -179,22 +194,26 @@ def stored_row_is_read_by_all_rows(p, q):
     return scaled + row
 
 
+@own
 def sums_over_other_axes(p, q):
     x = (p * q).reshape(2, 4, 8)
     return x.sum(axis=0), x.sum(axis=(0, 2)), x.sum(), x.max(axis=1), x.sum(axis=-2)
 
 
+@own
 def kept_row_is_used_in_a_later_pass(p, q):
     row = q[:1] * 2.0
     x = q + row
     return (x - x.max(axis=-1, keepdims=True)) * row, row
 
 
+@own
 def stored_column_sums_are_used_by_the_column(p, q):
     p[:1] = 0.75 * p[:1] + batch_sum(q)
     q[...] = q - p[:1]
 
 
+@own
 def stored_mean_is_a_value_of_its_column(p, q):
     row = p[:1]
     mean = row + batch_sum(q)
@@ -202,42 +221,27 @@ def stored_mean_is_a_value_of_its_column(p, q):
     q[...] = p[1:2] + mean
 
 
+@own
 def neighbours_with_nothing_in_common(p, q):
     p[...] = p * 2.0
     q[:5] = q[:5] + 1.0
 
 
+@own
 def neighbours_that_share_a_row(p, q):
     p[:5] = p[:5] * 2.0
     q[:7] = q[:7] + p[4]
 
 
+@own
 def masks_and_whole_numbers(p, q):
     mask = (p > q) & (q > 0.0)
     return mask.max(axis=-1), mask.sum(axis=0), ~mask, p.astype("int32").max(axis=0)
 
 
-OWN = [
-    reduced_row_is_stored_over_what_was_summed,
-    column_sums_are_stored_where_others_read,
-    running_mean_is_read_and_stored,
-    two_sums_of_columns_share_a_buffer,
-    a_value_is_read_back_in_a_later_pass,
-    what_dies_is_read_again_in_a_later_pass,
-    stored_row_is_read_by_all_rows,
-    sums_over_other_axes,
-    kept_row_is_used_in_a_later_pass,
-    stored_column_sums_are_used_by_the_column,
-    stored_mean_is_a_value_of_its_column,
-    neighbours_with_nothing_in_common,
-    neighbours_that_share_a_row,
-    masks_and_whole_numbers,
-]
-
-
 @case(function=[*HAZARDS, *OWN])
 def hazard(function):
-    return Recorded(function, (np.rint(4.0 * P), np.rint(4.0 * Q)))
+    return Recorded(function, (P, Q))
 
 
 @each("hazard")

@@ -6,12 +6,8 @@ import pytest
 import xpnet as xn
 from tests.cuda.fibers import fiber_backend, needs_compiler
 from tests.cuda.guards import guarded
-from tests.ways import everything
-from xpnet.backend import DeviceError
-from xpnet.compiler import compile_tape
 from xpnet.compiler.cuda.launch import signatures
 from xpnet.compiler.cuda.module import handwritten
-from xpnet.trace import Tape
 
 pytestmark = [needs_compiler, pytest.mark.slow]
 
@@ -88,62 +84,6 @@ def test_a_step_of_a_real_size_is_that_of_numpy(standin, memory, widths, rule):
     assert counts == type(counts)(launches=len(steps))
 
 
-@pytest.mark.parametrize("lead", [(3,)], ids=str)
-def test_stacked_networks_step_as_on_the_cpu(memory, lead):
-    """Recorded by hand, for three networks at once."""
-    rng = np.random.default_rng(0)
-    found = []
-    x, y = rng.normal(size=(*lead, 9, 6)), rng.integers(0, 3, (*lead, 9, 1))
-    for backend in (fiber_backend(), xn.get_backend("cpu")):
-        hidden = [xn.Dense(5, "gelu"), xn.BatchNorm(), xn.Dropout(0.3), xn.LayerNorm()]
-        model = xn.Sequential([*hidden, xn.Dense(3)]).build(6)
-        model.allocate(backend, np.dtype("f8"), (1, 2, 3), lead)
-        classes = backend.asarray(np.arange(3)[None])
-        loss, rule, tape = xn.SoftmaxCrossEntropy(), xn.Adam(clip_norm=0.1), Tape()
-        buffers = model.buffers
-        slots = [backend.zeros(buffers.params.shape, "f8") for _ in rule.slots]
-        numbers = {name: backend.asarray(np.full((*lead, 1), value))
-                   for name, value in rule.scalars(0.1, 1).items()}  # fmt: skip
-        leaves = [backend.asarray(x), backend.asarray(y)]
-        with model.traced(tape):
-            tape.segment = "all"
-            x_, y_ = map(tape.leaf, leaves)
-            z = model.forward(x_, training=True)
-            t = (y_ == tape.leaf(classes)).astype("f8")
-            model.backward(loss.gradient(z, t) * (1.0 / 9))
-            rule.step(
-                tape.leaf(buffers.params), tape.leaf(buffers.grads),
-                list(map(tape.leaf, slots)),
-                {name: tape.leaf(a) for name, a in numbers.items()},
-                buffers.layout.penalized,
-            )  # fmt: skip
-            rows = loss.rows(z, t)
-        program = compile_tape(
-            tape, backend, {"rows": rows}, ("all",), not backend.is_host
-        )
-        program.run("all")
-        arrays = [buffers.params, buffers.grads, buffers.state, *slots]
-        arrays.append(program.outputs["rows"])
-        found.append([backend.to_numpy(a) for a in arrays])
-    for a, b in zip(*found, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
-
-
-def test_masks_are_those_of_the_cpu_to_the_bit(memory):
-    x, y = np.ones((16, 40), np.float32), np.zeros((16, 40), np.float32)
-    found = []
-    for device in (fiber_backend(), "cpu"):
-        model = xn.Sequential([xn.Dropout(0.5), xn.Dense(40, bias=False)])
-        t = xn.Trainer(model, "mean_squared_error", "sgd", device, seed=9)
-        for _ in range(3):
-            t.step(x, y)
-        found.append(everything(t))
-    for name, wanted in found[1].items():
-        if name == "step":
-            assert np.array_equal(found[0][name], wanted)
-        np.testing.assert_allclose(found[0][name], wanted, rtol=1e-5, atol=1e-7)
-
-
 def test_a_program_carries_the_whole_text_of_its_kernels(memory):
     t = mnist_trainer(fiber_backend(), [16], "adam")
     t.step(np.zeros((8, 784), np.float32), np.zeros(8, int))
@@ -158,21 +98,3 @@ def test_a_program_carries_the_whole_text_of_its_kernels(memory):
     plain.step(np.zeros((8, 784), np.float32), np.zeros(8, int))
     assert plain.last_step.program.source == ""
     assert not plain.backend.driver.launched
-
-
-def test_kernels_that_are_not_compiled_leave_cupys_calls(standin, monkeypatch):
-    def load(self, source):
-        raise DeviceError("the CUDA kernels of this step were not compiled (no NVRTC)")
-
-    x, y = np.ones((8, 784), np.float32), np.zeros(8, int)
-    backend = fiber_backend()
-    monkeypatch.setattr(type(backend.driver), "load", load)
-    t = mnist_trainer(backend, [16], "adam")
-    with pytest.warns(RuntimeWarning, match=r"not compiled \(no NVRTC\).*go on"):
-        t.step(x, y)
-    assert not t.last_step.replay.compiled
-    cpu = mnist_trainer("cpu", [16], "adam")
-    cpu.step(x, y)
-    assert t.loss == pytest.approx(cpu.loss, rel=1e-6)
-    with pytest.raises(DeviceError, match="no NVRTC"):
-        mnist_trainer(backend, [16], "adam", jit=True).step(x, y)

@@ -169,40 +169,27 @@ BAD_WEIGHTS = {
 FLOAT64 = {"beyond float32"}
 
 
-@pytest.mark.parametrize("bad", BAD_X)
-def test_x_is_checked_at_every_entrance(bad):
-    x, error, message = BAD_X[bad]
-    for name, enter in entrances().items():
-        if name != "check_gradients" or bad not in FLOAT64:
-            fails(lambda enter=enter: enter(x, Y, None), error, message)
-    for read in readers().values():
-        fails(lambda read=read: read(x), error, message)
-
-
-BAD_Y = {
-    "softmax_cross_entropy": BAD_LABELS,
-    "mean_squared_error": BAD_VALUES,
-    "binary_cross_entropy": BAD_ANSWERS,
-}
+CE, MSE, BCE = "softmax_cross_entropy", "mean_squared_error", "binary_cross_entropy"
+BAD = [  # what is bad, the loss, its values
+    ("x", CE, BAD_X), ("w", CE, BAD_WEIGHTS),
+    ("y", CE, BAD_LABELS), ("y", MSE, BAD_VALUES), ("y", BCE, BAD_ANSWERS),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("loss", "bad"), [(loss, bad) for loss, rows in BAD_Y.items() for bad in rows]
+    ("what", "loss", "bad"), [(what, loss, bad) for what, loss, v in BAD for bad in v]
 )
-def test_y_is_checked_at_every_entrance(loss, bad):
-    y, error, message = BAD_Y[loss][bad]
+def test_what_is_bad_is_told_at_every_entrance(what, loss, bad):
+    rows = next(rows for which, of, rows in BAD if (which, of) == (what, loss))
+    value, error, message = rows[bad]
+    given = {"x": X, "y": Y, "w": None, what: value}
     for name, enter in entrances(loss).items():
         if name != "check_gradients" or bad not in FLOAT64:
-            told = fails(lambda enter=enter: enter(X, y, None), error, message)
-            assert told.startswith("validation: ") == (name == "validation")
-
-
-@pytest.mark.parametrize("bad", BAD_WEIGHTS)
-def test_weights_are_checked_at_every_entrance(bad):
-    w, error, message = BAD_WEIGHTS[bad]
-    for name, enter in entrances().items():
-        if name != "check_gradients" or bad not in FLOAT64:
-            fails(lambda enter=enter: enter(X, Y, w), error, message)
+            told = fails(lambda enter=enter: enter(*given.values()), error, message)
+            if what == "y":
+                assert told.startswith("validation: ") == (name == "validation")
+    for read in readers().values() if what == "x" else ():
+        fails(lambda read=read: read(value), error, message)
 
 
 @pytest.mark.parametrize("trained", [False, True], ids=["new", "trained"])

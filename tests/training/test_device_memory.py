@@ -7,6 +7,7 @@ import pytest
 
 from tests.cuda.fibers import FiberDriver, fiber_backend
 from tests.standin import standin_backend
+from tests.ways import everything, same
 from xpnet.layers import BatchNorm, Dense, Sequential
 from xpnet.training.trainer import Trainer
 
@@ -22,16 +23,6 @@ def data(samples=DATA):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(samples, 20)).astype(np.float32)
     return x, rng.integers(3, size=samples)
-
-
-def parameters(trained):
-    return {k: v.get() for k, v in trained.parameters().items()}
-
-
-def assert_same(found, wanted):
-    assert found.keys() == wanted.keys()
-    for name, values in wanted.items():
-        np.testing.assert_array_equal(found[name], values)
 
 
 def test_no_room_for_what_products_need_is_told_like_no_room_for_the_model(
@@ -53,14 +44,14 @@ def test_a_batch_too_large_is_told_with_one_that_fits(standin):
     x, y = data()
     trained = trainer(standin_backend())
     trained.fit(x, y, epochs=1, batch_size=50)
-    before = parameters(trained)
+    before = everything(trained)
     standin.set_free_bytes(2_000_000)
     with pytest.raises(MemoryError) as error:
         trained.fit(x, y, epochs=1, batch_size=None)
     message = str(error.value)
     assert message.startswith("batch_size: a batch of 4000 samples, whose step needs ")
     assert "free on cuda:0" in message
-    assert_same(parameters(trained), before)
+    assert same(everything(trained), before)
     assert trained.steps_done == DATA // 50
 
     fits = int(re.search(r"batch_size=(\d+) should fit", message)[1])
@@ -79,7 +70,7 @@ def test_every_way_in_tells_of_it(standin, method):
     x, y = data()
     trained = trainer(standin_backend())
     trained.fit(x[:50], y[:50], epochs=1)
-    before = parameters(trained)
+    before = everything(trained)
     standin.set_free_bytes(200_000)
     arguments = (x,) if method == "predict" else (x, y)
     with pytest.raises(
@@ -87,7 +78,7 @@ def test_every_way_in_tells_of_it(standin, method):
     ) as error:
         getattr(trained, method)(*arguments)
     assert error.value.__context__ is None
-    assert_same(parameters(trained), before)
+    assert same(everything(trained), before)
     standin.set_free_bytes(1 << 30)
     trained.fit(x, y, epochs=1, batch_size=100)
     assert np.isfinite(trained.loss)

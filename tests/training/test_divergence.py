@@ -10,6 +10,7 @@ from tests.cases import FEATURES, SAMPLES, data
 from tests.training.examples import trainer
 from tests.training.test_callbacks import Log
 from tests.ways import curves, same
+from xpnet.compiler import can_compile
 
 
 class Overflow(xn.Layer):
@@ -34,12 +35,17 @@ def diverged(t, *args, **options):
     return message
 
 
-@pytest.mark.parametrize("eager", [False, True], ids=["recorded", "eager"])
-@pytest.mark.parametrize("hidden", ["none", "deep", "dropout", "batch norm"])
-def test_a_learning_rate_that_explodes_spoils_nothing(hidden, eager):
+C = pytest.param(
+    {"jit": True}, marks=pytest.mark.skipif(not can_compile(), reason="no C compiler")
+)
+
+
+@pytest.mark.parametrize("mode", [{"jit": False}, {"eager": True}, C], ids=str)
+@pytest.mark.parametrize("hidden", ["deep", "dropout", "batch norm"])
+def test_a_learning_rate_that_explodes_spoils_nothing(hidden, mode):
     x, y = data("values")
     log = Log([])
-    t = trainer(hidden, "mean_squared_error", xn.SGD(200.0), eager=eager)
+    t = trainer(hidden, "mean_squared_error", xn.SGD(200.0), **mode)
     message = diverged(t, x, y, 500, None, callbacks=[log])
     steps = t.steps_done
     assert 1 <= steps == len(t.history) < 500  # a full batch is a step an epoch
@@ -51,6 +57,8 @@ def test_a_learning_rate_that_explodes_spoils_nothing(hidden, eager):
     assert log.log[-1] == ("log", "end")
     assert same([np.array(part) for part in t.snapshot()], log.weights[-1])
     assert all(np.isfinite(p).all() for p in t.parameters().values())
+    again = trainer(hidden, "mean_squared_error", xn.SGD(200.0))
+    assert message == diverged(again, x, y, 500, None)  # however it is run
     again = trainer(hidden, "mean_squared_error", xn.SGD(200.0))
     assert curves(again.fit(x, y, steps, None)) == curves(t.history)
 

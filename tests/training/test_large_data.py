@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.cases import SAMPLES, data, rng
+from tests.cases import SAMPLES, data, in_turns, rng
 from tests.training.examples import trainer, weights
 from tests.ways import same
 
-pytestmark = pytest.mark.usefixtures("one_blas_thread")
 MEGABYTE = 1 << 20
 
 
@@ -23,8 +22,10 @@ def on_disk(path, values):
     return np.load(path, mmap_mode="r")
 
 
-@pytest.mark.parametrize("batch_size", [5, None], ids=str)
-@pytest.mark.parametrize("kind", ["float32", "float64", ">f4", "uint8", "int64"])
+@pytest.mark.parametrize(
+    ("kind", "batch_size"),
+    in_turns(["float32", "float64", ">f4", "uint8", "int64"], [5, None]),
+)
 def test_a_memory_map_trains_as_the_array_in_memory(kind, batch_size, tmp_path):
     x, y = data()
     x = (10.0 + 5.0 * x).clip(0.0, 255.0).astype(kind)
@@ -63,8 +64,9 @@ def test_a_memory_map_is_never_copied_whole(kind, width, limit, tmp_path):
     assert t.steps_done == 50
 
 
-@pytest.mark.parametrize("batch_size", [1, 5, None], ids=str)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("batch_size", "dtype"), [(1, "float64"), (5, "float32"), (None, "float64")]
+)
 def test_inputs_are_never_written_to(dtype, batch_size):
     x, y = data()
     x = x.astype(dtype)  # of the model's own dtype, so that no copy protects it

@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.cases import OUTPUTS, data, in_turns, rng
-from tests.standin import standin_backend
+from tests.cases import OUTPUTS, data, rng
 from tests.training.examples import weights
-from tests.ways import curves, same
-from xpnet.backend import get_backend
-from xpnet.execution.step import BatchSpec, TrainingStep
-from xpnet.execution.update import UpdateState
-from xpnet.layers import get_loss
+from tests.ways import everything, same
 
 
 def model(max_norm=None):
@@ -59,30 +54,6 @@ def host(t, array):
     return np.array(t.backend.to_numpy(array))
 
 
-def learnt(t):
-    """All that training has changed, on the host."""
-    arrays = [*t.snapshot(), *t.rule.slots, t.model.step]
-    return [host(t, array) for array in arrays]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("remedy", "rule", "dtype"),
-    in_turns(REMEDIES, RULES, ["float32", "float32", "float64"]),
-)
-def test_recorded_compiled_and_eager_training_are_equal_to_the_bit(remedy, rule, dtype):
-    x, y = data()
-    found = []
-    for mode in ({"eager": True}, {"jit": False}, {"jit": True}):
-        t = trainer(remedy, rule, dtype=dtype, **mode)
-        history = t.fit(x, y, 3, 6, validation=(x, y))
-        found.append((learnt(t), curves(history), t.predict(x)))
-    for other in found[1:]:
-        assert same(found[0][0], other[0])
-        assert found[0][1] == other[1]
-        assert same([found[0][2]], [other[2]])
-
-
 @remedies
 def test_a_remedy_changes_the_training(remedy):
     """Of the weights that are used: an average leaves the weights themselves."""
@@ -97,59 +68,6 @@ def test_a_remedy_changes_the_training(remedy):
     assert (REMEDIES[remedy][2] is not None) == (
         not same(t.snapshot()[:1], t.snapshot()[2:3]) and len(t.rule.averages) == 2
     )
-
-
-@remedies
-def test_a_device_trains_as_the_cpu_does(standin, remedy):
-    x, y = data()
-    found = []
-    for device in (standin_backend(1), "cpu"):
-        t = trainer(remedy, device=device)
-        t.fit(x, y, 3, 6, validation=(x, y), callbacks=xn.EarlyStopping(patience=9))
-        found.append([*learnt(t), t.predict(x)])
-    for a, b in zip(*found, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
-
-
-def steps_of(lead, seeds, remedy, x, y, rate=0.1):
-    """(buffers, rule) after three steps on the batches x, y of each network."""
-    max_norm, common, average = REMEDIES[remedy]
-    net = model(max_norm).build(x.shape[-1])
-    net.allocate(get_backend("cpu"), np.dtype("float64"), seeds, lead)
-    rule = UpdateState(RULES["sgd"](**common), net.buffers, seeds, average)
-    kind = BatchSpec(x.shape, labels=True, weighted=False)
-    step = TrainingStep(net, get_loss("softmax_cross_entropy"), rule, kind, jit=False)
-    step.batch.x[...], step.batch.y_rows[...] = x, y
-    for t in range(3):
-        rule.write(rate, t + 1)
-        step.run("gradients")
-        step.run("update")
-    return [net.buffers.params, net.buffers.state, *rule.slots, *rule.averages]
-
-
-@remedies
-def test_each_of_stacked_networks_is_the_network_alone(remedy):
-    draw = rng(9)
-    x, y = draw.standard_normal((3, 6, 5)), draw.integers(0, OUTPUTS, (3, 6))
-    together = steps_of((3,), (4, 5, 6), remedy, x, y)
-    for i in range(3):
-        alone = steps_of((), (4 + i,), remedy, x[i], y[i])
-        for a, b in zip(together, alone, strict=True):
-            np.testing.assert_allclose(a[i], b, rtol=1e-11, atol=1e-13)
-
-
-@remedies
-def test_a_saved_trainer_goes_on_as_if_never_saved(remedy, tmp_path):
-    x, y = data()
-    t = trainer(remedy)
-    t.fit(x, y, 2, 6)
-    t.save(tmp_path)
-    back = xn.Trainer.load(tmp_path, "cpu")
-    assert back.average == t.average
-    assert same([t.predict(x)], [back.predict(x)])
-    for each in (t, back):
-        each.fit(x, y, 2, 6)
-    assert same(learnt(t), learnt(back))
 
 
 def norms(t, layer):
@@ -265,7 +183,7 @@ def test_predictions_use_the_averages_and_training_goes_on_from_the_weights():
     plain.average = None  # predicts with the weights; the rule averages on
     for each in (t, plain):
         each.fit(x, y, 3, 6)
-    assert same(learnt(t), learnt(plain))
+    assert same(everything(t), everything(plain))
     assert not same([t.predict(x)], [plain.predict(x)])
     raw = weights(t)
     with t.averaged():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import xpnet as xn
+from tests.cases import in_turns
 from tests.streams import STREAMS, text_of
 
 X = np.random.default_rng(0).random((30, 3)).astype(np.float32)
@@ -39,9 +40,13 @@ def minimize(verbose):
     xn.minimize(make(), X, Y, "lbfgs", steps=2, verbose=verbose)
 
 
-@pytest.mark.parametrize("verbose", [True, None])
-@pytest.mark.parametrize("train", [fit, diagnosed, stack, search, minimize])
-@pytest.mark.parametrize("name", STREAMS)
+TRAININGS = [fit, diagnosed, stack, search, minimize]
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "verbose"),
+    in_turns([name for name in STREAMS for _ in "ab"], TRAININGS, [True, None]),
+)
 def test_no_stream_ends_a_training(name, train, verbose, monkeypatch):
     out, err = STREAMS[name](), STREAMS[name]()
     with monkeypatch.context() as patch:

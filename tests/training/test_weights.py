@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 import xpnet as xn
+from tests.cases import in_turns
 from xpnet.training.metrics import METRICS
 from xpnet.training.weights import scaled
 
 SAMPLES = 24
-UNITS = [2.0**-1040, 1e-310, 1e-46, 1e-31, 2.0**-40, 1e-3, 3.0, 1e31, 3e38, 2.0**900]
-UNITS += [1e300]
+UNITS = [2.0**-1040, 1e-310, 1e-31, 2.0**-40, 3e38, 2.0**900]
 draw = np.random.default_rng(0)
 X, Y = draw.normal(size=(SAMPLES, 3)), draw.integers(0, 3, SAMPLES)
 WEIGHTS = draw.integers(1, 1000, SAMPLES) / 512  # few digits: no unit rounds them
@@ -35,8 +35,8 @@ def rows(history):
     ]
 
 
-def fit(dtype, w, **more):
-    trainer = network(dtype, **more)
+def fit(dtype, w):
+    trainer = network(dtype)
     held = (X, Y, w)
     history = trainer.fit(X, Y, 3, 7, held, sample_weight=w, verbose=False)
     return numbers([trainer], *rows(history))
@@ -49,8 +49,8 @@ def fit_with_class_weights(dtype, w):
     return numbers([trainer])
 
 
-def step(dtype, w, **more):
-    trainer = network(dtype, **more)
+def step(dtype, w):
+    trainer = network(dtype)
     losses = []
     for _ in range(3):
         trainer.step(X, Y, w)
@@ -87,11 +87,8 @@ def measured(dtype, w):
 
 WAYS = {
     "fit": fit,
-    "fit, eager": lambda dtype, w: fit(dtype, w, eager=True),
-    "fit, in C": lambda dtype, w: fit(dtype, w, jit=True),
     "class weights": fit_with_class_weights,
     "step": step,
-    "step, eager": lambda dtype, w: step(dtype, w, eager=True),
     "stack": stack,
     "full batch": full_batch,
     "ensemble": ensemble,
@@ -99,8 +96,9 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("way", "dtype"), [
+    *in_turns(WAYS, ["float32", "float64"]), ("fit", "float64"),
+])  # fmt: skip
 def test_the_unit_of_the_weights_changes_nothing(way, dtype):
     wanted = WAYS[way](dtype, WEIGHTS)
     assert np.isfinite(wanted).all()

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.cases import LAYERS, RULES, data, in_turns
+from tests.cases import RULES, data, in_turns
 from tests.standin import standin_backend
 from tests.training.examples import trainer as small
-from tests.training.examples import weights
-from tests.ways import curves, same
+from tests.ways import curves, everything, same
 from xpnet.diagnosis import rate_rules, rules
 from xpnet.diagnosis.report import Diagnosis
 from xpnet.diagnosis.rules import Findings
@@ -241,6 +240,7 @@ PLANTED = {
 }  # fmt: skip
 
 
+LEARNT = ("spirals that tanh learns by saturating", "circles", "elu, huber")
 BELOW = (  # the signs that are numbers below their limit
     *("small δ below", "smaller δ below", "small steps"),
     *("small gain", "one answer", "gain of training alone"),
@@ -264,15 +264,18 @@ def diagnosed(row, seed):
 
 
 @pytest.mark.parametrize(("run", "seed"), in_turns(HEALTHY, SEEDS))
-def test_a_healthy_run_is_left_alone(run, seed, one_blas_thread):
+def test_a_healthy_run_is_left_alone(run, seed):
     found = diagnosed(HEALTHY[run], seed)
     assert found.findings == []
     assert found.healthy
     assert str(found).endswith("nothing found: the training looks healthy")
+    if run in LEARNT:  # far more than a guess, else it would not be healthy
+        assert found.score.gain > max(0.7, 2.0 * found.score.uncertain)
+        assert found.held.gain > 0.5
 
 
 @pytest.mark.parametrize(("run", "seed"), in_turns(PLANTED, SEEDS))
-def test_a_planted_illness_is_found(run, seed, one_blas_thread):
+def test_a_planted_illness_is_found(run, seed):
     illness, *row = PLANTED[run]
     found = diagnosed(row, seed)
     illnesses = [f.illness for f in found.findings]
@@ -358,16 +361,6 @@ def test_units_that_end_flat_are_ill_unless_that_is_what_was_learnt(
     assert illnesses == ["saturated units"] * ill
 
 
-@pytest.mark.slow
-def test_a_healthy_run_has_learnt(one_blas_thread):
-    """Far more than a guess, else it would not be healthy."""
-    for run in ("spirals that tanh learns by saturating", "circles", "elu, huber"):
-        found = diagnosed(HEALTHY[run], 3)
-        assert found.score.gain > 0.7
-        assert found.score.gain > 2.0 * found.score.uncertain
-        assert found.held.gain > 0.5
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_score_is_that_of_the_weighted_samples(dtype):
     x, y = rare(False)
@@ -439,31 +432,19 @@ def test_layers_without_activation_or_weights_have_blanks():
     assert np.isfinite(layers["update"][:, [0, 2, 4]]).all()
 
 
-# What it must not do.
+# What it must not do; tests/cases.py has the rest, by calls.
 
 
-@pytest.mark.parametrize(
-    ("hidden", "optimizer", "mode"),
-    in_turns(LAYERS, RULES, [{}, {"eager": True}, {"jit": True}]),
-    ids=repr,
-)
-def test_the_training_is_the_same_with_and_without(hidden, optimizer, mode):
+@pytest.mark.parametrize("mode", [{"eager": True}, {"jit": True}], ids=repr)
+def test_the_training_is_the_same_with_and_without(mode):
     x, y = data()
     found = []
     for diagnose in (False, True):
-        t = small(hidden, optimizer=RULES[optimizer](1), **mode)
-        histories = [
-            t.fit(x, y, 2, 5, validation=(x, y), diagnose=diagnose) for _ in range(2)
-        ]
+        t = small("dropout", optimizer="adam", **mode)
+        history = t.fit(x, y, 2, 5, validation=(x, y), diagnose=diagnose)
         t.step(x, y)
-        found.append(
-            (
-                [*weights(t), *map(np.array, t.rule.slots), np.array(t.model.step)],
-                [curves(history) for history in histories],
-                t.loss,
-            )
-        )
-        assert all((h.diagnosis is None) != diagnose for h in histories)
+        found.append((everything(t), curves(history), t.loss))
+        assert (history.diagnosis is None) != diagnose
     assert same(found[0][0], found[1][0])
     assert found[0][1:] == found[1][1:]
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from tests.backend.programs import draw
 from tests.cases import TARGETS, data
-from tests.training.examples import network, trainer
-from tests.ways import curves, everything, rows, same
+from tests.compiler.programs import draw
+from tests.training.examples import trainer
+from tests.ways import curves, everything, same
 from xpnet.backend import Backend
 from xpnet.compiler import c as native
 from xpnet.compiler import compile_tape, tuning
@@ -59,20 +59,6 @@ def assert_again(monkeypatch, train):
     assert same(first[0], second[0])
     assert first[1] == second[1]
     assert np.array_equal(first[2], second[2])
-
-
-def test_the_steps_of_a_stack_are_known_again(monkeypatch):
-    x, y = data()
-
-    def train():
-        members = [network(i, "batch norm", "adam", seed=i, jit=True) for i in range(5)]
-        stack = xn.Stack(members)
-        stack.fit(x, y, 3, 7, rows=[rows(i) for i in range(5)])
-        left = [everything(t) for t in members]
-        arrays = {f"{i} {k}": a for i, one in enumerate(left) for k, a in one.items()}
-        return arrays, [curves(t.history) for t in members], stack.predict(x)
-
-    assert_again(monkeypatch, train)
 
 
 def test_another_process_finds_it_in_a_file(monkeypatch):

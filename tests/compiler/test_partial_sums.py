@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.cases import in_turns
 from xpnet.backend import Backend
 from xpnet.compiler import c as native
 from xpnet.compiler import tuning
@@ -72,10 +73,15 @@ def test_neighbours_are_added_in_one_call(threads, dtype, elements, monkeypatch)
 
 
 @pytest.mark.skipif(not native.available(), reason="no C compiler")
-@DTYPES
-@THREADS
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, "overflow"])
-@pytest.mark.parametrize("slot", range(4))
+@pytest.mark.parametrize(
+    ("bad", "slot", "threads", "dtype"),
+    in_turns(
+        [np.nan, np.inf, -np.inf, "overflow"] * 3,
+        [0, 1, 2, 3, 1, 2, 3, 0],
+        [2, 3, 5],
+        ["float32", "float64", "float64"],
+    ),
+)
 def test_a_sum_that_is_not_finite_is_told_of(threads, dtype, bad, slot, monkeypatch):
     monkeypatch.setattr(tuning, "ELEMENTS_PER_PART", 8)
     _, parts, ops, crew = sums(threads, dtype)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.backend.test_replay import CPU, OTHER_READERS, PRODUCTS_ONLY, normal, same
+from tests.compiler.test_recording import OTHER_READERS, PRODUCTS_ONLY
+from tests.compiler.test_replay import CPU, normal, same
 from xpnet.compiler import c as native
 from xpnet.compiler import compile_tape
 from xpnet.trace import Tape

@@ -28,16 +28,16 @@ KINDS = {
 }
 
 
-@pytest.fixture(params=[1, 2, 100], ids="tiles of {}".format)
-def tile(request, monkeypatch):
-    """Networks at a time, at most."""
-    monkeypatch.setattr(
-        network_blocks, "balanced", lambda count, *_: min(count, request.param)
-    )
+def at_most(tile, monkeypatch):
+    """So many networks at a time."""
+    monkeypatch.setattr(network_blocks, "balanced", lambda count, *_: min(count, tile))
 
 
-@pytest.mark.parametrize(("kind", "weighted"), in_turns(KINDS, [True, False]))
+@pytest.mark.parametrize(
+    ("kind", "weighted", "tile"), in_turns(KINDS, [True, False], [2, 100, 1])
+)
 def test_scores_are_those_of_calls(kind, weighted, tile, monkeypatch):
+    at_most(tile, monkeypatch)
     hidden, loss, targets = KINDS[kind]
     x, y = data(targets)
     w = np.linspace(0.0, 2.0, len(x)) if weighted else None
@@ -59,7 +59,8 @@ def test_scores_are_those_of_calls(kind, weighted, tile, monkeypatch):
         assert in_c.run() == calls.run() != before
 
 
-def test_the_short_last_part_is_a_part_of_its_own(tile):
+def test_the_short_last_part_is_a_part_of_its_own(monkeypatch):
+    at_most(2, monkeypatch)
     x, y = data()
     networks = xn.Stack([network(i, jit=True) for i in range(MEMBERS)])
     scores = networks.evaluate(x, y, batch_size=len(x) // 2)

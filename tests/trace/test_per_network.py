@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from tests.cases import in_turns
 from tests.standin import standin_backend
 from xpnet.backend import get_backend
 from xpnet.compiler import compile_tape
@@ -38,10 +39,11 @@ def run(equation, h, x, backend):
         return backend.to_numpy(out)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", EQUATIONS)
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_each_member_has_the_numbers_of_its_own(standin, device, name, dtype):
+@pytest.mark.parametrize(("name", "device", "dtype"), in_turns(
+    [name for name in EQUATIONS for _ in "ab"], ["cpu", "cuda"],
+    ["float32", "float64", "float64", "float32"],
+))  # fmt: skip
+def test_each_member_has_the_numbers_of_its_own(standin, name, device, dtype):
     backend = get_backend("cpu") if device == "cpu" else standin_backend(1)
     x = np.random.default_rng(3).normal(size=(3, 7)).astype(dtype)
     found = run(EQUATIONS[name], column(VALUES, backend), x, backend)

@@ -140,10 +140,10 @@ def test_normal_numbers_have_the_moments_of_normal_numbers(seed):
     assert_mean(e**4, 3.0, math.sqrt(96))
 
 
-@pytest.mark.parametrize("bit", range(32))
-def test_every_bit_is_set_half_of_the_time(bit):
+def test_every_bit_is_set_half_of_the_time():
     bits = noise(seed=9).bits((200, 300))
-    assert_mean((bits >> bit) & 1, 0.5, 0.5)
+    for bit in range(32):
+        assert_mean((bits >> bit) & 1, 0.5, 0.5)
 
 
 @pytest.mark.parametrize("seed", range(3))
