@@ -24,9 +24,9 @@ def loaded(code):
     return set(done.stdout.split("\n")[-2].split())
 
 
-def test_the_library_itself_loads_nothing_but_the_place_of_the_observers():
+def test_the_library_itself_loads_its_names_and_the_place_of_the_observers_only():
     assert loaded("import xpnet") == {
-        *("xpnet", "xpnet.execution", "xpnet.execution.observer"),
+        *("xpnet", "xpnet.names", "xpnet.execution", "xpnet.execution.observer"),
     }
 
 
