@@ -57,7 +57,7 @@ class Steps:
             keep = copy(loss, place, stacked, (0, losses.strides[0]))
             before += [*ops["loss"], keep]
             looked_at = [loss]
-        self._before, self._after = native.link(before), native.link(ops["update"])
+        self._before, self._after = native.link(before), native.update
         watched = [*looked_at, *watch(grads, self._before.ops)]
         self._watched = np.array([_watched(x, stacked) for x in watched], np.int64)
         self._held = (loss, losses, grads)
@@ -103,7 +103,7 @@ def whole(native: Native, grads: Array) -> Steps | None:
     if not all(name in native.ops for name in ALONE_NEEDED):
         return None
     steps = Steps(native, [], grads)
-    native.tables += [steps._before, steps._after]  # they follow where x is read
+    native.tables.append(steps._before)  # it follows where x is read
     return steps
 
 

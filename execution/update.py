@@ -139,7 +139,7 @@ class UpdateState:
                 for own in more:
                     flat += own(rate, t).values()
         found = np.empty((len(rates), self.numbers.shape[-1]), self._dtype)
-        found[:, :-1] = np.reshape(flat, (len(rates), found.shape[-1] - 1))
+        found[:, :-1] = np.array(flat).reshape((len(rates), found.shape[-1] - 1))
         steps = range(first, first + len(rates))
         found[:, -1] = (
             1.0 if self.average is None else list(map(self.average.weight, steps))
