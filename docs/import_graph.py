@@ -92,8 +92,10 @@ def import_graph() -> Graph:
         while (module, name) in given and f"{module}.{name}" not in paths:
             module = given[module, name]
         if f"{module}.{name}" in paths:
-            return {f"{module}.{name}"}
-        if module.endswith("."):  # import_module(f"xpnet.room.{...}"): any of them
+            module, name = f"{module}.{name}", ""
+        if module in packages - {"xpnet"} and not name:  # any of its modules
+            module += "."
+        if module.endswith("."):  # also import_module(f"xpnet.room.{...}")
             return {m for m in paths if m.startswith(module)} - packages
         return {module} & paths.keys()
 

@@ -210,7 +210,7 @@ class MLP(Parameters):
         self.best_loss_ = None if early else curves.best_loss
         self.validation_scores_ = curves.scores if early else None
         self.best_validation_score_ = curves.best_score if early else None
-        self._warn(not incremental and self.n_iter_ >= plan.epochs)
+        _warn_unconverged(self, not incremental and self.n_iter_ >= plan.epochs)
 
     def _fit_newton(self, plan: FitPlan) -> None:
         data, held, solver = plan.train, plan.held, self.solver
@@ -235,23 +235,7 @@ class MLP(Parameters):
         if history.rows:
             self.loss_ = flat.value
         self.t_ = 0  # as in scikit-learn, which draws no batches
-        self._warn(len(history) >= self.max_iter, flat.exhausted)
-
-    def _warn(self, last: bool, exhausted: bool = False) -> None:
-        """Warn if training ended before it converged."""
-        stopped = self.history_.stopped
-        if stopped.startswith("interrupted"):
-            warn("Training interrupted by user.", stacklevel=5)
-        elif exhausted or (last and not stopped):
-            limit = (
-                f"max_fun={self.max_fun}" if exhausted else f"max_iter={self.max_iter}"
-            )
-            warn(
-                f"{limit} reached and the optimization hasn't converged yet; allow "
-                "more, or scale the inputs",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+        _warn_unconverged(self, len(history) >= self.max_iter, flat.exhausted)
 
     def _describe(self) -> None:
         """Set the attributes that describe the network."""
@@ -307,3 +291,25 @@ def _take_over(trainer: Trainer, old: Trainer) -> None:
     with trainer.backend.active():
         for array, values in ((mine.params, theirs.params), (mine.state, theirs.state)):
             trainer.backend.upload(array, old.backend.to_numpy(values))
+
+
+def _warn_unconverged(model: MLP, last: bool, exhausted: bool = False) -> None:
+    """Warn if the training of `model` ended before it converged.
+
+    Args:
+        last: whether it took all iterations that it may take.
+        exhausted: whether it took all evaluations that it may take.
+    """
+    stopped = model.history_.stopped
+    if stopped.startswith("interrupted"):
+        warn("Training interrupted by user.", stacklevel=5)
+    elif exhausted or (last and not stopped):
+        limit = (
+            f"max_fun={model.max_fun}" if exhausted else f"max_iter={model.max_iter}"
+        )
+        warn(
+            f"{limit} reached and the optimization hasn't converged yet; allow more, "
+            "or scale the inputs",
+            ConvergenceWarning,
+            stacklevel=5,
+        )

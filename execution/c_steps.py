@@ -57,7 +57,7 @@ class Steps:
             keep = copy(loss, place, stacked, (0, losses.strides[0]))
             before += [*ops["loss"], keep]
             looked_at = [loss]
-        self._before, self._after = native.link(before), native.link(ops["update"])
+        self._before, self._after = native.link(before), native.update
         watched = [*looked_at, *watch(grads, self._before.ops)]
         self._watched = np.array([_watched(x, stacked) for x in watched], np.int64)
         self._held = (loss, losses, grads)
@@ -103,7 +103,7 @@ def whole(native: Native, grads: Array) -> Steps | None:
     if not all(name in native.ops for name in ALONE_NEEDED):
         return None
     steps = Steps(native, [], grads)
-    native.tables += [steps._before, steps._after]  # they follow where x is read
+    native.tables.append(steps._before)  # it follows where x is read
     return steps
 
 
@@ -165,7 +165,7 @@ def take(
     out: Array,
     which: Array | None,
     step: int,
-    crew: RowPartition = ALONE,
+    partition: RowPartition = ALONE,
 ) -> NativeCall | None:
     """out = rows[index]; None where it is not a copy of whole rows.
 
@@ -175,7 +175,7 @@ def take(
         out: (batch, ...) or (k, batch, ...).
         which: the list of each network, (k,) int64; None for one network alone.
         step: bytes from one step's index to the next.
-        crew: the threads that share it.
+        partition: the threads that share it.
     """
     stacked = which is not None
     lists = np.zeros(1, np.int64) if which is None else which
@@ -200,9 +200,9 @@ def take(
         member=[0, 0, lists.itemsize, lead[1]] if stacked else [],
         step=[0, step, 0, 0],
     )
-    if crew.threads > 1 and not stacked:
+    if partition.threads > 1 and not stacked:
         by = [0, index.itemsize, 0, width]
-        made.share = Share(crew.threads, 1, 1, by, [0] * len(by))
+        made.share = Share(partition.threads, 1, 1, by, [0] * len(by))
     return made
 
 

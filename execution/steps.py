@@ -137,7 +137,7 @@ class StepBlock:
         """Gather from these arrays, of the rows' shape and dtype of those before."""
         self._fetch = fetch
         of = zip(self._gathers, sources, strict=True)
-        self._gathers = [one._replace(source=source) for one, source in of]
+        self._gathers = [GatherSpec(source, *one[1:]) for one, source in of]
         steps = self._linked[1]
         for op, source in zip(self._takes, sources, strict=False):
             if steps is not None:

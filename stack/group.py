@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import takewhile
 
 import numpy as np
 
@@ -176,8 +175,9 @@ class NetworkGroup(GroupLayout):
 
     def _advance(self, i: int, most: int) -> int:
         """Step i of an epoch for all networks, and some after it; the next one."""
-        alike, parts = self.plan[i : i + most], self.plan[i]
-        stop = i + sum(1 for _ in takewhile(lambda other: other == parts, alike))
+        parts, end, stop = self.plan[i], min(i + most, len(self.plan)), i + 1
+        while stop < end and self.plan[stop] == parts:
+            stop += 1
         began = time.perf_counter()
         for block in self._blocks_at(i):
             start, networks = time.perf_counter(), [block.rows]

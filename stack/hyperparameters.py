@@ -29,8 +29,9 @@ class Numbers:
         self._rules: list[tuple[Any, ...]] = []
         for trainer in trainers:
             rule, own = trainer.optimizer, list[Any]([trainer.average])
-            numbered = [one for one in rule.transforms if one.has_scalars]
-            for thing in list[Any]([rule, *numbered]):
+            for thing in list[Any]([rule, *rule.transforms]):
+                if thing is not rule and not thing.has_scalars:
+                    continue
                 own.append(type(thing))
                 for name, value in vars(thing).items():
                     if name not in APART:

@@ -195,8 +195,10 @@ class NetworkEvaluation(Evaluation):
 
             def step(size: int) -> EvaluationStep:
                 prediction = (samples.kind(size), True, averaged)
-                borrowed.append((prediction, state.take_evaluation(prediction)))
-                return borrowed[-1][1]
+                found = state.take_evaluation(prediction)
+                samples.gathering(found.batch)  # recorded with it
+                borrowed.append((prediction, found))
+                return found
 
             stages, blocks = self.stages(step), None
             if self._rows is not None:

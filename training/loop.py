@@ -116,8 +116,7 @@ class Loop:
         try:
             with self.observer or nullcontext():
                 self._epochs(epochs, interrupt)
-                error = overflow(state)
-                if error is not None:
+                if (error := overflow(state)) is not None:
                     raise error
             ended = not self.cut
         finally:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from xpnet.compiler.row_partition import Share
 MOST_ARRAYS = 256  # of runtime.c
 FIELDS, LISTS = 16, [2, 3, 6, 8, 9, 13, 14]  # of a `Call` there: all, pointers
 WHOLE = Share(1)
+OFFSET = attrgetter("offset")  # linked anew in every fit: no calls of Python
 
 
 @dataclass(eq=False)
@@ -54,10 +56,9 @@ class NativeCall:
 
     def point(self, at: int, array: Array) -> None:
         """Take `array`, laid out as operand `at`, in the place of that."""
-        ref = BufferRef.of(array)
-        self.operands[at] = self.operands[at]._replace(
-            buffer=ref.buffer, offset=ref.offset
-        )
+        ref, old = BufferRef.of(array), self.operands[at]
+        place = (ref.buffer, ref.offset, old.shape, old.strides, old.dtype)
+        self.operands[at] = BufferRef(*place)
         self.arrays[at] = array
 
 
@@ -76,7 +77,7 @@ class CallTable:
         rows: list[tuple[int, ...]] = []
         self._starts: dict[NativeCall, int] = {}
         for op, group in zip(self.ops, behind, strict=True):
-            share, places = op.share or WHOLE, [ref.offset for ref in op.operands]
+            share, places = op.share or WHOLE, list(map(OFFSET, op.operands))
             moves, divided = (op.member, op.step), (share.by, share.apart)
             at = []
             for part in (op.strides, op.counts, places, *moves, *divided):
@@ -98,5 +99,5 @@ class CallTable:
         """Let `op`, if it is in the table, take the operands that it has by now."""
         start = self._starts.get(op)
         if start is not None:
-            places = [ref.offset for ref in op.operands]
+            places = list(map(OFFSET, op.operands))
             self._numbers[start : start + len(places)] = places

@@ -87,6 +87,7 @@ class Native:
     partition: RowPartition
     tables: list[CallTable] = field(repr=False)
     held: list[Array] = field(default_factory=list, repr=False)
+    _update: CallTable | None = field(default=None, init=False, repr=False)
 
     def rebind(self, operands: list[tuple[NativeCall, int]], array: Array) -> None:
         """Bind operands, (call, place), to `array`, laid out as the one before."""
@@ -116,6 +117,14 @@ class Native:
             function(*arguments)
 
         return run, ()
+
+    @property
+    def update(self) -> CallTable:
+        """The table of the segment "update", which reads no batch: linked once."""
+        if self._update is None:
+            self._update = self.link(self.ops["update"])
+            self.tables.append(self._update)
+        return self._update
 
     def link(self, ops: Iterable[NativeCall]) -> CallTable:
         """A table of calls with the addresses of their functions."""

@@ -99,11 +99,13 @@ def watch(grads: Array, ops: Sequence[NativeCall]) -> list[Array]:
     """
     owner, covered, flags = id(base(grads)), [], []
     for op in ops:
-        if is_sum(op) and op.operands[1].buffer == owner:
+        for at in op.written:
+            if op.operands[at].buffer != owner:
+                continue
+            if at != 1 or not is_sum(op):
+                return [grads]
             covered.append(op.operands[1].span)
             flags.append(op.arrays[2])
-        elif any(op.operands[at].buffer == owner for at in op.written):
-            return [grads]
     covered.sort()
     if any(meet(one, other) for one, other in pairwise(covered)):
         return [grads]

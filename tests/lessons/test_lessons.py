@@ -55,7 +55,7 @@ def test_a_lesson_is_short_and_says_what_it_teaches(name):
     assert f"python lessons/{name}.py" in docstring
     assert len(docstring.splitlines()) > 4
     assert text.endswith('if __name__ == "__main__":\n    main(lesson)\n')
-    assert LESSONS[name] == f"xpnet.lessons.{name}"
+    assert get_lesson(name).__module__ == f"xpnet.lessons.{name}"
 
 
 def test_every_file_with_a_lesson_is_in_the_table_and_in_the_readme():

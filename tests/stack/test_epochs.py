@@ -238,7 +238,7 @@ def test_full_steps_are_taken_in_c_together(monkeypatch):
     stack = xn.Stack([network(i, jit=True) for i in range(4)])
     stack.fit(np.zeros((64, 4), np.float32), np.arange(64) % 3, 6, 8, verbose=False)
     assert sum((b - a) * k for a, b, k in taken) == 6 * 8 * 4
-    assert (0, 8) in {(a, b) for a, b, _ in taken}  # an epoch in one go, in the end
+    assert any(a == 0 and b >= 8 for a, b, _ in taken)  # epochs in one go, in the end
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

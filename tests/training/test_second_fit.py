@@ -8,11 +8,11 @@ import pytest
 
 import xpnet as xn
 from xpnet.compiler import c as native
-from xpnet.execution.c_steps import Steps
-from xpnet.execution.step import TrainingStep
+from xpnet.execution.c_steps import Epochs, Steps
+from xpnet.execution.steps import StepBlock
 
 SAMPLES, BATCH, FEATURES = 32, 32, 8
-FIRST = {Steps.run.__code__, TrainingStep.run.__code__}  # either is a first update
+FIRST = {one.__code__ for one in (Steps.run, Epochs.run, StepBlock._call)}
 C = pytest.param(True, marks=pytest.mark.skipif(not native.available(), reason="no C"))
 JIT = pytest.mark.parametrize("jit", [False, C])
 RULES = pytest.mark.parametrize("rule", [xn.SGD, xn.Adam])
@@ -70,7 +70,7 @@ def second_fit(networks, jit, rule):
 @JIT
 def test_a_second_fit_of_a_stack_calls_little(jit, rule):
     """Checks that depend on shapes and settings have been made in the first fit."""
-    assert second_fit(5, jit, rule) <= 200
+    assert second_fit(5, jit, rule) <= 235
 
 
 @RULES
