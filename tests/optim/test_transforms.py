@@ -6,7 +6,7 @@ import pytest
 import xpnet as xn
 from tests.cases import Towards, data
 from xpnet.optim import TRANSFORMS
-from xpnet.stack.compatibility import recorded_settings
+from xpnet.stack.compatibility import RecordedSettings
 
 # Each argument of a rule, and the transform that says the same.
 ARGUMENTS = {
@@ -241,7 +241,7 @@ def pair():
 
 def test_a_kept_program_does_not_keep_a_number_that_has_changed():
     kept, remade, unchanged = pair(), pair(), pair()
-    assert recorded_settings(kept[0]) is not None
+    assert RecordedSettings(kept[0]).settings is not None
     for stack in (kept, remade):
         stack[0].optimizer.transforms[1].l2 = 0.5
     remade = xn.Stack(remade.trainers)
