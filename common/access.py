@@ -177,7 +177,8 @@ class Reading:
     """
 
     def __init__(self, accesses: Iterable[Access]) -> None:
-        self._accesses = list(accesses)
+        # In one order for all threads, which hold some while they wait for others.
+        self._accesses = sorted(accesses, key=id)
 
     def __enter__(self) -> None:
         me, entered = get_ident(), 0

@@ -122,7 +122,7 @@ class Epochs:
         self, legs: Sequence[tuple[Steps, int]], rest: int, closing: list[NativeCall]
     ) -> None:
         native = legs[0][0].native
-        self._run, self._closing = native.library.epochs, native.link(closing)
+        self._library, self._closing = native.library, native.link(closing)
         rows = [steps.leg(count) for steps, count in legs]
         rows.append([0] * 6 + [rest, 0])
         self._legs, self._held = np.array(rows, np.int64), legs
@@ -135,8 +135,12 @@ class Epochs:
     def run(self, start: int, stop: int, first: int = 0, networks: int = 1) -> int:
         """Likewise."""
         of = (address(self._legs), len(self._legs), *_place(self._closing))
-        taken: int = self._run(*of, first, networks, start, stop)
+        taken: int = self._library.epochs(*of, first, networks, start, stop)
         return taken
+
+    def close(self, epoch: int, first: int, networks: int) -> None:
+        """The calls after an epoch, where its last step was taken elsewhere."""
+        self._library.run(*_place(self._closing), first, networks, epoch)
 
 
 def squaring(weights: Array, squares: Array, networks: int | None) -> NativeCall | None:

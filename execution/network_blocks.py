@@ -17,6 +17,7 @@ from xpnet.execution.interrupt import Interrupt
 
 # Takes steps start .. stop - 1 of networks first, first + 1, ...: see `StepBlock.run`.
 Run = Callable[[int, int, int, int], int]
+Close = Callable[[int, int, int], object]
 
 
 class NetworkBlock:
@@ -26,13 +27,17 @@ class NetworkBlock:
         run: of (start, stop, first, networks), see `StepBlock.run`.
         networks: their numbers.
         start: the first step.
+        close: of (epoch, first, networks): what `run` does at the end of an epoch.
 
     Attributes:
         reached: the step that comes next.
     """
 
-    def __init__(self, run: Run, networks: range, start: int = 0) -> None:
+    def __init__(
+        self, run: Run, networks: range, start: int = 0, close: Close | None = None
+    ) -> None:
         self._run, self.networks, self.reached = run, networks, start
+        self._close = close
 
     def run(self, stop: int) -> bool:
         """Take the steps before `stop`; False where one's numbers are not finite,
@@ -41,6 +46,13 @@ class NetworkBlock:
         of = (self.networks.start, len(self.networks))
         self.reached = self._run(self.reached, stop, *of)
         return self.reached == stop
+
+    def skip(self, each: int) -> None:
+        """Go past a step that was taken elsewhere, of an epoch of `each` steps."""
+        self.reached += 1
+        if self._close is not None and self.reached % each == 0:
+            epoch = self.reached // each - 1
+            self._close(epoch, self.networks.start, len(self.networks))
 
 
 def take_turns(
@@ -90,9 +102,11 @@ def take_turns(
     waiting = [] if pool is None else [pool.submit(work) for _ in others]
     try:
         work()
-    finally:
+    except BaseException:
         with lock:
-            left.clear()
+            end = 0  # those that others have begun are the last
+        raise
+    finally:
         wait(waiting)
     for other in waiting:
         other.result()

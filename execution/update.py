@@ -9,7 +9,7 @@ import numpy as np
 from xpnet.backend import GRADIENT_NOISE, Array, stream_key
 from xpnet.common.arrays import NDArray
 from xpnet.layers import Buffers, Sequential, Views
-from xpnet.optim import Optimizer, WeightAverage
+from xpnet.optim import Optimizer, Transform, WeightAverage
 from xpnet.trace import Noise
 
 AVERAGES = ("average", "average of state")  # of the parameters, of the statistics
@@ -48,16 +48,13 @@ class UpdateState:
         self.optimizer, self.average = optimizer, average
         self._buffers, self._backend = buffers, buffers.backend
         self._dtype = buffers.dtype
-        self._chain = optimizer.chain
-        numbered = [one for one in self._chain if one.has_scalars]
-        self._more = [one.scalars for one in numbered]  # beside the rule's
+        chain = optimizer.chain
+        self._kinds = _with_inputs(chain)
+        self._more = [one.scalars for one in chain if one.has_scalars]
         if names is None:
             names = [list(of(1.0, 1)) for of in (optimizer.scalars, *self._more)]
         if len(names) != 1 + len(self._more):
-            raise ValueError(
-                "optimizer: expected the transforms that it had when its trainer was "
-                f"built, got {optimizer!r}; make a new trainer"
-            )
+            raise _other_transforms(optimizer)
         self.names = names
         zeros = buffers.backend.zeros
         with buffers.backend.active():
@@ -79,11 +76,10 @@ class UpdateState:
         rest = iter(views)
         groups = [dict(zip(group, rest, strict=False)) for group in names]
         self.scalars: dict[str, Array] = groups.pop(0)
-        self._own = [groups.pop(0) if one.has_scalars else {} for one in self._chain]
-        noisy = [one.uses_noise for one in self._chain]
+        self._own = groups  # of each transform that has any
+        noisy = [one.uses_noise for one in chain]
         self.is_noisy = any(noisy)
-        masked = self.is_noisy or not all(one.keeps_zeros for one in self._chain)
-        self._used = self._mask() if masked else None
+        self._used: Array | None = None
         self._noises = [self._drawn_from(seeds, i) for i in range(sum(noisy))]
         self._newest: tuple[float, ...] = ()
         self._largest = float(np.finfo(self._dtype).max)
@@ -99,11 +95,13 @@ class UpdateState:
 
     def _mask(self) -> Array:
         """(n,), 1 where a parameter lies; what lies between stays 0."""
-        used = np.zeros(self._buffers.layout.size, self._dtype)
-        for slot in self._buffers.layout.trained:
-            used[slot.start : slot.start + slot.size] = 1.0
-        with self._backend.active():
-            return self._backend.asarray(used)
+        if self._used is None:
+            used = np.zeros(self._buffers.layout.size, self._dtype)
+            for slot in self._buffers.layout.trained:
+                used[slot.start : slot.start + slot.size] = 1.0
+            with self._backend.active():
+                self._used = self._backend.asarray(used)
+        return self._used
 
     def _drawn_from(self, seeds: tuple[int, ...], index: int) -> Noise:
         """The noise of transform 0, 1, ... of those that draw any."""
@@ -172,12 +170,19 @@ class UpdateState:
         noise.step = step
         epsilon = noise.normal((*lead, 1, n), self._dtype)
         noise.step = None
-        return epsilon.reshape((*lead, n)) * leaf(self._used)
+        return epsilon.reshape((*lead, n)) * leaf(self._mask())
+
+    def _chain(self) -> list[tuple[Transform, dict[str, Array]]]:
+        """The transforms as they are now, each with its numbers of this step."""
+        chain, numbers = self.optimizer.chain, iter(self._own)
+        if _with_inputs(chain) != self._kinds:
+            raise _other_transforms(self.optimizer)
+        return [(one, next(numbers) if one.has_scalars else {}) for one in chain]
 
     def _own_inputs(self, step: Array, leaf: Any) -> list[dict[str, Array]]:
         """Of each transform: its noise and its numbers of this step."""
         found, noises = [], iter(self._noises)
-        for transform, numbers in zip(self._chain, self._own, strict=True):
+        for transform, numbers in self._chain():
             own = {}
             if transform.uses_noise:
                 own["epsilon"] = self._noise(next(noises), step, leaf)
@@ -187,7 +192,7 @@ class UpdateState:
     def penalty(self, leaf: Any = lambda array: array) -> Array | None:
         """What joins the reported loss, (..., 1, 1); None where nothing does."""
         total = None
-        for transform, numbers in zip(self._chain, self._own, strict=True):
+        for transform, numbers in self._chain():
             if transform.reports_penalty:
                 weights = leaf(self._buffers.params)
                 weights = weights[..., : self._buffers.layout.penalized]
@@ -204,14 +209,16 @@ class UpdateState:
             leaf: what makes an array one of the program; none outside of one.
         """
         step, buffers = leaf(model.step), self._buffers
+        own = self._own_inputs(step, leaf)
+        whole = all(one.keeps_zeros for one in self.optimizer.chain)
         self.optimizer.step(
             leaf(buffers.params),
             leaf(buffers.grads),
             [leaf(slot) for slot in self.slots],
             {name: leaf(array) for name, array in self.scalars.items()},
             buffers.layout.penalized,
-            self._own_inputs(step, leaf),
-            None if self._used is None else leaf(self._used),
+            own,
+            None if whole and not self.is_noisy else leaf(self._mask()),
         )
         for layer in model.layers:
             layer.constrain()
@@ -225,3 +232,15 @@ class UpdateState:
         for mean, values in zip(self.averages, followed, strict=False):
             if mean.size and self.average is not None:
                 self.average.update(leaf(mean), leaf(values), leaf(self._weight))
+
+
+def _with_inputs(chain: Sequence[Transform]) -> list[type]:
+    """The kinds of those that take numbers of the step, or noise."""
+    return [type(one) for one in chain if one.has_scalars or one.uses_noise]
+
+
+def _other_transforms(optimizer: Optimizer) -> ValueError:
+    return ValueError(
+        "optimizer: expected the transforms with numbers or noise that it had when its "
+        f"trainer was built, got {optimizer!r}; make a new trainer"
+    )

@@ -130,8 +130,8 @@ class Sequential(ModelArrays):
             grad = _returned(layer.backward(grad), i, layer, "backward")
             if grad.shape != (*lead, *(shapes[i] or ())):
                 raise ValueError(
-                    f"layer {i} ({type(layer).__name__}): backward: expected δ of the "
-                    f"layer's input, shape {(*lead, *(shapes[i] or ()))}, got "
+                    f"layer {i} ({type(layer).__name__}): backward: expected ∂J/∂x of "
+                    f"the layer's input, shape {(*lead, *(shapes[i] or ()))}, got "
                     f"{grad.shape}"
                 )
         return grad

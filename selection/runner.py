@@ -127,7 +127,6 @@ class Runner:
         """A trial on a split; epochs and batch size may be settings."""
         settings, options = trial.settings, self.options
         epochs = settings.get("epochs", options.epochs)
-        epochs = check_whole("", "epochs", epochs, 1)
         size = settings.get("batch_size", options.batch_size)
         most = max(len(split.train) for split in self.splits)
         with naming(settings):

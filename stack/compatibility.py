@@ -112,6 +112,8 @@ class _Same:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Same) or type(self.value) is not type(other.value):
             return False
+        if isinstance(self.value, np.ndarray):
+            return np.array_equal(self.value, other.value)
         return self.value is other.value or bool(self.value == other.value)
 
     def __hash__(self) -> int:
@@ -203,8 +205,8 @@ def _settings(thing: Any, found: list[Any], note: Callable[[Any], None]) -> bool
             if not _settings(value, found, note):
                 return False
         elif name == "transforms":
-            if not all(_settings(one, found, note) for one in value):
-                return False
+            if kind is not tuple or not all(_settings(t, found, note) for t in value):
+                return False  # a list may change unseen
         elif isinstance(value, UNCHANGING) or (
             kind is tuple and {type(one) for one in value} <= PLAIN
         ):

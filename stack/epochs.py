@@ -135,7 +135,7 @@ class EpochBlock:
         self._prepare(count)
         each, done = len(group.plan), 0
         blocks = [
-            NetworkBlock(epochs.run, networks)
+            NetworkBlock(epochs.run, networks, close=epochs.close)
             for rows, most, epochs in self._epochs
             for networks in cut([i for i in training if i in rows], most, self._threads)
         ]

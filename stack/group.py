@@ -77,7 +77,7 @@ class NetworkGroup(GroupLayout):
 
         Args:
             networks, samples, shuffle, w: see `GroupLayout.take`.
-            pool, threads: see `NetworkBlocks.run`.
+            pool, threads: see `take_turns`.
         """
         self._pool, self._threads = pool, threads
         self.take(networks, samples, shuffle, w)
@@ -228,7 +228,7 @@ class NetworkGroup(GroupLayout):
         taken = epoch * self.steps + i
         ended = remove_diverged(self, found, block.networks, taken, table)
         found.update(at, first, len(block.networks))
-        block.reached += 1
+        block.skip(len(self.plan))
         return {row: (epoch, steps) for row, steps in ended.items()}
 
     def _blocks_at(self, i: int) -> list[StepBlock]:

@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xpnet.common.arrays import NDArray
-from xpnet.optim import TRANSFORMS, Constant, Transform
+from xpnet.optim import OPTIMIZERS, TRANSFORMS, Constant, Transform
 
 if TYPE_CHECKING:
     from xpnet.training.trainer import Trainer
 
 
-# What the numbers of a step do not depend on, and what is looked at apart.
-APART = {"learning_rate", "schedule", "transforms"} | {
+PLAIN = frozenset((type(None), bool, int, float, str))
+BUILT_IN = frozenset((*OPTIMIZERS.values(), *TRANSFORMS.values()))
+RATES = {"learning_rate", "schedule", "transforms"}  # are looked at apart
+# What the numbers of a step do not depend on either.
+APART = RATES | {
     name
     for kind in TRANSFORMS.values()
     if kind.scalars is Transform.scalars
@@ -27,15 +30,18 @@ class Numbers:
     def __init__(self, trainers: Sequence["Trainer"]) -> None:
         self._trainers = trainers
         self._rules: list[tuple[Any, ...]] = []
-        for trainer in trainers:
+        for i, trainer in enumerate(trainers):
             rule, own = trainer.optimizer, list[Any]([trainer.average])
             for thing in list[Any]([rule, *rule.transforms]):
                 if thing is not rule and not thing.has_scalars:
                     continue
-                own.append(type(thing))
+                kind = type(thing)
+                apart = APART if kind in BUILT_IN else RATES
+                own.append(kind)
                 for name, value in vars(thing).items():
-                    if name not in APART:
-                        own.append((name, repr(value)))
+                    if name not in apart:
+                        # An object of your own: numbers that no other network shares.
+                        own.append((name, repr(value) if type(value) in PLAIN else i))
             self._rules.append(tuple(own))
 
     def table(self, steps: int, frozen: Sequence[bool]) -> NDArray:

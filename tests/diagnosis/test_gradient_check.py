@@ -279,5 +279,7 @@ def test_a_factor_that_is_one_at_the_start_is_not_overlooked():
 
 def test_a_backward_of_another_shape_is_told_with_its_layer():
     model = xn.Sequential([Doubled(lambda d: d[:, :3]), Dense(3)])
-    with pytest.raises(ValueError, match=r"layer \d \(Doubled\): backward: expected δ"):
+    with pytest.raises(
+        ValueError, match=r"layer \d \(Doubled\): backward: expected ∂J/∂x"
+    ):
         check_gradients(model, MSE, np.ones((6, 4)), np.ones((6, 3)))
