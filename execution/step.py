@@ -306,9 +306,15 @@ class EvaluationStep:
 
     def run(self) -> None:
         """Fill `output`, and `total` where targets are given."""
-        if self.replay is not None:
-            self.replay.run("evaluate")
-        else:
+        program = self.program
+        if program is not None and program.native is not None:
+            assert self.replay is not None
+            self.replay.run("evaluate")  # C warns of nothing
+            return
+        with np.errstate(all="ignore"):
+            if self.replay is not None:
+                self.replay.run("evaluate")
+                return
             b = self.batch
             with self.model.shown(self._views):
                 self._evaluate(b.x, b.y, b.w, self.output, self.total)

@@ -38,12 +38,7 @@ def predict(state: TrainingState, x: Array, batch_size: int) -> NDArray:
     """link(z) for x (samples, *sample), as a NumPy array (samples, n)."""
     backend, n = state.backend, len(x)
     result = np.empty((n, state.model.n_outputs), state.dtype)
-    with (
-        np.errstate(all="ignore"),
-        backend.active(),
-        state.model.access.reading,
-        state.in_turn,
-    ):
+    with backend.active(), state.model.access.reading, state.in_turn:
         averaged = state.is_averaged
         for start in range(0, n, batch_size):
             rows = slice(start, min(start + batch_size, n))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from xpnet.backend import Array, Backend, Shape
+from xpnet.backend.arrays import all_finite
 from xpnet.common import check_number, check_whole, shown
 from xpnet.common.arrays import NDArray, as_numbers
 from xpnet.common.console import warn
@@ -21,6 +22,7 @@ from xpnet.training.weights import scaled
 
 # Elements looked at in one go, so that a memory map is never read whole.
 CHUNK = 1 << 22
+SMALL = 1 << 13  # elements whose product BLAS does not divide among threads
 
 
 class Default(int):
@@ -103,6 +105,8 @@ def check_finite(values: Array, name: str, backend: Backend) -> None:
             if bool(backend.xp.isfinite(values).all()):
                 return
         values = backend.to_numpy(values)
+    if values.size <= SMALL and all_finite(values):
+        return
     rows = max(1, CHUNK // max(1, values[:1].size))
     for start in range(0, len(values), rows):
         part = np.asarray(values[start : start + rows])
