@@ -60,11 +60,16 @@ class BufferRef(NamedTuple):
     @property
     def span(self) -> Span:
         """(first byte, behind the last) of the memory between its elements."""
-        if not self.size:
-            return self.offset, self.offset
-        steps = [(n - 1) * s for n, s in zip(self.shape, self.strides, strict=True)]
-        low, high = sum(s for s in steps if s < 0), sum(s for s in steps if s > 0)
-        return self.offset + low, self.offset + high + self.itemsize
+        _, low, shape, strides, dtype = self  # many times in each `fit`
+        high = low + int(dtype[2:])
+        for n, stride in zip(shape, strides, strict=True):
+            if n == 0:
+                return self.offset, self.offset
+            if stride < 0:
+                low += (n - 1) * stride
+            else:
+                high += (n - 1) * stride
+        return low, high
 
     def meets(self, other: "BufferRef") -> bool:
         """Whether their spans have a byte in common."""

@@ -9,7 +9,6 @@ Other calls move in front of them.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from xpnet.compiler.buffers import meet
 from xpnet.compiler.c.call_table import NativeCall
 
 
@@ -32,7 +31,7 @@ class MemoryAccess(NamedTuple):
     def meets(self, other: "MemoryAccess") -> bool:
         """Whether their order matters."""
         written = self.writes or other.writes
-        return written and meet(self[:2], other[:2])
+        return written and self.start < other.stop and other.start < self.stop
 
     def keeps_to(self, other: "MemoryAccess") -> bool:
         """Whether part i of both accesses the same rows, for each i."""
