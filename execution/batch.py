@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -48,7 +49,8 @@ class Batch:
                 np.arange(model.n_outputs, dtype=np.int32)[None]
             )
         self.kind = kind
-        self.holds: object = None  # the samples that lie in it as a whole
+        # What refers to the samples that lie in it as a whole, without keeping them.
+        self.holds: ref[object] | None = None
         self.samples = samples[-1]
         self.y_rows = self.y[..., 0] if kind.labels else self.y
         self.w_rows = None if self.w is None else self.w[..., 0]

@@ -8,6 +8,7 @@ network between two epochs (see `Callback.patient_for`).
 
 import time
 from collections.abc import Callable
+from weakref import ref
 
 import numpy as np
 
@@ -35,8 +36,9 @@ def keep_full_batch(samples: Samples, batch: Batch, rows: Array) -> bool:
     """Whether the batch is all samples: then it is gathered once, and stays there
     until a step is taken elsewhere.
     """
-    whole, held = batch.samples == samples.count, batch.holds is samples
-    batch.holds = samples if whole else None
+    held = batch.holds is not None and batch.holds() is samples
+    whole = batch.samples == samples.count
+    batch.holds = ref(samples) if whole else None
     if whole and not held:
         samples.gather(rows, batch)
     return whole

@@ -1,7 +1,9 @@
 """Data larger than memory is read batch by batch, and no input is written to."""
 
 import copy
+import gc
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -123,3 +125,17 @@ def test_what_is_given_out_is_not_overwritten_later():
     t.predict(x)
     assert same([first], [kept])
     assert history.rows == rows
+
+
+def test_a_full_batch_is_not_kept_after_its_fit():
+    """Nor is another one taken for it that lies where it lay."""
+    x, y = np.ones((40, 4), np.float32), np.arange(40) % 3
+    t = trainer()
+    t.fit(x, y, 2, None, verbose=False)
+    gone = weakref.ref(x)
+    del x
+    gc.collect()
+    assert gone() is None
+    other = np.zeros((40, 4), np.float32)
+    t.fit(other, y, 1, None, verbose=False)
+    assert not t.last_step.batch.x.any()
