@@ -8,6 +8,7 @@ network between two epochs (see `Callback.patient_for`).
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from weakref import ref
 
 import numpy as np
@@ -18,12 +19,14 @@ from xpnet.common.console import warn
 from xpnet.compiler import Call, tuning
 from xpnet.execution import c_steps
 from xpnet.execution.batch import Batch
-from xpnet.execution.cuda_graphs import GraphEpoch
 from xpnet.execution.interrupt import Pace
 from xpnet.execution.rollback import Rollback
 from xpnet.execution.steps import GatherSpec, StepBlock
 from xpnet.training.data import Orders, Samples, mean_loss
 from xpnet.training.state import TrainingState
+
+if TYPE_CHECKING:
+    from xpnet.execution.cuda_graphs import GraphEpoch
 
 
 def prepared(samples: int, steps: int, numbers: int, epochs: int) -> int:
@@ -46,7 +49,7 @@ def keep_full_batch(samples: Samples, batch: Batch, rows: Array) -> bool:
 
 def graph_epoch(
     state: TrainingState, samples: Samples, batch_size: int, order: Array, losses: Array
-) -> GraphEpoch | None:
+) -> "GraphEpoch | None":
     """The epochs of a `fit` as graphs; None where the host has a part in each step.
 
     Args:
@@ -56,6 +59,8 @@ def graph_epoch(
     assert state.model.buffers is not None
     if not state.takes_graphs or state.eager or state.model.buffers.lead:
         return None
+    from xpnet.execution.cuda_graphs import GraphEpoch  # on a GPU alone
+
     widest = max(samples.x.size // max(samples.count, 1), samples.count)
     if widest >= 2**31:  # kernels count in int
         return None
