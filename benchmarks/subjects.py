@@ -6,7 +6,8 @@ import xpnet as xn
 from xpnet.backend import Backend
 from xpnet.benchmarks.cases import Case
 from xpnet.compiler import can_compile
-from xpnet.execution.step import BatchSpec, TrainingStep
+from xpnet.execution.batch import BatchSpec
+from xpnet.execution.step import TrainingStep
 from xpnet.execution.update import UpdateState
 from xpnet.layers import SoftmaxCrossEntropy
 

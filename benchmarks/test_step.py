@@ -10,7 +10,8 @@ from xpnet.benchmarks.conftest import Timed
 from xpnet.benchmarks.rivals.numpy_ import prepare_products
 from xpnet.benchmarks.subjects import model, stacked, steady, trainer
 from xpnet.compiler import compile_tape, primitives
-from xpnet.execution.step import BatchSpec, TrainingStep
+from xpnet.execution.batch import BatchSpec
+from xpnet.execution.step import TrainingStep
 from xpnet.execution.update import UpdateState
 from xpnet.layers import LOSSES, SoftmaxCrossEntropy
 from xpnet.trace import Tape

@@ -7,7 +7,8 @@ import numpy as np
 from xpnet.backend import Array, Shape, generator, get_backend
 from xpnet.common import check_whole, explains_arguments
 from xpnet.common.arrays import NDArray
-from xpnet.execution.step import BatchSpec, TrainingStep
+from xpnet.execution.batch import BatchSpec
+from xpnet.execution.step import TrainingStep
 from xpnet.execution.update import UpdateState
 from xpnet.layers import Layer, Loss, Sequential, Slot, get_loss
 from xpnet.optim import SGD

@@ -27,7 +27,8 @@ from xpnet.compiler.buffers import BufferRef
 from xpnet.compiler.c.linker import runtime
 from xpnet.compiler.cuda.module import handwritten
 from xpnet.execution import step as execution
-from xpnet.execution.step import BatchSpec, TrainingStep
+from xpnet.execution.batch import BatchSpec
+from xpnet.execution.step import TrainingStep
 from xpnet.trace import Tape, Traced
 
 README = Path(__file__).resolve().parents[1] / "compiler" / "README.md"

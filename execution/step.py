@@ -7,6 +7,7 @@ loss is computed only when it is read.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from weakref import WeakMethod
 
@@ -19,8 +20,7 @@ from xpnet.common.console import warn
 from xpnet.compiler import JitProgram, Program, compile_tape
 from xpnet.compiler.row_partition import RowPartition
 from xpnet.execution import c_steps
-from xpnet.execution.batch import Batch as Batch
-from xpnet.execution.batch import BatchSpec as BatchSpec
+from xpnet.execution.batch import Batch, BatchSpec
 from xpnet.execution.update import UpdateState
 from xpnet.layers import Loss, Sequential, Views
 from xpnet.trace import Tape, batch_sum
@@ -239,9 +239,7 @@ class TrainingStep:
         with self.backend.active(), tape.released():
             how = (loops, source, networks, wait, self._partition)
             program = compile_tape(tape, self.backend, {}, SEGMENTS, *how)
-        self._partition = (
-            program.partition
-        )  # the same bits when it is compiled once more
+        self._partition = program.partition  # the same bits if it is compiled again
         if self.x is not b.x:  # recompiled while it reads another array
             program.rebind(self.x)
         return program
@@ -306,18 +304,14 @@ class EvaluationStep:
 
     def run(self) -> None:
         """Fill `output`, and `total` where targets are given."""
-        program = self.program
-        if program is not None and program.native is not None:
-            assert self.replay is not None
-            self.replay.run("evaluate")  # C warns of nothing
-            return
-        with np.errstate(all="ignore"):
+        program, b = self.program, self.batch
+        in_c = program is not None and program.native is not None  # warns of nothing
+        with nullcontext() if in_c else np.errstate(all="ignore"):
             if self.replay is not None:
                 self.replay.run("evaluate")
-                return
-            b = self.batch
-            with self.model.shown(self._views):
-                self._evaluate(b.x, b.y, b.w, self.output, self.total)
+            else:
+                with self.model.shown(self._views):
+                    self._evaluate(b.x, b.y, b.w, self.output, self.total)
 
     def _record(self, loops: bool, wait: bool = True) -> Program:
         tape, b = Tape(), self.batch

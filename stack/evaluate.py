@@ -9,8 +9,9 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.common.arrays import NDArray
 from xpnet.compiler import primitives
+from xpnet.execution.batch import BatchSpec
 from xpnet.execution.evaluation import EvaluationBlocks, Stage
-from xpnet.execution.step import BatchSpec, EvaluationStep
+from xpnet.execution.step import EvaluationStep
 from xpnet.stack.group import NetworkGroup
 from xpnet.stack.kept import Kept
 from xpnet.stack.parameters import StackedParameters

@@ -17,7 +17,8 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.common.access import Reading
-from xpnet.execution.step import BatchSpec, EvaluationStep, TrainingStep
+from xpnet.execution.batch import BatchSpec
+from xpnet.execution.step import EvaluationStep, TrainingStep
 from xpnet.execution.update import UpdateState
 from xpnet.layers import Buffers
 from xpnet.stack import compatibility

@@ -21,7 +21,7 @@ from xpnet.backend import Backend
 from xpnet.compiler import Program, tuning
 from xpnet.compiler import c as native
 from xpnet.compiler.c import toolchain
-from xpnet.execution.step import BatchSpec
+from xpnet.execution.batch import BatchSpec
 from xpnet.execution.steps import StepBlock
 from xpnet.stack import fit
 from xpnet.training.data import Orders, mean_loss, samples_of

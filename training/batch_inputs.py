@@ -6,7 +6,8 @@ import numpy as np
 
 from xpnet.backend import Array
 from xpnet.backend.arrays import all_finite
-from xpnet.execution.step import BatchSpec, TrainingStep
+from xpnet.execution.batch import BatchSpec
+from xpnet.execution.step import TrainingStep
 from xpnet.training import inputs
 from xpnet.training.state import TrainingState
 

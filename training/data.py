@@ -8,7 +8,7 @@ import numpy as np
 from xpnet.backend import ORDER, Array, generator
 from xpnet.common.arrays import NDArray
 from xpnet.compiler import Program, primitives
-from xpnet.execution.step import Batch, BatchSpec
+from xpnet.execution.batch import Batch, BatchSpec
 from xpnet.training import inputs
 from xpnet.training.device_memory import placed
 from xpnet.training.state import TrainingState

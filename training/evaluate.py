@@ -8,8 +8,9 @@ import numpy as np
 from xpnet.backend import Array
 from xpnet.common import check_whole
 from xpnet.common.arrays import NDArray
+from xpnet.execution.batch import BatchSpec
 from xpnet.execution.evaluation import EvaluationBlocks, Stage
-from xpnet.execution.step import BatchSpec, EvaluationStep
+from xpnet.execution.step import EvaluationStep
 from xpnet.training.data import Rows, Samples
 from xpnet.training.divergence import check_outputs
 from xpnet.training.metric import Metric

@@ -5,7 +5,8 @@ from typing import Any
 
 from xpnet.compiler.buffers import FREED
 from xpnet.compiler.drivers import driver_of
-from xpnet.execution.step import BatchSpec, EvaluationStep, TrainingStep
+from xpnet.execution.batch import BatchSpec
+from xpnet.execution.step import EvaluationStep, TrainingStep
 from xpnet.layers import Loss
 from xpnet.training import inputs
 from xpnet.training.device_memory import recorded

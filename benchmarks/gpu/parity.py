@@ -21,7 +21,8 @@ from xpnet.benchmarks.gpu.verdicts import (
     Figures,
     distance,
 )
-from xpnet.execution.step import BatchSpec, EvaluationStep, TrainingStep
+from xpnet.execution.batch import BatchSpec
+from xpnet.execution.step import EvaluationStep, TrainingStep
 from xpnet.execution.update import UpdateState
 from xpnet.layers import Dense, Sequential
 

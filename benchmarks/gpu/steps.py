@@ -29,7 +29,7 @@ from xpnet.compiler.cuda.graph import Graph
 from xpnet.data import datasets
 from xpnet.diagnosis.execution_modes import ExecutionMode
 from xpnet.diagnosis.lockstep import Lockstep, Problem
-from xpnet.execution.step import BatchSpec
+from xpnet.execution.batch import BatchSpec
 from xpnet.layers import BatchNorm, Dense, Dropout, Layer, Sequential
 from xpnet.optim import SGD, Adam, Optimizer
 from xpnet.training.trainer import Trainer

@@ -15,7 +15,7 @@ from tests.cuda.fibers import FiberDriver, needs_compiler
 from tests.standin import cupy, standin_backend
 from tests.training.test_on_a_device import assert_close, data, everything
 from tests.training.test_resume import Stop, StopAt
-from xpnet.execution.step import BatchSpec
+from xpnet.execution.batch import BatchSpec
 from xpnet.layers import BatchNorm, Dense, Dropout, Flatten, Sequential
 from xpnet.optim import SGD
 from xpnet.stack import Stack

@@ -20,7 +20,8 @@ from xpnet.benchmarks.gpu.parity import DTYPES, LEADS, Subject
 from xpnet.compiler import compile_tape
 from xpnet.compiler.cuda.launch import KERNEL
 from xpnet.compiler.cuda.module import handwritten
-from xpnet.execution.step import BatchSpec, TrainingStep
+from xpnet.execution.batch import BatchSpec
+from xpnet.execution.step import TrainingStep
 from xpnet.execution.update import UpdateState
 from xpnet.layers import (
     BatchNorm,

@@ -4,22 +4,7 @@ import numpy as np
 
 import xpnet as xn
 from tests.layers.examples import rng
-
-
-class Scale(xn.Layer):
-    """a = s ⊙ x."""
-
-    def build(self, shape):
-        self.declare("s", (1, shape[-1]), "ones")
-        return shape
-
-    def forward(self, x, training):
-        self.x = x
-        return x * self.s
-
-    def backward(self, delta):
-        self.ds[...] = (self.x * delta).sum(axis=-2, keepdims=True)
-        return delta * self.s
+from xpnet.lessons.your_own import Scale
 
 
 def test_a_layer_of_ones_own_has_right_gradients_unregistered():

@@ -11,7 +11,7 @@ from tests import ways
 from tests.cases import LAYERS, RULES
 from tests.standin import cupy, standin_backend
 from tests.ways import host
-from xpnet.execution.step import BatchSpec
+from xpnet.execution.batch import BatchSpec
 from xpnet.layers import LOSSES
 
 SAMPLES, CLASSES = 46, 3  # 46 = 2 batches of 16 and one of 14

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import xpnet as xn
+from xpnet.lessons.your_own import Scale
 
 X = np.random.default_rng(1).standard_normal((40, 6))
 Y = np.arange(40) % 3
@@ -238,21 +239,13 @@ def test_a_layer_taken_into_another_model_takes_its_weights_along(eager, dtype):
 
 
 def test_an_own_layer_that_assigns_its_gradient_trains_all_the_same():
-    class Scale(xn.Layer):
-        def build(self, shape):
-            self.declare("s", (1, shape[-1]), "ones")
-            return shape
-
-        def forward(self, x, training):
-            self.x = x
-            return x * self.s
-
-        def backward(self, delta):
-            self.ds = (self.x * delta).sum(axis=-2, keepdims=True)
-            return delta * self.s
+    class Assigning(Scale):
+        def backward(self, grad):
+            self.ds = (self.x * grad).sum(axis=-2, keepdims=True)
+            return grad * self.s
 
     for eager in (False, True):
-        model = xn.Sequential([xn.Dense(3, "tanh"), Scale(), xn.Dense(1)])
+        model = xn.Sequential([xn.Dense(3, "tanh"), Assigning(), xn.Dense(1)])
         if not eager:
             errors = xn.check_gradients(model, "mean_squared_error", X, X[:, :1])
             assert max(errors.values()) < 1e-7

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import xpnet as xn
-from xpnet.execution.step import Batch
+from xpnet.execution.batch import Batch
 from xpnet.training import recent, recorded_steps
 from xpnet.training.recent import Recent
 
